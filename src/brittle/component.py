@@ -1,0 +1,261 @@
+"""Components: frozen configurations that are their own record, identity and parameters.
+
+A protection, transform, editor or metric is a validated dataclass. Its fields are what the command
+line sets, what the record says and what the key hashes. This file is all of the plugin machinery.
+"""
+
+import difflib
+import hashlib
+import importlib
+import importlib.metadata
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, ClassVar, Self, TypeVar
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    model_validator,
+)
+
+from brittle.errors import UserError
+
+ENTRY_POINTS = "brittle.components"
+FAMILIES = {
+    "protection": "brittle.protections",
+    "transform": "brittle.transforms",
+    "editor": "brittle.editors",
+    "metric": "brittle.metrics",
+}
+
+
+def parse_fraction(value: object) -> object:
+    """Read "8/255" as a float; anything else passes through to ordinary validation."""
+    if isinstance(value, str) and (match := re.fullmatch(r"\s*([\d.eE+-]+)\s*/\s*([\d.]+)\s*", value)):
+        numerator, denominator = (float(part) for part in match.groups())
+        if denominator == 0:
+            raise ValueError(f"{value!r} divides by zero")
+        return numerator / denominator
+    return value
+
+
+Fraction = Annotated[float, BeforeValidator(parse_fraction)]
+"""A float that may be written as a fraction: 8/255."""
+
+
+class Component(BaseModel):
+    """The base of everything that a trial can name.
+
+    Subclasses are frozen; their fields are their identity. ``version`` is raised whenever the
+    numbers that a component produces change, so that stored results are never mixed.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    family: ClassVar[str]
+    name: ClassVar[str]
+    version: ClassVar[int] = 1
+    source: ClassVar[str] = ""
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _accept_text_and_records(
+        cls, value: Any, handler: ModelWrapValidatorHandler[Self]
+    ) -> Self:
+        if isinstance(value, str):
+            return cls.parse(value)
+        if isinstance(value, Mapping) and "name" in value:
+            return cls.from_record(value)
+        return handler(value)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Build a component of this family from ``name:key=value,key=value``.
+
+        Raises:
+            UserError: an unknown name, key or value, with the nearest known one.
+        """
+        name, _, parameters = text.strip().partition(":")
+        return cls.from_record({"name": name, **parse_parameters(parameters, context=text)})
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Self:
+        """Build a component of this family from its record, or from a mapping with its name.
+
+        Raises:
+            UserError: an unknown name, key or value; a record of another version.
+        """
+        record = dict(record)
+        found, preset = registry(cls.family).resolve(record.pop("name"))
+        if not issubclass(found, cls):
+            raise UserError(f"{found.name} is not a {cls.__name__}.")
+        record.pop("family", None)
+        version = record.pop("version", found.version)
+        if version != found.version:
+            raise UserError(
+                f"{found.name} is at version {found.version} here, and the record was written by "
+                f"version {version}: use the brittle that wrote it, or run again."
+            )
+        fields = {**preset, **record.pop("fields", {}), **record}
+        try:
+            return found.model_validate(fields)
+        except ValidationError as error:
+            raise UserError(explain(error, found.name, found)) from None
+
+    def record(self) -> dict[str, Any]:
+        """The component as plain data: family, name, version and fields, nested ones by their own."""
+        fields = {field: plain(getattr(self, field)) for field in type(self).model_fields}
+        return {
+            "family": self.family,
+            "name": self.name,
+            "version": self.version,
+            "fields": fields,
+        }
+
+    def __str__(self) -> str:
+        """The component as one would type it: only fields that differ from their defaults."""
+        changed = [
+            f"{field}={_as_text(getattr(self, field))}"
+            for field, info in type(self).model_fields.items()
+            if getattr(self, field) != info.get_default(call_default_factory=True)
+        ]
+        return self.name + (":" + ",".join(changed) if changed else "")
+
+
+C = TypeVar("C", bound=Component)
+
+
+def plain(value: Any) -> Any:
+    """Turn a field's value into JSON data, each nested component into its own full record."""
+    if isinstance(value, Component):
+        return value.record()
+    if isinstance(value, BaseModel):
+        return {field: plain(getattr(value, field)) for field in type(value).model_fields}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return value
+
+
+def key(*parts: Any) -> str:
+    """Hash plain data and components to 32 hexadecimal digits, the same on every machine."""
+    text = json.dumps([plain(part) for part in parts], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+class Registry:
+    """The known components of one family by name, and their presets."""
+
+    def __init__(self, family: str) -> None:
+        self.family = family
+        self.components: dict[str, type[Component]] = {}
+        self.presets: dict[str, tuple[str, dict[str, Any], str]] = {}
+
+    def register(self, component: type[C]) -> type[C]:
+        """Add a class under its name; as a decorator. A name that is taken raises ValueError."""
+        self._claim(component.name)
+        self.components[component.name] = component
+        return component
+
+    def add_preset(self, name: str, of: str, fields: Mapping[str, Any], source: str) -> None:
+        """Add a named setting of a component, with where the setting comes from."""
+        self._claim(name)
+        self.presets[name] = (of, dict(fields), source)
+
+    def resolve(self, name: str) -> tuple[type[Component], dict[str, Any]]:
+        """The class and the preset's fields behind a name; UserError with the nearest name."""
+        if name in self.presets:
+            of, fields, _ = self.presets[name]
+            return self.components[of], fields
+        if name in self.components:
+            return self.components[name], {}
+        raise UserError(unknown(self.family, name, self.names()))
+
+    def names(self) -> list[str]:
+        """All names, presets among them, sorted."""
+        return sorted({*self.components, *self.presets})
+
+    def _claim(self, name: str) -> None:
+        if name in self.components or name in self.presets:
+            raise ValueError(f"two components of family {self.family} are named {name!r}")
+
+
+_registries = {family: Registry(family) for family in FAMILIES}
+_loaded: set[str] = set()
+
+
+def register(component: type[C]) -> type[C]:
+    """Class decorator: make a component known under its family and name."""
+    return _registries[component.family].register(component)
+
+
+def registry(family: str) -> Registry:
+    """The filled registry of a family: brittle's own components, then those of installed plugins."""
+    if family not in _loaded:
+        _loaded.add(family)
+        importlib.import_module(FAMILIES[family])
+        for entry_point in importlib.metadata.entry_points(group=ENTRY_POINTS):
+            entry_point.load()
+    return _registries[family]
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """One sentence about an unknown name, with the nearest known ones."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}."
+    return f"Unknown {kind} {name!r}: {hint}"
+
+
+def explain(error: ValidationError, where: str, model: type[BaseModel] | None = None) -> str:
+    """Turn pydantic's report into sentences: where, what, and the nearest known key."""
+    sentences = []
+    for problem in error.errors():
+        location = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            known = list(model.model_fields) if model and len(problem["loc"]) == 1 else []
+            sentences.append(f"{where}: {unknown('key', location, known) if known else 'unknown key ' + location!r}")
+        else:
+            message = problem["msg"].removeprefix("Value error, ")
+            message = message[:1].lower() + message[1:] if location else message
+            sentences.append(f"{where}: {location + ': ' if location else ''}{message}")
+    return "; ".join(sentences)
+
+
+def parse_parameters(text: str, *, context: str) -> dict[str, Any]:
+    """Read ``key=value,key=value``; values are YAML, and commas inside brackets belong to them."""
+    parameters: dict[str, Any] = {}
+    for part in _split_outside_brackets(text):
+        parameter, separator, value = part.partition("=")
+        if not separator or not parameter.strip():
+            raise UserError(f"{context!r}: expected key=value, and found {part!r}.")
+        if parameter.strip() in parameters:
+            raise UserError(f"{context!r} sets {parameter.strip()} twice.")
+        try:
+            parameters[parameter.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise UserError(f"{context!r}: {value!r} is not a value.") from None
+    return parameters
+
+
+def _split_outside_brackets(text: str) -> list[str]:
+    parts, depth = [""], 0
+    for character in text:
+        depth += (character in "[({") - (character in "])}")
+        if character == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return [part for part in parts if part.strip()]
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, tuple):
+        return "[" + ",".join(_as_text(item) for item in value) + "]"
+    return f"{value:g}" if isinstance(value, float) else str(value)

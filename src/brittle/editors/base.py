@@ -1,0 +1,32 @@
+"""What an editor is: an image, a prompt and a seed in, the edited image out."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from torch import Tensor
+
+from brittle.component import Component
+
+if TYPE_CHECKING:
+    from brittle.models import EditModel
+
+
+class Editor(Component):
+    """Edits images with an edit model; parameters are named as diffusers names them."""
+
+    family: ClassVar[str] = "editor"
+
+    def edit(
+        self,
+        model: "EditModel",
+        image: Tensor,
+        *,
+        prompts: Sequence[str],
+        mask: Tensor | None = None,
+        seeds: Sequence[int],
+    ) -> Tensor:
+        """Edit a batch: image (N, 3, H, W) in [0, 1] of any size, one prompt and seed an image.
+
+        Returns (N, 3, h, w) in [0, 1] at the model's size for these photos.
+        """
+        raise NotImplementedError
