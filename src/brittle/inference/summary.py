@@ -1,0 +1,426 @@
+"""What a trial found, as data: the schema of ``summary.json``.
+
+Everything that a report prints is a field here, words included, so that no number is computed twice
+and none is worded twice. The definitions are those of ``docs/inference.md``.
+
+Distances have the unit of their metric; shares lie in [0, 1] unless they are ratios, which are not
+clamped. ``None`` means that a number can't be had; the reason stands in the field beside it.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from brittle.trial.primary import Primary
+
+SCHEMA_VERSION = 1
+MIN_PHOTOS = 8
+"""Fewest photos that carry an interval over photos, and with it a verdict."""
+
+EffectWord = Literal[
+    "no verdict",
+    "never protected",
+    "protects only after",
+    "untestable",
+    "broken",
+    "survived",
+    "weakened",
+    "inconclusive",
+]
+AttackerWord = Literal[
+    "open", "closed", "spoiled for everyone", "harder", "not settled", "not judged"
+]
+
+
+class Record(BaseModel):
+    """The base of all parts: frozen, no unknown keys, no infinities."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
+    )
+
+
+class Interval(Record):
+    """An estimate over photos with its confidence interval.
+
+    ``low`` and ``high`` are both null where there is no bound, or where fewer than eight photos
+    allow no interval; ``note`` then says which, in the words to be printed.
+    """
+
+    estimate: float
+    """The value found: a mean over photos, a share, or a ratio of means."""
+    low: float | None = None
+    """Lower end; null: no bound."""
+    high: float | None = None
+    """Upper end; null: no bound."""
+    level: float = Field(0.95, gt=0, lt=1)
+    """Coverage of the two-sided interval: 0.95, or 1 - 2 alpha / K where it decides a verdict."""
+    method: str
+    """``t``, ``fieller``, ``korn-graubard``, ``t + pseudo-photos``, ``bootstrap-t`` or ``none``."""
+    n: int = Field(ge=0)
+    """Photos behind it."""
+    note: str = ""
+    """What a reader must know: ``no bound``, ``4 photos: no interval``; empty otherwise."""
+
+
+class Scope(Record):
+    """What the numbers are about, and what they are not about."""
+
+    model: str
+    """Name of the edit model that made the edits."""
+    models: tuple[str, ...] = ()
+    """All edit models of the trial."""
+    resolution: int | None = None
+    """Side, in pixels, at which edits were made and compared."""
+    white_box: bool | None = None
+    """Whether the protection was optimised on the very model that edits; null: not known."""
+    statement: str = ""
+    """The words that every answer starts with."""
+
+
+class Missing(Record):
+    """How much of the declared grid has no number."""
+
+    cells: int
+    """Points (photo, arm, transform, editor, prompt, seed) whose primary metric was asked for."""
+    missing: int
+    """Those of them without a number."""
+    share: float
+    """``missing / cells``; above 0.1 there is no verdict."""
+    dropped: int
+    """Points left out of every arm of a contrast because one of its arms lacks the number."""
+    reasons: dict[str, int]
+    """How often each reason was given, over all metrics."""
+
+
+class Placebo(Record):
+    """Which random perturbation of the same size stands for "protected by nothing"."""
+
+    chosen: str | None
+    """``noise`` or ``noise-spectrum``: the one that moves untransformed edits further."""
+    distances: dict[str, float]
+    """Mean distance to the control without a transform, for each kind, in the primary metric."""
+    sentence: str
+    """The choice in words."""
+
+
+class Effect(Record):
+    """How far one arm moved the edits under one transform, in one metric."""
+
+    arm: str
+    transform: str
+    editor: str
+    metric: str
+    exploratory: bool
+    """True unless the trial declared this comparison as primary: then no verdict word is due."""
+    n: int
+    """Photos with a number."""
+    rows: int
+    """Points (photo, prompt, seed) averaged within the photos."""
+    dropped: int
+    """Points left out because an arm of the contrast lacks the number."""
+    distance: float | None
+    """Mean distance of the arm's edit to the control's."""
+    placebo: float | None
+    """Mean distance of the placebo's edit to the control's."""
+    ceiling: float | None
+    """Mean distance of a gray picture's edit to the control's."""
+    effect: Interval | None
+    """Distance beyond the placebo's; zero: like noise of its size."""
+    reach: Interval | None
+    """Effect as a share of the ceiling's: 0 like noise of its size, 1 the photo is gone."""
+    retention: Interval | None
+    """Share of the effect without a transform that is left; never to be printed without reach."""
+    retention_reason: str
+    """Why retention is null, in the words to be printed: ``too weak for a share``."""
+    win_rate: float | None
+    """Share of points at which the arm moved the edit further than its placebo; 0.5: nothing."""
+    cross_check: Interval | None
+    """Bootstrap-t interval of the effect, for primary comparisons only."""
+    per_photo: dict[str, float]
+    """Effect of each photo."""
+    photos_above: int
+    """Photos whose effect lies above zero: "all 4 of 4 photos"."""
+    per_photo_reach: dict[str, float]
+    """Effect of each photo over the mean (ceiling - placebo): their mean is the reach."""
+    summary: str
+    """The numbers as a table shows them: reach and retention together, with n."""
+
+
+class Usable(Record):
+    """How often the edits of one arm under one transform are what an attacker wanted."""
+
+    arm: str
+    transform: str
+    editor: str
+    exploratory: bool
+    n: int
+    """Photos with a judgement."""
+    rows: int
+    """Edits judged."""
+    usable: int
+    """Edits found usable."""
+    rate: Interval | None
+    """Mean over photos of the photo's share of usable edits; null where ``reason`` says why."""
+    reason: str
+    """Why there is no rate."""
+    difference: Interval | None
+    """Rate minus the original's under the same transform, paired by photo."""
+    from_clean: Interval | None
+    """Rate minus the original's without a transform, paired by photo."""
+    follow: float | None
+    """Mean follow score; reported even where usable is not."""
+    keep: float | None
+    """Mean keep score; reported even where usable is not."""
+    per_photo: dict[str, float]
+    """Share of usable edits of each photo."""
+
+
+class TransformCost(Record):
+    """What a transform costs an edit of the unprotected photo."""
+
+    transform: str
+    editor: str
+    metric: str
+    usable: Interval | None
+    """Usable share without the transform minus with it."""
+    distance: Interval | None
+    """Distance of the undone control to the edit without a transform."""
+    seed_floor: Interval | None
+    """Mean distance between edits of the photo under two seeds: what chance alone moves."""
+    within_seed_floor: bool | None
+    """True where the transform moves edits no further than another seed does, on average."""
+
+
+class Claim(Record):
+    """One tested statement, with the interval that decides it."""
+
+    name: str
+    """``never protected``, ``protected``, ``untestable``, ``broken``, ``survived``, ``open``, …"""
+    statement: str
+    """The statement in words and numbers."""
+    interval: Interval
+    """The quantity whose bound decides."""
+    threshold: float
+    """What the bound is compared with."""
+    side: Literal["below", "above"]
+    """``below``: holds if ``interval.high`` < threshold; ``above``: if ``interval.low`` > it."""
+    holds: bool
+
+
+class PhotosNeeded(Record):
+    """How many photos would do, at 80 % power and the declared truths: never the observed share."""
+
+    broken: int | None
+    """For *broken* if nothing is left in truth."""
+    survived: int | None
+    """For *survived* if everything is left in truth."""
+    sentence: str
+
+
+class BestOf(Record):
+    """How often at least one of several tries is usable."""
+
+    tries: int
+    independent: float
+    """If every try were a fresh draw: ``1 - (1 - rate) ** tries``."""
+    within_photo: float | None
+    """As found in tries on one photo; null where a photo has fewer edits than tries."""
+
+
+class Verdict(Record):
+    """Both verdicts for one protection and one primary transform."""
+
+    arm: str
+    transform: str
+    editor: str
+    metric: str
+    n: int
+    word: EffectWord
+    """What became of the effect."""
+    label: str
+    """The word as printed: ``survived the 4 transforms tried``."""
+    rule: int
+    """Number of the rule that decided, 0 to 6, as in ``docs/inference.md``."""
+    why: str
+    """The rule that decided, in words."""
+    attacker: AttackerWord
+    """What an attacker gets."""
+    attacker_why: str
+    untestable_settled: bool
+    """Whether it is settled that the transform does not ruin everyone's edits."""
+    sentence: str
+    """Both verdicts in one sentence, scope first."""
+    level: float
+    """Coverage of the two-sided intervals that decide: 1 - 2 alpha / K."""
+    claims: tuple[Claim, ...]
+    """Every statement that was tested, in the order of the rules."""
+    photos_needed: PhotosNeeded | None
+    best_of: BestOf | None
+
+
+class StrengthTest(Record):
+    """One step of a half-life's walk."""
+
+    strength: float
+    transform: str
+    interval: Interval
+    """E(strength) - E(none) / 2: above 0, more than half is left."""
+    finding: Literal["more than half", "less than half", "not settled"]
+
+
+class HalfLife(Record):
+    """Where, along the strength of a transform, half of the effect is left."""
+
+    arm: str
+    editor: str
+    metric: str
+    parameter: str
+    """The transform and its parameter: ``jpeg quality``."""
+    low: float | None
+    """Last strength, from the harsh end, at which less than half is left; null: none."""
+    high: float | None
+    """Last strength, from the mild end, at which more than half is left; null: none."""
+    single: bool
+    """False where more than half is left beyond a strength at which less is left."""
+    window: tuple[float, float] | None
+    """Strengths between which less than half is left, where there is no single half-life."""
+    tests: tuple[StrengthTest, ...]
+    details: dict[str, str]
+    """Encoder, subsampling, bits a pixel, where known."""
+    sentence: str
+
+
+class Comparison(Record):
+    """Two transforms compared with each other, paired by photo."""
+
+    arm: str
+    editor: str
+    metric: str
+    left: str
+    right: str
+    difference: Interval
+    """Effect left under ``left`` minus under ``right``."""
+    usable_difference: Interval | None
+    finding: Literal["more is left after left", "more is left after right", "not settled"]
+    sentence: str
+
+
+class WorstCase(Record):
+    """What is left when the attacker may choose the transform for each photo."""
+
+    arm: str
+    line: Literal["oracle", "selector", "fixed"]
+    """Chosen with the original at hand; by the attacker's own score; not chosen at all."""
+    editor: str
+    metric: str
+    transforms: int
+    """How many transforms there were to choose from."""
+    effect: Interval | None
+    """Effect under the chosen transforms, scored on seeds that did not choose."""
+    share: float | None
+    """That effect over the effect without a transform."""
+    usable: Interval | None
+    """Usable share under the chosen transforms."""
+    plain_minimum: float | None
+    """The biased answer, for contrast: smallest effect of each photo, chosen and scored alike."""
+    chosen: dict[str, int]
+    """How often each transform was chosen."""
+    reason: str
+    """Why there is none."""
+
+
+class Flag(Record):
+    """A sign that a result may not mean what it seems to."""
+
+    name: str
+    meaning: str
+    todo: str
+    where: str
+    """The arm, transform, photo or metric that it concerns; empty: the trial."""
+    stops_verdict: bool
+    """Whether no verdict may be given while it stands."""
+
+
+class Headline(Record):
+    """The report's first sentence, in counts a hundred edits, placebo included."""
+
+    sentence: str
+    arm: str
+    transform: str | None
+    """The transform it names; null where the trial has no primary one with numbers."""
+    per_hundred: dict[str, float]
+    """``unprotected``, ``placebo``, ``protected``, ``protected after``, ``unprotected after``."""
+    median_photo: str | None
+    """The photo of median effect without a transform: the one to show."""
+    best_photo: str | None
+    """The photo with the largest effect."""
+    worst_photo: str | None
+    """The photo with the smallest effect."""
+
+
+class Summary(Record):
+    """Everything that a trial found."""
+
+    schema_version: int = SCHEMA_VERSION
+    scope: Scope
+    n_photos: int
+    photos: tuple[str, ...]
+    illustration: bool
+    """Fewer than eight photos: dots, counts and ranges; no interval over photos, no verdict."""
+    illustration_words: str
+    """``an illustration on 4 photos``; empty for a trial of eight and more."""
+    primary: Primary
+    """The declaration, with ``arms`` and ``editor`` filled in."""
+    comparisons_tested: int
+    """K: arms times primary transforms."""
+    alpha_each: float
+    """The level, a side, at which each is tested: alpha / K."""
+    placebo: Placebo
+    headline: Headline
+    verdicts: tuple[Verdict, ...]
+    effects: tuple[Effect, ...]
+    usable: tuple[Usable, ...]
+    usable_reason: str
+    """Why usable can't be judged in this trial; empty where it can."""
+    transform_costs: tuple[TransformCost, ...]
+    half_lives: tuple[HalfLife, ...]
+    comparisons: tuple[Comparison, ...]
+    worst_cases: tuple[WorstCase, ...]
+    flags: tuple[Flag, ...]
+    missing: Missing
+
+    def effect(
+        self, arm: str, transform: str, *, metric: str | None = None, editor: str | None = None
+    ) -> Effect | None:
+        """Find the effect of an arm under a transform; metric and editor default to the primary."""
+        wanted = (arm, transform, metric or self.primary.metric, editor or self.primary.editor)
+        for row in self.effects:
+            if (row.arm, row.transform, row.metric, row.editor) == wanted:
+                return row
+        return None
+
+    def usable_of(self, arm: str, transform: str, *, editor: str | None = None) -> Usable | None:
+        """Find the usable share of an arm under a transform; the editor defaults to the primary."""
+        wanted = (arm, transform, editor or self.primary.editor)
+        for row in self.usable:
+            if (row.arm, row.transform, row.editor) == wanted:
+                return row
+        return None
+
+    def verdict(self, arm: str, transform: str) -> Verdict | None:
+        """Find both verdicts for one protection and one primary transform."""
+        for row in self.verdicts:
+            if (row.arm, row.transform) == (arm, transform):
+                return row
+        return None
+
+    def to_json(self) -> str:
+        """Write the text of ``summary.json``: indented, fields in the order above."""
+        return self.model_dump_json(indent=1) + "\n"
+
+    @classmethod
+    def read(cls, path: Path) -> "Summary":
+        """Read a ``summary.json``; pydantic's ValidationError where it is not one."""
+        return cls.model_validate_json(path.read_text(encoding="utf-8"))
