@@ -1,0 +1,164 @@
+"""The budget: how far a protected image may be from the photo, in memory and on disk."""
+
+import math
+import re
+from typing import Any, Literal, Self
+
+import torch
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    model_validator,
+)
+from torch import Tensor
+
+from brittle.component import Fraction, explain
+from brittle.errors import UserError
+
+# Of the radius, kept free so that float32 rounding can't carry a projected perturbation out again.
+SLACK = 4e-6
+# Levels, since 0.5/255 × 255 and its like need not be exact in floating point.
+TINY = 1e-9
+
+
+class Budget(BaseModel):
+    """The ball around the photo that a perturbation must stay in.
+
+    ``linf``: no value moves by more than ``radius``. ``l2``: the Euclidean norm over all values of
+    an image is at most ``radius`` at ``reference`` × ``reference`` pixels, and grows with the
+    square root of the number of pixels, so that the root mean square is the same at every size.
+    Radii are in [0, 1] units: 8/255, not 8.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    norm: Literal["linf", "l2"] = "linf"
+    radius: Fraction = Field(gt=0, allow_inf_nan=False)
+    reference: int = Field(default=512, ge=1)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _accept_text(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        if isinstance(value, str):
+            return cls.parse(value)
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            return handler({"radius": value})
+        return handler(value)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.norm == "linf" and self.radius > 1:
+            raise ValueError(
+                f"a linf radius of {self.radius:g} is more than the whole range; "
+                f"budgets are in [0, 1] units: write {self.radius:g}/255, not {self.radius:g}"
+            )
+        if self.norm == "linf" and self.reference != 512:
+            raise ValueError("a reference size belongs to the l2 norm")
+        return self
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read "8/255", "linf:8/255", "l2:8" or "l2:8@512".
+
+        Raises:
+            UserError: anything else, a radius that isn't positive and finite, or linf above 1.
+        """
+        match = re.fullmatch(r"\s*(?:(linf|l2)\s*:)?\s*([^:@\s][^:@]*?)\s*(?:@\s*(\d+)\s*)?", text)
+        if not match:
+            raise UserError(f"The budget {text!r} isn't understood: write 8/255 or l2:8@512.")
+        norm, radius, reference = match.groups()
+        fields = {"norm": norm or "linf", "radius": radius}
+        try:
+            return cls(**fields, **({"reference": int(reference)} if reference else {}))
+        except ValidationError as error:
+            raise UserError(explain(error, f"The budget {text!r}", cls)) from None
+
+    @property
+    def levels(self) -> int:
+        """How many of the 256 levels a value may move under linf: 12.75/255 is 12."""
+        return math.floor(self.radius * 255 + TINY)
+
+    def limit(self, height: int, width: int) -> float:
+        """The radius for an image of this size, in [0, 1] units."""
+        if self.norm == "linf":
+            return self.radius
+        return self.radius * math.sqrt(height * width) / self.reference
+
+    def distance(self, delta: Tensor) -> Tensor:
+        """The size of perturbations (N, C, H, W), (N,), in the unit of ``radius``."""
+        if self.norm == "linf":
+            return delta.abs().flatten(1).amax(1)
+        return delta.flatten(1).norm(dim=1) * (self.radius / self.limit(*delta.shape[-2:]))
+
+    def project(self, delta: Tensor) -> Tensor:
+        """The nearest perturbation (N, C, H, W) inside the budget; one that is inside stays."""
+        if self.norm == "linf":
+            return delta.clamp(-self.radius, self.radius)
+        limit = self.limit(*delta.shape[-2:])
+        norm = delta.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
+        scale = limit * (1 - SLACK) / norm.clamp_min(torch.finfo(delta.dtype).tiny)
+        return torch.where(norm > limit, delta * scale, delta)
+
+    def round_inside(self, original: Tensor, perturbed: Tensor) -> Tensor:
+        """The 8-bit image near ``perturbed`` whose distance from ``original`` is in the budget.
+
+        Both are (N, C, H, W) in [0, 1], the original on the 8-bit grid k/255; so is the result.
+        Values are rounded to the nearest level and then moved towards the original where needed.
+        """
+        start = (original * 255).round()
+        wanted = self.project(perturbed.clamp(0, 1) - original) * 255
+        moved = (start + wanted).round().clamp(0, 255) - start
+        if self.norm == "linf":
+            moved = moved.clamp(-self.levels, self.levels)
+        else:
+            limit = self.limit(*original.shape[-2:]) * 255
+            rows = [_shrink(*row, limit) for row in zip(moved, wanted, strict=True)]
+            moved = torch.stack(rows) if rows else moved
+        # A tensor as divisor: by a plain number, CUDA multiplies with a rounded reciprocal.
+        return (start + moved) / original.new_tensor(255.0)
+
+    def describe(self) -> str:
+        """The budget in words: what it allows in memory and what is left of it on disk."""
+        if self.norm == "linf":
+            levels = f"{self.levels} level{'' if self.levels == 1 else 's'}"
+            return f"{self.radius * 255:.6g}/255 linf: {levels} on disk"
+        rms = self.radius / math.sqrt(3) / self.reference
+        return (
+            f"{self.radius:g} l2 at {self.reference} px: "
+            f"RMS {rms * 255:.2f}/255, PSNR {-20 * math.log10(rms):.1f} dB"
+        )
+
+    def __str__(self) -> str:
+        """The budget as one would type it, exactly."""
+        if self.norm == "l2":
+            return f"l2:{_shortest(self.radius)}@{self.reference}"
+        levels = f"{self.radius * 255:g}"
+        exact = float(levels) / 255 == self.radius
+        return f"linf:{levels}/255" if exact else f"linf:{_shortest(self.radius)}"
+
+
+def _shortest(value: float) -> str:
+    return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+
+
+def _shrink(moved: Tensor, wanted: Tensor, limit: float) -> Tensor:
+    """Take whole levels off ``moved`` (C, H, W) until its norm is at most ``limit`` levels.
+
+    First where a level less costs the least of what was ``wanted`` for the norm that it saves.
+    """
+    size = moved.abs().double().cpu().flatten()
+    target = wanted.abs().double().cpu().flatten()
+    excess = float((size**2).sum()) - limit**2 * (1 - TINY)
+    while excess > 0:
+        saving = 2 * size - 1
+        cost = (1 - 2 * (size - target)) / saving
+        order = torch.argsort(cost.masked_fill(size == 0, math.inf), stable=True)
+        order = order[: int((size > 0).sum())]
+        saved = saving[order].cumsum(0)
+        count = int(torch.searchsorted(saved, excess)) + 1
+        size[order[:count]] -= 1
+        excess = float((size**2).sum()) - limit**2 * (1 - TINY)
+    return moved.sign() * size.view_as(moved).to(moved)
