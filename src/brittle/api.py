@@ -1,0 +1,123 @@
+"""The library's front door: what the command line does, on tensors and in a few arguments."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+from brittle.budget import Budget
+from brittle.editors import Editor
+from brittle.inference.summary import Summary
+from brittle.models import EditModel, load_model
+from brittle.progress import Progress, silent
+from brittle.protections import Protection
+from brittle.transforms import Transform
+from brittle.trial.spec import Trial
+
+__all__ = ["edit", "finish", "load_model", "protect", "protection", "run_trial", "transform"]
+
+
+def protection(text: str | Protection, budget: str | Budget | None = None) -> Protection:
+    """A protection by its text, with another budget ("8/255") in place of its own if given.
+
+    Raises:
+        UserError: an unknown protection or parameter, a bad budget.
+    """
+    component = Protection.model_validate(text)
+    if budget is None:
+        return component
+    return component.model_copy(update={"budget": Budget.model_validate(budget)})
+
+
+def protect(
+    image: Tensor,
+    protection: str | Protection = "photoguard-encoder",
+    *,
+    model: EditModel | None = None,
+    mask: Tensor | None = None,
+    seed: int = 0,
+) -> Tensor:
+    """Protect photos (N, 3, H, W) in [0, 1]; returns them on the 8-bit grid, inside the budget.
+
+    ``mask`` (N, 1, H, W) is 1 where an editor may edit; only the rest is perturbed.
+
+    Raises:
+        UserError: an unknown protection, a mask that leaves nothing to protect.
+    """
+    component = Protection.model_validate(protection)
+    return component(model or load_model(), image, mask=mask, seeds=[seed] * len(image))
+
+
+def transform(image: Tensor, transform: str | Transform, *, seed: int = 0) -> Tensor:
+    """Pass images (N, 3, H, W) in [0, 1] through a transform's real codec or filter.
+
+    Raises:
+        UserError: an unknown transform or parameter.
+    """
+    return Transform.model_validate(transform).apply(image, seeds=[seed] * len(image))
+
+
+def edit(
+    image: Tensor,
+    prompt: str | Sequence[str],
+    *,
+    editor: str | Editor = "img2img",
+    model: EditModel | None = None,
+    mask: Tensor | None = None,
+    seed: int = 0,
+) -> Tensor:
+    """Edit images (N, 3, H, W) in [0, 1] with a prompt each; (N, 3, h, w) at the model's size.
+
+    Raises:
+        UserError: an unknown editor, a setting that leaves no denoising step.
+    """
+    prompts = [prompt] * len(image) if isinstance(prompt, str) else prompt
+    return Editor.model_validate(editor).edit(
+        model or load_model(), image, prompts=prompts, mask=mask, seeds=[seed] * len(image)
+    )
+
+
+def run_trial(
+    trial: Trial,
+    directory: str | Path,
+    *,
+    device: str | None = None,
+    dtype: str | None = None,
+    shard: tuple[int, int] = (1, 1),
+    notes: Sequence[str] = (),
+    progress: Progress = silent,
+) -> Summary | None:
+    """Run a trial, or go on with it, and write results, summary and report into its folder.
+
+    With ``shard`` (i, n) only every n-th photo's work is done, and None is returned.
+
+    Raises:
+        UserError: a photo, model or component that can't be used; a folder with another trial.
+    """
+    from brittle.trial.runner import run
+
+    directory = Path(directory)
+    run(
+        trial,
+        directory,
+        device=device,
+        dtype=dtype,
+        shard=shard,
+        notes=notes,
+        progress=progress,
+    )
+    return finish(directory) if shard == (1, 1) else None
+
+
+def finish(directory: Path) -> Summary:
+    """Make ``summary.json`` and ``report.html`` of a folder from its store alone.
+
+    Raises:
+        UserError: the folder holds no finished trial.
+    """
+    from brittle.inference import summarise_store
+    from brittle.report import build_report
+
+    summary = summarise_store(directory)
+    build_report(directory)
+    return summary

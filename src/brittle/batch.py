@@ -1,0 +1,71 @@
+"""Files in, files out: where a command writes, which mask it uses, what it says of a result."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+from brittle.budget import Budget
+from brittle.errors import UserError
+from brittle.images import LOSSY, Photo, alpha_mask, read_mask, read_photo, write_image
+
+
+class Destination:
+    """Where a command's pictures go: one file for one photo, or a folder.
+
+    Everything that would fail after minutes of work is refused before it.
+
+    Raises:
+        UserError: several photos for one file, two of one name, an output that is an input, or one
+            that exists without ``force``.
+    """
+
+    def __init__(
+        self, photos: Sequence[Path], out: Path, *, force: bool, lossy: bool, keep_metadata: bool
+    ) -> None:
+        self.force, self.lossy, self.keep_metadata = force, lossy, keep_metadata
+        single = out.suffix != "" and not out.is_dir()
+        if single and len(photos) > 1:
+            raise UserError(f"{len(photos)} photos don't fit into {out}: name a folder with -o.")
+        self.paths = {photo: out if single else out / f"{photo.stem}.png" for photo in photos}
+        if len(set(self.paths.values())) < len(self.paths):
+            raise UserError("Two of the photos have the same name and would share one output file.")
+        for path in self.paths.values():
+            self._check(path)
+
+    def write(self, source: Path, photo: Photo, image: Tensor) -> Path:
+        """Write the picture made from ``source``; returns where."""
+        exif = photo.exif if self.keep_metadata else None
+        path = self.paths[source]
+        write_image(path, image, overwrite=self.force, exif=exif, lossy=self.lossy)
+        return path
+
+    def _check(self, path: Path) -> None:
+        for photo in self.paths:
+            if path.exists() and photo.exists() and path.samefile(photo):
+                raise UserError(f"{path} is an input, and inputs are never overwritten: change -o.")
+        if path.exists() and not self.force:
+            raise UserError(f"{path} exists; choose another -o, or say --force.")
+
+
+def mask_for(mask: str | None, photo: Photo) -> Tensor | None:
+    """The mask (1, 1, H, W) that ``--mask`` names: a file, or the photo's own alpha."""
+    if mask is None:
+        return None
+    if mask == "alpha":
+        return alpha_mask(photo)
+    return read_mask(mask, like=photo.image)
+
+
+def measure(written: Path, photo: Photo, budget: Budget) -> str:
+    """What the perturbation is in the file that was written, read back from the disk."""
+    from brittle.metrics import PSNR
+
+    published = read_photo(written).image
+    distance = float(budget.distance(published - photo.image))
+    psnr = float(PSNR().score(published, photo.image))
+    notes = "".join(f"; {note}" for note in photo.notes)
+    unit = "levels of 255" if budget.norm == "linf" else f"(l2 at {budget.reference} px)"
+    size = f"{distance * 255:g}" if budget.norm == "linf" else f"{distance:.3g}"
+    lossy = "; saved with loss, so little of the protection may be left" if written.suffix.lower() in LOSSY else ""
+    return f"{written}: moved by at most {size} {unit}, PSNR {psnr:.1f} dB{notes}{lossy}"

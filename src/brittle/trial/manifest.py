@@ -1,0 +1,109 @@
+"""The manifest: everything that one must know to make a trial's numbers again."""
+
+import platform
+import subprocess
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from brittle.component import Component, registry
+from brittle.models import EditModel
+from brittle.noise import derive_seed
+from brittle.trial.plan import ModelIdentity, Plan
+from brittle.trial.store import SCHEMA_VERSION
+
+PACKAGES = ("torch", "diffusers", "transformers", "kornia", "pillow", "numpy", "scipy")
+
+
+def identity(model: EditModel) -> ModelIdentity:
+    """What of a model the results depend on."""
+    return ModelIdentity(model.name, model.content_hash, str(model.dtype), model.size)
+
+
+def manifest(
+    plan: Plan, model: EditModel, credits: dict[str, str], notes: Iterable[str]
+) -> dict[str, Any]:
+    """Everything that one must know to make the trial's numbers again."""
+    from PIL import features
+
+    trial = plan.trial
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "title": trial.title,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "trial": {
+            "as_written": trial.model_dump(mode="json", exclude_unset=True),
+            "resolved": trial.model_dump(mode="json"),
+        },
+        "notes": list(notes),
+        "batch": trial.batch,
+        "code": {"version": metadata.version("brittle"), "git": _git_commit()},
+        "packages": {package: metadata.version(package) for package in PACKAGES},
+        "codecs": {
+            "pillow": metadata.version("pillow"),
+            "jpeg": features.version_codec("jpg"),
+            "libjpeg-turbo": features.version_feature("libjpeg_turbo"),
+        },
+        "machine": {"python": platform.python_version(), "system": platform.platform()},
+        "device": str(model.device),
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "model": vars(plan.model)
+        | {"safety_checker": "never loaded: it blackens pictures, which would count as edits"},
+        "photos": [
+            {
+                "name": name,
+                "digest": photo.digest,
+                "width": photo.image.shape[-1],
+                "height": photo.image.shape[-2],
+                "credit": credits[name],
+                "notes": list(photo.notes),
+                "jpeg_traces": photo.jpeg_traces,
+                "seeds": {
+                    str(seed): derive_seed(seed, photo.digest)
+                    for seed in (*trial.seeds, *trial.floor_seeds)
+                },
+            }
+            for name, photo in plan.photos.items()
+        ],
+        "arms": [_arm(plan, label) for label in trial.arms],
+        "transforms": _records(plan.transforms),
+        "editors": _records(plan.editors),
+        "metrics": _records(plan.metrics),
+        "prompts": list(trial.prompts),
+    }
+
+
+def _arm(plan: Plan, label: str) -> dict[str, Any]:
+    kind = plan.kind(label)
+    if kind == "protection":
+        name = label.partition(":")[0]
+        component: Component = plan.protections[label]
+        preset = registry("protection").presets.get(name)
+        source = preset[2] if preset else component.source
+    elif kind == "placebo":
+        component = plan.placebos[label]
+        source = component.source
+    else:
+        return {"label": label, "kind": kind}
+    return {"label": label, "kind": kind, "record": component.record(), "source": source}
+
+
+def _records(components: Mapping[str, Component]) -> list[dict[str, Any]]:
+    return [{"label": label, "record": one.record()} for label, one in components.items()]
+
+
+def _git_commit() -> str | None:
+    """The commit of the checkout that runs, with "+" where it was changed; None outside of one."""
+    here = Path(__file__)
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(here.parent), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", here.name)
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--", "..") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None

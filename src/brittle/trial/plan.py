@@ -1,0 +1,224 @@
+"""The plan: every file that a trial needs, each once, under a key that hashes what it depends on.
+
+Work runs stage by stage: release (protect a photo), receive (a transform), edit, score. An edit
+that two comparisons share is one edit; a picture that a transform leaves as it is keeps its key.
+"""
+
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from itertools import product
+from typing import TYPE_CHECKING
+
+from brittle.component import key
+from brittle.editors import Editor
+from brittle.metrics import Metric
+from brittle.noise import derive_seed
+from brittle.protections import Placebo, Protection
+from brittle.transforms import Transform
+from brittle.trial.spec import Trial
+
+if TYPE_CHECKING:
+    from brittle.images import Photo
+
+ORIGINAL, GRAY = "original", "gray"
+
+
+@dataclass(frozen=True)
+class ModelIdentity:
+    """What of an edit model the results depend on."""
+
+    name: str
+    content_hash: str
+    dtype: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Release:
+    """The file that an arm publishes for a photo; a placebo is measured against its protection's."""
+
+    key: str
+    photo: str
+    arm: str
+    seed: int
+    of: str | None = None
+
+
+@dataclass(frozen=True)
+class Reception:
+    """A released file after a transform."""
+
+    key: str
+    release: str
+    transform: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A received file edited with a prompt and a seed."""
+
+    key: str
+    reception: str
+    editor: str
+    prompt: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One point of the grid, with the keys of the edits that it compares.
+
+    ``control`` is the original's edit under the same transform, prompt and seed; ``clean`` the
+    original's without a transform; ``floor`` its edits under other seeds.
+    """
+
+    key: str
+    photo: str
+    arm: str
+    transform: str
+    editor: str
+    prompt: str
+    seed: int
+    edit: str
+    control: str
+    clean: str
+    floor: tuple[str, ...]
+
+
+@dataclass
+class Plan:
+    """All work of a trial by key, in the order of the stages."""
+
+    trial: Trial
+    photos: "dict[str, Photo]"
+    model: ModelIdentity
+    releases: dict[str, Release] = field(default_factory=dict)
+    receptions: dict[str, Reception] = field(default_factory=dict)
+    edits: dict[str, Edit] = field(default_factory=dict)
+    cells: list[Cell] = field(default_factory=list)
+
+    @cached_property
+    def protections(self) -> dict[str, Protection]:
+        """The protections by their label in the trial."""
+        return {label: Protection.parse(label) for label in self.trial.protections}
+
+    @cached_property
+    def placebos(self) -> dict[str, Placebo]:
+        """The placebos by their arm's label."""
+        return {
+            f"{kind}({label})": Placebo.from_record({"name": kind, "of": protection})
+            for label, protection in self.protections.items()
+            for kind in self.trial.placebos
+        }
+
+    @cached_property
+    def transforms(self) -> dict[str, Transform]:
+        """The transforms by their text form."""
+        return {str(one): one for one in map(Transform.parse, self.trial.transforms)}
+
+    @cached_property
+    def editors(self) -> dict[str, Editor]:
+        """The editors by their text form."""
+        return {str(one): one for one in map(Editor.parse, self.trial.editors)}
+
+    @cached_property
+    def metrics(self) -> dict[str, Metric]:
+        """The metrics by their text form."""
+        return {str(one): one for one in map(Metric.parse, self.trial.metrics)}
+
+    def rows(self, photo: str) -> int:
+        """Photos that are protected together: those of one shape, at most a batch of them."""
+        shape = self.photos[photo].image.shape
+        alike = sum(other.image.shape == shape for other in self.photos.values())
+        return min(self.trial.batch, alike)
+
+    def kind(self, arm: str) -> str:
+        """What an arm is: original, ceiling, protection or placebo."""
+        if arm in self.protections:
+            return "protection"
+        return {ORIGINAL: "original", GRAY: "ceiling"}.get(arm, "placebo")
+
+
+def make_plan(
+    trial: Trial,
+    photos: "dict[str, Photo]",
+    model: ModelIdentity,
+    *,
+    shard: tuple[int, int] = (1, 1),
+) -> Plan:
+    """Lay out the work of a trial over photos (by name) with one edit model.
+
+    ``shard`` (i, n) keeps the work of every n-th photo, beginning with number i of 1..n.
+
+    Raises:
+        UserError: a component that is unknown or wrongly set.
+    """
+    plan = Plan(trial, photos, model)
+    index, count = shard
+    mine = list(photos)[index - 1 :: count]
+    for photo, editor, prompt, seed in product(mine, plan.editors, trial.prompts, trial.seeds):
+        edit = partial(_edit, plan, photo, editor=editor, prompt=prompt)
+        clean = edit(ORIGINAL, "none", seed=seed)
+        floor = [edit(ORIGINAL, "none", seed=other) for other in trial.floor_seeds]
+        for transform in plan.transforms:
+            control = edit(ORIGINAL, transform, seed=seed)
+            for arm in trial.arms:
+                edited = edit(arm, transform, seed=seed)
+                first = arm == ORIGINAL and transform == "none"
+                compared = [edited, control, clean, *(floor if first else [])]
+                keys = [one.key for one in compared]
+                plan.cells.append(
+                    Cell(
+                        key("cell", photos[photo].digest, plan.transforms[transform], prompt, keys),
+                        *(photo, arm, transform, editor, prompt, seed),
+                        *(edited.key, control.key, clean.key, tuple(keys[3:])),
+                    )
+                )
+    return plan
+
+
+def _edit(
+    plan: Plan, photo: str, arm: str, transform: str, *, editor: str, prompt: str, seed: int
+) -> Edit:
+    # The noise belongs to the seed and the photo: arms, transforms and prompts share it.
+    seed = derive_seed(seed, plan.photos[photo].digest)
+    reception = _reception(plan, photo, arm, transform)
+    identity = ("edit", reception.key, plan.editors[editor], prompt, seed)
+    edit = Edit(
+        key(*identity, *_compute(plan), plan.trial.batch), reception.key, editor, prompt, seed
+    )
+    return plan.edits.setdefault(edit.key, edit)
+
+
+def _reception(plan: Plan, photo: str, arm: str, transform: str) -> Reception:
+    release = _release(plan, photo, arm)
+    component = plan.transforms[transform]
+    # What passes a transform as it is keeps its key: one edit of a gray picture serves them all.
+    if transform == "none" or (arm == GRAY and not component.moves_pixels):
+        reception = Reception(release.key, release.key, "none", 0)
+    else:
+        seed = derive_seed(0, plan.photos[photo].digest, transform)
+        identity = key("receive", release.key, component, seed)
+        reception = Reception(identity, release.key, transform, seed)
+    return plan.receptions.setdefault(reception.key, reception)
+
+
+def _release(plan: Plan, photo: str, arm: str) -> Release:
+    digest = plan.photos[photo].digest
+    seed = derive_seed(0, digest, arm)
+    if arm in (ORIGINAL, GRAY):
+        release = Release(key("release", arm, digest), photo, arm, seed)
+    elif arm in plan.protections:
+        identity = ("release", digest, plan.protections[arm], seed)
+        release = Release(key(*identity, *_compute(plan), plan.rows(photo)), photo, arm, seed)
+    else:
+        of = _release(plan, photo, arm.partition("(")[2].removesuffix(")"))
+        identity = ("release", of.key, plan.placebos[arm], seed)
+        release = Release(key(*identity), photo, arm, seed, of.key)
+    return plan.releases.setdefault(release.key, release)
+
+
+def _compute(plan: Plan) -> tuple[str, str]:
+    """What of the model its output depends on."""
+    return plan.model.content_hash, plan.model.dtype

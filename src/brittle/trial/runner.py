@@ -1,0 +1,182 @@
+"""The runner: computes what a plan still lacks, stage by stage, and keeps each piece at once.
+
+Model calls have one fixed shape: a short batch is filled up with its last row. On a CPU a row's
+bytes depend on the batch's shape, but neither on its neighbours nor on their order, so a result
+does not depend on what was done before a kill.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from brittle.errors import UserError
+from brittle.models import EditModel, load_model
+from brittle.progress import Progress, silent
+from brittle.trial.manifest import identity, manifest
+from brittle.trial.photos import load_photos
+from brittle.trial.plan import GRAY, ORIGINAL, Plan, Release, make_plan
+from brittle.trial.results import index, rows, write_rows
+from brittle.trial.scoring import score
+from brittle.trial.spec import Trial
+from brittle.trial.store import Store
+
+
+def run(
+    trial: Trial,
+    directory: Path,
+    *,
+    device: str | None = None,
+    dtype: str | None = None,
+    shard: tuple[int, int] = (1, 1),
+    notes: Sequence[str] = (),
+    progress: Progress = silent,
+) -> Store:
+    """Run a trial into a folder, or go on where a run into that folder stopped.
+
+    With ``shard`` (i, n) only every n-th photo's work is done, and no table is written: shards may
+    run anywhere on one folder, and a last run without ``shard`` gathers them.
+
+    Raises:
+        UserError: a photo, model or component that can't be used; a folder with another trial.
+    """
+    store = Store(directory)
+    found = store.manifest
+    if found is not None:
+        # A batch that had to be halved for memory stays halved: it is part of every result.
+        trial = trial.model_copy(update={"batch": found["batch"]})
+    read = load_photos(trial.photos, square=trial.square)
+    photos = {photo.name: photo for photo, _ in read}
+    model = load_model(trial.model, device=device, dtype=dtype)
+    while True:
+        plan = make_plan(trial, photos, identity(model), shard=shard)
+        store.open(manifest(plan, model, dict((p.name, credit) for p, credit in read), notes))
+        try:
+            compute(plan, store, model, progress)
+            break
+        except torch.OutOfMemoryError:
+            if trial.batch == 1:
+                raise UserError(
+                    "One edit does not fit into memory: use smaller photos (`square`) or --dtype."
+                ) from None
+            trial = trial.model_copy(update={"batch": trial.batch // 2})
+            notes = (*notes, f"Out of memory: the batch was halved to {trial.batch}.")
+    if shard == (1, 1):
+        write_rows(store, rows(plan, store))
+        store.write_json("index.json", index(plan, store))
+    return store
+
+
+def compute(plan: Plan, store: Store, model: EditModel, progress: Progress) -> None:
+    """All stages of a plan, each skipping what the store has."""
+    release(plan, store, model, progress)
+    receive(plan, store, progress)
+    edit(plan, store, model, progress)
+    score(plan, store, model, progress)
+
+
+def release(plan: Plan, store: Store, model: EditModel, progress: Progress) -> None:
+    """Make the files that each arm publishes: protections in batches, then their placebos."""
+    missing = [one for one in plan.releases.values() if not store.has(one.key)]
+    for one in missing:
+        if one.arm in (ORIGINAL, GRAY):
+            photo = plan.photos[one.photo].image
+            store.write(one.key, photo if one.arm == ORIGINAL else gray_like(photo))
+    for arm, protection in plan.protections.items():
+        groups = defaultdict(list)
+        for one in missing:
+            if one.arm == arm:
+                groups[plan.photos[one.photo].image.shape].append(one)
+        batches = [
+            (batch, plan.rows(batch[0].photo))
+            for group in groups.values()
+            for batch in chunks(group, plan.rows(group[0].photo))
+        ]
+        if not batches:
+            continue
+        with progress(arm, len(batches) * protection.evaluations) as advance:
+            for batch, size in batches:
+                _protect(plan, store, model, batch, size, lambda: advance(1))
+    for one in missing:
+        if one.of is not None:
+            placebo = plan.placebos[one.arm]
+            original = plan.photos[one.photo].image
+            drawn = placebo.draw(original, store.read(one.of), seeds=[one.seed])
+            store.write(one.key, drawn)
+
+
+def _protect(
+    plan: Plan,
+    store: Store,
+    model: EditModel,
+    batch: list[Release],
+    size: int,
+    step: Callable[[], None],
+) -> None:
+    filled = fill(batch, size)
+    images = torch.cat([plan.photos[one.photo].image for one in filled])
+    protection = plan.protections[batch[0].arm]
+    protected = protection(model, images, seeds=[one.seed for one in filled], on_step=step)
+    for one, image in zip(batch, protected.split(1), strict=False):
+        store.write(one.key, image)
+
+
+def receive(plan: Plan, store: Store, progress: Progress) -> None:
+    """Pass released files through the transforms, one by one, as they would be in the world."""
+    missing = [one for one in plan.receptions.values() if not store.has(one.key)]
+    if not missing:
+        return
+    with progress("transforms", len(missing)) as advance:
+        for one in missing:
+            transform = plan.transforms[one.transform]
+            store.write(one.key, transform.apply(store.read(one.release), seeds=[one.seed]))
+            advance(1)
+
+
+def edit(plan: Plan, store: Store, model: EditModel, progress: Progress) -> None:
+    """Edit received files in batches of one shape, those of different arms and prompts together."""
+    missing = [one for one in plan.edits.values() if not store.has(one.key)]
+    if not missing:
+        return
+    size = plan.trial.batch
+    with progress("edits", len(missing)) as advance:
+        waiting = defaultdict(list)
+        for one in missing:
+            image = model.fit(store.read(one.reception))
+            waiting[one.editor, image.shape].append((one, image))
+            for key in [key for key, batch in waiting.items() if len(batch) == size]:
+                advance(_edit(plan, store, model, key[0], waiting.pop(key)))
+        for (editor, _), batch in waiting.items():
+            advance(_edit(plan, store, model, editor, batch))
+
+
+def _edit(plan: Plan, store: Store, model: EditModel, editor: str, batch: list[Any]) -> int:
+    filled = fill(batch, plan.trial.batch)
+    edited = plan.editors[editor].edit(
+        model,
+        torch.cat([image for _, image in filled]),
+        prompts=[one.prompt for one, _ in filled],
+        seeds=[one.seed for one, _ in filled],
+    )
+    for (one, _), image in zip(batch, edited.split(1), strict=False):
+        store.write(one.key, image)
+    return len(batch)
+
+
+def chunks(items: Sequence[Any], size: int) -> Iterator[list[Any]]:
+    """Consecutive parts of at most ``size`` items."""
+    for start in range(0, len(items), size):
+        yield list(items[start : start + size])
+
+
+def fill(batch: list[Any], size: int) -> list[Any]:
+    """A batch filled up to its fixed shape with its last row."""
+    return batch + [batch[-1]] * (size - len(batch))
+
+
+def gray_like(image: Tensor) -> Tensor:
+    """A gray picture of the same size, on the 8-bit grid: what a perfect protection leaves."""
+    return torch.full_like(image, 128 / 255)

@@ -1,0 +1,138 @@
+"""The trial as one writes it: a YAML file, checked key by key, with every default spelt out."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from brittle.component import explain, unknown
+from brittle.errors import UserError
+from brittle.trial.primary import Primary
+
+PlaceboKind = Literal["noise", "noise-spectrum"]
+
+
+class Trial(BaseModel):
+    """The declared grid: photos x arms x transforms x editors x prompts x seeds x metrics.
+
+    Components are written as text (``jpeg:quality=65``). The arms are the original photo, a gray
+    picture (the ceiling), each protection, and a placebo of each kind for each protection.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str = "A trial"
+    photos: str = Field("sample", description="a folder or file, or `sample`: eight bundled ones")
+    square: int | None = Field(
+        None, ge=64, le=4096, description="centre-crop photos to squares of this side, in pixels"
+    )
+    model: str = "embedded"
+    protections: tuple[str, ...] = ("photoguard-encoder",)
+    placebos: tuple[PlaceboKind, ...] = ("noise", "noise-spectrum")
+    transforms: tuple[str, ...] = ("none",)
+    editors: tuple[str, ...] = ("img2img",)
+    prompts: tuple[str, ...] = Field(min_length=1)
+    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    floor_seeds: tuple[int, ...] = Field(
+        (1, 2), description="more seeds for the clean edit: how far two honest edits lie apart"
+    )
+    metrics: tuple[str, ...] = ("perceptual", "ssim", "psnr", "follow", "keep")
+    primary: Primary = Primary()
+    batch: int = Field(8, ge=1, le=1024, description="rows a model call; part of every result")
+
+    @field_validator("protections", "transforms", "editors", "prompts", "metrics", mode="before")
+    @classmethod
+    def _one_is_a_list(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("transforms")
+    @classmethod
+    def _untransformed_comes_first(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return ("none", *(transform for transform in value if transform != "none"))
+
+    @field_validator("prompts")
+    @classmethod
+    def _prompts_say_something(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if any(not prompt.strip() for prompt in value):
+            raise ValueError("a prompt is empty; say what the edit should show")
+        return value
+
+    @model_validator(mode="after")
+    def _nothing_twice(self) -> Self:
+        for field in ("protections", "transforms", "editors", "prompts", "seeds", "metrics"):
+            values = getattr(self, field)
+            if repeated := {str(value) for value in values if values.count(value) > 1}:
+                raise ValueError(f"{field} names {', '.join(sorted(repeated))} twice")
+        if shared := set(self.seeds) & set(self.floor_seeds):
+            raise ValueError(f"seeds and floor_seeds share {', '.join(map(str, sorted(shared)))}")
+        return self
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """The labels of all arms: original, gray, protections and their placebos."""
+        placebos = [f"{kind}({of})" for of in self.protections for kind in self.placebos]
+        return ("original", "gray", *self.protections, *placebos)
+
+
+def load_trial(path: Path, settings: Iterable[str] = ()) -> Trial:
+    """Read a trial's file and apply ``a.b=c`` settings from the command line on top.
+
+    Paths in the file are relative to its folder and stay inside it; a path that the user gives as a
+    setting is taken as it is.
+
+    Raises:
+        UserError: no such file, not YAML, an unknown key (with the nearest known one), a bad value.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: there is no such trial file.")
+    try:
+        written = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not a YAML file: {' '.join(str(error).split())}") from None
+    if not isinstance(written, dict):
+        raise UserError(f"{path}: a trial is a YAML mapping with keys such as `prompts`.")
+    for field in ("photos", "model"):
+        if field in written:
+            written[field] = _inside(path.parent, str(written[field]), f"{path.name}: {field}")
+    for setting in settings:
+        _apply(written, setting)
+    return make_trial(written, path.name)
+
+
+def make_trial(written: Mapping[str, Any], where: str) -> Trial:
+    """Validate plain data as a trial; ``where`` begins the error's sentence."""
+    try:
+        return Trial.model_validate(written)
+    except ValidationError as error:
+        raise UserError(explain(error, where, Trial)) from None
+
+
+def _inside(folder: Path, value: str, where: str) -> str:
+    """A path from a file, made absolute; names that are no path of this folder stay as they are."""
+    candidate = folder / value
+    if Path(value).is_absolute() or not candidate.resolve().is_relative_to(folder.resolve()):
+        raise UserError(
+            f"{where}: {value} lies outside the trial's folder; "
+            f"give it on the command line instead: --set {where.rpartition(' ')[2]}={value}"
+        )
+    return str(candidate) if candidate.exists() else value
+
+
+def _apply(written: dict[str, Any], setting: str) -> None:
+    dotted, separator, text = setting.partition("=")
+    if not separator:
+        raise UserError(f"--set {setting}: expected key=value, such as --set seeds=[0,1].")
+    *parents, last = dotted.split(".")
+    if (parents or [last])[0] not in Trial.model_fields:
+        raise UserError(f"--set {setting}: {unknown('key', dotted, Trial.model_fields)}")
+    place = written
+    for parent in parents:
+        place = place.setdefault(parent, {})
+        if not isinstance(place, dict):
+            raise UserError(f"--set {setting}: {parent} has no keys below it.")
+    try:
+        place[last] = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise UserError(f"--set {setting}: {text!r} is not a value.") from None
