@@ -28,6 +28,7 @@ from brittle.errors import UserError
 ENTRY_POINTS = "brittle.components"
 FAMILIES = {
     "protection": "brittle.protections",
+    "placebo": "brittle.protections",
     "transform": "brittle.transforms",
     "editor": "brittle.editors",
     "metric": "brittle.metrics",
@@ -36,12 +37,14 @@ FAMILIES = {
 
 def parse_fraction(value: object) -> object:
     """Read "8/255" as a float; anything else passes through to ordinary validation."""
-    if isinstance(value, str) and (match := re.fullmatch(r"\s*([\d.eE+-]+)\s*/\s*([\d.]+)\s*", value)):
-        numerator, denominator = (float(part) for part in match.groups())
-        if denominator == 0:
-            raise ValueError(f"{value!r} divides by zero")
-        return numerator / denominator
-    return value
+    number = r"\s*([+-]?[\d.]+)\s*"
+    match = isinstance(value, str) and re.fullmatch(f"{number}/{number}", value)
+    if not match:
+        return value
+    numerator, denominator = (float(part) for part in match.groups())
+    if denominator == 0:
+        raise ValueError(f"{value!r} divides by zero")
+    return numerator / denominator
 
 
 Fraction = Annotated[float, BeforeValidator(parse_fraction)]
@@ -64,12 +67,10 @@ class Component(BaseModel):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _accept_text_and_records(
-        cls, value: Any, handler: ModelWrapValidatorHandler[Self]
-    ) -> Self:
+    def _accept_text_and_records(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         if isinstance(value, str):
             return cls.parse(value)
-        if isinstance(value, Mapping) and "name" in value:
+        if isinstance(value, Mapping) and ("name" in value or not hasattr(cls, "name")):
             return cls.from_record(value)
         return handler(value)
 
@@ -91,14 +92,18 @@ class Component(BaseModel):
             UserError: an unknown name, key or value; a record of another version.
         """
         record = dict(record)
-        found, preset = registry(cls.family).resolve(record.pop("name"))
+        name, family = record.pop("name", None), record.pop("family", cls.family)
+        if not isinstance(name, str):
+            raise UserError(f"Which {cls.family}? It needs a name, and {record} has none.")
+        if family != cls.family:
+            raise UserError(f"{name} is recorded as {family}, and {cls.family} belongs here.")
+        found, preset = registry(family).resolve(name)
         if not issubclass(found, cls):
-            raise UserError(f"{found.name} is not a {cls.__name__}.")
-        record.pop("family", None)
+            raise UserError(f"{name} is not a {cls.__name__}.")
         version = record.pop("version", found.version)
         if version != found.version:
             raise UserError(
-                f"{found.name} is at version {found.version} here, and the record was written by "
+                f"{name} is at version {found.version} here, and the record was written by "
                 f"version {version}: use the brittle that wrote it, or run again."
             )
         fields = {**preset, **record.pop("fields", {}), **record}
@@ -108,7 +113,7 @@ class Component(BaseModel):
             raise UserError(explain(error, found.name, found)) from None
 
     def record(self) -> dict[str, Any]:
-        """The component as plain data: family, name, version and fields, nested ones by their own."""
+        """The component as plain data: family, name, version, and fields, nested ones likewise."""
         fields = {field: plain(getattr(self, field)) for field in type(self).model_fields}
         return {
             "family": self.family,
@@ -196,7 +201,7 @@ def register(component: type[C]) -> type[C]:
 
 
 def registry(family: str) -> Registry:
-    """The filled registry of a family: brittle's own components, then those of installed plugins."""
+    """The filled registry of a family: brittle's own components, then the installed plugins'."""
     if family not in _loaded:
         _loaded.add(family)
         importlib.import_module(FAMILIES[family])
@@ -206,11 +211,12 @@ def registry(family: str) -> Registry:
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    """One sentence about an unknown name, with the nearest known ones."""
+    """One sentence about an unknown name, with the nearest known one, or else all of them."""
     known = list(known)
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}."
-    return f"Unknown {kind} {name!r}: {hint}"
+    if near:
+        return f"Unknown {kind} {name!r}: did you mean {near[0]!r}?"
+    return f"Unknown {kind} {name!r}" + (f": known are {', '.join(known)}." if known else ".")
 
 
 def explain(error: ValidationError, where: str, model: type[BaseModel] | None = None) -> str:
@@ -219,8 +225,8 @@ def explain(error: ValidationError, where: str, model: type[BaseModel] | None = 
     for problem in error.errors():
         location = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
-            known = list(model.model_fields) if model and len(problem["loc"]) == 1 else []
-            sentences.append(f"{where}: {unknown('key', location, known) if known else 'unknown key ' + location!r}")
+            known = model.model_fields if model and len(problem["loc"]) == 1 else []
+            sentences.append(f"{where}: {unknown('key', location, known)}")
         else:
             message = problem["msg"].removeprefix("Value error, ")
             message = message[:1].lower() + message[1:] if location else message
@@ -238,17 +244,48 @@ def parse_parameters(text: str, *, context: str) -> dict[str, Any]:
         if parameter.strip() in parameters:
             raise UserError(f"{context!r} sets {parameter.strip()} twice.")
         try:
-            parameters[parameter.strip()] = yaml.safe_load(value)
+            parameters[parameter.strip()] = read_yaml(value)
         except yaml.YAMLError:
             raise UserError(f"{context!r}: {value!r} is not a value.") from None
     return parameters
 
 
+def read_yaml(text: str) -> Any:
+    """Read YAML by the rules of its version 1.2: yes, 4:2:0 and 2026-01-01 are text.
+
+    PyYAML follows 1.1, where they are true, 14520 and a date.
+
+    Raises:
+        yaml.YAMLError: the text isn't YAML.
+    """
+    return yaml.load(text, _Yaml)
+
+
+class _Yaml(yaml.SafeLoader):
+    pass
+
+
+_Yaml.yaml_implicit_resolvers = {}
+for _tag, _pattern in (
+    ("null", r"~|null|Null|NULL|"),
+    ("bool", r"true|True|TRUE|false|False|FALSE"),
+    ("int", r"[-+]?(0|[1-9][0-9]*)"),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.inf|\.nan"),
+    ("merge", r"<<"),
+):
+    _Yaml.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), None)
+
+
 def _split_outside_brackets(text: str) -> list[str]:
-    parts, depth = [""], 0
+    """Split at commas that stand neither in brackets nor in quotes."""
+    parts, depth, quote = [""], 0, ""
     for character in text:
-        depth += (character in "[({") - (character in "])}")
-        if character == "," and depth == 0:
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "\"'" and parts[-1][-1:] in "=[,: ":
+            quote = character
+        depth += 0 if quote else (character in "[({") - (character in "])}")
+        if character == "," and depth == 0 and not quote:
             parts.append("")
         else:
             parts[-1] += character
@@ -256,6 +293,22 @@ def _split_outside_brackets(text: str) -> list[str]:
 
 
 def _as_text(value: Any) -> str:
+    """A field's value such that `parse_parameters` reads it back."""
     if isinstance(value, tuple):
         return "[" + ",".join(_as_text(item) for item in value) + "]"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+    if value is None or isinstance(value, (bool, Mapping)):
+        return json.dumps(plain(value))
+    if isinstance(value, int):
+        return str(value)
+    text = str(value)
+    bare = not set(text) & set(",[]{}\"'") and _reads_as(text, text)
+    return text if bare else json.dumps(text, ensure_ascii=False)
+
+
+def _reads_as(text: str, value: object) -> bool:
+    try:
+        return bool(read_yaml(text) == value)
+    except yaml.YAMLError:
+        return False

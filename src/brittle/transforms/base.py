@@ -4,35 +4,47 @@ import re
 from collections.abc import Sequence
 from typing import ClassVar, Self
 
+import torch
 from torch import Tensor
 
 from brittle.component import Component
+from brittle.errors import UserError
+from brittle.images import quantise
 
 
 class Transform(Component):
     """Something that happens to an image after it was published.
 
     Images are float32 tensors (N, 3, H, W), sRGB in [0, 1]; what ``apply`` returns lies on the
-    8-bit grid, since what a person receives is an 8-bit file.
+    8-bit grid, since what a person receives is an 8-bit file. Lengths are in pixels of the image
+    at hand. A transform writes ``surrogate`` if torch can do all of it, ``receive`` if not, and
+    both if the surrogate is only near. ``example`` is how one types it.
     """
 
     family: ClassVar[str] = "transform"
+    example: ClassVar[str]
 
     def apply(self, image: Tensor, *, seeds: Sequence[int] | None = None) -> Tensor:
-        """The image as received, (N, 3, H', W') in [0, 1] on the 8-bit grid, without gradients.
+        """The images as received, (N, 3, H', W') in [0, 1] on the 8-bit grid, without gradients.
 
-        ``seeds`` holds one seed an image, for transforms that draw random numbers.
+        ``seeds`` holds one seed an image, for transforms that draw random numbers. Each image goes
+        alone, so that its bytes never depend on the batch around it.
         """
-        raise NotImplementedError
+        with torch.no_grad():
+            each = [None] * len(image) if seeds is None else seeds
+            rows = zip(image.split(1), each, strict=True)
+            return torch.cat([self.receive(row, seed=seed) for row, seed in rows])
+
+    def receive(self, image: Tensor, *, seed: int | None) -> Tensor:
+        """One image (1, 3, H, W) as received, on the 8-bit grid."""
+        return quantise(self.surrogate(image))
 
     def surrogate(self, image: Tensor) -> Tensor:
-        """A differentiable stand-in for ``apply``, for gradients only.
+        """A differentiable stand-in for ``apply``, for gradients only: not clamped, not rounded.
 
         Raises:
             UserError: this transform has none.
         """
-        from brittle.errors import UserError
-
         raise UserError(f"The transform {self.name} has no differentiable form.")
 
     def undo(self, image: Tensor) -> Tensor:

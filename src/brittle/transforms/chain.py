@@ -1,0 +1,70 @@
+"""Chains: one transform after another, written ``a+b``."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from pydantic import field_validator
+from torch import Tensor
+
+from brittle.component import register
+from brittle.noise import derive_seed
+from brittle.transforms.base import Transform
+
+
+@register
+class Chain(Transform):
+    """Two or more transforms, the first first; between them the image is an 8-bit file."""
+
+    name: ClassVar[str] = "chain"
+    example: ClassVar[str] = "gaussian-blur:sigma=1+jpeg:quality=75"
+
+    steps: tuple[Transform, ...]
+
+    @field_validator("steps")
+    @classmethod
+    def _flatten(cls, steps: Sequence[Transform]) -> tuple[Transform, ...]:
+        flat = tuple(
+            part for step in steps for part in (step.steps if isinstance(step, Chain) else (step,))
+        )
+        if len(flat) < 2:
+            raise ValueError("a chain has at least two steps")
+        return flat
+
+    def receive(self, image: Tensor, *, seed: int | None) -> Tensor:
+        """One image after all steps; each step draws from a seed of its own."""
+        for index, step in enumerate(self.steps):
+            seeds = None if seed is None else [derive_seed(seed, str(index))]
+            image = step.apply(image, seeds=seeds)
+        return image
+
+    def surrogate(self, image: Tensor) -> Tensor:
+        """The surrogates of all steps."""
+        for step in self.steps:
+            image = step.surrogate(image)
+        return image
+
+    def undo(self, image: Tensor) -> Tensor:
+        """All steps undone, the last first."""
+        for step in reversed(self.steps):
+            image = step.undo(image)
+        return image
+
+    def valid(self, image: Tensor) -> Tensor:
+        """1 where a pixel came from the photo through every step."""
+        received = [image]
+        for step in reversed(self.steps[1:]):
+            received.append(step.undo(received[-1]))
+        valid = self.steps[0].valid(received.pop())
+        for step in self.steps[1:]:
+            valid = step.move_mask(valid) * step.valid(received.pop())
+        return valid
+
+    def move_mask(self, mask: Tensor) -> Tensor:
+        """The mask through all steps."""
+        for step in self.steps:
+            mask = step.move_mask(mask)
+        return mask
+
+    def __str__(self) -> str:
+        """The chain as one types it: ``a+b``."""
+        return "+".join(str(step) for step in self.steps)

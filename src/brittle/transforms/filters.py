@@ -1,0 +1,62 @@
+"""Filters: what smooths a photo, and with it what was hidden in it."""
+
+from typing import Annotated, ClassVar
+
+import numpy as np
+import torch
+from PIL import Image, ImageFilter
+from pydantic import AfterValidator, Field
+from torch import Tensor
+from torch.nn import functional
+
+from brittle.component import register
+from brittle.images import from_bytes, to_bytes
+from brittle.transforms.base import Transform
+
+
+@register
+class GaussianBlur(Transform):
+    """Gaussian blur of the sRGB values, edge pixels repeated outwards.
+
+    ``sigma`` is the standard deviation in pixels; the kernel ends at four of them.
+    """
+
+    name: ClassVar[str] = "gaussian-blur"
+    example: ClassVar[str] = "gaussian-blur:sigma=1"
+
+    sigma: Annotated[float, Field(gt=0, le=100)]
+
+    def surrogate(self, image: Tensor) -> Tensor:
+        """The blur itself, exact."""
+        reach = int(4 * self.sigma + 0.5)
+        offsets = torch.arange(-reach, reach + 1, dtype=image.dtype, device=image.device)
+        kernel = torch.exp(-0.5 * (offsets / self.sigma) ** 2)
+        kernel = (kernel / kernel.sum()).expand(3, 1, 1, -1)
+        padded = functional.pad(image, [reach] * 4, mode="replicate")
+        rows = functional.conv2d(padded, kernel, groups=3)
+        return functional.conv2d(rows, kernel.mT, groups=3)
+
+
+def _odd(size: int) -> int:
+    if size % 2 == 0:
+        raise ValueError(f"the size has to be odd, and is {size}")
+    return size
+
+
+@register
+class MedianBlur(Transform):
+    """The median of the square around each pixel, channel by channel, edge pixels repeated.
+
+    ``size`` is the side of the square in pixels, an odd number from 3 to 99.
+    """
+
+    name: ClassVar[str] = "median-blur"
+    source: ClassVar[str] = "Pillow's MedianFilter"
+    example: ClassVar[str] = "median-blur:size=3"
+
+    size: Annotated[int, Field(strict=True, ge=3, le=99), AfterValidator(_odd)]
+
+    def receive(self, image: Tensor, *, seed: int | None) -> Tensor:
+        """The filtered image; there is no surrogate."""
+        picture = Image.fromarray(to_bytes(image)[0]).filter(ImageFilter.MedianFilter(self.size))
+        return from_bytes(np.asarray(picture)[None]).to(image)

@@ -1,0 +1,80 @@
+"""Geometry: what moves pixels, and moves masks along."""
+
+import math
+from typing import Annotated, ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional
+
+from brittle.component import Fraction, register
+from brittle.transforms.base import Transform
+
+
+@register
+class Flip(Transform):
+    """Mirrored left to right, without loss."""
+
+    name: ClassVar[str] = "flip"
+    example: ClassVar[str] = "flip"
+
+    def surrogate(self, image: Tensor) -> Tensor:
+        """The flip itself, exact."""
+        return image.flip(-1)
+
+    def undo(self, image: Tensor) -> Tensor:
+        """Flipped once more."""
+        return image.flip(-1)
+
+    def move_mask(self, mask: Tensor) -> Tensor:
+        """The mask flipped."""
+        return mask.flip(-1)
+
+
+@register
+class Rotate(Transform):
+    """Rotated counter-clockwise by ``degrees`` about the centre.
+
+    Multiples of 90 are exact and turn the canvas along. Otherwise the canvas stays, the corners
+    leave it, pixels are interpolated bilinearly, and what comes in from outside has the gray level
+    ``fill`` in [0, 1], black unless said.
+    """
+
+    name: ClassVar[str] = "rotate"
+    example: ClassVar[str] = "rotate:degrees=5"
+
+    degrees: Annotated[float, Field(ge=-360, le=360)]
+    fill: Annotated[Fraction, Field(ge=0, le=1)] = 0.0
+
+    def surrogate(self, image: Tensor) -> Tensor:
+        """The rotation itself, exact."""
+        return turn(image, self.degrees, fill=self.fill)
+
+    def undo(self, image: Tensor) -> Tensor:
+        """The image turned back; what had left the canvas has the level ``fill``."""
+        return turn(image, -self.degrees, fill=self.fill)
+
+    def valid(self, image: Tensor) -> Tensor:
+        """1 where a received pixel was interpolated from pixels of the photo alone."""
+        before = super().valid(turn(image, -self.degrees))
+        return (turn(before, self.degrees) > 1 - 1e-3).to(image)
+
+    def move_mask(self, mask: Tensor) -> Tensor:
+        """The mask turned along, 0 where it comes in from outside."""
+        return turn(mask, self.degrees, mode="nearest")
+
+
+def turn(image: Tensor, degrees: float, *, fill: float = 0.0, mode: str = "bilinear") -> Tensor:
+    """Rotate (N, C, H, W) counter-clockwise about the centre; quarter turns are exact."""
+    if degrees % 90 == 0:
+        return torch.rot90(image, int(degrees // 90) % 4, (-2, -1))
+    height, width = image.shape[-2:]
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    # From where each pixel of the result is fetched; x and y are in half widths and half heights.
+    matrix = [[cos, -sin * height / width, 0.0], [sin * width / height, cos, 0.0]]
+    theta = image.new_tensor(matrix).expand(len(image), 2, 3)
+    grid = functional.affine_grid(theta, list(image.shape), align_corners=False)
+    # Outside is 0 to grid_sample.
+    turned = functional.grid_sample(image - fill, grid, mode, "zeros", align_corners=False)
+    return turned + fill
