@@ -1,1 +1,31 @@
-"""TODO-owner."""
+"""Protections and their placebos; presets come from presets.yaml."""
+
+from importlib.resources import files
+
+import yaml
+
+from brittle.component import registry
+from brittle.protections.base import Protection, Trace
+from brittle.protections.encoder import EncoderProtection
+from brittle.protections.pgd import PGD
+from brittle.protections.placebo import Noise, NoiseSpectrum, Placebo
+
+__all__ = [
+    "PGD",
+    "EncoderProtection",
+    "Noise",
+    "NoiseSpectrum",
+    "Placebo",
+    "Protection",
+    "Trace",
+]
+
+
+def _add_presets() -> None:
+    text = (files(__name__) / "presets.yaml").read_text(encoding="utf-8")
+    for name, preset in yaml.safe_load(text).items():
+        source = f"{preset['source']} Its range: {preset['range']}. {preset['differs']}"
+        registry("protection").add_preset(name, preset["of"], preset["fields"], source)
+
+
+_add_presets()

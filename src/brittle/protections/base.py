@@ -1,15 +1,53 @@
 """What a protection is: a photo and a model in, the photo that will be published out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, final
 
+import torch
 from torch import Tensor
 
 from brittle.budget import Budget
 from brittle.component import Component
+from brittle.errors import UserError
 
 if TYPE_CHECKING:
     from brittle.models import EditModel
+
+
+@dataclass
+class Trace:
+    """What a protection tells about its work beside the image; give it an empty one to fill.
+
+    ``losses`` holds the objective of each image, (N,), before each step; ``vanished`` (N,) says
+    whose gradient was zero everywhere at the last step. ``on_step`` is called after each step with
+    the number of steps done and their total.
+    """
+
+    on_step: Callable[[int, int], None] | None = None
+    losses: list[Tensor] = field(default_factory=list)
+    vanished: Tensor | None = None
+
+    def step(self, loss: Tensor, total: int) -> None:
+        """Note the loss (N,) of one step of ``total``, without waiting for it to be computed."""
+        self.losses.append(loss)
+        if self.on_step is not None:
+            self.on_step(len(self.losses), total)
+
+    def summary(self) -> list[dict[str, float | bool]]:
+        """For each image its first and last loss and whether its gradient vanished, as plain data.
+
+        Empty for a protection that takes no steps.
+        """
+        if self.vanished is None or not self.losses:
+            return []
+        rows = zip(
+            self.losses[0].tolist(), self.losses[-1].tolist(), self.vanished.tolist(), strict=True
+        )
+        return [
+            {"first_loss": first, "last_loss": last, "gradient_vanished": vanished}
+            for first, last, vanished in rows
+        ]
 
 
 class Protection(Component):
@@ -19,19 +57,91 @@ class Protection(Component):
 
     budget: Budget
 
+    @property
+    def total_steps(self) -> int:
+        """How many steps it reports to its trace for one batch."""
+        return 0
+
     @final
     def __call__(
-        self, model: "EditModel", image: Tensor, *, mask: Tensor | None = None, seeds: Sequence[int]
+        self,
+        model: "EditModel",
+        image: Tensor,
+        *,
+        mask: Tensor | None = None,
+        seeds: Sequence[int],
+        trace: Trace | None = None,
     ) -> Tensor:
         """The protected image (N, 3, H, W) on the 8-bit grid, inside the budget whatever happens.
 
-        ``mask`` (N, 1, H, W) is white where the editor may edit: only what will be kept is
-        perturbed. ``seeds`` holds one seed an image.
+        ``image`` is (N, 3, H, W) in [0, 1] on the 8-bit grid. ``mask`` (N, 1, H, W) of 0 and 1 is
+        white where the editor may edit: only what will be kept is perturbed. ``seeds`` holds one
+        seed an image.
+
+        Raises:
+            UserError: an input of another shape or range; a mask that leaves nothing to protect;
+                a perturbation with values that aren't numbers.
         """
-        raise NotImplementedError  # written by the owner of this file
+        _check_image(image, seeds)
+        if mask is not None:
+            mask = _checked_mask(mask, image)
+        perturbed = self.perturb(
+            model,
+            image.to(model.device),
+            mask=None if mask is None else mask.to(model.device),
+            seeds=seeds,
+            trace=Trace() if trace is None else trace,
+        )
+        # Nobody knows what a plugin returns, so everything that was promised is made true here.
+        perturbed = perturbed.detach().to(image)
+        if perturbed.shape != image.shape:
+            raise ValueError(f"{self.name} returned {tuple(perturbed.shape)}, not an image's shape")
+        if not perturbed.isfinite().all():
+            raise UserError(
+                f"{self.name} produced values that aren't numbers on this model: in half "
+                "precision they overflow, so try float32."
+            )
+        if mask is not None:
+            perturbed = torch.where(mask == 1, image, perturbed)
+        return self.budget.round_inside(image, perturbed)
 
     def perturb(
-        self, model: "EditModel", image: Tensor, *, mask: Tensor | None, seeds: Sequence[int]
+        self,
+        model: "EditModel",
+        image: Tensor,
+        *,
+        mask: Tensor | None,
+        seeds: Sequence[int],
+        trace: Trace,
     ) -> Tensor:
-        """The perturbed image, float, before the final projection and rounding."""
+        """The perturbed image (N, 3, H, W), float, before the final projection and rounding.
+
+        ``image`` and ``mask`` are on the model's device. A protection that works in steps reports
+        each of them to ``trace``.
+        """
         raise NotImplementedError
+
+
+def _check_image(image: Tensor, seeds: Sequence[int]) -> None:
+    if image.dim() != 4 or image.shape[1] != 3 or not image.numel():
+        raise UserError(f"Expected images (N, 3, H, W), and got the shape {tuple(image.shape)}.")
+    if len(seeds) != len(image):
+        raise UserError(f"{len(image)} images need one seed each, and {len(seeds)} were given.")
+    if not image.is_floating_point() or not (image.min() >= 0 and image.max() <= 1):
+        raise UserError("Expected floating-point images with values in [0, 1].")
+    levels = image * 255
+    if (levels - levels.round()).abs().max() > 1e-3:
+        raise UserError("Expected images on the 8-bit grid k/255: round them with quantise first.")
+
+
+def _checked_mask(mask: Tensor, image: Tensor) -> Tensor:
+    rows, _, height, width = image.shape
+    if mask.shape not in ((rows, 1, height, width), (1, 1, height, width)):
+        raise UserError(
+            f"A mask for these images is {(rows, 1, height, width)}, not {tuple(mask.shape)}."
+        )
+    if not ((mask == 0) | (mask == 1)).all():
+        raise UserError("A mask holds 0 (to be kept) and 1 (may be edited) and nothing else.")
+    if mask.flatten(1).all(1).any():
+        raise UserError("The mask is white everywhere, which leaves nothing to protect.")
+    return mask.to(image.dtype).expand(rows, -1, -1, -1)

@@ -1,0 +1,98 @@
+"""Protections that mislead the image encoder of a latent diffusion model."""
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from pydantic import field_validator
+from torch import Tensor
+from torch.nn import functional
+
+from brittle.budget import Budget
+from brittle.component import Fraction, register
+from brittle.errors import UserError
+from brittle.images import read_photo
+from brittle.protections.pgd import PGD
+
+if TYPE_CHECKING:
+    from brittle.models import EditModel
+
+GRAY = 0.5
+
+
+@register
+class EncoderProtection(PGD):
+    """Moves the photo's latent to a target's, so that the editor sees something else.
+
+    Minimises ‖E(x + δ) − z‖², E being the mean of the encoder's latent distribution, at the size at
+    which the editor sees the photo. Where there is a mask, E sees gray in the part to be edited, as
+    inpainting models do. The norm without the square, which PhotoGuard's code minimises, gives the
+    same steps, since both norms of budgets use the gradient's direction only.
+
+    ``target`` is "gray" (the latent of a gray picture), "zero" (the zero latent) or an image file,
+    stretched to the photo's shape; the record keeps its path and the digest of its pixels, as
+    ``path#digest``.
+    """
+
+    name: ClassVar[str] = "encoder"
+    source: ClassVar[str] = "PhotoGuard's encoder attack (Salman et al. 2023, arXiv 2302.06588)"
+
+    budget: Budget = Budget(radius=12.75 / 255)
+    steps: int = 40
+    step_size: Fraction = 0.0075
+    target: str = "gray"
+
+    @field_validator("target")
+    @classmethod
+    def _add_digest(cls, target: str) -> str:
+        if target in ("gray", "zero") or re.fullmatch(r".+#[0-9a-f]{32}", target):
+            return target
+        try:
+            return f"{target}#{read_photo(target).digest}"
+        except UserError as error:
+            raise ValueError(
+                f"{target!r} is neither gray nor zero, nor an image: {error}"
+            ) from error
+
+    def prepare(
+        self, model: "EditModel", image: Tensor, *, mask: Tensor | None, seeds: Sequence[int]
+    ) -> dict[torch.Size, Tensor]:
+        """An empty store of target latents, by the shape of what the encoder sees."""
+        return {}
+
+    def objective(
+        self,
+        model: "EditModel",
+        perturbed: Tensor,
+        image: Tensor,
+        *,
+        mask: Tensor | None,
+        seeds: Sequence[int],
+        prepared: dict[torch.Size, Tensor],
+    ) -> Tensor:
+        """Squared distance of each latent to the target's, (N,)."""
+        if mask is not None:
+            perturbed = torch.lerp(perturbed, mask.new_tensor(GRAY), mask)
+        seen = model.fit(perturbed)
+        if seen.shape not in prepared:
+            with torch.no_grad():
+                prepared[seen.shape] = self._target_latent(model, seen)
+        return (model.encode(seen) - prepared[seen.shape]).square().flatten(1).sum(1)
+
+    def _target_latent(self, model: "EditModel", seen: Tensor) -> Tensor:
+        """The target's latent (1, C, h, w) for a batch as the encoder sees it."""
+        if self.target in ("gray", "zero"):
+            latent = model.encode(torch.full_like(seen[:1], GRAY))
+            return latent if self.target == "gray" else torch.zeros_like(latent)
+        path, _, digest = self.target.rpartition("#")
+        photo = read_photo(path)
+        if photo.digest != digest:
+            raise UserError(
+                f"The target image {path} isn't the one that the setting was recorded with: "
+                "its pixels differ."
+            )
+        image = photo.image.to(seen)
+        return model.encode(
+            functional.interpolate(image, seen.shape[-2:], mode="bilinear", antialias=True)
+        )

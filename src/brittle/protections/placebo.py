@@ -1,0 +1,151 @@
+"""Placebos: perturbations of a protection's size that were optimised for nothing.
+
+All arithmetic is in levels (0..255), as what is compared are 8-bit files.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor
+
+from brittle.component import Component, register
+from brittle.errors import UserError
+from brittle.noise import generators
+from brittle.protections.base import Protection
+
+
+class Placebo(Component):
+    """A random perturbation with the size, on disk, of what the protection ``of`` published."""
+
+    family: ClassVar[str] = "placebo"
+
+    of: Protection
+
+    @final
+    def draw(self, original: Tensor, protected: Tensor, *, seeds: Sequence[int]) -> Tensor:
+        """One placebo for each seed, (N, 3, H, W) on the 8-bit grid.
+
+        ``original`` and ``protected`` are (N, 3, H, W) on the 8-bit grid, or (1, 3, H, W) for many
+        draws of one photo. Only pixels that the protection changed are changed.
+
+        Raises:
+            UserError: shapes that don't belong together.
+        """
+        if original.shape != protected.shape or len(original) not in (1, len(seeds)):
+            raise UserError(
+                f"A placebo needs the photo and its protected form in one shape, one pair or one "
+                f"for each seed: got {tuple(original.shape)}, {tuple(protected.shape)} and "
+                f"{len(seeds)} seeds."
+            )
+        start = (original * 255).round().cpu().expand(len(seeds), -1, -1, -1)
+        delta = (protected * 255).round().cpu() - start
+        drawn = [
+            self.perturbation(levels, change, stream) if change.any() else change
+            for levels, change, stream in zip(start, delta, generators(seeds), strict=True)
+        ]
+        return ((start + torch.stack(drawn)) / start.new_tensor(255)).to(original)
+
+    def perturbation(self, start: Tensor, delta: Tensor, stream: torch.Generator) -> Tensor:
+        """A perturbation (3, H, W) in levels, of the size of ``delta``, that keeps to 0..255."""
+        raise NotImplementedError
+
+
+@register
+class Noise(Placebo):
+    """White noise: the protection's largest change, and its PSNR.
+
+    The magnitudes are the quantiles of a distribution between uniform and constant, dealt out at
+    random, which is chosen so that the mean square is the protection's after clipping.
+    """
+
+    name: ClassVar[str] = "noise"
+
+    def perturbation(self, start: Tensor, delta: Tensor, stream: torch.Generator) -> Tensor:
+        """See `Placebo.perturbation`."""
+        touched = delta.any(0).expand_as(delta)
+        levels, largest = start[touched], float(delta.abs().max())
+        energy = float(delta.double().square().sum())
+        sign = torch.empty_like(levels).bernoulli_(0.5, generator=stream) * 2 - 1
+        sign = turn_inward(sign, levels, largest, energy, stream)
+        room = headroom(sign, levels)
+        rank = torch.randperm(len(levels), generator=stream)
+        quantile = (rank + 0.5) / len(levels)
+        scale, power = _spread(room, largest, energy)
+        size = (quantile.pow(power) * scale).round()
+        size[torch.where(room >= largest, quantile, -1).argmax()] = largest
+        perturbation = torch.zeros_like(delta)
+        perturbation[touched] = sign * torch.minimum(size, room)
+        return perturbation
+
+
+@register
+class NoiseSpectrum(Placebo):
+    """The protection's perturbation with random Fourier phases, clipped and scaled to its PSNR.
+
+    The three channels share the random part of the phase, so the spectra of lightness and of colour
+    are both the protection's: JPEG treats them differently.
+    """
+
+    name: ClassVar[str] = "noise-spectrum"
+
+    def perturbation(self, start: Tensor, delta: Tensor, stream: torch.Generator) -> Tensor:
+        """See `Placebo.perturbation`."""
+        height, width = delta.shape[-2:]
+        # The phases of real noise have the symmetry that keeps the result real.
+        noise = torch.fft.rfft2(torch.randn(height, width, generator=stream))
+        spectrum = torch.fft.rfft2(delta) * (noise / noise.abs())
+        field = torch.fft.irfft2(spectrum, s=(height, width)) * delta.any(0)
+        largest, energy = float(delta.abs().max()), float(delta.double().square().sum())
+        sign = turn_inward(field.sign(), start, largest, energy, stream)
+        size, room = field.abs(), headroom(sign, start).clamp_max(largest)
+        low, high = -4.0, 12.0
+        for _ in range(16):
+            gain = (low + high) / 2
+            perturbation = torch.minimum((size * 2**gain).round(), room)
+            too_weak = float(perturbation.double().square().sum()) < energy
+            low, high = (gain, high) if too_weak else (low, gain)
+        return sign * perturbation
+
+
+def headroom(sign: Tensor, start: Tensor) -> Tensor:
+    """By how many levels each value can move in the direction of ``sign`` within 0..255."""
+    return torch.where(sign > 0, 255 - start, start)
+
+
+def turn_inward(
+    sign: Tensor, start: Tensor, largest: float, energy: float, stream: torch.Generator
+) -> Tensor:
+    """Turn as many signs at the ends of the range as it takes for ``energy`` to be within reach.
+
+    In black and white areas half of all signs point out of the range and are lost to clipping.
+    """
+    room, other = (headroom(side, start).clamp_max(largest) * side.abs() for side in (sign, -sign))
+    missing = energy - float(room.double().square().sum())
+    gain = (other.square() - room.square()).clamp_min(0)
+    share = missing / max(float(gain.double().sum()), 1e-9)
+    turned = torch.rand(sign.shape, generator=stream) < share
+    turned &= gain > 0
+    if not (torch.where(turned, other, room) >= largest).any():
+        turned.view(-1)[other.argmax()] = True
+    return torch.where(turned, -sign, sign)
+
+
+def _spread(room: Tensor, largest: float, energy: float) -> tuple[float, float]:
+    """(scale, power) for which the magnitudes round(scale · u^power), clipped, have ``energy``.
+
+    u is uniform on [0, 1]. From (0, 1), nothing, to (largest, 1), uniform, to (largest, 0),
+    constant; the mean square grows all the way.
+    """
+    level = torch.arange(1, int(largest) + 1, dtype=torch.float64)
+    count = torch.bincount(room.long(), minlength=256).double()
+    # How much the total square grows when all magnitudes grow from level - 1 to level.
+    growth = (2 * level - 1) * count.flip(0).cumsum(0).flip(0)[level.long()]
+    low, high = 0.0, 2.0
+    for _ in range(40):
+        middle = (low + high) / 2
+        scale, power = largest * min(middle, 1), max(2 - max(middle, 1), 1e-9)
+        at_least = 1 - ((level - 0.5) / max(scale, 1e-9)).clamp_max(1).pow(1 / power)
+        too_weak = float((at_least * growth).sum()) < energy
+        low, high = (middle, high) if too_weak else (low, middle)
+    return scale, power
