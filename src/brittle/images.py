@@ -22,7 +22,7 @@ from torch.nn import functional
 from brittle.errors import UserError
 
 # The raster formats that people have photos in; Pillow's others can start programs or read files.
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "JPEG2000", "PPM")
+FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "JPEG2000", "PPM")
 LOSSY = {".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".avif": "AVIF"}
 SMALLEST_SIDE = 16
 ORIENTATION = 0x0112
@@ -207,8 +207,7 @@ def to_bytes(image: Tensor) -> Levels:
 
 def from_bytes(levels: Levels) -> Tensor:
     """Images (N, C, H, W) in [0, 1] from uint8 levels (N, H, W, C); the inverse of to_bytes."""
-    tensor = torch.from_numpy(np.ascontiguousarray(np.moveaxis(levels, -1, 1)))
-    return tensor.float() / 255
+    return torch.from_numpy(levels.copy()).permute(0, 3, 1, 2).contiguous().float() / 255
 
 
 def digest(image: Tensor) -> str:
@@ -297,7 +296,7 @@ def _open(path: Path, *, max_pixels: int, max_bytes: int) -> tuple[Image.Image, 
             raise UserError(_unreadable(path, error)) from error
         width, height = picture.size
         if width * height > max_pixels:
-            raise UserError(_too_large(path, max_pixels, f"{width} × {height} pixels, "))
+            raise UserError(_too_large(path, max_pixels, f" ({width} × {height})"))
         if min(width, height) < SMALLEST_SIDE:
             raise UserError(
                 f"{path.name} is {width} × {height} px, and both sides need at least "
@@ -314,7 +313,7 @@ def _open(path: Path, *, max_pixels: int, max_bytes: int) -> tuple[Image.Image, 
 
 def _too_large(path: Path, max_pixels: int, size: str = "") -> str:
     limit = f"{max_pixels / 1e6:g} million"
-    return f"{path.name} has {size}more than the {limit} that are read: make it smaller first."
+    return f"{path.name} has more pixels than the {limit} that are read{size}: make it smaller."
 
 
 def _unreadable(path: Path, error: Exception) -> str:
@@ -434,7 +433,8 @@ def _exif(picture: Image.Image) -> bytes | None:
     if "exif" not in picture.info:
         return None
     try:
-        exif = picture.getexif()
+        exif = Image.Exif()
+        exif.load(picture.info["exif"])
         exif.pop(ORIENTATION, None)
         return exif.tobytes()
     except Exception:
