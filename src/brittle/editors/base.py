@@ -1,7 +1,7 @@
 """What an editor is: an image, a prompt and a seed in, the edited image out."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from torch import Tensor
 
@@ -15,6 +15,15 @@ class Editor(Component):
     """Edits images with an edit model; parameters are named as diffusers names them."""
 
     family: ClassVar[str] = "editor"
+    needs_mask: ClassVar[bool] = False
+
+    def resolve(self, model: "EditModel") -> Self:
+        """The editor with every open field set as ``model`` recommends: what records hold."""
+        return self
+
+    def evaluations(self, model: "EditModel") -> int:
+        """How often one edit runs the model's UNet; reads no weights."""
+        raise NotImplementedError
 
     def edit(
         self,
@@ -27,6 +36,7 @@ class Editor(Component):
     ) -> Tensor:
         """Edit a batch: image (N, 3, H, W) in [0, 1] of any size, one prompt and seed an image.
 
-        Returns (N, 3, h, w) in [0, 1] at the model's size for these photos.
+        ``mask`` (N, 1, H, W) is white where the editor may paint. Returns (N, 3, h, w) in [0, 1]
+        at the model's size for these photos.
         """
         raise NotImplementedError

@@ -1,0 +1,48 @@
+"""img2img: the image, noised to a strength and denoised toward the prompt."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from torch import Tensor
+
+from brittle.component import register
+from brittle.editors.sampling import Sampling
+from brittle.errors import UserError
+
+if TYPE_CHECKING:
+    from brittle.models import EditModel
+
+
+@register
+class Img2Img(Sampling):
+    """SDEdit with a latent diffusion model, as diffusers' StableDiffusionImg2ImgPipeline runs it.
+
+    ``edit`` equals that pipeline on the same fitted image with generator seed ``seeds[i]`` to 1e-5.
+    The number of UNet evaluations is about strength x num_inference_steps; `evaluations` says it.
+    """
+
+    name: ClassVar[str] = "img2img"
+    source: ClassVar[str] = (
+        "Meng et al. 2022, arXiv:2108.01073; Rombach et al. 2022, arXiv:2112.10752"
+    )
+
+    def edit(
+        self,
+        model: "EditModel",
+        image: Tensor,
+        *,
+        prompts: Sequence[str],
+        mask: Tensor | None = None,
+        seeds: Sequence[int],
+    ) -> Tensor:
+        """As `Editor.edit`; a mask raises UserError."""
+        from brittle.models import chain
+
+        if mask is not None:
+            raise UserError("img2img edits the whole image: with a mask, use the editor inpaint.")
+        with torch.inference_mode():
+            image = model.fit(image)
+            plan = self.resolve(model).plan(model, image, prompts=prompts, seeds=seeds)
+            *_, latents = chain.denoise(model, chain.start_img2img(model, image, plan), plan)
+            return model.decode(latents).clamp(0, 1).cpu()

@@ -1,0 +1,80 @@
+"""The fields that all editors on the chain share, and how open ones are filled."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self
+
+from pydantic import Field
+from torch import Tensor
+
+from brittle.editors.base import Editor
+
+if TYPE_CHECKING:
+    from brittle.models import EditModel
+    from brittle.models.chain import Plan
+
+
+class Sampling(Editor):
+    """An editor that denoises with the chain.
+
+    A field that is None takes the model's recommendation, or else the value in ``FALLBACKS``;
+    `resolve` fills them in, and what is recorded is the resolved editor.
+    """
+
+    FALLBACKS: ClassVar[dict[str, float]] = {
+        "strength": 0.5,
+        "guidance_scale": 7.5,
+        "num_inference_steps": 50,
+    }
+
+    strength: Annotated[float, Field(gt=0, le=1)] | None = None
+    guidance_scale: Annotated[float, Field(ge=0)] | None = None
+    num_inference_steps: Annotated[int, Field(ge=1)] | None = None
+    eta: Annotated[float, Field(ge=0, le=1)] = 0.0
+    negative_prompt: str = ""
+    scheduler: str | None = None
+
+    def resolve(self, model: "EditModel") -> Self:
+        """As `Editor.resolve`; the scheduler becomes the name of the one that runs."""
+        from brittle.models.schedulers import scheduler_name
+
+        advised = {**self.FALLBACKS, **model.recommended.get(self.name, {})}
+        fields = {field: getattr(self, field) for field in type(self).model_fields}
+        open_fields = {field: advised[field] for field in self.FALLBACKS if fields[field] is None}
+        name = scheduler_name(model.scheduler_config, self.scheduler or advised.get("scheduler"))
+        return self.model_validate({**fields, **open_fields, "scheduler": name})
+
+    def evaluations(self, model: "EditModel") -> int:
+        """As `Editor.evaluations`."""
+        from brittle.models.schedulers import make_scheduler
+
+        names = ("num_inference_steps", "strength", "eta")
+        settings = self.resolve(model)
+        scheduler = make_scheduler(
+            model.scheduler_config,
+            settings.scheduler,
+            **{name: getattr(settings, name) for name in names},
+        )
+        return len(scheduler.timesteps)
+
+    def plan(
+        self,
+        model: "EditModel",
+        image: Tensor,
+        *,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        inpaint: bool = False,
+    ) -> "Plan":
+        """The chain's plan for a batch of fitted images; on a resolved editor."""
+        from brittle import noise
+        from brittle.models import chain
+
+        return chain.plan(
+            model,
+            prompts=prompts,
+            streams=noise.generators(seeds),
+            height=image.shape[-2],
+            width=image.shape[-1],
+            inpaint=inpaint,
+            **{field: getattr(self, field) for field in Sampling.model_fields},
+        )

@@ -1,0 +1,248 @@
+"""The edit model: one class over any VAE, UNet and text encoder of diffusers' classes."""
+
+import gc
+import hashlib
+import warnings
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from brittle import images
+from brittle.errors import UserError
+
+Part = Literal["vae", "unet", "text_encoder", "tokenizer"]
+PARTS: tuple[Part, ...] = ("vae", "unet", "text_encoder", "tokenizer")
+
+
+class ModelFiles(Protocol):
+    """Where a model's parts lie, and how each is read; see ``loading.py``."""
+
+    name: str
+
+    def config(self, part: Part | Literal["scheduler"]) -> Mapping[str, Any]:
+        """A part's configuration; UserError where the model has no such part."""
+
+    def load(self, part: Part, dtype: torch.dtype) -> Any:
+        """Read one part from disk, on the CPU."""
+
+    def paths(self) -> list[Path]:
+        """All files that decide what the model computes."""
+
+    def recommended(self) -> Mapping[str, Any]:
+        """An editor's fields as the model's maker recommends them; may be empty."""
+
+
+class EditModel:
+    """A latent diffusion model whose parts are read from disk when first used.
+
+    Images are (N, 3, H, W) in [0, 1], latents (N, C, H / factor, W / factor), scaled as the UNet
+    takes them. Parameters are frozen and modules in evaluation mode; gradients reach the inputs.
+    """
+
+    def __init__(
+        self,
+        files: ModelFiles,
+        *,
+        device: torch.device,
+        dtype: torch.dtype,
+        vae_dtype: torch.dtype = torch.float32,
+    ) -> None:
+        """``dtype`` is the UNet's and the text encoder's, ``vae_dtype`` the autoencoder's."""
+        self.name = files.name
+        self.device = device
+        self.dtype = dtype
+        self.vae_dtype = vae_dtype
+        self._files = files
+        self._parts: dict[Part, Any] = {}
+        self._embeddings: dict[str, Tensor] = {}
+
+    def __repr__(self) -> str:
+        return f"EditModel({self.name!r}, device={str(self.device)!r}, dtype={self.dtype})"
+
+    # What the files say, without reading weights.
+
+    @property
+    def content_hash(self) -> str:
+        """32 hexadecimal digits over the names and SHA-256 of all files that the model uses.
+
+        Files are hashed whole (about a second a gigabyte), once a process while they don't change.
+        """
+        lines = [f"{path.name} {_file_hash(path, path.stat())}" for path in self._files.paths()]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32]
+
+    @property
+    def factor(self) -> int:
+        """How many pixels a side one latent covers."""
+        config = self._files.config("vae")
+        widths = config.get("block_out_channels") or config["encoder_block_out_channels"]
+        return int(2 ** (len(widths) - 1))
+
+    @property
+    def size(self) -> int:
+        """The side in pixels that the model was made for; photos are fitted to it."""
+        if self.edits:
+            return int(self._files.config("unet").get("sample_size") or 64) * self.factor
+        return int(self._files.config("vae").get("sample_size") or 512)
+
+    @property
+    def latent_channels(self) -> int:
+        """The number C of latent channels."""
+        return int(self._files.config("vae")["latent_channels"])
+
+    @property
+    def unet_channels(self) -> int:
+        """The UNet's input channels: C, or 2 C + 1 where it was made for inpainting.
+
+        Raises:
+            UserError: the model is an autoencoder alone.
+        """
+        return int(self._files.config("unet")["in_channels"])
+
+    @property
+    def edits(self) -> bool:
+        """Whether there is a UNet; an autoencoder alone serves encoder protections only."""
+        try:
+            return bool(self._files.config("unet"))
+        except UserError:
+            return False
+
+    @property
+    def has_latent_distribution(self) -> bool:
+        """Whether `encode` can sample: the autoencoder gives a distribution, not one latent."""
+        return bool(self._files.config("vae")["_class_name"] == "AutoencoderKL")
+
+    @property
+    def scheduler_config(self) -> Mapping[str, Any]:
+        """The contents of scheduler_config.json."""
+        return self._files.config("scheduler")
+
+    @property
+    def recommended(self) -> Mapping[str, Any]:
+        """Values for an editor's fields that the model's maker recommends; may be empty."""
+        return self._files.recommended()
+
+    @property
+    def directory(self) -> Path | None:
+        """The directory of the model's files, with whatever else its maker put there; or None."""
+        return getattr(self._files, "folder", None)
+
+    # The parts.
+
+    @property
+    def vae(self) -> Any:
+        """The autoencoder, ``AutoencoderKL`` or ``AutoencoderTiny``."""
+        return self._part("vae")
+
+    @property
+    def unet(self) -> Any:
+        """The denoiser, ``UNet2DConditionModel``; UserError where the model has none."""
+        return self._part("unet")
+
+    @property
+    def text_encoder(self) -> Any:
+        """The text encoder, ``CLIPTextModel``; UserError where the model has none."""
+        return self._part("text_encoder")
+
+    @property
+    def tokenizer(self) -> Any:
+        """The text encoder's tokenizer; UserError where the model has none."""
+        return self._part("tokenizer")
+
+    def release(self, *parts: Part) -> None:
+        """Forget parts (all of them unless named) to free memory; they are read again when used."""
+        for part in parts or PARTS:
+            self._parts.pop(part, None)
+        gc.collect()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _part(self, part: Part) -> Any:
+        if part not in self._parts:
+            dtype = self.vae_dtype if part == "vae" else self.dtype
+            # Made outside of a caller's inference mode: gradients may run through it later.
+            with torch.inference_mode(False):
+                loaded = self._files.load(part, dtype)
+                if isinstance(loaded, torch.nn.Module):
+                    loaded = loaded.to(self.device).requires_grad_(False).eval()
+            self._parts[part] = loaded
+        return self._parts[part]
+
+    # What it computes.
+
+    def fit(self, image: Tensor) -> Tensor:
+        """The photo as this model takes it; see `brittle.images.fit`."""
+        return images.fit(image, size=self.size, multiple=self.factor)
+
+    def encode(self, image: Tensor, *, noise: Tensor | None = None) -> Tensor:
+        """Scaled latents (N, C, h, w) of a fitted image in [0, 1]; differentiable, float32.
+
+        They are the mean of the autoencoder's distribution, or with ``noise`` of the latents'
+        shape mean + deviation x noise, which is how diffusers samples. An autoencoder without a
+        distribution ignores the noise.
+        """
+        output = self.vae.encode((image * 2 - 1).to(self.device, self.vae_dtype))
+        if not self.has_latent_distribution:
+            latents = output.latents
+        elif noise is None:
+            latents = output.latent_dist.mean
+        else:
+            spread = output.latent_dist.std
+            latents = output.latent_dist.mean + spread * noise.to(self.device, self.vae_dtype)
+        return _at_least_float32(latents * self.vae.config.scaling_factor)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """The image (N, 3, H, W) in units of [0, 1], not clamped; differentiable, float32."""
+        latents = latents.to(self.device, self.vae_dtype) / self.vae.config.scaling_factor
+        image = self.vae.decode(latents, return_dict=False)[0]
+        return _at_least_float32(image) / 2 + 0.5
+
+    def embed(self, prompts: Sequence[str]) -> Tensor:
+        """What the UNet sees of the prompts, (N, tokens, width); each distinct one computed once.
+
+        A prompt that is longer than the text encoder reads is cut, with a warning.
+        """
+        for prompt in prompts:
+            if prompt not in self._embeddings:
+                self._embeddings[prompt] = self._embed(prompt)
+        return torch.cat([self._embeddings[prompt] for prompt in prompts])
+
+    def _embed(self, prompt: str) -> Tensor:
+        length = self.tokenizer.model_max_length
+        tokens = self.tokenizer(
+            prompt, padding="max_length", max_length=length, truncation=True, return_tensors="pt"
+        ).input_ids
+        if len(self.tokenizer(prompt).input_ids) > length:
+            warnings.warn(
+                f"The prompt is longer than the {length} tokens that {self.name} reads; the rest "
+                f"of it has no effect: {prompt!r}",
+                stacklevel=3,
+            )
+        with torch.inference_mode(False), torch.no_grad():
+            embedding: Tensor = self.text_encoder(tokens.to(self.device, copy=True))[0]
+        return embedding
+
+    def predict(self, latents: Tensor, timestep: int | Tensor, embeddings: Tensor) -> Tensor:
+        """The UNet's output (N, C, h, w) in the latents' dtype, for noisy latents at a timestep."""
+        output: Tensor = self.unet(
+            latents.to(self.dtype), timestep, encoder_hidden_states=embeddings, return_dict=False
+        )[0]
+        return output.to(latents.dtype)
+
+
+def _at_least_float32(tensor: Tensor) -> Tensor:
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+
+
+def _file_hash(path: Path, stat: Any) -> str:
+    return _hash_once(path, stat.st_size, stat.st_mtime_ns)
+
+
+@cache
+def _hash_once(path: Path, size: int, modified: int) -> str:
+    """The file's SHA-256; size and time of change only serve as the cache's key."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

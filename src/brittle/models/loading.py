@@ -1,0 +1,164 @@
+"""From a model's name to the model: ``embedded``, a directory, one file, or a hub id."""
+
+import re
+from pathlib import Path
+
+import torch
+
+from brittle.component import unknown
+from brittle.errors import UserError
+from brittle.models.edit_model import EditModel, ModelFiles
+from brittle.models.files import SD1, Directory, SingleFile
+
+EMBEDDED = Path(__file__).parent / "embedded"
+PROBE_SECONDS = 3.0
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_PICKLES = (".ckpt", ".bin", ".pt", ".pth", ".pkl")
+
+
+def load_model(
+    name: str | Path = "embedded",
+    *,
+    device: str | torch.device | None = None,
+    dtype: str | torch.dtype | None = None,
+    vae_dtype: torch.dtype = torch.float32,
+    config: str | Path = SD1,
+) -> EditModel:
+    """The edit model behind a name; its parts are read when first used.
+
+    Args:
+        name: ``embedded``; a directory in diffusers' format, of a pipeline or of an autoencoder
+            alone; a .safetensors checkpoint of Stable Diffusion 1.x; or a hub id such as
+            ``stable-diffusion-v1-5/stable-diffusion-v1-5``. Only a hub id may use the network.
+        device: by default CUDA, MPS or the CPU, whichever is there first.
+        dtype: of UNet and text encoder. By default float32 for ``embedded``, so that its results
+            agree between machines; for others bfloat16 or float16 on a GPU and on CPUs that have
+            AMX, float32 elsewhere.
+        vae_dtype: of the autoencoder, whose gradients protections follow.
+        config: for one file, a directory of configurations instead of Stable Diffusion 1.x's.
+
+    Raises:
+        UserError: there is no such model, it is of another kind, or its files are damaged.
+    """
+    files = find_files(str(name), Path(config))
+    chosen_device = torch.device(device) if device else default_device()
+    if dtype is None:
+        exact = isinstance(files, Directory) and files.folder == EMBEDDED
+        dtype = torch.float32 if exact else default_dtype(chosen_device)
+    return EditModel(files, device=chosen_device, dtype=_as_dtype(dtype), vae_dtype=vae_dtype)
+
+
+def find_files(name: str, config: Path = SD1) -> ModelFiles:
+    """Where the model of this name lies; UserError as `load_model`."""
+    if name == "embedded":
+        return Directory(EMBEDDED, name)
+    path = Path(name).expanduser()
+    if path.suffix in _PICKLES:
+        raise UserError(
+            f"{path} is a pickle, which can run code when it is read: brittle reads .safetensors "
+            f"only; convert it first."
+        )
+    if path.is_dir():
+        return Directory(path, path.resolve().name)
+    if path.is_file():
+        return SingleFile(path, config)
+    looks_like_path = path.is_absolute() or name.startswith((".", "~")) or path.suffix
+    if _HUB_ID.fullmatch(name) and not name.startswith((".", "~")):
+        if not path.parent.is_dir() and path.suffix != ".safetensors":
+            return Directory(fetch(name), name)
+        looks_like_path = True
+    if looks_like_path or "/" in name or "\\" in name:
+        raise UserError(f"There is no model at {path}.")
+    raise UserError(
+        f"{unknown('model', name, ['embedded'])} Or name a directory in diffusers' format, a "
+        f".safetensors file or a hub id."
+    )
+
+
+def default_device() -> torch.device:
+    """CUDA, MPS or the CPU, whichever is there first."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def default_dtype(device: torch.device) -> torch.dtype:
+    """The fastest dtype that edits well on this device; on a CPU bfloat16 pays only with AMX."""
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    if device.type == "mps":
+        return torch.float16
+    has_amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
+    return torch.bfloat16 if has_amx else torch.float32
+
+
+def _as_dtype(dtype: str | torch.dtype) -> torch.dtype:
+    known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    if isinstance(dtype, torch.dtype):
+        return dtype
+    if dtype not in known:
+        raise UserError(unknown("dtype", dtype, known))
+    return known[dtype]
+
+
+def fetch(hub_id: str) -> Path:
+    """The folder of a hub model, from the cache or downloaded: only what `Directory` reads.
+
+    Raises:
+        UserError: it is not cached and the hub can't be reached, or refuses.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    wanted = [
+        "model_index.json",
+        "vae/*",
+        "unet/*",
+        "text_encoder/*",
+        "tokenizer/*",
+        "scheduler/*",
+    ]
+    unwanted = ["*.bin", "*.ckpt", "*.msgpack", "*.onnx*", "*.fp16*", "*non_ema*", "*.h5"]
+    try:
+        return Path(snapshot_download(hub_id, allow_patterns=wanted, local_files_only=True))
+    except LocalEntryNotFoundError:
+        pass
+    if not _hub_answers():
+        raise UserError(
+            f"There is no folder {hub_id}, the hub's model of this name is not in the cache, and "
+            f"the hub does not answer: connect once to download it, or name a folder or a file."
+        )
+    try:
+        return Path(snapshot_download(hub_id, allow_patterns=wanted, ignore_patterns=unwanted))
+    except (HfHubHTTPError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"The hub's model {hub_id} can't be downloaded: {reason}") from error
+
+
+def _hub_answers() -> bool:
+    """Whether the hub can be reached, known within `PROBE_SECONDS`."""
+    import threading
+    import urllib.error
+    import urllib.request
+
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        return False
+    answers: list[bool] = []
+
+    def probe() -> None:
+        request = urllib.request.Request(constants.ENDPOINT, method="HEAD")
+        try:
+            urllib.request.urlopen(request, timeout=PROBE_SECONDS).close()
+        except urllib.error.HTTPError:
+            pass  # an answer all the same
+        except OSError:
+            return
+        answers.append(True)
+
+    # A thread, since looking up a name has no time limit of its own.
+    thread = threading.Thread(target=probe, daemon=True)
+    thread.start()
+    thread.join(PROBE_SECONDS)
+    return bool(answers)

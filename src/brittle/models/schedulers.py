@@ -1,0 +1,244 @@
+"""Schedulers as pure functions: what one remembers goes in and comes out of every step.
+
+So a step may be differentiated, and run a second time by checkpointing. DDIM and PLMS are written
+out; any other of diffusers' schedulers serves editing only, through its own object.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from brittle.component import unknown
+from brittle.errors import UserError
+
+State = tuple[Tensor, ...]
+"""The latents, then whatever the scheduler remembers."""
+
+_ADAMS_BASHFORTH = {
+    1: (1, (1,)),
+    2: (2, (3, -1)),
+    3: (12, (23, -16, 5)),
+    4: (24, (55, -59, 37, -9)),
+}
+"""Divisor and weights of the last outputs, newest first, by how many there are."""
+
+
+@dataclass(frozen=True)
+class Scheduler:
+    """The noise levels, and the timesteps of the evaluations that run, first to last.
+
+    Coefficients are float32 scalars on the CPU, in the order of diffusers' operations: both agree
+    to the last digits.
+    """
+
+    timesteps: tuple[int, ...]
+    stride: int
+    alphas: Tensor
+    final_alpha: Tensor
+    prediction: str
+    differentiable = True
+    initial_scale = 1.0
+
+    def alpha(self, timestep: int) -> Tensor:
+        """The share of the variance that is signal at a timestep; the end lies below 0."""
+        return self.alphas[timestep] if timestep >= 0 else self.final_alpha
+
+    def noised(self, latents: Tensor, noise: Tensor, index: int) -> Tensor:
+        """Clean latents at the noise level of the evaluation ``index``."""
+        alpha = self.alpha(self.timesteps[index])
+        return alpha**0.5 * latents + (1 - alpha) ** 0.5 * noise
+
+    def scaled(self, latents: Tensor, index: int) -> Tensor:
+        """The latents as the UNet wants them."""
+        return latents
+
+    def step(self, index: int, output: Tensor, state: State, noise: Tensor | None) -> State:
+        """The state after the evaluation ``index`` gave ``output``."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class DDIM(Scheduler):
+    """Denoising diffusion implicit models (Song et al. 2021, equation 12); ``eta`` adds noise."""
+
+    eta: float = 0.0
+
+    def step(self, index: int, output: Tensor, state: State, noise: Tensor | None) -> State:
+        """One step of equation 12; ``noise`` is needed where eta is above 0."""
+        (latents,) = state
+        timestep = self.timesteps[index]
+        here, there = self.alpha(timestep), self.alpha(timestep - self.stride)
+        if self.prediction == "v_prediction":
+            clean = here**0.5 * latents - (1 - here) ** 0.5 * output
+            residual = here**0.5 * output + (1 - here) ** 0.5 * latents
+        else:
+            clean = (latents - (1 - here) ** 0.5 * output) / here**0.5
+            residual = output
+        sigma = self.eta * ((1 - there) / (1 - here) * (1 - here / there)) ** 0.5
+        latents = there**0.5 * clean + (1 - there - sigma**2) ** 0.5 * residual
+        return (latents if noise is None else latents + sigma * noise,)
+
+
+@dataclass(frozen=True)
+class PLMS(Scheduler):
+    """Pseudo linear multistep (Liu et al. 2022, equations 9 and 12), as Stable Diffusion runs it.
+
+    It remembers the last three outputs, newest first; between the first evaluation and the second,
+    which takes the first step again, the latents at the start and the first output.
+    """
+
+    def step(self, index: int, output: Tensor, state: State, noise: Tensor | None) -> State:
+        """One multistep; the second evaluation takes the first step again, with a better slope."""
+        latents, *memory = state
+        timestep = self.timesteps[index]
+        if index == 1:
+            start, first = memory
+            moved = self._move((output + first) / 2, start, timestep + self.stride, timestep)
+            return moved, first
+        outputs = (output, *memory)
+        divisor, weights = _ADAMS_BASHFORTH[len(outputs)]
+        slope = weights[0] * output
+        for weight, past in zip(weights[1:], memory, strict=True):
+            slope = slope + weight * past
+        moved = self._move(slope / divisor, latents, timestep, timestep - self.stride)
+        return (moved, latents, output) if index == 0 else (moved, *outputs[:3])
+
+    def _move(self, output: Tensor, latents: Tensor, timestep: int, target: int) -> Tensor:
+        here, there = self.alpha(timestep), self.alpha(target)
+        if self.prediction == "v_prediction":
+            output = here**0.5 * output + (1 - here) ** 0.5 * latents
+        slope = here * (1 - there) ** 0.5 + (here * (1 - here) * there) ** 0.5
+        return (there / here) ** 0.5 * latents - (there - here) * output / slope
+
+
+class Foreign:
+    """One of diffusers' schedulers behind the same face: for a single run, without gradients."""
+
+    differentiable = False
+
+    def __init__(
+        self, scheduler: Any, timesteps: Tensor, streams: Sequence[torch.Generator]
+    ) -> None:
+        import inspect
+
+        self.scheduler = scheduler
+        self.timesteps = tuple(timesteps)
+        self.initial_scale = float(scheduler.init_noise_sigma)
+        takes_generator = "generator" in inspect.signature(scheduler.step).parameters
+        self.extra = {"generator": list(streams)} if takes_generator else {}
+
+    def noised(self, latents: Tensor, noise: Tensor, index: int) -> Tensor:
+        """As `Scheduler.noised`."""
+        timestep = self.timesteps[index].repeat(len(latents))
+        noised: Tensor = self.scheduler.add_noise(latents, noise, timestep)
+        return noised
+
+    def scaled(self, latents: Tensor, index: int) -> Tensor:
+        """As `Scheduler.scaled`."""
+        scaled: Tensor = self.scheduler.scale_model_input(latents, self.timesteps[index])
+        return scaled
+
+    def step(self, index: int, output: Tensor, state: State, noise: Tensor | None) -> State:
+        """As `Scheduler.step`; what is remembered stays inside diffusers' object."""
+        timestep = self.timesteps[index]
+        result = self.scheduler.step(output, timestep, *state, **self.extra, return_dict=False)
+        return (result[0],)
+
+
+AnyScheduler = Scheduler | Foreign
+
+
+def scheduler_name(config: Mapping[str, Any], name: str | None = None) -> str:
+    """``ddim``, ``plms``, or the name of another of diffusers' classes; by default the model's own.
+
+    Raises:
+        UserError: diffusers has no such scheduler for these models.
+    """
+    from diffusers.schedulers.scheduling_utils import KarrasDiffusionSchedulers
+
+    name = name or str(config.get("_class_name", "PNDMScheduler"))
+    classes = {member.name for member in KarrasDiffusionSchedulers}
+    short = {"DDIMScheduler": "ddim", "PNDMScheduler": "plms", "pndm": "plms"}
+    known = [*sorted(set(short.values())), *sorted(classes - set(short))]
+    name = short.get(name, name)
+    if name not in known and f"{name}Scheduler" in known:
+        name = f"{name}Scheduler"
+    if name not in known and name != config.get("_class_name"):
+        raise UserError(unknown("scheduler", name, known))
+    return name
+
+
+def make_scheduler(
+    config: Mapping[str, Any],
+    name: str | None = None,
+    *,
+    num_inference_steps: int,
+    strength: float = 1.0,
+    eta: float = 0.0,
+    streams: Sequence[torch.Generator] = (),
+    device: torch.device | str = "cpu",
+) -> AnyScheduler:
+    """The scheduler of an edit: the last ``strength`` of ``num_inference_steps``.
+
+    ``timesteps`` holds the evaluations that run, so its length is their true number. It is what
+    diffusers' pipelines run: for PLMS at a strength below 1 one more than
+    ``int(strength * num_inference_steps)``, with the multistep's start one step off.
+
+    ``config`` is a model's scheduler_config.json; ``streams`` are for schedulers of diffusers that
+    draw noise.
+
+    Raises:
+        UserError: nothing is left to run, more steps than the model was trained with, eta without
+            DDIM, an unknown name.
+    """
+    import diffusers
+
+    name = scheduler_name(config, name)
+    trained = int(config.get("num_train_timesteps", 1000))
+    if not 1 <= num_inference_steps <= trained:
+        raise UserError(
+            f"num_inference_steps={num_inference_steps}: this model has 1 to {trained} steps."
+        )
+    # The same product as diffusers', whose rounding decides between n and n - 1 steps.
+    running = min(int(num_inference_steps * strength), num_inference_steps)
+    if running < 1:
+        raise UserError(
+            f"strength={strength:g} of num_inference_steps={num_inference_steps} leaves no step to "
+            f"run: raise one of them until their product is at least 1."
+        )
+    if eta > 0 and name != "ddim":
+        raise UserError(f"eta={eta:g} needs scheduler=ddim: {name} has no such parameter.")
+
+    class_name = {"ddim": "DDIMScheduler", "plms": "PNDMScheduler"}.get(name, name)
+    theirs = getattr(diffusers, class_name).from_config(_as_pipelines_do(config))
+    theirs.set_timesteps(num_inference_steps, device=device)
+    skipped = (num_inference_steps - running) * theirs.order
+    timesteps = theirs.timesteps[skipped:]
+    if not _is_written_out(name, theirs.config):
+        if eta > 0:
+            raise UserError(f"eta={eta:g} needs a DDIM scheduler without thresholding.")
+        if hasattr(theirs, "set_begin_index"):
+            theirs.set_begin_index(skipped)
+        return Foreign(theirs, timesteps, streams)
+    fields: dict[str, Any] = {
+        "timesteps": tuple(int(timestep) for timestep in timesteps),
+        "stride": trained // num_inference_steps,
+        "alphas": theirs.alphas_cumprod.cpu(),
+        "final_alpha": theirs.final_alpha_cumprod.cpu(),
+        "prediction": theirs.config.prediction_type,
+    }
+    return DDIM(**fields, eta=eta) if name == "ddim" else PLMS(**fields)
+
+
+def _as_pipelines_do(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Two values that diffusers' Stable Diffusion pipelines overwrite, whatever the file says."""
+    return {**config, "steps_offset": 1, "clip_sample": False}
+
+
+def _is_written_out(name: str, config: Mapping[str, Any]) -> bool:
+    known = config.get("prediction_type") in ("epsilon", "v_prediction")
+    plain = not config.get("thresholding") and config.get("skip_prk_steps", True)
+    return name in ("ddim", "plms") and known and plain

@@ -1,0 +1,45 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--run-slow", action="store_true", help="also run tests marked slow")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--run-slow"):
+        for item in items:
+            if "slow" in item.keywords:
+                item.add_marker(pytest.mark.skip(reason="slow: run with --run-slow"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _two_threads() -> None:
+    torch.set_num_threads(min(2, torch.get_num_threads()))
+
+
+@pytest.fixture(scope="session")
+def tiny_sd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A saved pipeline of SD 1.5's exact layout, random and of reduced width; its size is 64 px."""
+    from tests.models import tiny
+
+    return tiny.save(tmp_path_factory.mktemp("models") / "tiny-sd")
+
+
+@pytest.fixture(scope="session")
+def embedded():
+    """The embedded model."""
+    from brittle.models import load_model
+
+    return load_model("embedded", device="cpu")
+
+
+@pytest.fixture(scope="session")
+def photos() -> torch.Tensor:
+    """Two real photos, (2, 3, 128, 128) on the 8-bit grid."""
+    from skimage import data
+
+    crops = [data.astronaut()[0:256:2, 100:356:2], data.chelsea()[:256:2, 100:356:2]]
+    return torch.stack([torch.from_numpy(c.copy()).permute(2, 0, 1) for c in crops]).float() / 255

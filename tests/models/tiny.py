@@ -1,0 +1,112 @@
+"""Pipelines of Stable Diffusion's exact layout with random weights, at reduced width."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from brittle.models.files import SD1
+from brittle.models.quiet import quiet
+
+PROMPTS = ["a bank at night", "a dog in the snow"]
+
+
+def build(*, unet_channels: int = 4, scheduler: str = "PNDMScheduler", seed: int = 0) -> Any:
+    """SD 1.5 with its safety checker and feature extractor: every width divided, every depth kept."""
+    import diffusers
+    import transformers
+    from brittle.models.files import _load_tokenizer
+    from diffusers.pipelines.stable_diffusion import StableDiffusionSafetyChecker
+
+    def config(part: str) -> dict[str, Any]:
+        import json
+
+        file = "scheduler_config.json" if part == "scheduler" else "config.json"
+        return dict(json.loads((SD1 / part / file).read_text()))
+
+    torch.manual_seed(seed)
+    unet = config("unet") | {
+        "block_out_channels": [32, 64, 64, 64],
+        "cross_attention_dim": 32,
+        "in_channels": unet_channels,
+        "norm_num_groups": 8,
+        "sample_size": 8,
+    }
+    vae = config("vae") | {"block_out_channels": [16, 16, 32, 32], "norm_num_groups": 8}
+    text = config("text_encoder") | {
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_attention_heads": 4,
+    }
+    vision = {
+        "hidden_size": 16,
+        "intermediate_size": 16,
+        "num_attention_heads": 2,
+        "num_hidden_layers": 1,
+        "image_size": 224,
+        "patch_size": 112,
+    }
+    clip = transformers.CLIPConfig(vision_config=vision, projection_dim=16)
+    pipeline = {
+        4: diffusers.StableDiffusionPipeline,
+        9: diffusers.StableDiffusionInpaintPipeline,
+    }[unet_channels]
+    with quiet():
+        return pipeline(
+            vae=diffusers.AutoencoderKL.from_config(vae).eval(),
+            unet=diffusers.UNet2DConditionModel.from_config(unet).eval(),
+            text_encoder=transformers.CLIPTextModel(
+                transformers.CLIPTextConfig.from_dict(text)
+            ).eval(),
+            tokenizer=_load_tokenizer(SD1 / "tokenizer"),
+            scheduler=getattr(diffusers, scheduler).from_config(config("scheduler")),
+            safety_checker=StableDiffusionSafetyChecker(clip),
+            feature_extractor=transformers.CLIPImageProcessor(),
+        )
+
+
+def save(folder: Path, **options: Any) -> Path:
+    """Build such a pipeline and save it to ``folder``."""
+    with quiet():
+        build(**options).save_pretrained(folder)
+    return folder
+
+
+def diffusers_img2img(folder: Path, **parts: Any) -> Any:
+    """diffusers' own img2img pipeline from a folder, silent, without the safety checker."""
+    from diffusers import StableDiffusionImg2ImgPipeline
+
+    with quiet():
+        pipeline = StableDiffusionImg2ImgPipeline.from_pretrained(
+            folder,
+            safety_checker=None,
+            feature_extractor=None,
+            requires_safety_checker=False,
+            torch_dtype=torch.float32,
+            local_files_only=True,
+            **parts,
+        )
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def run_pipeline(
+    pipeline: Any, image: torch.Tensor, seeds: list[int], **settings: Any
+) -> tuple[list[torch.Tensor], torch.Tensor]:
+    """The latents after every step, and the decoded image in [0, 1] before it is clamped."""
+    steps: list[torch.Tensor] = []
+
+    def collect(_: Any, __: int, ___: Any, values: dict[str, Any]) -> dict[str, Any]:
+        steps.append(values["latents"].clone())
+        return values
+
+    with quiet():
+        latents = pipeline(
+            image=image,
+            generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
+            output_type="latent",
+            callback_on_step_end=collect,
+            **settings,
+        ).images
+    with torch.no_grad():
+        decoded = pipeline.vae.decode(latents / pipeline.vae.config.scaling_factor).sample
+    return steps, decoded / 2 + 0.5
