@@ -1,4 +1,4 @@
-"""brittle: does the protection of a photo against diffusion editing survive the world?
+"""Does the protection of a photo against diffusion editing survive what happens in the world?
 
 >>> import brittle
 >>> model = brittle.load_model("embedded")                               # doctest: +SKIP

@@ -64,8 +64,11 @@ def measure(written: Path, photo: Photo, budget: Budget) -> str:
     published = read_photo(written).image
     distance = float(budget.distance(published - photo.image))
     psnr = float(PSNR().score(published, photo.image))
-    notes = "".join(f"; {note}" for note in photo.notes)
-    unit = "levels of 255" if budget.norm == "linf" else f"(l2 at {budget.reference} px)"
-    size = f"{distance * 255:g}" if budget.norm == "linf" else f"{distance:.3g}"
-    lossy = "; saved with loss, so little of the protection may be left" if written.suffix.lower() in LOSSY else ""
-    return f"{written}: moved by at most {size} {unit}, PSNR {psnr:.1f} dB{notes}{lossy}"
+    if budget.norm == "linf":
+        moved = f"moved by at most {distance * 255:g} of 255 levels"
+    else:
+        moved = f"moved by {distance:.3g} (l2 at {budget.reference} px)"
+    notes = [f"{written}: {moved}", f"PSNR {psnr:.1f} dB", *photo.notes]
+    if written.suffix.lower() in LOSSY:
+        notes.append("saved with loss, which undoes protections")
+    return "; ".join(notes)

@@ -27,10 +27,10 @@ Model = Annotated[
     str,
     typer.Option(help="`embedded`, a diffusers folder, a .safetensors file, or a hub id."),
 ]
-Mask = Annotated[
-    str | None, typer.Option(help="Mask file (white: may be edited), or `alpha`.")
+Mask = Annotated[str | None, typer.Option(help="Mask file (white: may be edited), or `alpha`.")]
+Device = Annotated[
+    str | None, typer.Option(help="cpu, cuda, mps …; chosen by itself if not given.")
 ]
-Device = Annotated[str | None, typer.Option(help="cpu, cuda, mps …; chosen by itself if not given.")]
 Dtype = Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there (never an input).")]
 Lossy = Annotated[
@@ -120,31 +120,26 @@ def protect(
     from brittle.batch import Destination, mask_for, measure
     from brittle.images import read_photo
     from brittle.progress import bars
+    from brittle.protections import Trace
 
     to = Destination(photos, out, force=force, lossy=lossy, keep_metadata=keep_metadata)
     component = api.protection(protection, epsilon)
     loaded = api.load_model(model, device=device, dtype=dtype)
     for path in photos:
         photo = read_photo(path)
-        with bars() as progress, progress(path.name, component.evaluations) as advance:
-            protected = component(
-                loaded,
-                photo.image,
-                mask=mask_for(mask, photo),
-                seeds=[seed],
-                on_step=lambda advance=advance: advance(1),
-            )
+        masked = mask_for(mask, photo)
+        with bars() as progress, progress(path.name, component.total_steps) as advance:
+            trace = Trace(on_step=lambda *_, advance=advance: advance(1))
+            protected = component(loaded, photo.image, mask=masked, seeds=[seed], trace=trace)
         written = to.write(path, photo, protected)
-        typer.echo(measure(path, written, photo, protected, component.budget))
+        typer.echo(measure(written, photo, component.budget))
 
 
 @app.command()
 def transform(
     photos: Photos,
     out: Out,
-    transform: Annotated[
-        str, typer.Option("--with", help="A transform, or several joined by +.")
-    ],
+    transform: Annotated[str, typer.Option("--with", help="A transform, or several joined by +.")],
     seed: Annotated[int, typer.Option(min=0)] = 0,
     force: Force = False,
     lossy: Lossy = False,
@@ -169,9 +164,7 @@ def edit(
     photo: Annotated[Path, typer.Argument(help="A photo file.", show_default=False)],
     prompt: Annotated[str, typer.Option(help="What the edit should show.")],
     out: Out,
-    editor: Annotated[
-        str, typer.Option(help="An editor; see `brittle list editors`.")
-    ] = "img2img",
+    editor: Annotated[str, typer.Option(help="An editor; see `brittle list editors`.")] = "img2img",
     model: Model = "embedded",
     mask: Mask = None,
     seed: Annotated[int, typer.Option(min=0, help="As diffusers uses it.")] = 0,

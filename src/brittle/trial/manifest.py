@@ -8,18 +8,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from brittle import __version__
 from brittle.component import Component, registry
 from brittle.models import EditModel
 from brittle.noise import derive_seed
-from brittle.trial.plan import ModelIdentity, Plan
+from brittle.trial.plan import Plan
 from brittle.trial.store import SCHEMA_VERSION
 
 PACKAGES = ("torch", "diffusers", "transformers", "kornia", "pillow", "numpy", "scipy")
-
-
-def identity(model: EditModel) -> ModelIdentity:
-    """What of a model the results depend on."""
-    return ModelIdentity(model.name, model.content_hash, str(model.dtype), model.size)
 
 
 def manifest(
@@ -39,7 +35,7 @@ def manifest(
         },
         "notes": list(notes),
         "batch": trial.batch,
-        "code": {"version": metadata.version("brittle"), "git": _git_commit()},
+        "code": {"version": __version__, "git": _git_commit()},
         "packages": {package: metadata.version(package) for package in PACKAGES},
         "codecs": {
             "pillow": metadata.version("pillow"),

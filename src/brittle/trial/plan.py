@@ -19,6 +19,7 @@ from brittle.trial.spec import Trial
 
 if TYPE_CHECKING:
     from brittle.images import Photo
+    from brittle.models import EditModel
 
 ORIGINAL, GRAY = "original", "gray"
 
@@ -35,7 +36,7 @@ class ModelIdentity:
 
 @dataclass(frozen=True)
 class Release:
-    """The file that an arm publishes for a photo; a placebo is measured against its protection's."""
+    """The file that an arm publishes for a photo; ``of`` is the release that a placebo imitates."""
 
     key: str
     photo: str
@@ -93,6 +94,8 @@ class Plan:
     trial: Trial
     photos: "dict[str, Photo]"
     model: ModelIdentity
+    editors: dict[str, Editor]
+    """The editors by their text form in the trial, with what the model recommends filled in."""
     releases: dict[str, Release] = field(default_factory=dict)
     receptions: dict[str, Reception] = field(default_factory=dict)
     edits: dict[str, Edit] = field(default_factory=dict)
@@ -118,11 +121,6 @@ class Plan:
         return {str(one): one for one in map(Transform.parse, self.trial.transforms)}
 
     @cached_property
-    def editors(self) -> dict[str, Editor]:
-        """The editors by their text form."""
-        return {str(one): one for one in map(Editor.parse, self.trial.editors)}
-
-    @cached_property
     def metrics(self) -> dict[str, Metric]:
         """The metrics by their text form."""
         return {str(one): one for one in map(Metric.parse, self.trial.metrics)}
@@ -130,7 +128,7 @@ class Plan:
     def rows(self, photo: str) -> int:
         """Photos that are protected together: those of one shape, at most a batch of them."""
         shape = self.photos[photo].image.shape
-        alike = sum(other.image.shape == shape for other in self.photos.values())
+        alike: int = sum(other.image.shape == shape for other in self.photos.values())
         return min(self.trial.batch, alike)
 
     def kind(self, arm: str) -> str:
@@ -143,7 +141,7 @@ class Plan:
 def make_plan(
     trial: Trial,
     photos: "dict[str, Photo]",
-    model: ModelIdentity,
+    model: "EditModel",
     *,
     shard: tuple[int, int] = (1, 1),
 ) -> Plan:
@@ -154,7 +152,9 @@ def make_plan(
     Raises:
         UserError: a component that is unknown or wrongly set.
     """
-    plan = Plan(trial, photos, model)
+    identity = ModelIdentity(model.name, model.content_hash, str(model.dtype), model.size)
+    editors = {str(one): one.resolve(model) for one in map(Editor.parse, trial.editors)}
+    plan = Plan(trial, photos, identity, editors)
     index, count = shard
     mine = list(photos)[index - 1 :: count]
     for photo, editor, prompt, seed in product(mine, plan.editors, trial.prompts, trial.seeds):
@@ -210,12 +210,12 @@ def _release(plan: Plan, photo: str, arm: str) -> Release:
     if arm in (ORIGINAL, GRAY):
         release = Release(key("release", arm, digest), photo, arm, seed)
     elif arm in plan.protections:
-        identity = ("release", digest, plan.protections[arm], seed)
-        release = Release(key(*identity, *_compute(plan), plan.rows(photo)), photo, arm, seed)
+        made = ("release", digest, plan.protections[arm], seed, *_compute(plan), plan.rows(photo))
+        release = Release(key(*made), photo, arm, seed)
     else:
         of = _release(plan, photo, arm.partition("(")[2].removesuffix(")"))
-        identity = ("release", of.key, plan.placebos[arm], seed)
-        release = Release(key(*identity), photo, arm, seed, of.key)
+        drawn = key("release", of.key, plan.placebos[arm], seed)
+        release = Release(drawn, photo, arm, seed, of.key)
     return plan.releases.setdefault(release.key, release)
 
 

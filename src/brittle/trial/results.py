@@ -2,11 +2,17 @@
 
 import csv
 import io
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
+from brittle.errors import Unavailable
+from brittle.metrics.usable import Calibration
 from brittle.trial.plan import Cell, Plan
+from brittle.trial.scoring import Score
 from brittle.trial.store import Store
+
+if TYPE_CHECKING:
+    from brittle.models import EditModel
 
 COLUMNS = (
     *("image", "arm", "transform", "editor", "prompt", "seed"),
@@ -16,20 +22,60 @@ COLUMNS = (
 Row = dict[str, str]
 
 
-def rows(plan: Plan, store: Store) -> list[Row]:
+def rows(plan: Plan, store: Store, model: "EditModel") -> list[Row]:
     """All rows of a plan's cells, sorted; a score that is missing has its reason."""
-    found = [
-        {
-            **_point(cell),
-            "metric": score["metric"],
-            "reference": score["reference"],
-            "value": "" if score["value"] is None else repr(score["value"]),
-            "reason": score.get("reason", ""),
-        }
-        for cell in plan.cells
-        for score in _scores(plan, store, cell)
-    ]
+    judge = _judge(model)
+    found = []
+    for cell in plan.cells:
+        kept = store.read_cell(cell.key)["scores"]
+        scores = [score for label in plan.metrics for score in kept[label]]
+        found += [_row(cell, score) for score in [*scores, *judge(cell, scores)]]
     return sorted(found, key=lambda row: tuple(row.values()))
+
+
+def _row(cell: Cell, score: Score) -> Row:
+    return {
+        **_point(cell),
+        "metric": score["metric"],
+        "reference": score["reference"],
+        "value": "" if score["value"] is None else repr(score["value"]),
+        "reason": score.get("reason", ""),
+    }
+
+
+def _judge(model: "EditModel") -> Callable[[Cell, list[Score]], list[Score]]:
+    """What makes `usable` of a cell's `follow` and `keep`, by the model's calibration."""
+    usable = {"metric": "usable", "reference": "photo"}
+    try:
+        calibration, lacking = Calibration.of(model), ""
+    except Unavailable as error:
+        calibration, lacking = None, str(error)
+
+    def judge(cell: Cell, scores: list[Score]) -> list[Score]:
+        against_photo = {
+            score["metric"]: score for score in scores if score["reference"] == "photo"
+        }
+        if not against_photo:
+            return []
+        if calibration is None:
+            return [{**usable, "value": None, "reason": lacking}]
+        try:
+            follow = _number(against_photo, calibration.follow)
+            keep = _number(against_photo, calibration.keep)
+            return [{**usable, "value": calibration.usable(follow, keep, cell.prompt)}]
+        except Unavailable as error:
+            return [{**usable, "value": None, "reason": str(error)}]
+
+    return judge
+
+
+def _number(scores: dict[str, Score], metric: str) -> float:
+    if metric not in scores:
+        raise Unavailable(f"the trial does not score {metric}, on which the thresholds rest")
+    value = scores[metric]["value"]
+    if value is None:
+        raise Unavailable(scores[metric]["reason"])
+    return float(value)
 
 
 def write_rows(store: Store, found: Iterable[Row]) -> None:
@@ -42,7 +88,7 @@ def write_rows(store: Store, found: Iterable[Row]) -> None:
 
 
 def index(plan: Plan, store: Store) -> list[dict[str, Any]]:
-    """Which pictures belong to which cell: released, received and edited, as paths in the folder."""
+    """Each cell's pictures, released, received and edited, as paths in the folder."""
     pictures = []
     for cell in plan.cells:
         reception = plan.receptions[plan.edits[cell.edit].reception]
@@ -61,8 +107,3 @@ def _point(cell: Cell) -> Row:
         "prompt": cell.prompt,
         "seed": str(cell.seed),
     }
-
-
-def _scores(plan: Plan, store: Store, cell: Cell) -> Iterable[dict[str, Any]]:
-    scores = store.read_cell(cell.key).get("scores", {})
-    return [score for label in plan.metrics for score in scores.get(label, [])]

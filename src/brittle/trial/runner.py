@@ -6,7 +6,7 @@ does not depend on what was done before a kill.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ from torch import Tensor
 from brittle.errors import UserError
 from brittle.models import EditModel, load_model
 from brittle.progress import Progress, silent
-from brittle.trial.manifest import identity, manifest
+from brittle.protections import Trace
+from brittle.trial.manifest import manifest
 from brittle.trial.photos import load_photos
 from brittle.trial.plan import GRAY, ORIGINAL, Plan, Release, make_plan
 from brittle.trial.results import index, rows, write_rows
@@ -52,8 +53,8 @@ def run(
     photos = {photo.name: photo for photo, _ in read}
     model = load_model(trial.model, device=device, dtype=dtype)
     while True:
-        plan = make_plan(trial, photos, identity(model), shard=shard)
-        store.open(manifest(plan, model, dict((p.name, credit) for p, credit in read), notes))
+        plan = make_plan(trial, photos, model, shard=shard)
+        store.open(manifest(plan, model, {photo.name: credit for photo, credit in read}, notes))
         try:
             compute(plan, store, model, progress)
             break
@@ -65,7 +66,7 @@ def run(
             trial = trial.model_copy(update={"batch": trial.batch // 2})
             notes = (*notes, f"Out of memory: the batch was halved to {trial.batch}.")
     if shard == (1, 1):
-        write_rows(store, rows(plan, store))
+        write_rows(store, rows(plan, store, model))
         store.write_json("index.json", index(plan, store))
     return store
 
@@ -97,9 +98,9 @@ def release(plan: Plan, store: Store, model: EditModel, progress: Progress) -> N
         ]
         if not batches:
             continue
-        with progress(arm, len(batches) * protection.evaluations) as advance:
+        with progress(arm, len(batches) * protection.total_steps) as advance:
             for batch, size in batches:
-                _protect(plan, store, model, batch, size, lambda: advance(1))
+                _protect(plan, store, model, batch, size, Trace(on_step=lambda *_: advance(1)))
     for one in missing:
         if one.of is not None:
             placebo = plan.placebos[one.arm]
@@ -114,14 +115,17 @@ def _protect(
     model: EditModel,
     batch: list[Release],
     size: int,
-    step: Callable[[], None],
+    trace: Trace,
 ) -> None:
     filled = fill(batch, size)
     images = torch.cat([plan.photos[one.photo].image for one in filled])
     protection = plan.protections[batch[0].arm]
-    protected = protection(model, images, seeds=[one.seed for one in filled], on_step=step)
-    for one, image in zip(batch, protected.split(1), strict=False):
-        store.write(one.key, image)
+    protected = protection(model, images, seeds=[one.seed for one in filled], trace=trace)
+    told = trace.summary()
+    for row, one in enumerate(batch):
+        if told:
+            store.write_trace(one.key, told[row])
+        store.write(one.key, protected[row : row + 1])
 
 
 def receive(plan: Plan, store: Store, progress: Progress) -> None:
@@ -161,8 +165,8 @@ def _edit(plan: Plan, store: Store, model: EditModel, editor: str, batch: list[A
         prompts=[one.prompt for one, _ in filled],
         seeds=[one.seed for one, _ in filled],
     )
-    for (one, _), image in zip(batch, edited.split(1), strict=False):
-        store.write(one.key, image)
+    for row, (one, _) in enumerate(batch):
+        store.write(one.key, edited[row : row + 1])
     return len(batch)
 
 

@@ -103,6 +103,15 @@ class Store:
         """Keep an image (1, 3, H, W), losslessly."""
         self.write_file(str(self.artifact(key)), png_bytes(image))
 
+    def write_trace(self, key: str, trace: dict[str, Any]) -> None:
+        """Keep what a protection told about its work on the image of a key, beside it."""
+        self.write_json(str(self.artifact(key).with_suffix(".json")), trace)
+
+    def read_trace(self, key: str) -> dict[str, Any]:
+        """What a protection told about its work; empty where it told nothing."""
+        path = self.directory / self.artifact(key).with_suffix(".json")
+        return dict(json.loads(path.read_bytes())) if path.is_file() else {}
+
     def read_cell(self, key: str) -> dict[str, Any]:
         """The scores of a cell by metric; empty where none were computed."""
         path = self.directory / "cells" / key[:2] / f"{key}.json"
@@ -110,7 +119,7 @@ class Store:
 
     def write_cell(self, key: str, cell: dict[str, Any]) -> None:
         """Keep a cell's scores; written after every image that they depend on."""
-        self.write_file(f"cells/{key[:2]}/{key}.json", dump(cell))
+        self.write_json(f"cells/{key[:2]}/{key}.json", cell)
 
 
 def _differing(found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:

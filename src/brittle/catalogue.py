@@ -1,0 +1,61 @@
+"""What there is to choose from, as text: names, parameters with their defaults, sources."""
+
+import inspect
+import textwrap
+from collections.abc import Iterator
+
+from pydantic_core import PydanticUndefined
+
+from brittle.component import Component, Registry, registry
+
+MODELS = """\
+embedded
+    The model that brittle brings: 128 px, trained here; it illustrates, and says nothing of SD.
+a folder
+    Any diffusers folder with safetensors: a Stable Diffusion pipeline, or an autoencoder alone.
+a .safetensors file
+    A whole Stable Diffusion 1.x checkpoint in one file.
+a hub id
+    Such as stable-diffusion-v1-5/stable-diffusion-v1-5: fetched once, then read from the cache."""
+
+
+def describe(family: str) -> str:
+    """List a family (``transforms``, ``models`` …) with what each of its members takes."""
+    if family == "models":
+        return MODELS
+    known = registry(family.removesuffix("s"))
+    return "\n".join(line for name in known.names() for line in _entry(known, name))
+
+
+def _entry(known: Registry, name: str) -> Iterator[str]:
+    component, preset = known.resolve(name)
+    yield name
+    yield _paragraph(
+        f"{component.name} with {_settings(preset)}" if preset else _summary(component)
+    )
+    if not preset and (parameters := _parameters(component)):
+        yield _paragraph(parameters)
+    if source := known.presets[name][2] if preset else component.source:
+        yield _paragraph(f"Source: {source}")
+
+
+def _summary(component: type[Component]) -> str:
+    return inspect.cleandoc(component.__doc__ or "").partition("\n\n")[0]
+
+
+def _parameters(component: type[Component]) -> str:
+    fields = component.model_fields.items()
+    return ", ".join(
+        name if info.default is PydanticUndefined else f"{name}={info.default}"
+        for name, info in fields
+    )
+
+
+def _settings(fields: dict[str, object]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in fields.items())
+
+
+def _paragraph(text: str) -> str:
+    return textwrap.fill(
+        " ".join(text.split()), 100, initial_indent="    ", subsequent_indent="    "
+    )

@@ -1,0 +1,107 @@
+"""What a trial costs, before it is paid: counts, and seconds from a short measurement."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from brittle.models import EditModel, load_model
+from brittle.trial.photos import load_photos
+from brittle.trial.plan import Plan, make_plan
+from brittle.trial.spec import Trial
+
+SECONDS_A_PICTURE = 0.02
+"""For a transform, or to score one edit: small beside a model's work, and so not measured."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """How much work a plan is. Steps are gradients of one photo; evaluations those of the UNet."""
+
+    photos: int
+    protections: int
+    steps: int
+    placebos: int
+    transforms: int
+    edits: int
+    evaluations: int
+    cells: int
+
+
+def count(plan: Plan, model: EditModel) -> Cost:
+    """Count a plan's work, each piece once; the store may have some of it already."""
+    protected = [one for one in plan.releases.values() if one.arm in plan.protections]
+    received = [one for one in plan.receptions.values() if one.key != one.release]
+    each = {label: editor.evaluations(model) for label, editor in plan.editors.items()}
+    return Cost(
+        photos=len({cell.photo for cell in plan.cells}),
+        protections=len(protected),
+        steps=sum(plan.protections[one.arm].total_steps for one in protected),
+        placebos=sum(one.of is not None for one in plan.releases.values()),
+        transforms=len(received),
+        edits=len(plan.edits),
+        evaluations=sum(each[one.editor] for one in plan.edits.values()),
+        cells=len(plan.cells),
+    )
+
+
+def estimate(cost: Cost, plan: Plan, model: EditModel) -> float:
+    """Seconds that the work takes on this machine, from one evaluation and one gradient."""
+    rows = plan.trial.batch
+    photo = model.fit(next(iter(plan.photos.values())).image).repeat(rows, 1, 1, 1)
+    latents = model.encode(photo).detach()
+    embeddings = model.embed([""] * 2 * rows)
+
+    def evaluation() -> None:
+        with torch.inference_mode():
+            model.predict(latents.repeat(2, 1, 1, 1), 500, embeddings)
+
+    def gradient() -> None:
+        image = photo.requires_grad_()
+        torch.autograd.grad(model.encode(image).square().sum(), image)
+
+    pictures = cost.transforms + cost.edits + cost.cells
+    return (
+        (cost.evaluations * seconds(evaluation) + cost.steps * seconds(gradient)) / rows
+    ) + pictures * SECONDS_A_PICTURE
+
+
+def seconds(work: Callable[[], None]) -> float:
+    """How long ``work`` takes once it is warm."""
+    work()
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def describe_cost(trial: Trial, *, device: str | None = None, dtype: str | None = None) -> str:
+    """A trial's work and time in words.
+
+    Raises:
+        UserError: a photo, model or component that can't be used.
+    """
+    model = load_model(trial.model, device=device, dtype=dtype)
+    read = load_photos(trial.photos, square=trial.square)
+    plan = make_plan(trial, {photo.name: photo for photo, _ in read}, model)
+    cost = count(plan, model)
+    return "\n".join(
+        [
+            f"{trial.title}: {cost.photos} photos on {model.name}, {model.device}, {model.dtype}",
+            f"  protections  {cost.protections:>7,} ({cost.steps:,} gradient steps)",
+            f"  placebos     {cost.placebos:>7,}",
+            f"  transforms   {cost.transforms:>7,}",
+            f"  edits        {cost.edits:>7,} ({cost.evaluations:,} evaluations of the denoiser)",
+            f"  comparisons  {cost.cells:>7,}",
+            f"  time         about {duration(estimate(cost, plan, model))} on this machine",
+        ]
+    )
+
+
+def duration(seconds: float) -> str:
+    """A time as one says it: 40 seconds, 12 minutes, 3.5 hours."""
+    if seconds < 90:
+        return f"{seconds:.0f} seconds"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} minutes"
+    return f"{seconds / 3600:.1f} hours"

@@ -1,0 +1,88 @@
+"""The demo: the paper's experiment on eight photos and the embedded model, in a few minutes."""
+
+from pathlib import Path
+
+from brittle.models import load_model
+from brittle.trial.cost import count, duration, estimate
+from brittle.trial.photos import load_photos
+from brittle.trial.plan import make_plan
+from brittle.trial.spec import Trial, make_trial
+from brittle.trial.store import Store
+
+START_SECONDS = 25
+"""Imports, the report, and whatever else the estimate of the work leaves out."""
+
+QUALITIES = (95, 90, 85, 80, 75, 65, 50, 30, 20, 10)
+OTHERS = (
+    *("gaussian-blur:sigma=0.5", "gaussian-blur:sigma=1", "median-blur:size=3"),
+    *("median-blur:size=5", "rotate:degrees=5", "rotate:degrees=90", "flip"),
+)
+EXPENDABLE = (
+    *("jpeg:quality=80", "jpeg:quality=90", "jpeg:quality=20", "gaussian-blur:sigma=0.5"),
+    *("median-blur:size=5", "jpeg:quality=50", "rotate:degrees=90", "jpeg:quality=30"),
+    *("rotate:degrees=5", "jpeg:quality=10", "median-blur:size=3", "flip", "gaussian-blur:sigma=1"),
+)
+"""What a slow machine leaves out, in this order; what carries the verdict stays."""
+
+FULL = Trial(
+    title="The paper's experiment on the embedded model",
+    square=128,
+    protections=("photoguard-encoder",),
+    transforms=("none", *(f"jpeg:quality={quality}" for quality in QUALITIES), *OTHERS),
+    prompts=("heavy rain", "a pencil sketch"),
+)
+
+
+def demo_trial(directory: Path, photos: Path | None, minutes: float) -> tuple[Trial, list[str]]:
+    """The demo's trial, as large as ``minutes`` allow here, and what was left out, in words.
+
+    A folder that holds a demo already keeps the trial that it was begun with.
+
+    Raises:
+        UserError: photos that can't be used, a folder that holds something else.
+    """
+    source = "sample" if photos is None else str(photos)
+    trial = FULL.model_copy(update={"photos": source})
+    found = Store(directory).manifest
+    if found is not None and found["title"] == trial.title:
+        begun = make_trial(found["trial"]["resolved"], "manifest.json")
+        return begun.model_copy(update={"photos": source}), found["notes"]
+    read = load_photos(source, square=trial.square)
+    named = {photo.name: photo for photo, _ in read}
+    model = load_model(trial.model)
+    whole = make_plan(trial, named, model)
+    rate = estimate(count(whole, model), whole, model) / count(whole, model).edits
+    notes = []
+    while True:
+        seconds = START_SECONDS + rate * count(make_plan(trial, named, model), model).edits
+        smaller = _smaller(trial)
+        if seconds <= 60 * minutes or smaller is None:
+            break
+        trial = smaller
+    left_out = [
+        *_missing(trial.prompts, FULL.prompts),
+        *_missing(trial.transforms, FULL.transforms),
+    ]
+    if left_out:
+        notes.append(
+            f"To stay near {minutes:g} minutes on this machine, the demo left out "
+            f"{', '.join(left_out)}."
+        )
+    if seconds > 60 * minutes:
+        notes.append(f"Even so it will take about {duration(seconds)}.")
+    return trial, notes
+
+
+def _smaller(trial: Trial) -> Trial | None:
+    """The trial with one prompt, or one transform, less; None where nothing may go."""
+    if len(trial.prompts) > 1:
+        return trial.model_copy(update={"prompts": trial.prompts[:-1]})
+    expendable = [transform for transform in EXPENDABLE if transform in trial.transforms]
+    if not expendable:
+        return None
+    kept = tuple(transform for transform in trial.transforms if transform != expendable[0])
+    return trial.model_copy(update={"transforms": kept})
+
+
+def _missing(kept: tuple[str, ...], all_of: tuple[str, ...]) -> list[str]:
+    return [one for one in all_of if one not in kept]
