@@ -1,1 +1,22 @@
-"""TODO-owner."""
+"""Metrics: two images in, one number an image out."""
+
+from brittle.metrics.base import Metric
+from brittle.metrics.latent import Latent
+from brittle.metrics.lpips import LPIPS
+from brittle.metrics.perceptual import Perceptual
+from brittle.metrics.psnr import PSNR
+from brittle.metrics.ssim import SSIM
+from brittle.metrics.usable import Calibration, Follow, Keep, calibrate
+
+__all__ = [
+    "LPIPS",
+    "PSNR",
+    "SSIM",
+    "Calibration",
+    "Follow",
+    "Keep",
+    "Latent",
+    "Metric",
+    "Perceptual",
+    "calibrate",
+]

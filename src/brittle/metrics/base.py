@@ -1,15 +1,18 @@
 """What a metric is: two images in, one number an image out."""
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, Literal, final
 
+import torch
 from torch import Tensor
 
 from brittle.component import Component
+from brittle.errors import Unavailable, UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from brittle.models import EditModel
+
+FILL = 0.5  # what networks see where pixels are not valid: the same mid-gray in both images
 
 
 class Metric(Component):
@@ -17,6 +20,7 @@ class Metric(Component):
 
     ``against`` says what the reference is: the *control* (edit of the unprotected photo under the
     same transform, prompt and seed), or the *photo* itself, as released without protection.
+    A subclass writes `compare`, for one pair of images, and `as_distance`.
     """
 
     family: ClassVar[str] = "metric"
@@ -24,22 +28,77 @@ class Metric(Component):
     against: ClassVar[Literal["control", "photo"]] = "control"
     unit: ClassVar[str] = ""
 
+    @final
     def score(
         self,
         image: Tensor,
         reference: Tensor,
         *,
         valid: Tensor | None = None,
-        prompts: "Sequence[str] | None" = None,
+        prompts: Sequence[str] | None = None,
         model: "EditModel | None" = None,
     ) -> Tensor:
-        """One number an image, (N,). ``valid`` (N, 1, H, W): compare only where it is 1.
+        """One number an image: (N,) float64 on the CPU. ``valid`` (N, 1, H, W): only where it is 1.
+
+        Pairs are compared one at a time, so that no score depends on its batch, to the last bit; a
+        network is as fast so on a CPU.
 
         Raises:
-            Unavailable: it can't be computed here, with the reason.
+            Unavailable: it can't be computed for one of the pairs, with the reason.
+            UserError: the images don't fit each other, or are no images.
         """
+        if image.shape != reference.shape or image.ndim != 4 or image.shape[1] != 3:
+            raise UserError(
+                f"{self.name} compares two batches of one shape (N, 3, H, W); these are "
+                f"{tuple(image.shape)} and {tuple(reference.shape)}."
+            )
+        if not (torch.isfinite(image).all() and torch.isfinite(reference).all()):
+            raise UserError(f"{self.name} was given an image with values that are not finite.")
+        if valid is None:
+            valid = image.new_ones(len(image), 1, *image.shape[-2:])
+        if not valid.flatten(1).any(1).all():
+            raise Unavailable("no pixel of the photo is left to compare")
+        with torch.no_grad():
+            scores = [
+                self.compare(
+                    image[i : i + 1].float().clamp(0, 1),
+                    reference[i : i + 1].float().clamp(0, 1),
+                    valid=valid[i : i + 1].float(),
+                    prompt=prompts[i] if prompts is not None else None,
+                    model=model,
+                )
+                for i in range(len(image))
+            ]
+        return torch.tensor([float(score) for score in scores], dtype=torch.float64)
+
+    def compare(
+        self,
+        image: Tensor,
+        reference: Tensor,
+        *,
+        valid: Tensor,
+        prompt: str | None,
+        model: "EditModel | None",
+    ) -> Tensor | float:
+        """The score of one pair, (1, 3, H, W) each in [0, 1], where ``valid`` (1, 1, H, W) is 1."""
         raise NotImplementedError
 
     def as_distance(self, score: Tensor) -> Tensor:
         """The score as a distance: ≥ 0, finite, 0 for identical images; what inference uses."""
         raise NotImplementedError
+
+
+def fill_invalid(image: Tensor, valid: Tensor) -> Tensor:
+    """The image with mid-gray where ``valid`` is 0, for networks, which can't leave pixels out."""
+    return image * valid + FILL * (1 - valid)
+
+
+def mean_where(values: Tensor, valid: Tensor) -> Tensor:
+    """Mean of ``values`` (1, C, h, w) over channels and valid places, in float64, a scalar.
+
+    Where the map is smaller than ``valid`` (1, 1, H, W), a place counts by its valid share.
+    """
+    if valid.shape[-2:] != values.shape[-2:]:
+        valid = torch.nn.functional.adaptive_avg_pool2d(valid, values.shape[-2:])
+    weights = valid.double()
+    return (values.double() * weights).sum() / (weights.sum() * values.shape[1])

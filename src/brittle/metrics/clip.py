@@ -1,0 +1,102 @@
+"""CLIP, where the user has it: images and prompts as vectors of one space."""
+
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from brittle.errors import Unavailable
+from brittle.metrics.memory import MEMORY
+from brittle.models.quiet import quiet
+
+MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+
+
+class Clip:
+    """A CLIP model from a directory or downloaded hub id, or SD 1.x's safety checker's image tower.
+
+    A safety checker has no text side: `text` then raises Unavailable.
+    """
+
+    def __init__(self, source: str, device: str) -> None:
+        self.source, self.device = source, device
+        self.model = _read(source).to(device).eval().requires_grad_(False)
+        self.size = int(self.model.config.vision_config.image_size)
+
+    def image(self, image: Tensor) -> Tensor:
+        """The unit vector (1, width) of an image (1, 3, H, W) in [0, 1], computed once an image.
+
+        As CLIP's own preparation: short side to the tower's size (bicubic, antialiased), centre.
+        """
+        (vector,) = MEMORY.recall(f"clip:{self.source}", image, lambda x: (self._image(x),))
+        return vector
+
+    def text(self, prompt: str) -> Tensor:
+        """The unit vector (1, width) of a prompt, cut after 77 tokens."""
+        if not hasattr(self.model, "text_projection"):
+            raise Unavailable(f"{self.source} has an image tower only: give a whole CLIP")
+        tokens = _tokenizer(self.source)(
+            [prompt], padding=True, truncation=True, max_length=77, return_tensors="pt"
+        ).to(self.device)
+        return _unit(self.model.text_projection(self.model.text_model(**tokens).pooler_output))
+
+    def _image(self, image: Tensor) -> Tensor:
+        scale = self.size / min(image.shape[-2:])
+        height, width = (max(self.size, round(side * scale)) for side in image.shape[-2:])
+        x = torch.nn.functional.interpolate(
+            image, (height, width), mode="bicubic", antialias=True, align_corners=False
+        ).clamp(0, 1)
+        top, left = (height - self.size) // 2, (width - self.size) // 2
+        x = x[..., top : top + self.size, left : left + self.size]
+        mean, std = (x.new_tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
+        pooled = self.model.vision_model(pixel_values=(x - mean) / std).pooler_output
+        return _unit(self.model.visual_projection(pooled))
+
+
+@functools.lru_cache(maxsize=1)
+def load_clip(source: str, device: str = "cpu") -> Clip:
+    """The CLIP at a directory or downloaded hub id, loaded once; Unavailable if there is none."""
+    return Clip(source, device)
+
+
+def _read(source: str) -> Any:
+    from transformers import CLIPModel
+
+    config = Path(source) / "config.json"
+    if Path(source).exists() and not config.is_file():
+        raise Unavailable(f"{source} holds no CLIP: it has no config.json")
+    kind: Any = CLIPModel
+    if config.is_file() and "StableDiffusionSafetyChecker" in _architectures(config):
+        from diffusers.pipelines.stable_diffusion.safety_checker import (
+            StableDiffusionSafetyChecker,
+        )
+
+        kind = StableDiffusionSafetyChecker
+    try:
+        with quiet():
+            return kind.from_pretrained(
+                source, use_safetensors=True, local_files_only=True, dtype=torch.float32
+            )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise Unavailable(
+            f"no CLIP in safetensors at {source}, neither as a directory nor as a downloaded hub "
+            f"id: {str(error).splitlines()[0]}"
+        ) from None
+
+
+def _architectures(config: Path) -> list[str]:
+    return list(json.loads(config.read_text()).get("architectures") or [])
+
+
+@functools.lru_cache(maxsize=1)
+def _tokenizer(source: str) -> Any:
+    from transformers import CLIPTokenizer
+
+    return CLIPTokenizer.from_pretrained(source, local_files_only=True)
+
+
+def _unit(vector: Tensor) -> Tensor:
+    return vector / vector.norm(dim=-1, keepdim=True)

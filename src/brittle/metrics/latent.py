@@ -1,0 +1,57 @@
+"""Distance in the latent space of the edit model."""
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from torch import Tensor
+
+from brittle.component import register
+from brittle.errors import Unavailable
+from brittle.metrics.base import Metric, fill_invalid, mean_where
+from brittle.metrics.memory import MEMORY
+
+if TYPE_CHECKING:
+    from brittle.models import EditModel
+
+
+@register
+class Latent(Metric):
+    """Root mean square difference of two images' latents (means, scaled) in the edit model's VAE.
+
+    Never a trial's primary metric: encoder protections optimise these very weights. Pixels that are
+    not valid are mid-gray in both images, and a place counts by its valid share.
+    """
+
+    name: ClassVar[str] = "latent"
+    higher_means: ClassVar[Literal["closer", "farther"]] = "farther"
+
+    def compare(
+        self,
+        image: Tensor,
+        reference: Tensor,
+        *,
+        valid: Tensor,
+        prompt: str | None = None,
+        model: "EditModel | None" = None,
+    ) -> Tensor:
+        """Root mean square, in units of the scaled latents: about 1 for a model's typical latents.
+
+        Raises:
+            Unavailable: no model was given.
+        """
+        if model is None:
+            raise Unavailable("the latent distance needs the edit model")
+        a, b = (_latents(fill_invalid(x, valid), model) for x in (image, reference))
+        return mean_where((a - b).square(), valid).sqrt()
+
+    def as_distance(self, score: Tensor) -> Tensor:
+        """The score itself."""
+        return score
+
+
+def _latents(image: Tensor, model: "EditModel") -> Tensor:
+    (latents,) = MEMORY.recall(
+        f"latent:{model.content_hash}:{model.device}:{model.dtype}",
+        image,
+        lambda x: (model.encode(model.fit(x.to(model.device))).cpu(),),
+    )
+    return latents
