@@ -36,13 +36,17 @@ class Block(nn.Module):
             )
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, width, h, w) -> the same shape."""
         if self.pool is not None:
             x = x + self.pool(x)
         return torch.relu(self.conv(x) + x)
 
 
 class SoftClamp(nn.Module):
+    """Keeps latents in (-3, 3)."""
+
     def forward(self, x: Tensor) -> Tensor:
+        """Any shape."""
         return torch.tanh(x / 3) * 3
 
 

@@ -1,0 +1,141 @@
+"""Settings of the recipe: one YAML file, validated, with ``section.key=value`` overrides."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+import yaml
+from pydantic import BaseModel, ConfigDict
+
+
+class Section(BaseModel):
+    """Part of the settings; unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Schedule(Section):
+    """How one part is trained; see the comments in ``config.yaml``."""
+
+    batch: int
+    steps: int
+    rate: float
+    warmup: int
+    decay: float
+    average: float
+    every: int
+
+
+class TeacherSet(Section):
+    """The pictures that the teacher labels."""
+
+    chunks: int
+    attacked: int
+    plain: int
+    signs: int
+    steps: int
+    radius: tuple[int, int]
+    quality: tuple[int, int]
+
+
+class Autoencoder(Section):
+    """Shape of the student."""
+
+    width: int
+    encoder_blocks: tuple[int, ...]
+    decoder_width: int
+    decoder_blocks: tuple[int, ...]
+
+
+class Encoder(Schedule):
+    """Distillation of the encoder."""
+
+    weights: dict[str, float]
+    student_at: tuple[float, ...]
+    student_crops: int
+
+
+class Latents(Section):
+    """The cache of latents of photos in looks."""
+
+    shards: int
+    looks: int
+
+
+class Decoder(Schedule):
+    """Training of the decoder."""
+
+    perceptual: float
+
+
+class Text(Section):
+    """Tokenizer and text encoder."""
+
+    vocabulary: int
+    length: int
+    width: int
+    layers: int
+    heads: int
+
+
+class Denoiser(Schedule):
+    """Shape and training of the UNet."""
+
+    channels: tuple[int, ...]
+    layers: int
+    heads: int
+    no_caption: float
+    plain_caption: float
+    whole_target: float
+    snr_limit: float
+
+
+class Config(Section):
+    """All settings of the recipe."""
+
+    seed: int
+    photos: Path
+    teacher: Path
+    work: Path
+    export: Path
+    threads: int
+    device: str
+    teacher_set: TeacherSet
+    autoencoder: Autoencoder
+    encoder: Encoder
+    latents: Latents
+    decoder: Decoder
+    classifier: Schedule
+    text: Text
+    denoiser: Denoiser
+
+
+def load_config(file: str | Path, overrides: list[str] | None = None) -> Config:
+    """The settings in ``file`` after ``section.key=value`` overrides (values are YAML)."""
+    raw = yaml.safe_load(Path(file).read_text())
+    for override in overrides or []:
+        name, _, value = override.partition("=")
+        *parents, key = name.split(".")
+        place = raw
+        for parent in parents:
+            place = place.get(parent, {})
+        if key not in place:
+            raise KeyError(f"{name} is no setting of {file}")
+        place[key] = yaml.safe_load(value)
+    return Config(**raw)
+
+
+def from_command_line(description: str) -> Config:
+    """Parses ``--config`` and ``--set``, and fixes threads and seed for this process."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--config", default="training/config.yaml")
+    parser.add_argument("--set", action="append", default=[], metavar="section.key=value")
+    arguments = parser.parse_args()
+    config = load_config(arguments.config, arguments.set)
+    torch.set_num_threads(config.threads)
+    torch.manual_seed(config.seed)
+    return config
