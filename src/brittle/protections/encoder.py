@@ -26,9 +26,9 @@ class EncoderProtection(PGD):
     """Moves the photo's latent to a target's, so that the editor sees something else.
 
     Minimises ‖E(x + δ) − z‖², E being the mean of the encoder's latent distribution, at the size at
-    which the editor sees the photo. Where there is a mask, E sees gray in the part to be edited, as
-    inpainting models do. The norm without the square, which PhotoGuard's code minimises, gives the
-    same steps, since both norms of budgets use the gradient's direction only.
+    which the editor sees the photo. With a mask, E sees gray in the part to be edited, as in models
+    made for inpainting; other models encode the whole photo. The norm without the square, which
+    PhotoGuard's code minimises, gives the same steps: only the gradient's direction is used.
 
     ``target`` is "gray" (the latent of a gray picture), "zero" (the zero latent) or an image file,
     stretched to the photo's shape; the record keeps its path and the digest of its pixels, as
@@ -72,7 +72,7 @@ class EncoderProtection(PGD):
         prepared: dict[torch.Size, Tensor],
     ) -> Tensor:
         """Squared distance of each latent to the target's, (N,)."""
-        if mask is not None:
+        if mask is not None and _hides_what_is_edited(model):
             perturbed = torch.lerp(perturbed, mask.new_tensor(GRAY), mask)
         seen = model.fit(perturbed)
         if seen.shape not in prepared:
@@ -96,3 +96,8 @@ class EncoderProtection(PGD):
         return model.encode(
             functional.interpolate(image, seen.shape[-2:], mode="bilinear", antialias=True)
         )
+
+
+def _hides_what_is_edited(model: "EditModel") -> bool:
+    """Whether inpainting with this model encodes the photo without the part to be edited."""
+    return not model.edits or model.unet_channels != model.latent_channels

@@ -94,7 +94,7 @@ class PGD(Protection):
                     losses = self.objective(
                         model, seen, image, mask=moved, seeds=seeds, prepared=prepared
                     )
-                gradient += torch.autograd.grad(losses.sum(), perturbed)[0]
+                    gradient += torch.autograd.grad(losses.sum(), perturbed)[0]
                 loss += losses.detach()
             perturbed = self._move(perturbed.detach(), gradient, image, keep, step)
             trace.step(loss / len(views), self.steps)
@@ -124,10 +124,11 @@ class PGD(Protection):
         if self.schedule == "linear":
             size -= 0.99 * self.step_size * step / self.steps
         if self.budget.norm == "linf":
-            direction = gradient.sign()
-        else:
-            norm = gradient.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
-            direction = gradient / norm.clamp_min(torch.finfo(gradient.dtype).tiny)
-            size *= self.budget.limit(*image.shape[-2:]) / self.budget.radius
-        delta = self.budget.project(perturbed - image - size * direction)
-        return (image + delta).clamp(0, 1)
+            # In the order of the published loops, so that results are theirs to the bit.
+            moved = perturbed - size * gradient.sign()
+            radius = self.budget.radius
+            return moved.clamp(image - radius, image + radius).clamp(0, 1)
+        norm = gradient.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
+        direction = gradient / norm.clamp_min(torch.finfo(gradient.dtype).tiny)
+        size *= self.budget.limit(*image.shape[-2:]) / self.budget.radius
+        return (image + self.budget.project(perturbed - size * direction - image)).clamp(0, 1)

@@ -71,11 +71,15 @@ class Noise(Placebo):
         room = headroom(sign, levels)
         rank = torch.randperm(len(levels), generator=stream)
         quantile = (rank + 0.5) / len(levels)
-        scale, power = _spread(room, largest, energy)
-        size = (quantile.pow(power) * scale).round()
-        size[torch.where(room >= largest, quantile, -1).argmax()] = largest
+        fullest = torch.where(room >= largest, quantile, -1).argmax()
+        aim = energy
+        for _ in range(3):  # the first is exact but for the chance of what meets which headroom
+            scale, power = _spread(room, largest, aim)
+            size = (quantile.pow(power) * scale).round().minimum(room)
+            size[fullest] = largest
+            aim *= energy / float(size.double().square().sum())
         perturbation = torch.zeros_like(delta)
-        perturbation[touched] = sign * torch.minimum(size, room)
+        perturbation[touched] = sign * size
         return perturbation
 
 

@@ -1,0 +1,38 @@
+"""The presets hold their sources' numbers, halved from [-1, 1] to [0, 1]."""
+
+import pytest
+
+from brittle.component import registry
+from brittle.protections import EncoderProtection, Protection
+
+# On [-1, 1], as the sources state them: budget, step, steps, schedule, random start, target.
+STATED = {
+    "photoguard-encoder": (0.1, 0.1 / 40 * 6, 40, "constant", False, "gray"),
+    "photoguard-notebook-img2img": (0.06, 0.02, 1000, "linear", True, "zero"),
+    "photoguard-notebook-inpainting": (0.06, 0.01, 1000, "linear", True, "gray"),
+    "photoguard-demo": (0.12, 0.01, 200, "linear", True, "gray"),
+}
+
+
+@pytest.mark.parametrize("name", STATED)
+def test_an_encoder_preset_is_its_sources_setting(name) -> None:
+    radius, step, steps, schedule, random_start, target = STATED[name]
+    preset = Protection.parse(name)
+    assert isinstance(preset, EncoderProtection)
+    assert preset.budget.norm == "linf"
+    assert preset.budget.radius == pytest.approx(radius / 2, rel=1e-12)
+    assert preset.step_size == pytest.approx(step / 2, rel=1e-12)
+    assert (preset.steps, preset.schedule) == (steps, schedule)
+    assert (preset.random_start, preset.target) == (random_start, target)
+
+
+def test_the_papers_budget_is_twelve_levels_on_disk() -> None:
+    assert Protection.parse("photoguard-encoder").budget.levels == 12
+    assert Protection.parse("photoguard-encoder") == EncoderProtection()
+
+
+def test_every_preset_names_its_source_and_range() -> None:
+    presets = registry("protection").presets
+    assert set(STATED) <= set(presets)
+    for _, _, source in presets.values():
+        assert "Its range: [-1, 1]" in source
