@@ -1,5 +1,22 @@
 """From scores to statements: effects, intervals over photos, verdicts and flags."""
 
-from brittle.inference.summary import Summary
+from brittle.inference.checks import Evidence, ProtectedFile
+from brittle.inference.power import plan_photos
+from brittle.inference.rows import Row, format_results, parse_results, read_results, write_results
+from brittle.inference.summarise import summarise
+from brittle.inference.summary import Interval, Scope, Summary
 
-__all__ = ["Summary"]
+__all__ = [
+    "Evidence",
+    "Interval",
+    "ProtectedFile",
+    "Row",
+    "Scope",
+    "Summary",
+    "format_results",
+    "parse_results",
+    "plan_photos",
+    "read_results",
+    "summarise",
+    "write_results",
+]

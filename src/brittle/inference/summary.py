@@ -32,6 +32,9 @@ AttackerWord = Literal[
     "open", "closed", "spoiled for everyone", "harder", "not settled", "not judged"
 ]
 
+Finding = Literal["more is left after left", "more is left after right", "not settled"]
+Line = Literal["oracle", "selector", "fixed"]
+
 
 class Record(BaseModel):
     """The base of all parts: frozen, no unknown keys, no infinities."""
@@ -260,6 +263,16 @@ class Verdict(Record):
     best_of: BestOf | None
 
 
+class Outcome(Record):
+    """What became of one protection over all primary transforms, in words."""
+
+    arm: str
+    words: dict[str, str]
+    """The effect's word for each primary transform."""
+    sentence: str
+    """``survived the 4 transforms tried``, or which transforms did what."""
+
+
 class StrengthTest(Record):
     """One step of a half-life's walk."""
 
@@ -303,7 +316,7 @@ class Comparison(Record):
     difference: Interval
     """Effect left under ``left`` minus under ``right``."""
     usable_difference: Interval | None
-    finding: Literal["more is left after left", "more is left after right", "not settled"]
+    finding: Finding
     sentence: str
 
 
@@ -311,7 +324,7 @@ class WorstCase(Record):
     """What is left when the attacker may choose the transform for each photo."""
 
     arm: str
-    line: Literal["oracle", "selector", "fixed"]
+    line: Line
     """Chosen with the original at hand; by the attacker's own score; not chosen at all."""
     editor: str
     metric: str
@@ -338,7 +351,11 @@ class Flag(Record):
     meaning: str
     todo: str
     where: str
-    """The arm, transform, photo or metric that it concerns; empty: the trial."""
+    """What it concerns, in words; empty: the trial."""
+    arm: str | None = None
+    """The arm that it concerns; null: all of them."""
+    transform: str | None = None
+    """The transform that it concerns; null: all of them."""
     stops_verdict: bool
     """Whether no verdict may be given while it stands."""
 
@@ -380,6 +397,7 @@ class Summary(Record):
     placebo: Placebo
     headline: Headline
     verdicts: tuple[Verdict, ...]
+    outcomes: tuple[Outcome, ...]
     effects: tuple[Effect, ...]
     usable: tuple[Usable, ...]
     usable_reason: str

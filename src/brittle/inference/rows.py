@@ -1,0 +1,156 @@
+"""``results.csv``: one row a cell and metric, read strictly and written the same everywhere."""
+
+import csv
+import io
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast, get_args
+
+from pydantic import ConfigDict
+
+from brittle.errors import UserError
+
+Reference = Literal["control", "photo", "published", "clean", "seed"]
+COLUMNS = (
+    "image",
+    "arm",
+    "transform",
+    "editor",
+    "prompt",
+    "seed",
+    "metric",
+    "reference",
+    "value",
+    "reason",
+)
+REFERENCES = get_args(Reference)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One score of one edit."""
+
+    __pydantic_config__ = ConfigDict(use_attribute_docstrings=True, extra="forbid")
+
+    image: str
+    """The photo's name."""
+    arm: str
+    """``original``, ``gray``, a protection's label, or its placebo: ``noise(LABEL)`` and such."""
+    transform: str
+    """What happened after release, in its text form; ``none`` for nothing."""
+    editor: str
+    """The editor in its text form."""
+    prompt: str
+    """What was asked for."""
+    seed: int
+    """The declared seed; the noise follows from it and the photo."""
+    metric: str
+    """A metric's name for its raw score; with ``.distance`` behind it for its distance form."""
+    reference: Reference
+    """What was compared with: the ``control``'s edit, the original ``photo``, the ``published``
+    file, the ``clean`` edit (no transform), or the edits under the other ``seed`` values."""
+    value: float | None
+    """The score; null where it is missing."""
+    reason: str = ""
+    """Why the value is missing; empty where it isn't."""
+
+    @property
+    def key(self) -> tuple[str, str, str, str, str, int, str, str]:
+        """What makes the row one of its kind."""
+        return (
+            self.image,
+            self.arm,
+            self.transform,
+            self.editor,
+            self.prompt,
+            self.seed,
+            self.metric,
+            self.reference,
+        )
+
+
+def read_results(path: Path) -> list[Row]:
+    """Read a ``results.csv``.
+
+    Raises:
+        UserError: not such a file, or a row that can't be one, with its line.
+
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} can't be read: {error}.") from None
+    return parse_results(text, where=str(path))
+
+
+def parse_results(text: str, *, where: str = "results.csv") -> list[Row]:
+    """Read the text of a ``results.csv``; errors as `read_results`."""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    rows = []
+    try:
+        header = next(reader, [])
+        if tuple(header) != COLUMNS:
+            raise UserError(f"{where}: the first line must be {','.join(COLUMNS)}.")
+        for cells in reader:
+            rows.append(_parse(cells, f"{where}, line {reader.line_num}"))
+    except csv.Error as error:
+        raise UserError(f"{where}, line {reader.line_num}: not a table: {error}.") from None
+    return rows
+
+
+def format_results(rows: Iterable[Row]) -> str:
+    r"""Write the text of a ``results.csv``: sorted, ``\n``, floats that read back exactly."""
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    lines = [
+        [*map(str, row.key), "" if row.value is None else repr(float(row.value)), row.reason]
+        for row in rows
+    ]
+    writer.writerows(sorted(lines))
+    return out.getvalue()
+
+
+def write_results(path: Path, rows: Iterable[Row]) -> None:
+    """Write a ``results.csv``."""
+    path.write_text(format_results(rows), encoding="utf-8", newline="")
+
+
+def _parse(cells: list[str], where: str) -> Row:
+    if len(cells) != len(COLUMNS):
+        raise UserError(f"{where}: {len(cells)} columns, and there must be {len(COLUMNS)}.")
+    image, arm, transform, editor, prompt, seed, metric, reference, value, reason = cells
+    if not (image and arm and transform and editor and metric):
+        raise UserError(f"{where}: image, arm, transform, editor and metric must not be empty.")
+    if reference not in REFERENCES:
+        raise UserError(f"{where}: reference {reference!r} is none of {', '.join(REFERENCES)}.")
+    if not re.fullmatch(r"-?\d+", seed):
+        raise UserError(f"{where}: the seed {seed!r} is no whole number.")
+    score = _parse_value(value, where)
+    if score is None and not reason:
+        raise UserError(f"{where}: a missing value must have its reason.")
+    if score is not None and reason:
+        raise UserError(f"{where}: a reason stands beside a value; it belongs to a missing one.")
+    if score is not None and score < 0 and metric.endswith(".distance"):
+        raise UserError(f"{where}: the distance {value} is negative.")
+    if score is not None and metric == "usable" and score not in (0, 1):
+        raise UserError(f"{where}: usable is {value}; it must be 0 or 1.")
+    kind = cast(Reference, reference)
+    return Row(image, arm, transform, editor, prompt, int(seed), metric, kind, score, reason)
+
+
+def _parse_value(text: str, where: str) -> float | None:
+    if not text:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise UserError(
+            f"{where}: the value {text!r} is no finite number; leave a missing one empty."
+        )
+    return value
