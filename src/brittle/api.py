@@ -23,10 +23,11 @@ def protection(text: str | Protection, budget: str | Budget | None = None) -> Pr
     Raises:
         UserError: an unknown protection or parameter, a bad budget.
     """
-    component = Protection.model_validate(text)
+    component = Protection.read(text)
     if budget is None:
         return component
-    return component.model_copy(update={"budget": Budget.model_validate(budget)})
+    chosen = Budget.parse(budget) if isinstance(budget, str) else budget
+    return component.model_copy(update={"budget": chosen})
 
 
 def protect(
@@ -44,7 +45,7 @@ def protect(
     Raises:
         UserError: an unknown protection, a mask that leaves nothing to protect.
     """
-    component = Protection.model_validate(protection)
+    component = Protection.read(protection)
     return component(model or load_model(), image, mask=mask, seeds=[seed] * len(image))
 
 
@@ -54,7 +55,7 @@ def transform(image: Tensor, transform: str | Transform, *, seed: int = 0) -> Te
     Raises:
         UserError: an unknown transform or parameter.
     """
-    return Transform.model_validate(transform).apply(image, seeds=[seed] * len(image))
+    return Transform.read(transform).apply(image, seeds=[seed] * len(image))
 
 
 def edit(
@@ -72,7 +73,7 @@ def edit(
         UserError: an unknown editor, a setting that leaves no denoising step.
     """
     prompts = [prompt] * len(image) if isinstance(prompt, str) else prompt
-    return Editor.model_validate(editor).edit(
+    return Editor.read(editor).edit(
         model or load_model(), image, prompts=prompts, mask=mask, seeds=[seed] * len(image)
     )
 

@@ -65,7 +65,7 @@ def measure(written: Path, photo: Photo, budget: Budget) -> str:
     distance = float(budget.distance(published - photo.image))
     psnr = float(PSNR().score(published, photo.image))
     if budget.norm == "linf":
-        moved = f"moved by at most {distance * 255:g} of 255 levels"
+        moved = f"moved by at most {distance * 255:.4g} of 255 levels"
     else:
         moved = f"moved by {distance:.3g} (l2 at {budget.reference} px)"
     notes = [f"{written}: {moved}", f"PSNR {psnr:.1f} dB", *photo.notes]

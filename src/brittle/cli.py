@@ -1,19 +1,36 @@
 """The command line: one short function a command; everything heavy is imported inside of them."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import click
 import typer
+from typer.core import TyperGroup
 
 from brittle.errors import UserError
 
 if TYPE_CHECKING:
     from brittle.trial.spec import Trial
 
+
+
+class Commands(TyperGroup):
+    """The commands; what a user can mend is one sentence and exit code 2, never a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            typer.echo(f"brittle: {error}", err=True)
+            raise typer.Exit(2) from None
+        except KeyboardInterrupt:
+            typer.echo("\nStopped; what was done is kept, and the same command goes on.", err=True)
+            raise typer.Exit(130) from None
+
+
 app = typer.Typer(
+    cls=Commands,
     help="Does the protection of a photo against diffusion editing survive the world?",
     no_args_is_help=True,
     add_completion=False,
@@ -266,16 +283,5 @@ def _shard(text: str) -> tuple[int, int]:
 
 
 def main() -> None:
-    """Run the command line: exit code 2 and one sentence for what a user can mend."""
-    try:
-        status = app(standalone_mode=False)
-    except UserError as error:
-        typer.echo(f"brittle: {error}", err=True)
-        status = 2
-    except click.ClickException as error:
-        error.show()
-        status = error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        typer.echo("\nStopped. Nothing is lost: the same command goes on from here.", err=True)
-        status = 130
-    sys.exit(status)
+    """Run the command line."""
+    app()

@@ -75,6 +75,17 @@ class Component(BaseModel):
         return handler(value)
 
     @classmethod
+    def read(cls, value: str | Mapping[str, Any] | Self) -> Self:
+        """The component behind its text, its record, or itself.
+
+        Raises:
+            UserError: an unknown name, key or value, with the nearest known one.
+        """
+        if isinstance(value, str):
+            return cls.parse(value)
+        return cls.from_record(value) if isinstance(value, Mapping) else value
+
+    @classmethod
     def parse(cls, text: str) -> Self:
         """Build a component of this family from ``name:key=value,key=value``.
 
@@ -222,7 +233,11 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
 def explain(error: ValidationError, where: str, model: type[BaseModel] | None = None) -> str:
     """Turn pydantic's report into sentences: where, what, and the nearest known key."""
     sentences = []
-    for problem in error.errors():
+    problems = error.errors()
+    if any(problem["type"] == "extra_forbidden" for problem in problems):
+        # A key that is missing was most likely misspelt: the unknown one says so.
+        problems = [problem for problem in problems if problem["type"] != "missing"]
+    for problem in problems:
         location = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
             known = model.model_fields if model and len(problem["loc"]) == 1 else []

@@ -4,12 +4,13 @@ Work runs stage by stage: release (protect a photo), receive (a transform), edit
 that two comparisons share is one edit; a picture that a transform leaves as it is keeps its key.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import partial
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from brittle.component import key
+from brittle.component import Component, key
 from brittle.editors import Editor
 from brittle.metrics import Metric
 from brittle.noise import derive_seed
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from brittle.models import EditModel
 
 ORIGINAL, GRAY = "original", "gray"
+
+C = TypeVar("C", bound=Component)
 
 
 @dataclass(frozen=True)
@@ -89,41 +92,21 @@ class Cell:
 
 @dataclass
 class Plan:
-    """All work of a trial by key, in the order of the stages."""
+    """All work of a trial by key, in the order of the stages; components by their label."""
 
     trial: Trial
     photos: "dict[str, Photo]"
     model: ModelIdentity
+    protections: dict[str, Protection]
+    placebos: dict[str, Placebo]
+    transforms: dict[str, Transform]
     editors: dict[str, Editor]
-    """The editors by their text form in the trial, with what the model recommends filled in."""
+    """With what the model recommends filled in."""
+    metrics: dict[str, Metric]
     releases: dict[str, Release] = field(default_factory=dict)
     receptions: dict[str, Reception] = field(default_factory=dict)
     edits: dict[str, Edit] = field(default_factory=dict)
     cells: list[Cell] = field(default_factory=list)
-
-    @cached_property
-    def protections(self) -> dict[str, Protection]:
-        """The protections by their label in the trial."""
-        return {label: Protection.parse(label) for label in self.trial.protections}
-
-    @cached_property
-    def placebos(self) -> dict[str, Placebo]:
-        """The placebos by their arm's label."""
-        return {
-            f"{kind}({label})": Placebo.from_record({"name": kind, "of": protection})
-            for label, protection in self.protections.items()
-            for kind in self.trial.placebos
-        }
-
-    @cached_property
-    def transforms(self) -> dict[str, Transform]:
-        """The transforms by their text form."""
-        return {str(one): one for one in map(Transform.parse, self.trial.transforms)}
-
-    @cached_property
-    def metrics(self) -> dict[str, Metric]:
-        """The metrics by their text form."""
-        return {str(one): one for one in map(Metric.parse, self.trial.metrics)}
 
     def rows(self, photo: str) -> int:
         """Photos that are protected together: those of one shape, at most a batch of them."""
@@ -152,9 +135,7 @@ def make_plan(
     Raises:
         UserError: a component that is unknown or wrongly set.
     """
-    identity = ModelIdentity(model.name, model.content_hash, str(model.dtype), model.size)
-    editors = {str(one): one.resolve(model) for one in map(Editor.parse, trial.editors)}
-    plan = Plan(trial, photos, identity, editors)
+    plan = _empty_plan(trial, photos, model)
     index, count = shard
     mine = list(photos)[index - 1 :: count]
     for photo, editor, prompt, seed in product(mine, plan.editors, trial.prompts, trial.seeds):
@@ -176,6 +157,28 @@ def make_plan(
                     )
                 )
     return plan
+
+
+def _empty_plan(trial: Trial, photos: "dict[str, Photo]", model: "EditModel") -> Plan:
+    protections = {label: Protection.parse(label) for label in trial.protections}
+    return Plan(
+        trial,
+        photos,
+        ModelIdentity(model.name, model.content_hash, str(model.dtype), model.size),
+        protections=protections,
+        placebos={
+            f"{kind}({label})": Placebo.from_record({"name": kind, "of": protection})
+            for label, protection in protections.items()
+            for kind in trial.placebos
+        },
+        transforms=_by_text(map(Transform.parse, trial.transforms)),
+        editors={str(one): one.resolve(model) for one in map(Editor.parse, trial.editors)},
+        metrics=_by_text(map(Metric.parse, trial.metrics)),
+    )
+
+
+def _by_text(components: Iterable[C]) -> dict[str, C]:
+    return {str(component): component for component in components}
 
 
 def _edit(

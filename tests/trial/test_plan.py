@@ -1,0 +1,101 @@
+import dataclasses
+
+import pytest
+
+from brittle.errors import UserError
+from brittle.models import load_model
+from brittle.noise import derive_seed
+from brittle.trial.photos import load_photos
+from brittle.trial.plan import make_plan
+from brittle.trial.spec import Trial
+
+TRIAL = Trial(
+    prompts=("heavy rain", "night"),
+    transforms=("none", "jpeg:quality=75", "rotate:degrees=90"),
+    square=64,
+    batch=4,
+)
+
+
+@pytest.fixture(scope="module")
+def model(tiny_sd):
+    return load_model(str(tiny_sd), device="cpu")
+
+
+@pytest.fixture(scope="module")
+def photos():
+    return {photo.name: photo for photo, _ in load_photos("sample", square=64)}
+
+
+@pytest.fixture(scope="module")
+def plan(model, photos):
+    return make_plan(TRIAL, photos, model)
+
+
+def test_every_point_of_the_grid_is_there_once(plan):
+    points = {(c.photo, c.arm, c.transform, c.prompt, c.seed) for c in plan.cells}
+    assert len(points) == len(plan.cells) == 8 * 5 * 3 * 2
+    assert len({cell.key for cell in plan.cells}) == len(plan.cells)
+
+
+def test_nothing_is_computed_twice(plan):
+    # Four real arms under three transforms, gray without one and turned, and two floor seeds.
+    assert len(plan.edits) == 8 * 2 * (4 * 3 + 2 + 2)
+    assert len(plan.receptions) == 8 * (4 * 3 + 2)
+    assert len(plan.releases) == 8 * 5
+
+
+def test_controls_and_clean_edits_are_the_originals(plan):
+    by_point = {(c.photo, c.arm, c.transform, c.prompt): c for c in plan.cells}
+    for cell in plan.cells:
+        control = by_point[cell.photo, "original", cell.transform, cell.prompt]
+        clean = by_point[cell.photo, "original", "none", cell.prompt]
+        assert (cell.control, cell.clean) == (control.edit, clean.edit)
+        assert bool(cell.floor) == (cell.arm == "original" and cell.transform == "none")
+
+
+def test_noise_belongs_to_the_seed_and_the_photo(plan, photos):
+    for cell in plan.cells:
+        edit = plan.edits[cell.edit]
+        assert edit.seed == derive_seed(cell.seed, photos[cell.photo].digest)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"protections": ("photoguard-encoder:steps=39",)},
+        {"prompts": ("heavy rain", "nights")},
+        {"batch": 2},
+        {"seeds": (7,)},
+        {"editors": ("img2img:strength=0.4",)},
+    ],
+)
+def test_keys_follow_what_results_depend_on(plan, model, photos, change):
+    other = make_plan(TRIAL.model_copy(update=change), photos, model)
+    assert {cell.key for cell in other.cells} != {cell.key for cell in plan.cells}
+
+
+def test_keys_ignore_what_results_do_not_depend_on(plan, model, photos):
+    other = make_plan(TRIAL.model_copy(update={"title": "renamed"}), photos, model)
+    assert [dataclasses.astuple(c) for c in other.cells] == [
+        dataclasses.astuple(c) for c in plan.cells
+    ]
+
+
+def test_shards_are_a_partition_with_the_same_keys(plan, model, photos):
+    shards = [make_plan(TRIAL, photos, model, shard=(index, 3)) for index in (1, 2, 3)]
+    keys = [cell.key for shard in shards for cell in shard.cells]
+    assert sorted(keys) == sorted(cell.key for cell in plan.cells)
+
+
+def test_text_forms_that_mean_the_same_are_one(model, photos):
+    trial = TRIAL.model_copy(update={"transforms": ("none", "jpeg:quality=75,subsampling=4:2:0")})
+    assert list(make_plan(trial, photos, model).transforms) == ["none", "jpeg:quality=75"]
+
+
+@pytest.mark.parametrize(
+    "change", [{"transforms": ("none", "jpg")}, {"metrics": ("pnsr",)}, {"editors": ("imgimg",)}]
+)
+def test_unknown_components_are_refused(model, photos, change):
+    with pytest.raises(UserError, match="did you mean"):
+        make_plan(TRIAL.model_copy(update=change), photos, model)

@@ -1,0 +1,81 @@
+import pytest
+
+from brittle.errors import UserError
+from brittle.trial.spec import Trial, load_trial
+
+
+def write(tmp_path, text):
+    path = tmp_path / "trial.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_defaults_are_spelt_out(tmp_path):
+    trial = load_trial(write(tmp_path, "prompts: heavy rain"))
+    assert trial.prompts == ("heavy rain",)
+    assert trial.transforms == ("none",)
+    assert trial.arms == (
+        "original",
+        "gray",
+        "photoguard-encoder",
+        "noise(photoguard-encoder)",
+        "noise-spectrum(photoguard-encoder)",
+    )
+
+
+def test_none_comes_first_and_once(tmp_path):
+    trial = load_trial(write(tmp_path, "prompts: x\ntransforms: ['jpeg:quality=75', none]"))
+    assert trial.transforms == ("none", "jpeg:quality=75")
+
+
+def test_settings_reach_into_the_trial(tmp_path):
+    path = write(tmp_path, "prompts: x")
+    trial = load_trial(path, ["seeds=[3,4]", "primary.alpha=0.01", "batch=2"])
+    assert (trial.seeds, trial.primary.alpha, trial.batch) == ((3, 4), 0.01, 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("prompts: x\ntransfroms: [none]", "did you mean 'transforms'"),
+        ("prompts: ['']", "a prompt is empty"),
+        ("prompts: []", "prompts"),
+        ("title: no prompts", "prompts"),
+        ("prompts: [x, x]", "prompts names x twice"),
+        ("prompts: x\nseeds: [1]", "share 1"),
+        ("prompts: x\nprimary: {alpha: 2}", "primary.alpha"),
+        ("prompts: x\nphotos: ../elsewhere", "--set photos="),
+        ("prompts: x\nphotos: /etc", "--set photos="),
+        ("- a list", "YAML mapping"),
+        ("prompts: [", "not a YAML file"),
+        ("prompts: x\nbatch: 0", "batch"),
+    ],
+)
+def test_mistakes_are_one_sentence(tmp_path, text, message):
+    with pytest.raises(UserError) as caught:
+        load_trial(write(tmp_path, text))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("setting", ["seeds", "sedes=[1]", "seeds=[", "prompts.a=1"])
+def test_bad_settings_are_refused(tmp_path, setting):
+    with pytest.raises(UserError):
+        load_trial(write(tmp_path, "prompts: x"), [setting])
+
+
+def test_a_missing_file_is_said(tmp_path):
+    with pytest.raises(UserError, match="no such trial file"):
+        load_trial(tmp_path / "nope.yaml")
+
+
+def test_paths_in_the_file_are_relative_to_it(tmp_path):
+    (tmp_path / "pictures").mkdir()
+    trial = load_trial(write(tmp_path, "prompts: x\nphotos: pictures"))
+    assert trial.photos == str(tmp_path / "pictures")
+    assert load_trial(write(tmp_path, "prompts: x"), ["photos=/elsewhere"]).photos == "/elsewhere"
+
+
+def test_trials_are_frozen():
+    with pytest.raises(ValueError, match="frozen"):
+        Trial(prompts=("x",)).title = "other"
