@@ -47,6 +47,11 @@ class Transform(Component):
         """
         raise UserError(f"The transform {self.name} has no differentiable form.")
 
+    @property
+    def moves_pixels(self) -> bool:
+        """Whether pixels change places; if not, a plain gray picture passes as it is."""
+        return type(self).undo is not Transform.undo
+
     def undo(self, image: Tensor) -> Tensor:
         """Move pixels back to where they were before; the identity unless geometry changes."""
         return image

@@ -59,4 +59,4 @@ class MedianBlur(Transform):
     def receive(self, image: Tensor, *, seed: int | None) -> Tensor:
         """The filtered image; there is no surrogate."""
         picture = Image.fromarray(to_bytes(image)[0]).filter(ImageFilter.MedianFilter(self.size))
-        return from_bytes(np.asarray(picture)[None]).to(image)
+        return from_bytes(np.array(picture)[None]).to(image)
