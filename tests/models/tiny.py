@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
 from brittle.models.files import SD1
 from brittle.models.quiet import quiet
 
@@ -14,8 +15,9 @@ def build(*, unet_channels: int = 4, scheduler: str = "PNDMScheduler", seed: int
     """SD 1.5 with its safety checker and feature extractor: every width divided, every depth kept."""
     import diffusers
     import transformers
-    from brittle.models.files import _load_tokenizer
     from diffusers.pipelines.stable_diffusion import StableDiffusionSafetyChecker
+
+    from brittle.models.files import _load_tokenizer
 
     def config(part: str) -> dict[str, Any]:
         import json
@@ -73,9 +75,9 @@ def save(folder: Path, **options: Any) -> Path:
 
 def diffusers_img2img(folder: Path, **parts: Any) -> Any:
     """diffusers' own img2img pipeline from a folder, silent, without the safety checker."""
-    from diffusers import StableDiffusionImg2ImgPipeline
-
     with quiet():
+        from diffusers import StableDiffusionImg2ImgPipeline
+
         pipeline = StableDiffusionImg2ImgPipeline.from_pretrained(
             folder,
             safety_checker=None,
@@ -85,6 +87,17 @@ def diffusers_img2img(folder: Path, **parts: Any) -> Any:
             local_files_only=True,
             **parts,
         )
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def diffusers_inpaint(folder: Path) -> Any:
+    """diffusers' own inpainting pipeline around the same parts."""
+    from diffusers import StableDiffusionInpaintPipeline
+
+    with quiet():
+        parts = dict(diffusers_img2img(folder).components)
+        pipeline = StableDiffusionInpaintPipeline(**parts, requires_safety_checker=False)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 

@@ -2,5 +2,6 @@
 
 from brittle.editors.base import Editor
 from brittle.editors.img2img import Img2Img
+from brittle.editors.inpaint import Inpaint
 
-__all__ = ["Editor", "Img2Img"]
+__all__ = ["Editor", "Img2Img", "Inpaint"]

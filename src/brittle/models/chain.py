@@ -27,6 +27,7 @@ class Plan:
     """All of an edit that doesn't depend on its image; N images of latents (N, C, h, w)."""
 
     scheduler: AnyScheduler
+    strength: float
     guidance_scale: float
     embeddings: Tensor
     """(N, tokens, width); with guidance (2N, ...), those of the negative prompt first."""
@@ -114,6 +115,7 @@ def plan(
     texts = [negative_prompt] * len(prompts) * guided + list(prompts)
     return Plan(
         scheduler=schedule,
+        strength=strength,
         guidance_scale=guidance_scale,
         embeddings=model.embed(texts),
         noise=latent_noise.to(model.device),
@@ -129,23 +131,21 @@ def start_img2img(model: "EditModel", image: Tensor, plan: Plan) -> Start:
     return Start(plan.scheduler.noised(latents, plan.noise, 0))
 
 
-def start_inpaint(
-    model: "EditModel", image: Tensor, mask: Tensor, plan: Plan, *, strength: float
-) -> Start:
+def start_inpaint(model: "EditModel", image: Tensor, mask: Tensor, plan: Plan) -> Start:
     """As `start_img2img`; ``mask`` (N, 1, H, W) is at least 0.5 where the editor may paint.
 
     A UNet made for inpainting sees the mask and the masked image; any other has the image's latents
     put back around the mask after every step.
     """
-    mask = (mask >= 0.5).to(image.dtype)
+    image = image.to(model.device)
+    mask = (mask.to(model.device) >= 0.5).to(image.dtype)
     small = F.interpolate(mask, size=plan.noise.shape[-2:])
     concatenates = model.unet_channels != model.latent_channels
     latents = plan.noise * plan.scheduler.initial_scale
-    clean = None
-    if strength < 1 or not concatenates:
+    if plan.strength < 1 or not concatenates:
         clean = model.encode(image, noise=plan.encoder_noise)
-    if strength < 1 and clean is not None:
-        latents = plan.scheduler.noised(clean, plan.noise, 0)
+        if plan.strength < 1:
+            latents = plan.scheduler.noised(clean, plan.noise, 0)
     if not concatenates:
         return Start(latents, mask=small, kept=clean)
     # Half of [0, 1] is what diffusers' masked image holds in [-1, 1]: zero.

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from brittle.component import unknown
 from brittle.errors import UserError
+from brittle.models.quiet import quiet
 
 State = tuple[Tensor, ...]
 """The latents, then whatever the scheduler remembers."""
@@ -213,8 +214,9 @@ def make_scheduler(
         raise UserError(f"eta={eta:g} needs scheduler=ddim: {name} has no such parameter.")
 
     class_name = {"ddim": "DDIMScheduler", "plms": "PNDMScheduler"}.get(name, name)
-    theirs = getattr(diffusers, class_name).from_config(_as_pipelines_do(config))
-    theirs.set_timesteps(num_inference_steps, device=device)
+    with quiet():
+        theirs = getattr(diffusers, class_name).from_config(_as_pipelines_do(config))
+        theirs.set_timesteps(num_inference_steps, device=device)
     skipped = (num_inference_steps - running) * theirs.order
     timesteps = theirs.timesteps[skipped:]
     if not _is_written_out(name, theirs.config):

@@ -1,0 +1,135 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from brittle import noise
+from brittle.errors import UserError
+from brittle.models import chain, load_model
+from tests.models import tiny
+
+IMAGES = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(3))
+SEEDS = [11, 12]
+
+
+@pytest.fixture(scope="module")
+def masks() -> torch.Tensor:
+    masks = torch.zeros(2, 1, 64, 64)
+    masks[0, :, 10:50, 20:45] = 1
+    masks[1, :, :, 30:] = 1
+    return masks
+
+
+@pytest.fixture(scope="module")
+def tiny_inpainting(tmp_path_factory) -> Path:
+    """SD inpainting's layout: a UNet of 9 input channels."""
+    return tiny.save(tmp_path_factory.mktemp("models") / "nine", unet_channels=9)
+
+
+@pytest.fixture(scope="module", params=[4, 9], ids=["4 channels", "9 channels"])
+def folder(request, tiny_sd, tiny_inpainting) -> Path:
+    return {4: tiny_sd, 9: tiny_inpainting}[request.param]
+
+
+def ours(model, masks, images=IMAGES, scheduler=None, **settings):
+    plan = chain.plan(
+        model,
+        prompts=tiny.PROMPTS,
+        streams=noise.generators(SEEDS),
+        height=images.shape[-2],
+        width=images.shape[-1],
+        inpaint=True,
+        scheduler=scheduler,
+        **settings,
+    )
+    with torch.inference_mode():
+        steps = list(chain.denoise(model, chain.start_inpaint(model, images, masks, plan), plan))
+        return steps, model.decode(steps[-1])
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("plms", {"strength": 1.0, "num_inference_steps": 5, "guidance_scale": 7.5}),
+        ("ddim", {"strength": 0.7, "num_inference_steps": 6, "guidance_scale": 1.0, "eta": 1.0}),
+        ("ddim", {"strength": 1.0, "num_inference_steps": 4, "guidance_scale": 3.0, "eta": 0.5}),
+        (
+            "EulerDiscreteScheduler",
+            {"strength": 1.0, "num_inference_steps": 4, "guidance_scale": 3.0},
+        ),
+    ],
+)
+def test_inpainting_equals_diffusers_step_by_step(folder, masks, name, settings):
+    import diffusers
+
+    pipeline = tiny.diffusers_inpaint(folder)
+    cls = {"plms": "PNDMScheduler", "ddim": "DDIMScheduler"}.get(name, name)
+    pipeline.scheduler = getattr(diffusers, cls).from_config(pipeline.scheduler.config)
+    extra = {"height": 64, "width": 64, "mask_image": masks, "eta": settings.get("eta", 0.0)}
+    steps, decoded = tiny.run_pipeline(
+        pipeline, IMAGES, SEEDS, prompt=tiny.PROMPTS, **{**settings, **extra}
+    )
+    model = load_model(folder, device="cpu", dtype="float32")
+    mine, image = ours(model, masks, scheduler=name, **settings)
+    assert len(mine) == len(steps)
+    for own, theirs in zip(mine, steps, strict=True):
+        assert (own - theirs).abs().max() <= 1e-5
+    assert (image - decoded).abs().max() <= 1e-5
+
+
+def test_blending_keeps_the_latents_of_any_number_of_channels(embedded, photos):
+    masks = torch.zeros(2, 1, 128, 128)
+    masks[..., 64:] = 1
+    steps, _ = ours(
+        embedded, masks, photos, strength=1.0, num_inference_steps=3, guidance_scale=3.0
+    )
+    with torch.inference_mode():
+        clean = embedded.encode(photos)
+    kept = steps[-1][..., :8] - clean[..., :8]
+    painted = steps[-1][..., 8:] - clean[..., 8:]
+    assert kept.abs().max() == 0
+    assert painted.abs().max() > 0.1
+
+
+def test_gradients_reach_the_image_through_mask_and_channels(tiny_inpainting, masks):
+    model = load_model(tiny_inpainting, device="cpu", dtype="float32")
+    plan = chain.plan(
+        model,
+        prompts=tiny.PROMPTS,
+        streams=noise.generators(SEEDS),
+        height=64,
+        width=64,
+        num_inference_steps=3,
+        strength=1.0,
+        guidance_scale=2.0,
+        scheduler="ddim",
+        inpaint=True,
+        differentiable=True,
+    )
+    gradients = []
+    for recompute in (False, True):
+        image = IMAGES.clone().requires_grad_()
+        start = chain.start_inpaint(model, image, masks, plan)
+        *_, latents = chain.denoise(model, start, plan, recompute=recompute)
+        model.decode(latents).square().mean().backward()
+        gradients.append(image.grad)
+    plain, recomputed = gradients
+    outside = (1 - masks).expand_as(plain) > 0
+    assert plain[outside].abs().max() > 0
+    assert plain[~outside].abs().max() == 0  # a UNet made for inpainting never sees under the mask
+    assert (plain - recomputed).norm() <= 1e-5 * plain.norm()
+
+
+def test_a_unet_for_inpainting_is_refused_without_a_mask(tiny_inpainting):
+    model = load_model(tiny_inpainting, device="cpu", dtype="float32")
+    with pytest.raises(UserError, match="made for inpainting"):
+        chain.plan(
+            model,
+            prompts=["a"],
+            streams=noise.generators([0]),
+            height=64,
+            width=64,
+            num_inference_steps=2,
+            strength=1.0,
+            guidance_scale=1.0,
+        )
