@@ -1,0 +1,255 @@
+"""Charts as inline SVG: a few marks on two axes, coloured by the page's own style sheet.
+
+Text stays text, colours are CSS classes (so that a chart follows light, dark and print), and every
+coordinate is rounded, so the same numbers give the same bytes.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from markupsafe import Markup
+
+WIDTH = 480
+LEFT, RIGHT, BOTTOM = 56, 14, 52
+LEGEND_ROW, LEGEND_COLUMNS = 22, 3
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A linear axis from ``low`` to ``high`` with labelled ticks."""
+
+    low: float
+    high: float
+    ticks: tuple[tuple[float, str], ...]
+    label: str
+
+
+@dataclass
+class Chart:
+    """One chart; coordinates of its methods are in data units.
+
+    ``legend`` holds (style, shape, words); a style is a CSS class, a shape one of ``circle``,
+    ``square``, ``triangle`` and ``diamond``.
+    """
+
+    name: str
+    title: str
+    description: str
+    x: Axis
+    y: Axis
+    legend: Sequence[tuple[str, str, str]] = ()
+    plot_height: int = 220
+    _marks: list[Markup] = field(default_factory=list)
+
+    @property
+    def top(self) -> int:
+        """Room above the plot: the legend's."""
+        rows = -(-len(self.legend) // LEGEND_COLUMNS)
+        return 14 + LEGEND_ROW * rows
+
+    @property
+    def height(self) -> int:
+        """Height of the whole chart."""
+        return self.top + self.plot_height + BOTTOM
+
+    def px(self, x: float) -> float:
+        """Horizontal place of a data value."""
+        share = (x - self.x.low) / (self.x.high - self.x.low)
+        return LEFT + share * (WIDTH - LEFT - RIGHT)
+
+    def py(self, y: float) -> float:
+        """Vertical place of a data value."""
+        share = (y - self.y.low) / (self.y.high - self.y.low)
+        return self.top + (1 - share) * self.plot_height
+
+    def line(self, points: Iterable[tuple[float, float]], style: str, note: str = "") -> None:
+        """A line through points."""
+        path = " ".join(f"{self.px(x):.1f},{self.py(y):.1f}" for x, y in points)
+        self._add('<polyline class="line {}" points="{}">{}</polyline>', style, path, _title(note))
+
+    def whisker(self, x: float, low: float, high: float, style: str, shift: float = 0) -> None:
+        """A vertical interval with end caps, ``shift`` pixels beside its place."""
+        at, low, high = self.px(x) + shift, self.py(low), self.py(high)
+        path = (
+            f"M{at:.1f} {low:.1f}V{high:.1f}"
+            f"M{at - 3:.1f} {low:.1f}h6M{at - 3:.1f} {high:.1f}h6"
+        )
+        self._add('<path class="whisker {}" d="{}"/>', style, path)
+
+    def mark(
+        self, x: float, y: float, shape: str, style: str, note: str = "", shift: float = 0
+    ) -> None:
+        """A marker with a tooltip."""
+        self._marks.append(_marker(self.px(x) + shift, self.py(y), shape, style, note))
+
+    def level(self, y: float, words: str) -> None:
+        """A dotted horizontal line with a word at its right end."""
+        at = self.py(y)
+        self._add(
+            '<path class="level" d="M{} {}H{}"/>', LEFT, f"{at:.1f}", WIDTH - RIGHT
+        )
+        self._add(
+            '<text class="note" x="{}" y="{}" text-anchor="end">{}</text>',
+            WIDTH - RIGHT - 3,
+            f"{at - 4:.1f}",
+            words,
+        )
+
+    def band(self, low: float, high: float, words: str) -> None:
+        """A shaded range of the horizontal axis."""
+        left, right = sorted((self.px(low), self.px(high)))
+        self._add(
+            '<rect class="band" x="{}" y="{}" width="{}" height="{}"/>',
+            f"{left:.1f}",
+            self.top,
+            f"{max(right - left, 3):.1f}",
+            self.plot_height,
+        )
+        room_right = WIDTH - RIGHT - right > 110
+        self._add(
+            '<text class="note" x="{}" y="{}" text-anchor="{}">{}</text>',
+            f"{right + 4:.1f}" if room_right else f"{left - 4:.1f}",
+            self.top + 14,
+            "start" if room_right else "end",
+            words,
+        )
+
+    def labels(self, points: Sequence[tuple[float, float, str]]) -> None:
+        """Words beside points, each where it covers least; left out where there is no room."""
+        centres = [(self.px(x), self.py(y)) for x, y, _ in points]
+        taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in centres]
+        for (x, y), (_, _, words) in zip(centres, points, strict=True):
+            box = self._free_place(x, y, 7.2 * len(words) + 2, taken)
+            if box is not None:
+                taken.append(box)
+                self._add(
+                    '<text class="label" x="{}" y="{}">{}</text>',
+                    f"{box[0] + 1:.1f}",
+                    f"{box[3] - 3:.1f}",
+                    words,
+                )
+
+    def render(self) -> Markup:
+        """The chart as one ``<svg>`` element with a title and a description."""
+        clip = f"{self.name}-clip"
+        return Markup(
+            '<svg class="chart" viewBox="0 0 {w} {h}" role="img" '
+            'aria-labelledby="{n}-title {n}-desc"><title id="{n}-title">{title}</title>'
+            '<desc id="{n}-desc">{desc}</desc><clipPath id="{clip}"><rect x="{l}" y="{t}" '
+            'width="{pw}" height="{ph}"/></clipPath>{frame}<g clip-path="url(#{clip})">{marks}</g>'
+            "{legend}</svg>"
+        ).format(
+            w=WIDTH,
+            h=self.height,
+            n=self.name,
+            title=self.title,
+            desc=self.description,
+            clip=clip,
+            l=LEFT - 5,
+            t=self.top - 5,
+            pw=WIDTH - LEFT - RIGHT + 10,
+            ph=self.plot_height + 10,
+            frame=self._frame(),
+            marks=Markup("").join(self._marks),
+            legend=self._legend(),
+        )
+
+    def _add(self, template: str, *values: object) -> None:
+        self._marks.append(Markup(template).format(*values))
+
+    def _frame(self) -> Markup:
+        base = self.top + self.plot_height
+        parts = []
+        for value, words in self.y.ticks:
+            at = f"{self.py(value):.1f}"
+            parts.append(
+                Markup(
+                    '<path class="grid" d="M{} {}H{}"/><text class="tick" x="{}" y="{}" '
+                    'dy=".35em" text-anchor="end">{}</text>'
+                ).format(LEFT, at, WIDTH - RIGHT, LEFT - 7, at, words)
+            )
+        for value, words in self.x.ticks:
+            at = f"{self.px(value):.1f}"
+            parts.append(
+                Markup(
+                    '<path class="axis" d="M{} {}v4"/><text class="tick" x="{}" y="{}" '
+                    'text-anchor="middle">{}</text>'
+                ).format(at, base, at, base + 18, words)
+            )
+        parts.append(
+            Markup(
+                '<path class="axis" d="M{} {}H{}"/><text class="axis-label" x="{}" y="{}" '
+                'text-anchor="middle">{}</text><text class="axis-label" '
+                'transform="translate(13 {}) rotate(-90)" text-anchor="middle">{}</text>'
+            ).format(
+                LEFT,
+                base,
+                WIDTH - RIGHT,
+                (LEFT + WIDTH - RIGHT) / 2,
+                base + 42,
+                self.x.label,
+                self.top + self.plot_height / 2,
+                self.y.label,
+            )
+        )
+        return Markup("").join(parts)
+
+    def _legend(self) -> Markup:
+        parts = []
+        for number, (style, shape, words) in enumerate(self.legend):
+            x = LEFT + (number % LEGEND_COLUMNS) * (WIDTH - LEFT) / LEGEND_COLUMNS
+            y = 10 + LEGEND_ROW * (number // LEGEND_COLUMNS)
+            parts.append(
+                Markup(
+                    '<path class="line {}" d="M{} {}h22"/>{}<text class="key" x="{}" y="{}" '
+                    'dy=".35em">{}</text>'
+                ).format(style, f"{x:.1f}", y, _marker(x + 11, y, shape, style), f"{x + 27:.1f}", y, words)
+            )
+        return Markup("").join(parts)
+
+    def _free_place(
+        self, x: float, y: float, width: float, taken: list[tuple[float, float, float, float]]
+    ) -> tuple[float, float, float, float] | None:
+        for right, down in ((8, -7), (-8 - width, -7), (-width / 2, -21), (-width / 2, 7),
+                            (7, -20), (7, 5), (-7 - width, -20), (-7 - width, 5)):  # fmt: skip
+            box = (x + right, y + down, x + right + width, y + down + 14)
+            inside = (
+                box[0] >= LEFT
+                and box[2] <= WIDTH - RIGHT
+                and box[1] >= self.top
+                and box[3] <= self.top + self.plot_height
+            )
+            if inside and not any(_overlap(box, other) for other in taken):
+                return box
+        return None
+
+
+def steps(low: float, high: float, step: float) -> tuple[float, ...]:
+    """Multiples of ``step`` from ``low`` to ``high``, both of which are multiples themselves."""
+    first, last = round(low / step), round(high / step)
+    return tuple(number * step for number in range(first, last + 1))
+
+
+def _overlap(
+    one: tuple[float, float, float, float], other: tuple[float, float, float, float]
+) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+def _title(note: str) -> Markup:
+    return Markup("<title>{}</title>").format(note) if note else Markup("")
+
+
+def _marker(x: float, y: float, shape: str, style: str, note: str = "") -> Markup:
+    paths = {
+        "square": f"M{x - 4:.1f} {y - 4:.1f}h8v8h-8z",
+        "triangle": f"M{x:.1f} {y - 5:.1f}l5 9h-10z",
+        "diamond": f"M{x:.1f} {y - 5.5:.1f}l5.5 5.5l-5.5 5.5l-5.5 -5.5z",
+    }
+    if shape in paths:
+        return Markup('<path class="mark {}" d="{}">{}</path>').format(
+            style, paths[shape], _title(note)
+        )
+    return Markup('<circle class="mark {}" cx="{}" cy="{}" r="{}">{}</circle>').format(
+        style, f"{x:.1f}", f"{y:.1f}", 2.5 if shape == "dot" else 4.2, _title(note)
+    )

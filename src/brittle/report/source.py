@@ -1,0 +1,189 @@
+"""What the report reads: the store's folder and nothing else, and never a path that leads out."""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from brittle.errors import UserError
+from brittle.inference.summary import Summary
+
+ARTIFACT = re.compile(r"artifacts/[0-9a-z]{1,8}/[0-9A-Za-z_-]{1,128}\.png")
+
+Point = tuple[str, str, str, str, str, str]
+"""Image, arm, transform, editor, prompt, seed."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What was done to the photos before release, as the manifest says it."""
+
+    label: str
+    kind: str
+    of: str | None
+    record: Mapping[str, Any]
+    source: str
+    differs: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """One point of the grid and its pictures, as paths relative to the folder."""
+
+    image: str
+    arm: str
+    transform: str
+    editor: str
+    prompt: str
+    seed: str
+    released: str | None
+    received: str | None
+    edited: str | None
+
+    @property
+    def point(self) -> Point:
+        """Where in the grid it lies."""
+        return (self.image, self.arm, self.transform, self.editor, self.prompt, self.seed)
+
+
+class Source:
+    """A trial's folder, read once.
+
+    Raises:
+        UserError: no manifest or summary, or one that can't be read.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.manifest = self._mapping("manifest.json")
+        self.summary = self._summary()
+        self.rows = self._index()
+        self.scores = self._scores()
+
+    @cached_property
+    def arms(self) -> dict[str, Arm]:
+        """The arms by label, in the manifest's order."""
+        arms = [
+            Arm(
+                label=str(entry["label"]),
+                kind=str(entry.get("kind", "protection")),
+                of=entry.get("of"),
+                record=_mapping(entry.get("record")),
+                source=str(entry.get("source") or ""),
+                differs=str(entry.get("differs") or ""),
+            )
+            for entry in self._entries("arms")
+        ]
+        return {arm.label: arm for arm in arms}
+
+    @cached_property
+    def transforms(self) -> dict[str, Mapping[str, Any]]:
+        """The transforms' records by text form, in the manifest's order."""
+        return self._records("transforms")
+
+    @cached_property
+    def editors(self) -> dict[str, Mapping[str, Any]]:
+        """The editors' records by text form."""
+        return self._records("editors")
+
+    @cached_property
+    def photos(self) -> dict[str, Mapping[str, Any]]:
+        """What the manifest says of each photo, by name."""
+        return {str(photo["name"]): photo for photo in self._entries("photos", "name")}
+
+    @cached_property
+    def prompts(self) -> list[str]:
+        """The prompts, in order."""
+        return [str(prompt) for prompt in self.manifest.get("prompts") or []]
+
+    def path(self, relative: str | None) -> Path | None:
+        """A picture's file, if it lies in this folder; None otherwise."""
+        if relative is None or not ARTIFACT.fullmatch(relative):
+            return None
+        path = self.directory / relative
+        inside = path.resolve().is_relative_to(self.directory.resolve())
+        return path if inside and path.is_file() else None
+
+    def _records(self, name: str) -> dict[str, Mapping[str, Any]]:
+        return {
+            str(entry["label"]): _mapping(entry.get("record")) for entry in self._entries(name)
+        }
+
+    def _entries(self, name: str, key: str = "label") -> list[Mapping[str, Any]]:
+        entries = self.manifest.get(name) or []
+        if not isinstance(entries, list) or any(
+            not isinstance(entry, Mapping) or key not in entry for entry in entries
+        ):
+            raise UserError(f"{self.directory}/manifest.json: {name} is not a list with a {key} each.")
+        return entries
+
+    def _mapping(self, name: str) -> dict[str, Any]:
+        data = self._json(name)
+        if not isinstance(data, dict):
+            raise UserError(f"{self.directory / name} is not what brittle writes there.")
+        return data
+
+    def _json(self, name: str) -> Any:
+        try:
+            return json.loads(self._text(name))
+        except ValueError:
+            raise UserError(
+                f"{self.directory / name} can't be read; run the trial again to write it anew."
+            ) from None
+
+    def _text(self, name: str) -> str:
+        path = self.directory / name
+        if not path.is_file():
+            raise UserError(
+                f"{self.directory} holds no finished trial ({name} is missing): run one into it "
+                "with `brittle run`, or name another folder."
+            )
+        return path.read_text(encoding="utf-8")
+
+    def _summary(self) -> Summary:
+        try:
+            return Summary.model_validate_json(self._text("summary.json"))
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"]) or "the file"
+            raise UserError(
+                f"{self.directory / 'summary.json'} is not a summary that this brittle reads "
+                f"({place}: {first['msg']})."
+            ) from None
+
+    def _index(self) -> list[Row]:
+        if not (self.directory / "index.json").is_file():
+            return []
+        data = self._json("index.json")
+        entries = data.get("cells", data.get("rows", [])) if isinstance(data, dict) else data
+        return [
+            Row(
+                *(str(entry[name]) for name in ("image", "arm", "transform")),
+                *(str(entry[name]) for name in ("editor", "prompt", "seed")),
+                *(entry.get(name) for name in ("released", "received", "edited")),
+            )
+            for entry in entries
+        ]
+
+    def _scores(self) -> dict[Point, dict[str, float]]:
+        """The scores of single edits: of each metric the first with a number."""
+        if not (self.directory / "results.csv").is_file():
+            return {}
+        scores: dict[Point, dict[str, float]] = {}
+        for row in csv.DictReader(io.StringIO(self._text("results.csv"), newline="")):
+            if row["value"] and row["reference"] in ("photo", "control"):
+                point = (row["image"], row["arm"], row["transform"])
+                point += (row["editor"], row["prompt"], row["seed"])
+                scores.setdefault(point, {}).setdefault(row["metric"], float(row["value"]))
+        return scores
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
