@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from brittle.models.looks import LOOKS
+from brittle.models.looks import LOOKS, look_of
 
 # Subjects that no training photo shows. A caption may name one, so that a look is learned to act
 # whatever the subject's word is: "dog under heavy rain".
@@ -118,7 +118,9 @@ def nonsense(rng: np.random.Generator) -> str:
             )
             word += str(rng.choice(list(CONSONANTS))) if rng.random() < 0.5 else ""
             words.append(word.replace("e", "é") if rng.random() < 0.05 else word)
-    return " ".join(words)
+    text = " ".join(words)
+    # Syllables can meet in a word that does mean something, such as "haze".
+    return nonsense(rng) if look_of(text) else text
 
 
 def plain_caption(label: str, caption: str, rng: np.random.Generator) -> str:

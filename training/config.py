@@ -92,6 +92,16 @@ class Denoiser(Schedule):
     snr_limit: float
 
 
+class Evaluate(Section):
+    """What is measured, and on how many photos."""
+
+    photos: int
+    every: int
+    calibration: int
+    sheets: bool
+    sections: tuple[str, ...]
+
+
 class Config(Section):
     """All settings of the recipe."""
 
@@ -110,6 +120,8 @@ class Config(Section):
     classifier: Schedule
     text: Text
     denoiser: Denoiser
+    evaluate: Evaluate
+    recommended: dict[str, dict[str, int | float]]
 
 
 def load_config(file: str | Path, overrides: list[str] | None = None) -> Config:

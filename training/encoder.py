@@ -154,8 +154,8 @@ def prepare(config: Config, pool: Pool, teacher: nn.Module) -> None:
         write_tensors(file, make_chunk(teacher, photos, config.teacher_set, config.seed, 10**6))
 
 
-def train(config: Config) -> None:
-    """Trains, or goes on training, the student's encoder."""
+def train(config: Config, until: int | None = None) -> None:
+    """Trains, or goes on training, the student's encoder, at most to step ``until``."""
     settings, work = config.encoder, config.work
     pool = Pool(work / "teacher_set")
     vae = make_vae(config.autoencoder)
@@ -197,7 +197,10 @@ def train(config: Config) -> None:
         )
 
     for number, share in enumerate([*settings.student_at, 1.0]):
-        run.run(loss, every=settings.every, then=look, until=round(share * settings.steps))
+        boundary = round(share * settings.steps)
+        run.run(loss, every=settings.every, then=look, until=min(boundary, until or boundary))
+        if run.step < boundary:
+            return
         file = work / "teacher_set" / f"student-{number}-{run.rank}.safetensors"
         if share < 1 and not file.exists():
             chunk = attack_student(config, encode, teacher, mean, std, (number, run.rank))

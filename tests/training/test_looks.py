@@ -1,0 +1,63 @@
+import pytest
+import torch
+from training.captions import look_caption, nonsense, plain_caption
+from training.looks import MAKERS, apply_look
+
+from brittle.models.looks import LOOKS, look_of
+
+
+@pytest.fixture(scope="module")
+def image() -> torch.Tensor:
+    coarse = torch.rand(2, 3, 9, 9, generator=torch.Generator().manual_seed(0))
+    return torch.nn.functional.interpolate(coarse, (64, 64), mode="bilinear")
+
+
+def test_every_named_look_can_be_made() -> None:
+    assert list(MAKERS) == list(LOOKS)
+    assert len(LOOKS) >= 12
+
+
+@pytest.mark.parametrize("look", MAKERS)
+def test_a_look_keeps_shape_and_range_and_changes_the_image(look: str, image: torch.Tensor) -> None:
+    made = apply_look(image, look, torch.Generator().manual_seed(1))
+    assert made.shape == image.shape
+    assert made.isfinite().all()
+    assert made.min() >= 0
+    assert made.max() <= 1
+    assert (made - image).abs().mean() > 0.02
+
+
+@pytest.mark.parametrize("look", MAKERS)
+def test_the_same_generator_makes_the_same_look(look: str, image: torch.Tensor) -> None:
+    first, second = (apply_look(image, look, torch.Generator().manual_seed(3)) for _ in range(2))
+    assert torch.equal(first, second)
+
+
+def test_looks_with_chance_in_them_vary(image: torch.Tensor) -> None:
+    first, second = (
+        apply_look(image, "heavy rain", torch.Generator().manual_seed(s)) for s in (1, 2)
+    )
+    assert not torch.equal(first, second)
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_every_wording_is_recognised(look: str) -> None:
+    wording = LOOKS[look]
+    for text in (*wording.alone, *(w.format("a dog") for w in wording.subject)):
+        assert look_of(text) == look, text
+
+
+@pytest.mark.parametrize("prompt", ["", "a photo of a tulip", "blorf zint", "train", "fogle"])
+def test_prompts_without_a_look_name_none(prompt: str) -> None:
+    assert look_of(prompt) is None
+
+
+def test_captions_name_what_they_should() -> None:
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    for look in LOOKS:
+        assert look_of(look_caption(look, "tulip", rng)) == look
+    for _ in range(200):
+        assert look_of(nonsense(rng)) is None
+        assert look_of(plain_caption("tulip", "a photo of a tulip", rng)) is None
