@@ -116,7 +116,7 @@ def finish(directory: Path) -> Summary:
     Raises:
         UserError: the folder holds no finished trial.
     """
-    from brittle.inference import summarise_store
+    from brittle.inference.store import summarise_store
     from brittle.report import build_report
 
     summary = summarise_store(directory)

@@ -55,6 +55,7 @@ def manifest(
                 "height": photo.image.shape[-2],
                 "credit": credits[name],
                 "notes": list(photo.notes),
+                "source_format": photo.source_format,
                 "jpeg_traces": photo.jpeg_traces,
                 "seeds": {
                     str(seed): derive_seed(seed, photo.digest)

@@ -121,10 +121,10 @@ def _protect(
     images = torch.cat([plan.photos[one.photo].image for one in filled])
     protection = plan.protections[batch[0].arm]
     protected = protection(model, images, seeds=[one.seed for one in filled], trace=trace)
-    told = trace.summary()
+    used = protection.budget.distance(protected - images) / protection.budget.radius
+    told = trace.summary() or [{}] * size
     for row, one in enumerate(batch):
-        if told:
-            store.write_trace(one.key, told[row])
+        store.write_trace(one.key, {**told[row], "budget_used": float(used[row])})
         store.write(one.key, protected[row : row + 1])
 
 

@@ -107,11 +107,6 @@ class Store:
         """Keep what a protection told about its work on the image of a key, beside it."""
         self.write_json(str(self.artifact(key).with_suffix(".json")), trace)
 
-    def read_trace(self, key: str) -> dict[str, Any]:
-        """What a protection told about its work; empty where it told nothing."""
-        path = self.directory / self.artifact(key).with_suffix(".json")
-        return dict(json.loads(path.read_bytes())) if path.is_file() else {}
-
     def read_cell(self, key: str) -> dict[str, Any]:
         """The scores of a cell by metric; empty where none were computed."""
         path = self.directory / "cells" / key[:2] / f"{key}.json"

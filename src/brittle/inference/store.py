@@ -1,0 +1,113 @@
+"""From a trial's folder to its summary: reads the manifest, the scores and how files were made."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from brittle.errors import UserError
+from brittle.inference.checks import Evidence, ProtectedFile
+from brittle.inference.rows import read_results
+from brittle.inference.summarise import summarise
+from brittle.inference.summary import Scope, Summary
+from brittle.trial.primary import Primary
+
+
+def summarise_store(directory: Path) -> Summary:
+    """Draw all conclusions from a folder and write them into its ``summary.json``.
+
+    Raises:
+        UserError: the folder holds no finished trial, or files that brittle didn't write.
+    """
+    from brittle.images import write_bytes
+
+    manifest = _read_json(directory, "manifest.json")
+    summary = summarise(
+        read_results(directory / "results.csv"),
+        Primary.model_validate(manifest["trial"]["resolved"]["primary"]),
+        scope=_scope(manifest),
+        evidence=_evidence(directory, manifest),
+    )
+    text = summary.model_dump_json(indent=1) + "\n"
+    write_bytes(directory / "summary.json", text.encode(), overwrite=True)
+    return summary
+
+
+def _read_json(directory: Path, name: str) -> Any:
+    path = directory / name
+    if not path.is_file():
+        raise UserError(
+            f"{directory} holds no finished trial ({name} is missing): run one into it first."
+        )
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        raise UserError(f"{path} is not a file that brittle wrote.") from None
+
+
+def _scope(manifest: dict[str, Any]) -> Scope:
+    model = manifest["model"]
+    return Scope(
+        model=model["name"],
+        models=(model["name"],),
+        resolution=model["size"],
+        # Protections are optimised on the trial's one model, which also edits.
+        white_box=True,
+    )
+
+
+def _evidence(directory: Path, manifest: dict[str, Any]) -> Evidence:
+    cells = _read_json(directory, "index.json")
+    protections = {arm["label"] for arm in manifest["arms"] if arm["kind"] == "protection"}
+    made = {
+        (cell["image"], cell["arm"]): cell["released"]
+        for cell in cells
+        if cell["arm"] in protections
+    }
+    passed = {
+        (cell["transform"], cell["released"], cell["received"])
+        for cell in cells
+        if cell["arm"] != "gray"
+    }
+    edits = {(cell["received"], cell["edited"]) for cell in cells}
+    return Evidence(
+        protected=tuple(_protected(directory / made[one], *one) for one in sorted(made)),
+        transformed=Counter(transform for transform, _, _ in passed),
+        unchanged_by=Counter(
+            transform
+            for transform, before, after in passed
+            if _same(directory / before, directory / after)
+        ),
+        unedited=sum(_same(directory / before, directory / after) for before, after in edits),
+        jpeg_traces=tuple(
+            photo["name"]
+            for photo in manifest["photos"]
+            if photo["jpeg_traces"] and photo["source_format"] not in ("JPEG", "MPO")
+        ),
+        codecs={
+            "jpeg": {
+                "encoder": f"libjpeg-turbo {manifest['codecs']['libjpeg-turbo']} "
+                f"(Pillow {manifest['codecs']['pillow']})"
+            }
+        },
+    )
+
+
+def _protected(picture: Path, photo: str, arm: str) -> ProtectedFile:
+    told_at = picture.with_suffix(".json")
+    told = json.loads(told_at.read_text(encoding="utf-8")) if told_at.is_file() else {}
+    return ProtectedFile(
+        photo=photo,
+        arm=arm,
+        first_loss=told.get("first_loss"),
+        last_loss=told.get("last_loss"),
+        smallest_gradient=0.0 if told.get("gradient_vanished") else None,
+        used=told.get("budget_used"),
+    )
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Whether two PNG files that brittle wrote hold the same pixels: then they are byte-equal."""
+    if one == other:
+        return True
+    return one.stat().st_size == other.stat().st_size and one.read_bytes() == other.read_bytes()
