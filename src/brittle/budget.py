@@ -91,14 +91,14 @@ class Budget(BaseModel):
         """The size of perturbations (N, C, H, W), (N,), in the unit of ``radius``."""
         if self.norm == "linf":
             return delta.abs().flatten(1).amax(1)
-        return delta.flatten(1).norm(dim=1) * (self.radius / self.limit(*delta.shape[-2:]))
+        return _norm(delta) * (self.radius / self.limit(*delta.shape[-2:]))
 
     def project(self, delta: Tensor) -> Tensor:
         """The nearest perturbation (N, C, H, W) inside the budget; one that is inside stays."""
         if self.norm == "linf":
             return delta.clamp(-self.radius, self.radius)
         limit = self.limit(*delta.shape[-2:])
-        norm = delta.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
+        norm = _norm(delta).view(-1, 1, 1, 1)
         scale = limit * (1 - SLACK) / norm.clamp_min(torch.finfo(delta.dtype).tiny)
         return torch.where(norm > limit, delta * scale, delta)
 
@@ -142,6 +142,11 @@ class Budget(BaseModel):
 
 def _shortest(value: float) -> str:
     return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+
+
+def _norm(delta: Tensor) -> Tensor:
+    # A sum is accurate in float32; torch's own norm is off by 4e-4 at 512 px.
+    return delta.square().flatten(1).sum(1).sqrt()
 
 
 def _shrink(moved: Tensor, wanted: Tensor, limit: float) -> Tensor:

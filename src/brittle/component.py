@@ -37,7 +37,7 @@ FAMILIES = {
 
 def parse_fraction(value: object) -> object:
     """Read "8/255" as a float; anything else passes through to ordinary validation."""
-    number = r"\s*([+-]?[\d.]+)\s*"
+    number = r"\s*([+-]?[\d.]+(?:[eE][+-]?\d+)?)\s*"
     match = isinstance(value, str) and re.fullmatch(f"{number}/{number}", value)
     if not match:
         return value
