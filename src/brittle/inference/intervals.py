@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaincinv, stdtrit
+from scipy.special import betaincinv, ndtri, stdtrit
 
 from brittle.inference.summary import MIN_PHOTOS, Interval
 
@@ -58,14 +58,17 @@ def share_bounds(shares: Array, rows: Array | float, alpha: float) -> Bounds:
     """Korn and Graubard's interval for a share: Clopper-Pearson at the effective number of edits.
 
     ``shares`` holds each photo's share, ``rows`` (shape without the photos' axis) all edits judged.
+    The variance counts one pseudo-photo at 1/2 in, since few photos near 0 or 1 show too little of
+    it; a photo is worth one edit at least, since its edits can't be more alike than equal.
     """
     n = shares.shape[-1]
     share = shares.mean(-1)
-    variance = shares.var(-1, ddof=1) / n
+    half = np.full((*shares.shape[:-1], 1), 0.5)
+    variance = np.concatenate([shares, half], axis=-1).var(-1, ddof=1) / n
+    small_sample = (ndtri(alpha) / t_quantile(n - 1, alpha)) ** 2
     with np.errstate(divide="ignore", invalid="ignore"):
-        effective = np.where(
-            variance > 0, np.clip(share * (1 - share) / variance, 1, rows), float(n)
-        )
+        effective = np.clip(share * (1 - share) / variance * small_sample, n, rows)
+    effective = np.where(np.ptp(shares, axis=-1) > 0, effective, float(n))
     hits, misses = share * effective, (1 - share) * effective
     low = np.where(hits > 0, betaincinv(np.maximum(hits, 1e-300), misses + 1, alpha), 0.0)
     high = np.where(misses > 0, betaincinv(hits + 1, np.maximum(misses, 1e-300), 1 - alpha), 1.0)

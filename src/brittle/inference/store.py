@@ -24,7 +24,7 @@ def summarise_store(directory: Path) -> Summary:
     manifest = _read_json(directory, "manifest.json")
     summary = summarise(
         read_results(directory / "results.csv"),
-        Primary.model_validate(manifest["trial"]["resolved"]["primary"]),
+        Primary.model_validate(manifest["primary"]),
         scope=_scope(manifest),
         evidence=_evidence(directory, manifest),
     )
