@@ -225,7 +225,7 @@ def report(
     from brittle import api
 
     api.finish(directory)
-    typer.echo(directory / "report.html")
+    _answer(directory)
 
 
 @app.command("list")
@@ -268,11 +268,15 @@ def _run(
         )
     if summary is None:
         typer.echo(f"Shard {shard[0]}/{shard[1]} is done; run again without --shard to gather.")
-        return
-    from brittle.report import table
+    else:
+        _answer(out)
 
-    typer.echo(table(summary))
-    typer.echo(f"\nReport: {out / 'report.html'}")
+
+def _answer(directory: Path) -> None:
+    from brittle.report.text import answer
+
+    typer.echo(answer(directory))
+    typer.echo(f"\nReport: {directory / 'report.html'}")
 
 
 def _shard(text: str) -> tuple[int, int]:

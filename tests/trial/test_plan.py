@@ -7,6 +7,7 @@ from brittle.models import load_model
 from brittle.noise import derive_seed
 from brittle.trial.photos import load_photos
 from brittle.trial.plan import make_plan
+from brittle.trial.primary import Primary
 from brittle.trial.spec import Trial
 
 TRIAL = Trial(
@@ -99,3 +100,23 @@ def test_text_forms_that_mean_the_same_are_one(model, photos):
 def test_unknown_components_are_refused(model, photos, change):
     with pytest.raises(UserError, match="did you mean"):
         make_plan(TRIAL.model_copy(update=change), photos, model)
+
+
+def primary_of(model, photos, **change):
+    return make_plan(TRIAL.model_copy(update=change), photos, model).primary
+
+
+def test_undeclared_primaries_are_the_usual_ones_that_are_measured(model, photos):
+    assert primary_of(model, photos).transforms == ("jpeg:quality=75",)
+    other = primary_of(model, photos, transforms=("none", "flip", "rotate:degrees=90"))
+    assert other.transforms == ("flip", "rotate:degrees=90")
+
+
+def test_declared_primaries_must_be_measured(model, photos):
+    declared = Primary(transforms=("jpeg:quality=65",))
+    with pytest.raises(UserError, match="Unknown primary transform"):
+        primary_of(model, photos, primary=declared)
+    with pytest.raises(UserError, match="Unknown primary metric"):
+        primary_of(model, photos, primary=Primary(metric="lpips"))
+    with pytest.raises(UserError, match="Unknown primary arm"):
+        primary_of(model, photos, primary=Primary(arms=("mist",)))

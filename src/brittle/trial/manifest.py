@@ -33,6 +33,7 @@ def manifest(
             "as_written": trial.model_dump(mode="json", exclude_unset=True),
             "resolved": trial.model_dump(mode="json"),
         },
+        "primary": plan.primary.model_dump(mode="json"),
         "notes": list(notes),
         "batch": trial.batch,
         "code": {"version": __version__, "git": _git_commit()},

@@ -10,12 +10,14 @@ from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, TypeVar
 
-from brittle.component import Component, key
+from brittle.component import Component, key, unknown
 from brittle.editors import Editor
+from brittle.errors import UserError
 from brittle.metrics import Metric
 from brittle.noise import derive_seed
 from brittle.protections import Placebo, Protection
 from brittle.transforms import Transform
+from brittle.trial.primary import MAX_PRIMARY_TRANSFORMS, Primary
 from brittle.trial.spec import Trial
 
 if TYPE_CHECKING:
@@ -103,6 +105,8 @@ class Plan:
     editors: dict[str, Editor]
     """With what the model recommends filled in."""
     metrics: dict[str, Metric]
+    primary: Primary
+    """The declared comparisons, transforms in their text form."""
     releases: dict[str, Release] = field(default_factory=dict)
     receptions: dict[str, Reception] = field(default_factory=dict)
     edits: dict[str, Edit] = field(default_factory=dict)
@@ -161,6 +165,8 @@ def make_plan(
 
 def _empty_plan(trial: Trial, photos: "dict[str, Photo]", model: "EditModel") -> Plan:
     protections = {label: Protection.parse(label) for label in trial.protections}
+    transforms = _by_text(map(Transform.parse, trial.transforms))
+    metrics = _by_text(map(Metric.parse, trial.metrics))
     return Plan(
         trial,
         photos,
@@ -171,10 +177,33 @@ def _empty_plan(trial: Trial, photos: "dict[str, Photo]", model: "EditModel") ->
             for label, protection in protections.items()
             for kind in trial.placebos
         },
-        transforms=_by_text(map(Transform.parse, trial.transforms)),
+        transforms=transforms,
         editors={str(one): one.resolve(model) for one in map(Editor.parse, trial.editors)},
-        metrics=_by_text(map(Metric.parse, trial.metrics)),
+        metrics=metrics,
+        primary=_primary(trial, list(transforms), list(metrics)),
     )
+
+
+def _primary(trial: Trial, transforms: list[str], metrics: list[str]) -> Primary:
+    """What the trial declares, checked against what it measures.
+
+    A trial that names no primary transforms gets the usual ones that it has, or else its first.
+    """
+    declared = trial.primary
+    wanted = [str(Transform.parse(text)) for text in declared.transforms]
+    measured = transforms[1:]
+    if "transforms" not in declared.model_fields_set:
+        present = [transform for transform in wanted if transform in measured]
+        wanted = present or measured[:MAX_PRIMARY_TRANSFORMS] or wanted
+    for kind, named, known in (
+        ("primary transform", wanted, measured or wanted),
+        ("primary arm", declared.arms, trial.protections),
+        ("primary metric", [declared.metric], metrics),
+    ):
+        for name in named:
+            if name not in known:
+                raise UserError(f"The trial does not measure it. {unknown(kind, name, known)}")
+    return declared.model_copy(update={"transforms": tuple(wanted)})
 
 
 def _by_text(components: Iterable[C]) -> dict[str, C]:

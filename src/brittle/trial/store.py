@@ -69,7 +69,7 @@ class Store:
         if found is not None:
             differing = [
                 *_differing(found["trial"]["resolved"], manifest["trial"]["resolved"]),
-                *(key for key in ("photos", "model") if found[key] != manifest[key]),
+                *(key for key in ("photos", "model", "primary") if found[key] != manifest[key]),
             ]
             if differing:
                 raise UserError(

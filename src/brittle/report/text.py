@@ -1,0 +1,46 @@
+"""The report's answer and main table as text, for a terminal."""
+
+from pathlib import Path
+
+from brittle.report.source import Source
+from brittle.report.tables import Cell, TransformTable, transform_table
+from brittle.report.words import scoped
+
+
+def answer(directory: Path) -> str:
+    """The first sentence of a folder's report, its verdicts and its main table.
+
+    Raises:
+        UserError: the folder holds no finished trial.
+    """
+    source = Source(directory)
+    summary = source.summary
+    parts = [scoped(summary, summary.headline.sentence)]
+    parts += [verdict.sentence for verdict in summary.verdicts]
+    editor = summary.primary.editor or next(iter(source.editors), "")
+    for arm in [arm for arm in source.arms.values() if arm.kind == "protection"]:
+        table = transform_table(source, arm.label, summary.placebo.chosen, editor)
+        parts.append(_as_text(table))
+    parts += [f"Flag: {flag.name} ({flag.where})." for flag in summary.flags]
+    return "\n\n".join(parts)
+
+
+def _as_text(table: TransformTable) -> str:
+    head = ["transform", *(f"usable: {arm}" for arm in table.arms), "reach", "retention"]
+    lines = [[*head, "verdict", "attacker", "n"]]
+    for row in table.rows:
+        numbers = [_short(cell) for cell in (*row.usable, row.reach, row.retention)]
+        verdicts = [row.effect_verdict.main, row.attacker_verdict.main, row.n.main]
+        lines.append([row.name, *numbers, *verdicts])
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    rows = [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    ]
+    return "\n".join([table.arm, rows[0], "-" * len(rows[0]), *rows[1:]])
+
+
+def _short(cell: Cell) -> str:
+    """A number with its interval; a reason is left to the report."""
+    bounds = cell.small if cell.small.startswith("[") else ""
+    return f"{cell.main} {bounds}".strip()
