@@ -4,11 +4,11 @@ import shutil
 
 import pytest
 import torch
+
 from brittle.component import Component, registry
 from brittle.errors import Unavailable, UserError
 from brittle.metrics import Metric
 from brittle.models import load_model
-
 from tests.metrics import files
 
 NAMES = registry("metric").names()

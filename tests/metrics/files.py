@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from brittle.models.looks import LookClassifier
 from safetensors.torch import save_file
 from torch import nn
+
+from brittle.models.looks import LookClassifier
 
 
 def save_look_classifier(folder: Path, seed: int = 0) -> LookClassifier:
@@ -56,6 +57,7 @@ def save_checkpoint(path: Path, features: nn.Module) -> Path:
 def save_clip(folder: Path) -> Path:
     """A CLIP of the true layout with its tokenizer, and its image preparation."""
     import transformers
+
     from brittle.models.files import SD1, _load_tokenizer
 
     torch.manual_seed(0)

@@ -1,9 +1,9 @@
 import pytest
 import torch
+
 from brittle.errors import Unavailable
 from brittle.metrics import Latent
 from brittle.models import load_model
-
 from tests.metrics.test_psnr import noisy
 
 

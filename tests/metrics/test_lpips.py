@@ -3,9 +3,9 @@ import pickle
 
 import pytest
 import torch
+
 from brittle.errors import Unavailable
 from brittle.metrics import LPIPS
-
 from tests.metrics import files
 from tests.metrics.test_psnr import noisy
 
@@ -39,7 +39,7 @@ def test_never_unpickles_code(photos, tmp_path):
             return (pytest.fail, ("a checkpoint ran code",))
 
     path = tmp_path / "alexnet.pth"
-    path.write_bytes(pickle.dumps(Payload()))
+    path.write_bytes(pickle.dumps(Payload(), protocol=2))
     with pytest.raises(Unavailable, match="can't read"):
         LPIPS(path=str(path)).score(photos, photos)
 

@@ -1,4 +1,5 @@
 import torch
+
 from brittle.metrics.memory import FeatureMemory, content
 
 

@@ -2,11 +2,11 @@ import io
 
 import pytest
 import torch
-from brittle.metrics import Keep, Perceptual, efficientnet
-from brittle.metrics.memory import MEMORY
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
+from brittle.metrics import Keep, Perceptual, efficientnet
+from brittle.metrics.memory import MEMORY
 from tests.metrics.test_psnr import noisy
 
 

@@ -1,9 +1,10 @@
 import pytest
 import torch
-from brittle.metrics import PSNR
 from hypothesis import given
 from hypothesis import strategies as st
 from skimage.metrics import peak_signal_noise_ratio
+
+from brittle.metrics import PSNR
 
 
 def noisy(image, deviation=0.1, seed=0):

@@ -1,9 +1,9 @@
 import pytest
 import torch
-from brittle.errors import Unavailable
-from brittle.metrics import SSIM
 from skimage.metrics import structural_similarity
 
+from brittle.errors import Unavailable
+from brittle.metrics import SSIM
 from tests.metrics.test_psnr import noisy
 
 

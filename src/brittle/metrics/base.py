@@ -100,5 +100,5 @@ def mean_where(values: Tensor, valid: Tensor) -> Tensor:
     """
     if valid.shape[-2:] != values.shape[-2:]:
         valid = torch.nn.functional.adaptive_avg_pool2d(valid, values.shape[-2:])
-    weights = valid.double()
-    return (values.double() * weights).sum() / (weights.sum() * values.shape[1])
+    weights, values = valid.cpu().double(), values.cpu().double()
+    return (values * weights).sum() / (weights.sum() * values.shape[1])

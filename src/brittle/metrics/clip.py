@@ -44,8 +44,8 @@ class Clip:
         return _unit(self.model.text_projection(self.model.text_model(**tokens).pooler_output))
 
     def _image(self, image: Tensor) -> Tensor:
-        scale = self.size / min(image.shape[-2:])
-        height, width = (max(self.size, round(side * scale)) for side in image.shape[-2:])
+        shorter = min(image.shape[-2:])
+        height, width = (side * self.size // shorter for side in image.shape[-2:])
         x = torch.nn.functional.interpolate(
             image, (height, width), mode="bicubic", antialias=True, align_corners=False
         ).clamp(0, 1)

@@ -19,9 +19,9 @@ class Perceptual(Metric):
     LPIPS's formula without its learned weights, on another network: the outputs of the last block
     at each of five resolutions (16, 24, 40, 112, 320 channels at 1/2 to 1/32), each place's
     channels scaled to unit length; squared differences summed over channels, averaged over places,
-    summed over the five. The image enters at its own resolution, in units of (x - 127) / 128 levels.
-    Pixels that are not valid are mid-gray in both images, and a place counts by its valid share.
-    Not calibrated on human judgements, and its scale is not LPIPS's.
+    summed over the five. The image enters at its own resolution, as (level - 127) / 128. Pixels
+    that are not valid are mid-gray in both images, and a place counts by its valid share. Not
+    calibrated on human judgements, and its scale is not LPIPS's.
     """
 
     name: ClassVar[str] = "perceptual"
