@@ -2,8 +2,8 @@
 
     python -m training.classifier --config training/config.yaml
 
-Autoencoded, because edits are: so it learns looks and not the decoder's traces. Latents come from
-the cache; noise on them and flips stand for the variety of edits.
+Autoencoded, because edits are: so it learns looks and not the decoder's traces. Noise on the
+latents before decoding, flips and small changes of brightness stand for the variety of edits.
 """
 
 from __future__ import annotations
@@ -11,15 +11,17 @@ from __future__ import annotations
 import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 from torch import Tensor
 
 from brittle.models.looks import LookClassifier
 from training.config import Config, from_command_line
+from training.data import to_pixels, to_tensor
 from training.decoder import Decode
 from training.encoder import make_vae
-from training.files import write_json
+from training.files import write_json, write_tensors
 from training.latents import NAMES, Cache
-from training.loop import Run, averaged
+from training.loop import Run, averaged, join_workers
 from training.optim import Optimiser
 
 
@@ -31,65 +33,86 @@ def load_decoder(config: Config) -> Decode:
 
 
 @torch.no_grad()
-def confusion(model: LookClassifier, decode: Decode, cache: Cache, photos: int) -> np.ndarray:
-    """Counts (true, seen) over the first ``photos`` photos of ``cache`` in all cached looks."""
+def make_pictures(
+    decode: Decode, cache: Cache, count: int, noise: float, seed: int
+) -> dict[str, Tensor]:
+    """Decoded latents: ``pixels`` (count, H, W, 3) and the number of each one's look."""
+    rng = np.random.default_rng([seed, 13])
+    generator = torch.Generator().manual_seed(seed)
+    pixels, looks = [], []
+    for start in range(0, count, 16):
+        size = min(16, count - start)
+        rows = rng.integers(0, len(cache.indices), size)
+        # Untouched photos are the first column, drawn about as often as two looks.
+        columns = rng.integers(-1, cache.looks.shape[1], size).clip(min=0)
+        code = cache.latents[rows, columns].float()
+        strength = noise * torch.from_numpy(rng.uniform(0, 1, (size, 1, 1, 1))).float()
+        code = code + strength * torch.randn(code.shape, generator=generator)
+        pixels.append(to_pixels(decode(code)))
+        looks.append(cache.looks[rows, columns])
+    return {
+        "pixels": torch.from_numpy(np.concatenate(pixels)),
+        "looks": torch.from_numpy(np.concatenate(looks)),
+    }
+
+
+@torch.no_grad()
+def confusion(model: LookClassifier, pictures: dict[str, Tensor]) -> np.ndarray:
+    """Counts (true look, seen look)."""
     counts = np.zeros((len(NAMES), len(NAMES)), int)
-    for row in range(min(photos, len(cache.indices))):
-        seen = model(decode(cache.latents[row].float()).clamp(0, 1)).argmax(1).numpy()
-        np.add.at(counts, (cache.looks[row], seen), 1)
+    pixels, looks = pictures["pixels"].numpy(), pictures["looks"].numpy()
+    for i in range(0, len(pixels), 32):
+        seen = model(to_tensor(pixels[i : i + 32])).argmax(1).numpy()
+        np.add.at(counts, (looks[i : i + 32], seen), 1)
     return counts
 
 
 def train(config: Config) -> None:
     """Trains, or goes on training, the classifier."""
     settings = config.classifier
-    decode = load_decoder(config)
     folder = config.work / "latents"
-    cache, held_out = Cache.load(folder, "train"), Cache.load(folder, "validation")
+    if join_workers()[0] == 0:
+        decode = load_decoder(config)
+        for split, count in (("train", settings.pictures), ("validation", settings.pictures // 6)):
+            file = config.work / "classifier" / f"{split}.safetensors"
+            if not file.exists():
+                cache = Cache.load(folder, split)
+                write_tensors(
+                    file, make_pictures(decode, cache, count, settings.noise, config.seed)
+                )
     model = LookClassifier()
     run = Run(
-        config.work / "classifier.safetensors",
-        model,
+        config.work / "classifier.safetensors", model,
         Optimiser(model.named_parameters(), settings.rate, muon=False, decay=0.01),
-        seed=config.seed + 3,
-        steps=settings.steps,
-        warmup=settings.warmup,
-        decay=settings.decay,
+        seed=config.seed + 3, steps=settings.steps, warmup=settings.warmup, decay=settings.decay,
         average_decay=settings.average,
-    )
+    )  # fmt: skip
+    run.wait()
     print("resumed" if run.resume() else "new", "at step", run.step, flush=True)
+    known = load_file(config.work / "classifier" / "train.safetensors")
+    held_out = load_file(config.work / "classifier" / "validation.safetensors")
+    pixels, looks = known["pixels"].numpy(), known["looks"]
     batch = settings.batch // run.workers
 
     def loss(step: int, rng: np.random.Generator) -> Tensor:
         model.train()
-        rows = rng.integers(0, len(cache.indices), batch)
-        # Untouched photos are the first column: drawn about as often as two looks.
-        columns = rng.integers(-1, cache.looks.shape[1], batch).clip(min=0)
-        code = cache.latents[rows, columns].float()
-        strength = torch.from_numpy(rng.uniform(0, 0.35, (batch, 1, 1, 1))).float()
-        with torch.no_grad():
-            image = decode(code + strength * torch.randn(code.shape)).clamp(0, 1)
-        flipped = torch.from_numpy(rng.random(batch) < 0.5)
-        image = torch.where(flipped.view(-1, 1, 1, 1), image.flip(3), image)
-        goal = torch.from_numpy(cache.looks[rows, columns])
-        return F.cross_entropy(model(image), goal, label_smoothing=0.02)
+        rows = rng.integers(0, len(pixels), batch)
+        image = to_tensor(pixels[rows])
+        flipped = torch.from_numpy(rng.random(batch) < 0.5).view(-1, 1, 1, 1)
+        image = torch.where(flipped, image.flip(3), image)
+        gain, offset = torch.from_numpy(rng.uniform(-0.08, 0.08, (2, batch, 1, 1, 1))).float()
+        image = (image * (1 + gain) + offset).clamp(0, 1)
+        return F.cross_entropy(model(image), looks[rows], label_smoothing=0.02)
 
     def look() -> None:
         fresh = LookClassifier()
         fresh.load_state_dict(run.average)
-        counts = confusion(fresh.eval(), decode, held_out, 60)
+        counts = confusion(fresh.eval(), held_out)
         share = float(counts.trace() / counts.sum())
         print(f"  held out {share:.3f} right", flush=True)
-        write_json(
-            config.work / "classifier.json",
-            {
-                "step": run.step,
-                "minutes": run.seconds / 60,
-                "right": share,
-                "names": list(NAMES),
-                "confusion": counts.tolist(),
-            },
-        )
+        write_json(config.work / "classifier.json", {
+            "step": run.step, "minutes": run.seconds / 60, "right": share,
+            "names": list(NAMES), "confusion": counts.tolist()})  # fmt: skip
 
     run.run(loss, every=settings.every, then=look)
 

@@ -70,6 +70,13 @@ class Decoder(Schedule):
     perceptual: float
 
 
+class Classifier(Schedule):
+    """Training of the look classifier."""
+
+    pictures: int
+    noise: float
+
+
 class Text(Section):
     """Tokenizer and text encoder."""
 
@@ -117,7 +124,7 @@ class Config(Section):
     encoder: Encoder
     latents: Latents
     decoder: Decoder
-    classifier: Schedule
+    classifier: Classifier
     text: Text
     denoiser: Denoiser
     evaluate: Evaluate

@@ -53,8 +53,8 @@ def small_config(folder: Path, *more: str) -> Config:
         "autoencoder.width=8", "autoencoder.decoder_width=8",
         "autoencoder.encoder_blocks=[0,1,1,1]", "autoencoder.decoder_blocks=[1,1,1,0]",
         "encoder.batch=2", "encoder.steps=4", "encoder.every=2", "encoder.student_at=[0.5]",
-        "encoder.student_crops=1", "latents.shards=1", "latents.looks=2", "text.width=32",
-        "text.vocabulary=600", "denoiser.channels=[32,32]",
+        "encoder.student_crops=1", "latents.shards=1", "latents.looks=2", "classifier.pictures=12",
+        "text.width=32",        "text.vocabulary=600", "denoiser.channels=[32,32]",
     ]  # fmt: skip
     for part in ("decoder", "classifier", "denoiser"):
         small += [f"{part}.batch=2", f"{part}.steps=2", f"{part}.every=1"]
