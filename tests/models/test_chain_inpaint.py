@@ -50,7 +50,7 @@ def ours(model, masks, images=IMAGES, scheduler=None, **settings):
 @pytest.mark.parametrize(
     ("name", "settings"),
     [
-        ("plms", {"strength": 1.0, "num_inference_steps": 5, "guidance_scale": 7.5}),
+        ("plms", {"strength": 1.0, "num_inference_steps": 5, "guidance_scale": 3.0}),
         ("ddim", {"strength": 0.7, "num_inference_steps": 6, "guidance_scale": 1.0, "eta": 1.0}),
         ("ddim", {"strength": 1.0, "num_inference_steps": 4, "guidance_scale": 3.0, "eta": 0.5}),
         (

@@ -12,7 +12,7 @@ PROMPTS = ["a bank at night", "a dog in the snow"]
 
 
 def build(*, unet_channels: int = 4, scheduler: str = "PNDMScheduler", seed: int = 0) -> Any:
-    """SD 1.5 with its safety checker and feature extractor: every width divided, every depth kept."""
+    """SD 1.5 with safety checker and feature extractor: widths divided, every depth kept."""
     import diffusers
     import transformers
     from diffusers.pipelines.stable_diffusion import StableDiffusionSafetyChecker

@@ -1,0 +1,118 @@
+import json
+import shutil
+
+import pytest
+import torch
+
+from brittle.models import load_model
+from brittle.models.loading import default_device, default_dtype
+
+IMAGES = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(3))
+
+
+@pytest.fixture(scope="module")
+def model(tiny_sd):
+    return load_model(tiny_sd, device="cpu", dtype="float32")
+
+
+def test_latents_are_the_mean_or_a_sample_of_the_distribution(model):
+    noise = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        distribution = model.vae.encode(IMAGES * 2 - 1).latent_dist
+        scale = model.vae.config.scaling_factor
+        torch.testing.assert_close(model.encode(IMAGES), distribution.mean * scale)
+        sampled = (distribution.mean + distribution.std * noise) * scale
+        torch.testing.assert_close(model.encode(IMAGES, noise=noise), sampled)
+        assert not torch.equal(model.encode(IMAGES), model.encode(IMAGES, noise=noise))
+
+
+def test_the_embedded_autoencoder_has_one_latent(embedded, photos):
+    assert not embedded.has_latent_distribution
+    with torch.inference_mode():
+        latents = embedded.encode(photos)
+        noisy = embedded.encode(photos, noise=torch.ones_like(latents))
+    assert torch.equal(latents, noisy)
+    assert latents.shape == (2, embedded.latent_channels, 16, 16)
+    assert embedded.size == 128
+
+
+def test_gradients_reach_the_image_and_no_parameter(embedded, photos):
+    image = photos.clone().requires_grad_()
+    embedded.decode(embedded.encode(image)).square().sum().backward()
+    assert image.grad.isfinite().all()
+    assert image.grad.abs().max() > 0
+    assert all(parameter.grad is None for parameter in embedded.vae.parameters())
+    assert not embedded.vae.encoder.gradient_checkpointing
+
+
+def test_each_distinct_prompt_is_computed_once(tiny_sd, monkeypatch):
+    model = load_model(tiny_sd, device="cpu", dtype="float32")
+    calls = []
+    forward = type(model.text_encoder).forward
+    monkeypatch.setattr(
+        type(model.text_encoder),
+        "forward",
+        lambda self, *given, **named: calls.append(1) or forward(self, *given, **named),
+    )
+    first = model.embed(["", "", "night", "snow"])
+    again = model.embed(["snow", "night"])
+    assert len(calls) == 3
+    assert torch.equal(first[[3, 2]], again)
+    assert torch.equal(first[0], first[1])
+
+
+def test_a_prompt_that_is_too_long_warns(model):
+    with pytest.warns(UserWarning, match="longer than the 77 tokens"):
+        model.embed(["snow " * 100])
+
+
+def test_half_precision_parts_still_speak_float32(tiny_sd):
+    half = load_model(tiny_sd, device="cpu", dtype="bfloat16")
+    assert half.unet.dtype == half.text_encoder.dtype == torch.bfloat16
+    assert half.vae.dtype == torch.float32
+    with torch.inference_mode():
+        latents = half.encode(IMAGES)
+        output = half.predict(latents, 500, half.embed(["a", "b"]))
+    assert latents.dtype == output.dtype == half.decode(latents).dtype == torch.float32
+    low = load_model(tiny_sd, device="cpu", dtype="bfloat16", vae_dtype=torch.bfloat16)
+    assert low.encode(IMAGES).dtype == torch.float32
+    assert low.vae.dtype == torch.bfloat16
+
+
+def test_released_parts_are_read_again(model):
+    before = model.unet
+    model.release("unet")
+    assert "unet" not in model._parts
+    assert model.unet is not before
+    model.release()
+    assert not model._parts
+
+
+def test_the_content_hash_follows_the_contents(tiny_sd, tmp_path):
+    def copy(name: str):
+        return shutil.copytree(tiny_sd, tmp_path / name)
+
+    def hash_of(folder) -> str:
+        return load_model(folder).content_hash
+
+    original = hash_of(tiny_sd)
+    assert hash_of(copy("same")) == original
+    weights = copy("weights")
+    path = weights / "vae" / "diffusion_pytorch_model.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    settings = copy("settings")
+    path = settings / "scheduler" / "scheduler_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"prediction_type": "v_prediction"}))
+    assert len({original, hash_of(weights), hash_of(settings)}) == 3
+    checker = copy("checker")
+    shutil.rmtree(checker / "safety_checker")
+    assert hash_of(checker) == original
+
+
+def test_device_and_dtype_choose_themselves(tiny_sd):
+    assert load_model("embedded").dtype == torch.float32
+    assert load_model(tiny_sd).device == default_device()
+    assert load_model(tiny_sd).dtype == default_dtype(default_device())
+    assert load_model(tiny_sd, dtype="float16").dtype == torch.float16
