@@ -22,7 +22,7 @@ from brittle.inference.table import (
     placebo_arm,
     shared_points,
 )
-from brittle.inference.words import all_or_some, count, with_bounds
+from brittle.inference.words import all_or_some, count, decimal, with_bounds
 
 EXPLORATORY_ALPHA = 0.025
 TOO_WEAK = "too weak for a share"
@@ -63,6 +63,13 @@ class Effects:
         return self.table.block(
             arm, transform, editor=self.editor, metric=f"{self.metric}.distance"
         )
+
+    def compared(self) -> Mask:
+        """Which points have some arm's edit compared with the control's, (points,)."""
+        asked: Mask = np.zeros(len(self.table.points), bool)
+        for arm in self.table.names("arm", reference="control"):
+            asked = asked | self.block(arm, "none").asked.any(0)
+        return asked
 
     def contrast(self, arm: str, transform: str, *, paired: str | None = None) -> Contrast:
         """One number a photo; ``paired``: only at points that this transform has as well."""
@@ -175,7 +182,7 @@ def describe(effect: Effect) -> str:
         values = list(effect.per_photo_reach.values()) or list(effect.per_photo.values())
         return (
             f"{all_or_some(effect.photos_above, effect.n)} moved further than noise of its size; "
-            f"from {min(values):.2f} to {max(values):.2f} a photo; {reach}"
+            f"from {decimal(min(values))} to {decimal(max(values))} a photo; {reach}"
         )
     if effect.retention:
         share = f"{with_bounds(effect.retention, as_percent=True)} of the effect is left"

@@ -112,9 +112,13 @@ class Effect(Record):
     """How far one arm moved the edits under one transform, in one metric."""
 
     arm: str
+    """The arm, by its label."""
     transform: str
+    """The transform, in its text form."""
     editor: str
+    """The editor, in its text form."""
     metric: str
+    """The metric, by its name."""
     exploratory: bool
     """True unless the trial declared this comparison as primary: then no verdict word is due."""
     n: int
@@ -155,9 +159,13 @@ class Usable(Record):
     """How often the edits of one arm under one transform are what an attacker wanted."""
 
     arm: str
+    """The arm, by its label."""
     transform: str
+    """The transform, in its text form."""
     editor: str
+    """The editor, in its text form."""
     exploratory: bool
+    """As in `Effect`."""
     n: int
     """Photos with a judgement."""
     rows: int
@@ -184,8 +192,11 @@ class TransformCost(Record):
     """What a transform costs an edit of the unprotected photo."""
 
     transform: str
+    """The transform, in its text form."""
     editor: str
+    """The editor, in its text form."""
     metric: str
+    """The metric, by its name."""
     usable: Interval | None
     """Usable share without the transform minus with it."""
     distance: Interval | None
@@ -210,6 +221,7 @@ class Claim(Record):
     side: Literal["below", "above"]
     """``below``: holds if ``interval.high`` < threshold; ``above``: if ``interval.low`` > it."""
     holds: bool
+    """Whether it does."""
 
 
 class PhotosNeeded(Record):
@@ -220,12 +232,14 @@ class PhotosNeeded(Record):
     survived: int | None
     """For *survived* if everything is left in truth."""
     sentence: str
+    """Both numbers in words."""
 
 
 class BestOf(Record):
     """How often at least one of several tries is usable."""
 
     tries: int
+    """How many tries."""
     independent: float
     """If every try were a fresh draw: ``1 - (1 - rate) ** tries``."""
     within_photo: float | None
@@ -236,10 +250,15 @@ class Verdict(Record):
     """Both verdicts for one protection and one primary transform."""
 
     arm: str
+    """The arm, by its label."""
     transform: str
+    """The transform, in its text form."""
     editor: str
+    """The editor, in its text form."""
     metric: str
+    """The metric, by its name."""
     n: int
+    """Photos behind it."""
     word: EffectWord
     """What became of the effect."""
     label: str
@@ -251,6 +270,7 @@ class Verdict(Record):
     attacker: AttackerWord
     """What an attacker gets."""
     attacker_why: str
+    """The rule that decided, in words."""
     untestable_settled: bool
     """Whether it is settled that the transform does not ruin everyone's edits."""
     sentence: str
@@ -260,13 +280,16 @@ class Verdict(Record):
     claims: tuple[Claim, ...]
     """Every statement that was tested, in the order of the rules."""
     photos_needed: PhotosNeeded | None
+    """How many photos would do; null where too little is known to say."""
     best_of: BestOf | None
+    """What several tries are worth; null where usable is not judged."""
 
 
 class Outcome(Record):
     """What became of one protection over all primary transforms, in words."""
 
     arm: str
+    """The arm, by its label."""
     words: dict[str, str]
     """The effect's word for each primary transform."""
     sentence: str
@@ -277,18 +300,24 @@ class StrengthTest(Record):
     """One step of a half-life's walk."""
 
     strength: float
+    """The parameter's value."""
     transform: str
+    """The transform, in its text form."""
     interval: Interval
     """E(strength) - E(none) / 2: above 0, more than half is left."""
     finding: Literal["more than half", "less than half", "not settled"]
+    """What the interval settles."""
 
 
 class HalfLife(Record):
     """Where, along the strength of a transform, half of the effect is left."""
 
     arm: str
+    """The arm, by its label."""
     editor: str
+    """The editor, in its text form."""
     metric: str
+    """The metric, by its name."""
     parameter: str
     """The transform and its parameter: ``jpeg quality``."""
     low: float | None
@@ -300,34 +329,47 @@ class HalfLife(Record):
     window: tuple[float, float] | None
     """Strengths between which less than half is left, where there is no single half-life."""
     tests: tuple[StrengthTest, ...]
+    """Every strength, mild end first."""
     details: dict[str, str]
     """Encoder, subsampling, bits a pixel, where known."""
     sentence: str
+    """The finding in words."""
 
 
 class Comparison(Record):
     """Two transforms compared with each other, paired by photo."""
 
     arm: str
+    """The arm, by its label."""
     editor: str
+    """The editor, in its text form."""
     metric: str
+    """The metric, by its name."""
     left: str
+    """One transform."""
     right: str
+    """The other."""
     difference: Interval
     """Effect left under ``left`` minus under ``right``."""
     usable_difference: Interval | None
+    """Usable share under ``left`` minus under ``right``."""
     finding: Finding
+    """What the interval settles."""
     sentence: str
+    """The finding in words."""
 
 
 class WorstCase(Record):
     """What is left when the attacker may choose the transform for each photo."""
 
     arm: str
+    """The arm, by its label."""
     line: Line
     """Chosen with the original at hand; by the attacker's own score; not chosen at all."""
     editor: str
+    """The editor, in its text form."""
     metric: str
+    """The metric, by its name."""
     transforms: int
     """How many transforms there were to choose from."""
     effect: Interval | None
@@ -348,8 +390,11 @@ class Flag(Record):
     """A sign that a result may not mean what it seems to."""
 
     name: str
+    """What it is called."""
     meaning: str
+    """What may be wrong."""
     todo: str
+    """What to do about it."""
     where: str
     """What it concerns, in words; empty: the trial."""
     arm: str | None = None
@@ -364,7 +409,9 @@ class Headline(Record):
     """The report's first sentence, in counts a hundred edits, placebo included."""
 
     sentence: str
+    """The sentence, scope first."""
     arm: str
+    """The protection that it is about."""
     transform: str | None
     """The transform it names; null where the trial has no primary one with numbers."""
     per_hundred: dict[str, float]
@@ -381,9 +428,13 @@ class Summary(Record):
     """Everything that a trial found."""
 
     schema_version: int = SCHEMA_VERSION
+    """Raised when a field changes its meaning."""
     scope: Scope
+    """What the numbers are about."""
     n_photos: int
+    """Photos with an effect."""
     photos: tuple[str, ...]
+    """All photos by name, sorted."""
     illustration: bool
     """Fewer than eight photos: dots, counts and ranges; no interval over photos, no verdict."""
     illustration_words: str
@@ -395,19 +446,31 @@ class Summary(Record):
     alpha_each: float
     """The level, a side, at which each is tested: alpha / K."""
     placebo: Placebo
+    """The choice of placebo."""
     headline: Headline
+    """The first sentence."""
     verdicts: tuple[Verdict, ...]
+    """Both verdicts for each primary arm and transform."""
     outcomes: tuple[Outcome, ...]
+    """One sentence for each primary arm."""
     effects: tuple[Effect, ...]
+    """Effects in every metric."""
     usable: tuple[Usable, ...]
+    """Usable shares of every arm, the original and placebos among them."""
     usable_reason: str
     """Why usable can't be judged in this trial; empty where it can."""
     transform_costs: tuple[TransformCost, ...]
+    """What each transform costs anyone."""
     half_lives: tuple[HalfLife, ...]
+    """Where half of the effect is left."""
     comparisons: tuple[Comparison, ...]
+    """The announced contrasts."""
     worst_cases: tuple[WorstCase, ...]
+    """The attacker's choice of a transform for each photo."""
     flags: tuple[Flag, ...]
+    """Whatever may make a result invalid."""
     missing: Missing
+    """What has no number."""
 
     def effect(
         self, arm: str, transform: str, *, metric: str | None = None, editor: str | None = None

@@ -53,16 +53,21 @@ def scope_statement(scope: Scope) -> str:
     return f"On {model} ({size}the intervals cover photos, not models)"
 
 
+def decimal(value: float, digits: int = 2) -> str:
+    """A number with a real minus sign; a rounded -0 is 0."""
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "\u2212")
+
+
 def percent(share: float) -> str:
-    """A share as a whole number of hundredths: 0.43 is "43"; a rounded -0 is "0"."""
-    return f"{round(100 * share) + 0:d}"
+    """A share as a whole number of hundredths: 0.43 is "43"."""
+    return decimal(100 * share, 0)
 
 
 def with_bounds(interval: Interval | None, *, as_percent: bool = False) -> str:
     """Write an interval: "43 % [30, 57]", "0.43 [0.30, 0.57]", or its note in the bounds' place."""
     if interval is None:
         return "not known"
-    number = percent if as_percent else "{:.2f}".format
+    number = percent if as_percent else decimal
     text = number(interval.estimate) + (" %" if as_percent else "")
     if interval.low is None or interval.high is None:
         return f"{text} ({interval.note})"

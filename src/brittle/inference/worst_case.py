@@ -37,10 +37,9 @@ class Search:
     def __init__(self, effects: Effects, usable: UsableEdits, transforms: Sequence[str]) -> None:
         """Search among ``transforms``, in the metric and editor of ``effects``."""
         self.effects, self.usable, self.transforms = effects, usable, tuple(transforms)
-        seeds = sorted({seed for _, seed in effects.table.points})
-        order = {seed: i % 2 for i, seed in enumerate(seeds)}
-        half = np.array([order[seed] for _, seed in effects.table.points])
-        self.halves = (half == 0, half == 1)
+        seeds = [seed for _, seed in effects.table.points]
+        compared = sorted({seeds[i] for i in np.flatnonzero(effects.compared())})
+        self.halves = tuple(np.isin(seeds, compared[half::2]) for half in (0, 1))
 
     def worst_cases(self, arms: Sequence[str]) -> Iterator[WorstCase]:
         """Three lines for the original, and for each protection and its placebo."""
