@@ -92,8 +92,8 @@ class Component(BaseModel):
         Raises:
             UserError: an unknown name, key or value, with the nearest known one.
         """
-        name, _, parameters = text.strip().partition(":")
-        return cls.from_record({"name": name, **parse_parameters(parameters, context=text)})
+        name, _, parameters = text.partition(":")
+        return cls.from_record({"name": name.strip(), **parse_parameters(parameters, context=text)})
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Self:
@@ -188,7 +188,7 @@ class Registry:
         """The class and the preset's fields behind a name; UserError with the nearest name."""
         if name in self.presets:
             of, fields, _ = self.presets[name]
-            return self.components[of], fields
+            return self.components[of], dict(fields)
         if name in self.components:
             return self.components[name], {}
         raise UserError(unknown(self.family, name, self.names()))
@@ -217,7 +217,12 @@ def registry(family: str) -> Registry:
         _loaded.add(family)
         importlib.import_module(FAMILIES[family])
         for entry_point in importlib.metadata.entry_points(group=ENTRY_POINTS):
-            entry_point.load()
+            try:
+                entry_point.load()
+            except Exception as error:
+                raise UserError(
+                    f"The plugin {entry_point.name} can't be loaded ({error}): update or remove it."
+                ) from error
     return _registries[family]
 
 
@@ -291,19 +296,19 @@ for _tag, _pattern in (
     _Yaml.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), None)
 
 
+# A quoted string where a value may begin, or else any single character.
+_TOKEN = re.compile(r"""(?<=[=\[,:{ ])(?:"(?:[^"\\]|\\.)*"|'(?:[^']|'')*')|.""", re.DOTALL)
+
+
 def _split_outside_brackets(text: str) -> list[str]:
     """Split at commas that stand neither in brackets nor in quotes."""
-    parts, depth, quote = [""], 0, ""
-    for character in text:
-        if quote:
-            quote = "" if character == quote else quote
-        elif character in "\"'" and parts[-1][-1:] in "=[,: ":
-            quote = character
-        depth += 0 if quote else (character in "[({") - (character in "])}")
-        if character == "," and depth == 0 and not quote:
+    parts, depth = [""], 0
+    for token in _TOKEN.findall(text):
+        depth += (token in "[({") - (token in "])}")
+        if token == "," and depth == 0:
             parts.append("")
         else:
-            parts[-1] += character
+            parts[-1] += token
     return [part for part in parts if part.strip()]
 
 
