@@ -1,6 +1,6 @@
-"""Writes the parquet files that the recipe reads, from the public originals.
+r"""Writes the parquet files that the recipe reads, from the public originals.
 
-    python -m training.collect --out data/photos \\
+    python -m training.collect --out data/photos \
         --flowers flower_photos --grocery GroceryStoreDataset/dataset --clothing clothing-dataset
 
 Any of the three may be left out. Photos are shrunk to a short side of 144 px; one in twenty goes to
@@ -60,7 +60,7 @@ def flowers(folder: Path) -> Iterator[Photo]:
 
 
 def grocery(folder: Path) -> Iterator[Photo]:
-    """GroceryStoreDataset's fruit and vegetables: {train,val,test}/{Fruit,Vegetables}/coarse/fine."""
+    """GroceryStoreDataset's fruit and vegetables: split/kind/coarse/fine/*.jpg."""
     credit = "Klasson, Zhang and Kjellstrom, GroceryStoreDataset"
     for kind in ("Fruit", "Vegetables"):
         for file in sorted(folder.glob(f"*/{kind}/**/*.jpg")):

@@ -119,6 +119,7 @@ class Config(Section):
     export: Path
     threads: int
     device: str
+    bfloat16: bool
     teacher_set: TeacherSet
     autoencoder: Autoencoder
     encoder: Encoder
@@ -144,6 +145,11 @@ def load_config(file: str | Path, overrides: list[str] | None = None) -> Config:
             raise KeyError(f"{name} is no setting of {file}")
         place[key] = yaml.safe_load(value)
     return Config(**raw)
+
+
+def mixed_precision(config: Config) -> torch.autocast:
+    """bfloat16 for convolutions and products where the settings ask for it."""
+    return torch.autocast(config.device, torch.bfloat16, enabled=config.bfloat16)
 
 
 def from_command_line(description: str) -> Config:

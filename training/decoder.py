@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from training.config import Config, from_command_line
+from training.config import Config, from_command_line, mixed_precision
 from training.data import crop, load_photos, to_tensor
 from training.encoder import Encode, load_encoder, make_vae
 from training.files import write_json
@@ -58,7 +58,8 @@ def train(config: Config) -> None:
     photos = load_photos(config.photos, "train")
     held_out = load_photos(config.photos, "validation")[::12]
     check = to_tensor(np.stack([crop(photo) for photo in held_out]))
-    perceptual = Perceptual()
+    perceptual = Perceptual().to(config.device)
+    decode.to(config.device)
     run = Run(
         config.work / "decoder.safetensors",
         decode,
@@ -82,7 +83,9 @@ def train(config: Config) -> None:
                 for i, look in zip(cache.indices[rows], cache.looks[rows, columns], strict=True)
             ]
         )
-        image = decode(cache.latents[rows, columns].float())
+        goal = goal.to(config.device)
+        with mixed_precision(config):
+            image = decode(cache.latents[rows, columns].float().to(config.device)).float()
         return difference(image, goal) + settings.perceptual * perceptual(image, goal)
 
     @torch.no_grad()

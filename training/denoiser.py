@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from training.captions import look_caption, nonsense, plain_caption
-from training.config import Config, from_command_line
+from training.config import Config, from_command_line, mixed_precision
 from training.data import SIZE, Photo, load_photos
 from training.files import write_json
 from training.latents import NAMES, Cache
@@ -124,7 +124,9 @@ def edit_loss(
     goal = alpha.sqrt() * implied - (1 - alpha).sqrt() * batch.target
     snr = alpha / (1 - alpha)
     weight = snr.clamp(max=snr_limit) / (snr + 1)
-    return (weight * (model(noisy, batch.timesteps, tokens) - goal).square()).mean()
+    device = tokens.device
+    found = model(noisy.to(device), batch.timesteps.to(device), tokens).float()
+    return (weight.to(device) * (found - goal.to(device)).square()).mean()
 
 
 def encode_captions(tokenizer: CLIPTokenizer, captions: list[str]) -> Tensor:
@@ -142,6 +144,7 @@ def train(config: Config) -> None:
     held_out_photos = load_photos(config.photos, "validation")
     tokenizer = saved_tokenizer(config)
     model = Denoise(make_unet(config), make_text_encoder(tokenizer, config.text))
+    model.to(config.device)
     alphas = make_scheduler().alphas_cumprod
     run = Run(
         config.work / "denoiser.safetensors",
@@ -158,9 +161,10 @@ def train(config: Config) -> None:
 
     def loss(step: int, rng: np.random.Generator) -> Tensor:
         drawn = draw(cache, photos, config, batch, rng)
-        tokens = encode_captions(tokenizer, drawn.captions)
+        tokens = encode_captions(tokenizer, drawn.captions).to(config.device)
         noise = torch.randn(drawn.target.shape)
-        return edit_loss(model, drawn, tokens, alphas, settings.snr_limit, noise)
+        with mixed_precision(config):
+            return edit_loss(model, drawn, tokens, alphas, settings.snr_limit, noise)
 
     fresh = Denoise(make_unet(config), make_text_encoder(tokenizer, config.text)).eval()
 

@@ -17,7 +17,7 @@ from diffusers import AutoencoderTiny
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from training.config import Autoencoder, Config, from_command_line
+from training.config import Autoencoder, Config, from_command_line, mixed_precision
 from training.data import crop, jpeg, load_photos, to_tensor
 from training.files import write_json, write_tensors
 from training.loop import Run, averaged, join_workers
@@ -159,8 +159,8 @@ def train(config: Config, until: int | None = None) -> None:
     settings, work = config.encoder, config.work
     pool = Pool(work / "teacher_set")
     vae = make_vae(config.autoencoder)
-    encode = Encode(vae)
-    teacher = load_teacher(config.teacher)
+    encode = Encode(vae).to(config.device)
+    teacher = load_teacher(config.teacher).to(config.device)
     if join_workers()[0] == 0:
         prepare(config, pool, teacher)
     run = Run(
@@ -175,7 +175,7 @@ def train(config: Config, until: int | None = None) -> None:
     )
     run.wait()
     numbers = load_file(work / "statistics.safetensors")
-    mean, std = numbers["mean"], numbers["std"]
+    mean, std = (numbers[name].to(config.device) for name in ("mean", "std"))
     check = load_file(work / "held_out.safetensors")
     print("resumed" if run.resume() else "new", "at step", run.step, flush=True)
     weights = np.array([settings.weights[kind] for kind in KINDS])
@@ -185,12 +185,15 @@ def train(config: Config, until: int | None = None) -> None:
 
     def loss(step: int, rng: np.random.Generator) -> Tensor:
         image, code = pool.draw(rng.choice(len(KINDS), share_of_batch, p=weights), rng)
-        return (encode(image) - (code - mean.view(view)) / std.view(view)).square().mean()
+        image, code = image.to(config.device), code.to(config.device)
+        with mixed_precision(config):
+            found = encode(image).float()
+        return (found - (code - mean.view(view)) / std.view(view)).square().mean()
 
     def look() -> None:
         fresh = Encode(make_vae(config.autoencoder))
         fresh.load_state_dict(run.average)
-        scores = explained(fresh.eval(), check, mean, std)
+        scores = explained(fresh.eval(), check, mean.cpu(), std.cpu())
         print("  R2", scores, flush=True)
         write_json(
             work / "encoder.json", {"step": run.step, "minutes": run.seconds / 60, "r2": scores}

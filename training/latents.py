@@ -73,7 +73,7 @@ def make_cache(config: Config) -> None:
     settings = config.latents
     encode = Encode(load_encoder(config, make_vae(config.autoencoder))).eval()
     rank, workers = join_workers()
-    for split, shards in (("validation", 2), ("train", settings.shards)):
+    for split, shards in (("validation", 1), ("train", settings.shards)):
         photos = load_photos(config.photos, split)
         photo_order = order(len(photos), config.seed)
         for number in range(rank, shards, workers):

@@ -77,6 +77,7 @@ class Run:
             return {k[len(name) :]: v for k, v in state.items() if k.startswith(name)}
 
         self.model.load_state_dict(part("model."))
+        # Checkpoints are read on the CPU; copies go to wherever the model is.
         for name, value in part("average.").items():
             self.average[name].copy_(value)
         self.optimiser.load(part("optimiser."))
