@@ -23,6 +23,10 @@ class ModelFiles(Protocol):
 
     name: str
 
+    @property
+    def directory(self) -> Path | None:
+        """The model's own folder, where calibration and advice may lie beside the weights."""
+
     def config(self, part: Part | Literal["scheduler"]) -> Mapping[str, Any]:
         """A part's configuration; UserError where the model has no such part."""
 
@@ -53,6 +57,7 @@ class EditModel:
     ) -> None:
         """``dtype`` is the UNet's and the text encoder's, ``vae_dtype`` the autoencoder's."""
         self.name = files.name
+        self.directory = files.directory
         self.device = device
         self.dtype = dtype
         self.vae_dtype = vae_dtype

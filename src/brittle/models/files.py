@@ -46,7 +46,7 @@ class Directory:
 
     def __init__(self, folder: Path, name: str) -> None:
         """UserError where ``folder`` holds no model that brittle can read."""
-        self.folder = folder
+        self.directory = folder
         self.name = name
         self._configs: dict[str, Mapping[str, Any]] = {}
         self._is_autoencoder = (folder / "config.json").is_file()
@@ -121,11 +121,11 @@ class Directory:
 
     def recommended(self) -> Mapping[str, Any]:
         """As `ModelFiles.recommended`, from recommended.json in the directory."""
-        path = self.folder / RECOMMENDED
+        path = self.directory / RECOMMENDED
         return _read_json(path, missing="") if path.is_file() else {}
 
     def _place(self, part: str) -> Path:
-        return self.folder if self._is_autoencoder else self.folder / part
+        return self.directory if self._is_autoencoder else self.directory / part
 
 
 class SingleFile:
@@ -139,6 +139,7 @@ class SingleFile:
 
     def __init__(self, path: Path, configs: Path = SD1) -> None:
         """``configs`` is laid out as a directory in diffusers' format, without weights."""
+        self.directory = None
         self.path = path
         self.name = path.name
         self.configs = configs

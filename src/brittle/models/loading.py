@@ -43,7 +43,7 @@ def load_model(
     files = find_files(str(name), Path(config))
     chosen_device = torch.device(device) if device else default_device()
     if dtype is None:
-        exact = isinstance(files, Directory) and files.folder == EMBEDDED
+        exact = isinstance(files, Directory) and files.directory == EMBEDDED
         dtype = torch.float32 if exact else default_dtype(chosen_device)
     return EditModel(files, device=chosen_device, dtype=_as_dtype(dtype), vae_dtype=vae_dtype)
 
