@@ -1,0 +1,122 @@
+"""What every transform promises, checked for each that is registered, plugins among them."""
+
+import json
+
+import pytest
+import torch
+
+from brittle.component import key, registry
+from brittle.errors import UserError
+from brittle.images import quantise
+from brittle.transforms import Transform
+
+SHAPES = [(16, 16), (17, 40), (64, 48)]
+SEEDS = (3, 4)
+
+
+@pytest.fixture(params=registry("transform").names())
+def transform(request) -> Transform:
+    return Transform.parse(registry("transform").components[request.param].example)
+
+
+@pytest.fixture
+def image(photos) -> torch.Tensor:
+    return photos[..., 20:84, 30:78]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_what_is_received_is_an_8_bit_image(transform, photos, shape):
+    image = photos[..., : shape[0], : shape[1]].clone()
+    before = image.clone()
+    received = transform.apply(image, seeds=SEEDS)
+    assert torch.equal(image, before)
+    assert received.shape[:2] == (2, 3)
+    assert min(received.shape[-2:]) >= 1
+    assert received.dtype == torch.float32
+    assert torch.equal(received, quantise(received))
+    assert transform.undo(received).shape == image.shape
+
+
+def test_it_repeats_itself(transform, image):
+    received = transform.apply(image, seeds=SEEDS)
+    torch.manual_seed(99)
+    assert torch.equal(received, transform.apply(image, seeds=SEEDS))
+
+
+def test_a_row_never_depends_on_the_batch(transform, image):
+    received = transform.apply(image, seeds=SEEDS)
+    alone = transform.apply(image[1:], seeds=SEEDS[1:])
+    turned = transform.apply(image.flip(0), seeds=SEEDS[::-1])
+    assert torch.equal(received[1:], alone)
+    assert torch.equal(received.flip(0), turned)
+    assert torch.equal(
+        torch.cat([received, alone]),
+        transform.apply(torch.cat([image, image[1:]]), seeds=(*SEEDS, SEEDS[1])),
+    )
+
+
+def test_only_none_leaves_the_image_alone(transform, image):
+    received = transform.apply(image, seeds=SEEDS)
+    unchanged = received.shape == image.shape and torch.equal(received, image)
+    assert unchanged == (transform.name == "none")
+
+
+def test_seeds_have_to_be_one_an_image(transform, image):
+    with pytest.raises(ValueError, match="zip"):
+        transform.apply(image, seeds=(1, 2, 3))
+
+
+def test_no_gradients_pass_through_the_real_thing(transform, image):
+    assert not transform.apply(image.clone().requires_grad_(), seeds=SEEDS).requires_grad
+
+
+def test_records_and_text_are_read_back(transform):
+    again = Transform.from_record(json.loads(json.dumps(transform.record())))
+    assert again == transform
+    assert Transform.parse(str(transform)) == transform
+    assert key(again) == key(transform)
+
+
+def test_masks_and_validity(transform, image):
+    received = transform.apply(image, seeds=SEEDS)
+    valid = transform.valid(received)
+    assert valid.shape == (2, 1, *received.shape[-2:])
+    assert set(valid.unique().tolist()) <= {0.0, 1.0}
+    assert valid.mean() > 0.5
+    mask = torch.zeros(2, 1, *image.shape[-2:])
+    mask[..., 20:40, 10:30] = 1
+    moved = transform.move_mask(mask)
+    assert moved.shape == valid.shape
+    assert set(moved.unique().tolist()) == {0.0, 1.0}
+    # Where the mask goes, the pixels under it go.
+    marked = torch.where(mask.bool(), torch.ones(1), torch.zeros(1)).expand(2, 3, -1, -1)
+    arrived = transform.apply(marked, seeds=SEEDS).mean(1, keepdim=True) > 0.5
+    assert (arrived == moved.bool()).float().mean() > 0.95
+
+
+def test_undo_brings_pixels_back(transform, image):
+    smooth = Transform.parse("gaussian-blur:sigma=3").apply(image)
+    back = transform.undo(transform.apply(smooth, seeds=SEEDS))
+    inside = (slice(None), slice(None), slice(16, -16), slice(12, -12))
+    assert (back - smooth)[inside].abs().mean() < 0.05
+    assert (smooth.flip(-1) - smooth)[inside].abs().mean() > 0.1
+
+
+def test_surrogates_are_near_and_pass_gradients(transform, image):
+    image = image.clone().requires_grad_()
+    if transform.surrogate.__func__ is Transform.surrogate:
+        with pytest.raises(UserError, match="no differentiable form"):
+            transform.surrogate(image)
+        return
+    near = transform.surrogate(image)
+    real = transform.apply(image, seeds=SEEDS)
+    assert near.shape == real.shape
+    assert (near - real).square().mean() < 10**-2.5
+    near.square().sum().backward()
+    assert image.grad.isfinite().all()
+    assert (image.grad != 0).float().mean() > 0.5
+
+
+def test_every_transform_says_what_it_is(transform):
+    assert type(transform).__doc__
+    assert transform.example.startswith(transform.name) or transform.name == "chain"

@@ -1,0 +1,144 @@
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, JpegImagePlugin
+from pydantic import ValidationError
+from scipy.fft import dctn, idctn
+
+from brittle.errors import UserError
+from brittle.images import from_bytes, to_bytes
+from brittle.transforms import Jpeg, Nothing, Transform
+
+SAMPLING = {"4:4:4": 0, "4:2:2": 1, "4:2:0": 2}
+
+# Tables K.1 and K.2 of ITU-T T.81, by rows.
+LUMINANCE = np.array(
+    [
+        [16, 11, 10, 16, 24, 40, 51, 61],
+        [12, 12, 14, 19, 26, 58, 60, 55],
+        [14, 13, 16, 24, 40, 57, 69, 56],
+        [14, 17, 22, 29, 51, 87, 80, 62],
+        [18, 22, 37, 56, 68, 109, 103, 77],
+        [24, 35, 55, 64, 81, 104, 113, 92],
+        [49, 64, 78, 87, 103, 121, 120, 101],
+        [72, 92, 95, 98, 112, 100, 103, 99],
+    ]
+)
+COLOUR = np.full((8, 8), 99)
+COLOUR[:4, :4] = [[17, 18, 24, 47], [18, 21, 26, 66], [24, 26, 56, 99], [47, 66, 99, 99]]
+TO_YCC = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
+
+
+def by_hand(levels: np.ndarray, quality: int) -> np.ndarray:
+    """JPEG at 4:4:4 by the standard's formulas, in floating point."""
+    height, width, _ = levels.shape
+    scale = 5000 / quality if quality < 50 else 200 - 2 * quality
+    ycc = levels @ TO_YCC.T - [128, 0, 0]
+    for channel, table in enumerate((LUMINANCE, COLOUR, COLOUR)):
+        steps = np.clip(np.floor((table * scale + 50) / 100), 1, 255)
+        blocks = ycc[..., channel].round().reshape(height // 8, 8, width // 8, 8).swapaxes(1, 2)
+        waves = np.rint(dctn(blocks, axes=(2, 3), norm="ortho") / steps) * steps
+        back = idctn(waves, axes=(2, 3), norm="ortho").round()
+        ycc[..., channel] = back.swapaxes(1, 2).reshape(height, width)
+    return ((ycc + np.array([128, 0, 0])) @ np.linalg.inv(TO_YCC).T).round().clip(0, 255)
+
+
+def test_none_keeps_every_byte(real):
+    assert torch.equal(Nothing().apply(real), real)
+
+
+@pytest.mark.parametrize("quality", [1, 30, 75, 95, 100])
+@pytest.mark.parametrize("subsampling", list(SAMPLING))
+def test_jpeg_is_pillows_file_opened_again(real, quality, subsampling):
+    received = Jpeg(quality=quality, subsampling=subsampling).apply(real)
+    for image, levels in zip(received, to_bytes(real), strict=True):
+        file = io.BytesIO()
+        Image.fromarray(levels).save(
+            file, "JPEG", quality=quality, subsampling=SAMPLING[subsampling]
+        )
+        with Image.open(file) as picture:
+            assert JpegImagePlugin.get_sampling(picture) == SAMPLING[subsampling]
+            assert torch.equal(image[None], from_bytes(np.array(picture)[None]))
+
+
+@pytest.mark.parametrize("quality", [10, 50, 75, 90, 95])
+def test_jpeg_is_the_standards(real, quality):
+    real = real[..., :144, :200]
+    received = to_bytes(Jpeg(quality=quality, subsampling="4:4:4").apply(real)).astype(float)
+    expected = np.stack([by_hand(levels.astype(float), quality) for levels in to_bytes(real)])
+    # libjpeg calculates in integers: a coefficient near a half may fall to the other side.
+    assert np.abs(received - expected).mean() < 0.4
+    assert (np.abs(received - expected) <= 2).mean() > 0.98
+
+
+def test_lower_quality_and_subsampling_lose_more(real):
+    def loss(**fields):
+        return (Jpeg(**fields).apply(real) - real).square().mean().item()
+
+    losses = [loss(quality=quality) for quality in (95, 85, 75, 50, 30, 10, 1)]
+    assert losses == sorted(losses)
+    assert (
+        loss(quality=75, subsampling="4:4:4")
+        < loss(quality=75, subsampling="4:2:2")
+        < loss(quality=75, subsampling="4:2:0")
+    )
+
+
+@pytest.mark.parametrize("quality", [0, -5, 101, 65.0, "65", True, None])
+def test_qualities_that_pillow_would_quietly_take(quality):
+    with pytest.raises(ValidationError):
+        Jpeg(quality=quality)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("jpeg", "quality: field required"),
+        ("jpeg:quality=0", "greater than or equal to 1"),
+        ("jpeg:quality=101", "less than or equal to 100"),
+        ("jpeg:quality=65.5", "valid integer"),
+        ("jpeg:qualty=65", "did you mean 'quality'"),
+        ("jpeg:quality=65,subsampling=4:1:1", "'4:4:4', '4:2:2' or '4:2:0'"),
+        ("jpg:quality=65", "did you mean 'jpeg'"),
+    ],
+)
+def test_mistakes_are_answered_in_a_sentence(text, message):
+    with pytest.raises(UserError, match=message):
+        Transform.parse(text)
+
+
+def test_jpeg_as_text():
+    assert Transform.parse("jpeg:quality=65") == Jpeg(quality=65, subsampling="4:2:0")
+    assert Transform.parse("jpeg:quality=65,subsampling=4:4:4").subsampling == "4:4:4"
+    assert str(Jpeg(quality=65)) == "jpeg:quality=65"
+    assert str(Jpeg(quality=65, subsampling="4:2:2")) == "jpeg:quality=65,subsampling=4:2:2"
+
+
+@pytest.mark.parametrize("quality", [10, 30, 50, 75, 90])
+def test_the_surrogate_is_near_the_real_codec(real, quality):
+    transform = Jpeg(quality=quality)
+    near, received = transform.surrogate(real), transform.apply(real)
+    between = (near - received).square().mean()
+    assert between < 0.5 * (received - real).square().mean()
+
+
+def test_the_surrogates_gradient_is_its_slope(real):
+    image = real[:1, :, :32, :32].double().requires_grad_()
+    function = Jpeg(quality=50).surrogate
+    direction = torch.from_numpy(np.random.default_rng(0).normal(size=image.shape))
+    weights = torch.from_numpy(np.random.default_rng(1).normal(size=image.shape))
+    (gradient,) = torch.autograd.grad((function(image) * weights).sum(), image)
+    step = 1e-7
+    with torch.no_grad():
+        ahead = (function(image + step * direction) * weights).sum()
+        behind = (function(image - step * direction) * weights).sum()
+    assert (gradient * direction).sum().item() == pytest.approx(
+        ((ahead - behind) / (2 * step)).item(), rel=1e-3
+    )
+
+
+def test_other_subsamplings_have_no_surrogate(real):
+    with pytest.raises(UserError, match=r"only subsampling 4:2:0"):
+        Jpeg(quality=65, subsampling="4:4:4").surrogate(real)
