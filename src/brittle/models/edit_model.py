@@ -57,7 +57,6 @@ class EditModel:
     ) -> None:
         """``dtype`` is the UNet's and the text encoder's, ``vae_dtype`` the autoencoder's."""
         self.name = files.name
-        self.directory = files.directory
         self.device = device
         self.dtype = dtype
         self.vae_dtype = vae_dtype
@@ -133,7 +132,7 @@ class EditModel:
     @property
     def directory(self) -> Path | None:
         """The directory of the model's files, with whatever else its maker put there; or None."""
-        return getattr(self._files, "folder", None)
+        return self._files.directory
 
     # The parts.
 
