@@ -149,7 +149,7 @@ def train(config: Config) -> None:
     run = Run(
         config.work / "denoiser.safetensors",
         model,
-        Optimiser(model.named_parameters(), settings.rate, muon=False, decay=0.01),
+        Optimiser(model.named_parameters(), settings.rate, muon=True, decay=0.01),
         seed=config.seed + 2,
         steps=settings.steps,
         warmup=settings.warmup,

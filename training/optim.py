@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 
 import torch
+import torch.distributed as distributed
 from torch import Tensor, nn
 
 
@@ -63,24 +64,43 @@ class Optimiser:
         self.count += 1
         rate = self.rate * factor
         self._adam(rate)
-        groups: dict[tuple[int, int], list[str]] = {}
-        for name in self.matrices:
-            shape = self.named[name].flatten(1).shape
-            groups.setdefault((shape[0], shape[1]), []).append(name)
-        for shape, names in groups.items():
-            directions = []
-            for name in names:
-                gradient, momentum = self.named[name].grad, self.momentum[name]
-                assert gradient is not None
-                momentum.lerp_(gradient, 0.05)
-                directions.append(gradient.lerp(momentum, 0.95).flatten(1))
-            updates = orthogonal(torch.stack(directions)) * (0.2 * math.sqrt(max(shape)))
-            for name, update in zip(names, updates, strict=True):
-                parameter = self.named[name]
-                parameter.mul_(1 - rate * self.weight_decay)
-                parameter.sub_(update.view(parameter.shape), alpha=rate)
+        updates = self._directions()
+        for name, update in updates.items():
+            parameter = self.named[name]
+            parameter.mul_(1 - rate * self.weight_decay)
+            parameter.sub_(update.view(parameter.shape), alpha=rate)
         for parameter in self.named.values():
             parameter.grad = None
+
+    def _directions(self) -> dict[str, Tensor]:
+        """Muon's updates by name. Workers hold the same gradients and each computes a share."""
+        groups: dict[tuple[int, int], list[str]] = {}
+        for name in self.matrices:
+            gradient, momentum = self.named[name].grad, self.momentum[name]
+            assert gradient is not None
+            momentum.lerp_(gradient, 0.05)
+            shape = gradient.flatten(1).shape
+            groups.setdefault((shape[0], shape[1]), []).append(name)
+        workers = distributed.get_world_size() if distributed.is_initialized() else 1
+        rank = distributed.get_rank() if workers > 1 else 0
+        updates: dict[str, Tensor] = {}
+        for shape, names in groups.items():
+            mine = names[rank::workers]
+            looked_ahead = [self.named[n].grad.lerp(self.momentum[n], 0.95) for n in mine]
+            scale = 0.2 * math.sqrt(max(shape))
+            found = orthogonal(torch.stack([g.flatten(1) for g in looked_ahead])) if mine else []
+            updates |= {n: scale * update for n, update in zip(mine, found, strict=True)}
+        if workers > 1:
+            sizes = [self.named[n].numel() for n in self.matrices]
+            flat = torch.cat(
+                [
+                    updates[n].flatten() if n in updates else torch.zeros(size)
+                    for n, size in zip(self.matrices, sizes, strict=True)
+                ]
+            )
+            distributed.all_reduce(flat)
+            updates = dict(zip(self.matrices, flat.split(sizes), strict=True))
+        return updates
 
     def _adam(self, rate: float) -> None:
         names = [n for n in self.first if self.named[n].grad is not None]
