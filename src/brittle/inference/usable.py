@@ -138,7 +138,7 @@ class UsableEdits:
             reasons = Counter(self.table.reasons_of("usable", self.editor))
             return reasons.most_common(1)[0][0] if reasons else "no edit was judged"
         mean = float(np.nanmean(share))
-        if mean < MIN_CLEAN_SHARE:
+        if mean < MIN_CLEAN_SHARE - 1e-9:
             return (
                 f"only {mean:.0%} of the edits of unprotected photos count as usable, and the "
                 f"judgement is valid from {MIN_CLEAN_SHARE:.0%} on"

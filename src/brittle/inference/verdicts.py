@@ -214,7 +214,7 @@ class Judge:
                 return f"{flag.name}: {flag.meaning}"
         after = self.effects.contrast(arm, transform, paired="none")
         asked = after.rows + after.dropped
-        if not asked:
+        if not self.effects.block(arm, transform).asked.any():
             return f"{transform_name(transform)} was not run for it"
         if after.dropped > MAX_MISSING * asked:
             return f"{after.dropped} of {count(asked, 'cell')} have no number"
