@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from brittle.editors.img2img import Img2Img
 from brittle.editors.inpaint import Inpaint
 from brittle.metrics import efficientnet
-from brittle.metrics.usable import Calibration
+from brittle.metrics.usable import Calibration, Keep
 from brittle.models import EditModel, load_model
 from brittle.models.looks import LOOKS, load_look_classifier
 from training.captions import RESERVED
@@ -250,7 +250,6 @@ def measure_usable(bench: Bench) -> dict[str, Any]:
     """Usable edits of original, placebo, protected, and after JPEG; follow and keep apart."""
     image = bench.images
     calibration = Calibration.of(bench.model)
-    own = bench.features(image)[1]
     protected = protect(bench, image)
     arms = {
         "original": image,
@@ -268,7 +267,7 @@ def measure_usable(bench: Bench) -> dict[str, Any]:
             edited = bench.edit(received, look)
             control.setdefault(look, edited)
             follow = bench.look_probability(edited)[:, NAMES.index(look)]
-            keep = (bench.features(edited)[1] * own).sum(1)
+            keep = Keep().score(edited, image)
             usable = (follow >= calibration.tau_follow[look]) & (keep >= calibration.tau_keep)
             shares.append(usable.float())
             follows.append((follow >= calibration.tau_follow[look]).float())

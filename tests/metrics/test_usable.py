@@ -57,10 +57,20 @@ def test_follow_without_a_classifier_asks_for_clip(photos, tmp_path):
 
 
 def test_keep_tells_a_damaged_photo_from_another(photos):
-    darker = photos * 0.6
-    same, other = Keep().score(darker, photos), Keep().score(darker, photos.flip(0))
-    assert (same > 0.7).all()
-    assert (other < 0.4).all()
+    gray = photos.mean(1, keepdim=True).expand(-1, 3, -1, -1)
+    for damaged in (photos * 0.6, gray, 1 - gray):
+        same, other = Keep().score(damaged, photos), Keep().score(damaged, photos.flip(0))
+        assert (same > 0.4).all()
+        assert (other < 0.2).all()
+
+
+def test_keep_is_the_cosine_of_centred_features(photos):
+    from brittle.metrics import efficientnet
+
+    a, b = (efficientnet.features(x)[3][0].flatten(1).numpy() for x in (photos[:1], photos[1:]))
+    a, b = (x - x.mean(1, keepdims=True) for x in (a, b))
+    expected = (a * b).sum() / ((a**2).sum() * (b**2).sum()) ** 0.5
+    assert Keep().score(photos[:1], photos[1:]).item() == pytest.approx(expected, rel=1e-4)
 
 
 def calibration(**changes):

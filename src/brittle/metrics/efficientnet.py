@@ -17,10 +17,10 @@ STAGES = (0, 2, 4, 10, 15)  # the last block at each resolution: 1/2, 1/4, 1/8, 
 
 
 def features(image: Tensor) -> Features:
-    """Five maps and one vector of an image (1, 3, H, W) in [0, 1], computed once an image.
+    """Five maps (1, C, h, w) of an image (1, 3, H, W) in [0, 1], computed once an image.
 
-    The maps (1, C, h, w) have 16, 24, 40, 112 and 320 channels, each place's channels scaled to
-    unit length; the vector (1, 1280) is the head's output averaged over space.
+    They have 16, 24, 40, 112 and 320 channels at 1/2 to 1/32 of the image's size, and each place's
+    channels are scaled to unit length.
     """
     return MEMORY.recall("efficientnet-lite0", image, _run)
 
@@ -35,8 +35,7 @@ def _run(image: Tensor) -> Features:
         x = block(x)
         if index in STAGES:
             maps.append(unit_length(x))
-    pooled = network._swish(network._conv_head(x)).mean((2, 3))
-    return (*maps, pooled)
+    return tuple(maps)
 
 
 def unit_length(features: Tensor) -> Tensor:

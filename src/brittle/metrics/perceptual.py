@@ -38,7 +38,7 @@ class Perceptual(Metric):
         model: "EditModel | None" = None,
     ) -> Tensor:
         """The distance, in [0, 20]."""
-        a, b = (efficientnet.features(fill_invalid(x, valid))[:-1] for x in (image, reference))
+        a, b = (efficientnet.features(fill_invalid(x, valid)) for x in (image, reference))
         layers = [
             mean_where((x - y).square().sum(1, keepdim=True), valid)
             for x, y in zip(a, b, strict=True)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 CALIBRATION = "calibration.json"
 SHARE = 0.10  # of the calibration edits may fall below a threshold
+LAYOUT = 3  # the map, of five, that `keep` compares
 RARE = 0.95  # a threshold must lie above this share of what it has to tell apart
 
 
@@ -76,8 +77,12 @@ class Follow(Metric):
 class Keep(Metric):
     """How much of the photo's subject is left in an edit; image: the edit, reference: the photo.
 
-    Cosine of the two images' feature vectors: EfficientNet-lite0's pooled features, or CLIP's with
-    ``clip``, a directory or downloaded hub id of a CLIP, or SD 1.x's ``safety_checker`` folder.
+    Without ``clip``: cosine of the two images' layouts, which are EfficientNet-lite0's features at
+    1/16 of the size (112 channels, unit length at each place), each channel minus its mean over the
+    image. What a look does everywhere drops out, and what lies where remains. Averaged features,
+    the plainer choice, can't tell edits in a strong look from another photo
+    (``benchmarks/keep_features.py``). With ``clip``, a directory or downloaded hub id of a CLIP or
+    SD 1.x's ``safety_checker`` folder: cosine of CLIP's image vectors.
     """
 
     name: ClassVar[str] = "keep"
@@ -104,12 +109,17 @@ class Keep(Metric):
         if self.clip is not None:
             clip = load_clip(self.clip, str(image.device))
             return (clip.image(edit) * clip.image(photo)).sum()
-        a, b = (efficientnet.features(x)[-1].double() for x in (edit, photo))
-        return torch.nn.functional.cosine_similarity(a, b).squeeze(0)
+        return torch.nn.functional.cosine_similarity(_layout(edit), _layout(photo)).squeeze(0)
 
     def as_distance(self, score: Tensor) -> Tensor:
         """1 - cosine, in [0, 2]."""
         return (1 - score).clamp(min=0)
+
+
+def _layout(image: Tensor) -> Tensor:
+    """Where in an image (1, 3, H, W) which features lie, (1, 112 x h x w), in float64."""
+    found = efficientnet.features(image)[LAYOUT].double()
+    return (found - found.mean((2, 3), keepdim=True)).flatten(1)
 
 
 def _look_probability(edit: Tensor, look: str, model: "EditModel | None") -> Tensor:
