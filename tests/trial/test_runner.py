@@ -1,0 +1,198 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+import pytest
+import torch
+from skimage import data
+
+from brittle.errors import UserError
+from brittle.images import from_bytes, write_image
+from brittle.trial import runner
+from brittle.trial.spec import Trial
+from brittle.trial.store import Store
+
+
+@pytest.fixture(scope="module")
+def trial(tmp_path_factory, tiny_sd):
+    folder = tmp_path_factory.mktemp("photos")
+    for name in ("astronaut", "chelsea"):
+        levels = getattr(data, name)()[None, :240:4, :240:4]
+        write_image(folder / f"{name}.png", from_bytes(levels))
+    return Trial(
+        photos=str(folder),
+        model=str(tiny_sd),
+        protections=("photoguard-encoder:steps=2",),
+        placebos=("noise",),
+        transforms=("none", "jpeg:quality=50"),
+        editors=("img2img:num_inference_steps=2",),
+        prompts=("heavy rain",),
+        metrics=("psnr", "ssim"),
+        primary={"metric": "psnr"},
+        floor_seeds=(1,),
+        batch=2,
+    )
+
+
+@pytest.fixture(scope="module")
+def undisturbed(trial, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed") / "out"
+    runner.run(trial, folder)
+    return folder
+
+
+def content(folder):
+    """Every result of a folder as bytes; the manifest has the time of the run in it."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != "manifest.json"
+    }
+
+
+class Killed(BaseException):
+    pass
+
+
+def killing_after(count):
+    """A progress that stops the run like a kill, at the count-th piece of work."""
+    done = 0
+
+    @contextmanager
+    def progress(stage, total):
+        def advance(pieces):
+            nonlocal done
+            done += pieces
+            if done >= count:
+                raise Killed
+
+        yield advance
+
+    return progress
+
+
+def test_results_are_whole(undisturbed):
+    lines = (undisturbed / "results.csv").read_text().splitlines()
+    # Gray, protection and placebo under two transforms: two metrics, raw and distance, against the
+    # control; the original: its cost under the transform and its seed floor.
+    assert len(lines) - 1 == 2 * (3 * 2 * 2 * 2 + 2 * 2)
+    assert not any(name.endswith(".part") or ".tmp" in name for name in content(undisturbed))
+
+
+def test_a_stopped_run_goes_on_to_the_same_bytes(trial, undisturbed, tmp_path):
+    for count in (1, 4, 9, 15):
+        with pytest.raises(Killed):
+            runner.run(trial, tmp_path / "out", progress=killing_after(count))
+    runner.run(trial, tmp_path / "out")
+    assert content(tmp_path / "out") == content(undisturbed)
+
+
+def test_sigkill_at_any_moment_loses_nothing(trial, undisturbed, tmp_path):
+    written = tmp_path / "trial.json"
+    written.write_text(trial.model_dump_json())
+    code = (
+        "import sys, pathlib\n"
+        "from brittle.trial import runner\n"
+        "from brittle.trial.spec import Trial\n"
+        "trial = Trial.model_validate_json(pathlib.Path(sys.argv[1]).read_text())\n"
+        "runner.run(trial, pathlib.Path(sys.argv[2]))\n"
+    )
+    out = tmp_path / "out"
+    process = subprocess.Popen([sys.executable, "-c", code, str(written), str(out)])
+    cells = out / "cells"
+    while process.poll() is None and not (cells.exists() and len(list(cells.rglob("*.json"))) > 2):
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (out / "results.csv").exists()
+    runner.run(trial, out)
+    kept = {name: data for name, data in content(out).items() if "/." not in name}
+    assert kept == content(undisturbed)
+
+
+def test_a_second_run_computes_nothing(trial, undisturbed, monkeypatch):
+    before = content(undisturbed)
+
+    def never(*arguments, **keywords):
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr("brittle.models.EditModel.encode", never)
+    monkeypatch.setattr("brittle.models.EditModel.predict", never)
+    runner.run(trial, undisturbed)
+    assert content(undisturbed) == before
+
+
+def test_a_new_metric_fills_in_its_own_scores_only(trial, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    less = trial.model_copy(update={"metrics": ("psnr",)})
+    runner.run(less, out)
+    monkeypatch.setattr("brittle.models.EditModel.predict", None)
+    monkeypatch.setattr("brittle.metrics.PSNR.compare", None)
+    runner.run(trial, out)
+    metrics = {line.split(",")[6] for line in (out / "results.csv").read_text().splitlines()[1:]}
+    assert metrics == {"psnr", "psnr.distance", "ssim", "ssim.distance"}
+
+
+def test_shards_gather_to_the_same_results(trial, undisturbed, tmp_path):
+    out = tmp_path / "out"
+    for index in (1, 2):
+        runner.run(trial, out, shard=(index, 2))
+        assert not (out / "results.csv").exists()
+    runner.run(trial, out)
+    assert content(out) == content(undisturbed)
+
+
+def test_a_folder_of_another_trial_is_refused(trial, undisturbed):
+    before = content(undisturbed)
+    with pytest.raises(UserError, match=r"another trial \(its prompts differ\)"):
+        runner.run(trial.model_copy(update={"prompts": ("night",)}), undisturbed)
+    assert content(undisturbed) == before
+
+
+def test_a_folder_with_other_files_is_refused(trial, tmp_path):
+    (tmp_path / "thesis.tex").write_text("mine")
+    with pytest.raises(UserError, match="holds other files"):
+        runner.run(trial, tmp_path)
+
+
+def test_out_of_memory_halves_the_batch_and_says_so(trial, tmp_path, monkeypatch):
+    from brittle.models import EditModel
+
+    predict = EditModel.predict
+
+    def scarce(self, latents, timestep, embeddings):
+        if len(latents) > 2:  # two rows are one edit under guidance
+            raise torch.OutOfMemoryError("out of memory")
+        return predict(self, latents, timestep, embeddings)
+
+    monkeypatch.setattr(EditModel, "predict", scarce)
+    runner.run(trial, tmp_path / "out")
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["batch"] == 1
+    assert manifest["notes"] == ["Out of memory: the batch was halved to 1."]
+    before = content(tmp_path / "out")
+    runner.run(trial, tmp_path / "out")
+    assert content(tmp_path / "out") == before
+
+
+def test_traces_say_how_a_protection_went(undisturbed):
+    traces = [json.loads(path.read_text()) for path in (undisturbed / "artifacts").rglob("*.json")]
+    assert len(traces) == 2
+    for trace in traces:
+        assert trace["last_loss"] < trace["first_loss"]
+        assert 0 < trace["budget_used"] <= 1
+
+
+def test_the_store_writes_whole_files_or_none(tmp_path, monkeypatch):
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    store = Store(tmp_path / "store")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UserError, match="No space left"):
+        store.write_json("manifest.json", {})
+    assert not list((tmp_path / "store").iterdir())
