@@ -25,6 +25,8 @@ from training.data import Photo
 
 SHORT_SIDE = 144
 VALIDATION = 20  # one photo in so many
+TEXTS = ("id", "source", "label", "caption", "licence", "credit")
+SCHEMA = pyarrow.schema([*((name, pyarrow.string()) for name in TEXTS), ("image", "binary")])
 SINGULAR = {"tulips": "tulip", "roses": "rose", "sunflowers": "sunflower"}
 
 
@@ -92,7 +94,8 @@ def collect(sources: dict[str, Path], out: Path) -> dict[str, int]:
             rows["validation" if held_out else "train-0of1"].append(row)
     out.mkdir(parents=True, exist_ok=True)
     for split, content in rows.items():
-        parquet.write_table(pyarrow.Table.from_pylist(content), out / f"{split}.parquet")
+        table = pyarrow.Table.from_pylist(content, schema=SCHEMA)
+        parquet.write_table(table, out / f"{split}.parquet")
     return {split: len(content) for split, content in rows.items()}
 
 
