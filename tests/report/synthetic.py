@@ -105,7 +105,8 @@ def interval(values: Sequence[float], *, whole: float = 1.0, method: str = "t") 
     if n < 8:
         return Interval(estimate=estimate, method="none", n=n, note=f"{n} photos: no interval")
     half = float(stats.t.ppf(0.975, n - 1) * array.std(ddof=1) / math.sqrt(n))
-    return Interval(estimate=estimate, low=estimate - half, high=estimate + half, method=method, n=n)
+    low, high = estimate - half, estimate + half
+    return Interval(estimate=estimate, low=low, high=high, method=method, n=n)
 
 
 def clipped(rate: Interval) -> Interval:
@@ -392,13 +393,14 @@ def make_store(
     manifest = make_manifest(names, transforms, prompts, side, title)
     write_json(directory / "manifest.json", manifest)
     write_json(directory / "index.json", _pictures(directory, fake, prompts, side))
-    _results(directory, fake, prompts)
+    _results(directory, fake, prompts, usable_reason)
     return directory
 
 
 def write_json(path: Path, data: object) -> None:
     """Write JSON as the store does."""
-    path.write_text(json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False), encoding="utf-8")
+    text = json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False)
+    path.write_text(text, encoding="utf-8")
 
 
 def make_manifest(
@@ -421,7 +423,7 @@ def make_manifest(
         "machine": {"python": "3.11.9", "system": "Linux"},
         "device": "cpu",
         "dtype": "float32",
-        "model": {"name": "embedded", "content_hash": "c0ffee" * 5, "dtype": "float32", "size": 128},
+        "model": {"name": "embedded", "content_hash": "c0ffee" * 5, "size": 128},
         "photos": [
             {
                 "name": name,
@@ -535,7 +537,7 @@ def edited(image: Image.Image, prompt: int, weight: float) -> Image.Image:
         look[:, ::5] += 12
     else:
         gray = smooth.mean(axis=2, keepdims=True)
-        edges = np.abs(np.gradient(gray[..., 0], axis=1)) + np.abs(np.gradient(gray[..., 0], axis=0))
+        edges = sum(np.abs(slope) for slope in np.gradient(gray[..., 0]))
         look = np.repeat((245 - 5 * edges)[..., None], 3, axis=2)
     y, x = np.mgrid[:height, :width]
     wave = 110 + 50 * np.sin(x / width * 19 + 2 * np.sin(y / height * 9))
@@ -544,7 +546,7 @@ def edited(image: Image.Image, prompt: int, weight: float) -> Image.Image:
     return Image.fromarray(np.clip(mixed, 0, 255).astype(np.uint8))
 
 
-def _results(directory: Path, fake: Fake, prompts: Sequence[str]) -> None:
+def _results(directory: Path, fake: Fake, prompts: Sequence[str], reason: str) -> None:
     columns = ("image", "arm", "transform", "editor", "prompt", "seed")
     columns += ("metric", "reference", "value", "reason")
     with (directory / "results.csv").open("w", encoding="utf-8", newline="") as file:
@@ -553,4 +555,5 @@ def _results(directory: Path, fake: Fake, prompts: Sequence[str]) -> None:
         for (photo, arm, transform), judged in sorted(fake.usable.items()):
             for prompt, value in zip(prompts, judged, strict=True):
                 row = (photo, arm, transform, EDITOR, prompt, "0")
-                writer.writerow((*row, "usable", "photo", repr(float(value)), ""))
+                number = "" if reason else repr(float(value))
+                writer.writerow((*row, "usable", "photo", number, reason))

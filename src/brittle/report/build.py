@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
-from brittle.report import figures, tables, words
+from brittle.report import figures, scatter, tables, words
 from brittle.report.gallery import Gallery
-from brittle.report.pictures import embed
+from brittle.report.pictures import PAGE_LIMIT, embed
 from brittle.report.source import Source
 from brittle.trial.store import Store
 
@@ -35,8 +35,8 @@ def build_report(directory: Path) -> Path:
     return directory / REPORT
 
 
-def render(source: Source) -> str:
-    """The report as text."""
+def render(source: Source, limit: int = PAGE_LIMIT) -> str:
+    """The report as text, with at most ``limit`` characters of pictures in it."""
     summary = source.summary
     editor = summary.primary.editor or next(iter(source.editors), "")
     arms = _protections(source)
@@ -51,7 +51,8 @@ def render(source: Source) -> str:
         for card in choice.cards
         for picture in (card.received, card.edited)
     ]
-    outside = embed([*shown, *(one for page in pages for one in page.pictures())], gallery.album)
+    rest = [picture for page in pages for picture in page.pictures()]
+    outside = embed([*shown, *rest], gallery.album, limit)
     script = _resource("report.js")
     return _template().render(
         source=source,
@@ -98,8 +99,8 @@ def _section(source: Source, arm: str, placebo: str | None, number: int) -> dict
         figures.retention_over_quality(source, arm, f"retention-{number}"),
     ]
     costs = [
-        figures.cost_against_reach(source, arm, f"cost-usable-{number}", by="usable"),
-        figures.cost_against_reach(source, arm, f"cost-distance-{number}", by="distance"),
+        scatter.cost_against_reach(source, arm, f"cost-usable-{number}", by="usable"),
+        scatter.cost_against_reach(source, arm, f"cost-distance-{number}", by="distance"),
     ]
     mine = [found for found in source.summary.verdicts if found.arm == arm]
     return {
@@ -137,9 +138,10 @@ def _settings(source: Source) -> list[tuple[str, str]]:
         ("Model's resolution", f"{model['size']} px" if "size" in model else ""),
         ("Model's licence", str(model.get("license") or model.get("license_note") or "")),
         ("Device, number format", _joined(manifest.get("device"), manifest.get("dtype"))),
-        ("Batch shape", words.component_text(manifest.get("batch_shape", ""))),
+        ("Rows a model call", str(manifest.get("batch") or "")),
         ("brittle", _joined(code.get("version"), code.get("git") and f"git {code['git']}")),
-        ("Run", str(manifest.get("created") or "")),
+        ("Safety checker", str(model.get("safety_checker") or "")),
+        ("Begun", words.moment(manifest.get("created") or "")),
     ]
     return [(name, value) for name, value in facts if value]
 
@@ -156,7 +158,7 @@ def _resource(name: str) -> str:
     return resources.files("brittle.report").joinpath(name).read_text(encoding="utf-8")
 
 
-def _template() -> Any:
+def _template() -> Template:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

@@ -67,13 +67,15 @@ class Chart:
         path = " ".join(f"{self.px(x):.1f},{self.py(y):.1f}" for x, y in points)
         self._add('<polyline class="line {}" points="{}">{}</polyline>', style, path, _title(note))
 
+    def trail(self, points: Iterable[tuple[float, float]], style: str) -> None:
+        """A thin line that leads the eye from mark to mark."""
+        path = " ".join(f"{self.px(x):.1f},{self.py(y):.1f}" for x, y in points)
+        self._add('<polyline class="trail {}" points="{}"/>', style, path)
+
     def whisker(self, x: float, low: float, high: float, style: str, shift: float = 0) -> None:
         """A vertical interval with end caps, ``shift`` pixels beside its place."""
         at, low, high = self.px(x) + shift, self.py(low), self.py(high)
-        path = (
-            f"M{at:.1f} {low:.1f}V{high:.1f}"
-            f"M{at - 3:.1f} {low:.1f}h6M{at - 3:.1f} {high:.1f}h6"
-        )
+        path = f"M{at:.1f} {low:.1f}V{high:.1f}M{at - 3:.1f} {low:.1f}h6M{at - 3:.1f} {high:.1f}h6"
         self._add('<path class="whisker {}" d="{}"/>', style, path)
 
     def mark(
@@ -85,9 +87,7 @@ class Chart:
     def level(self, y: float, words: str) -> None:
         """A dotted horizontal line with a word at its right end."""
         at = self.py(y)
-        self._add(
-            '<path class="level" d="M{} {}H{}"/>', LEFT, f"{at:.1f}", WIDTH - RIGHT
-        )
+        self._add('<path class="level" d="M{} {}H{}"/>', LEFT, f"{at:.1f}", WIDTH - RIGHT)
         self._add(
             '<text class="note" x="{}" y="{}" text-anchor="end">{}</text>',
             WIDTH - RIGHT - 3,
@@ -197,21 +197,21 @@ class Chart:
     def _legend(self) -> Markup:
         parts = []
         for number, (style, shape, words) in enumerate(self.legend):
-            x = LEFT + (number % LEGEND_COLUMNS) * (WIDTH - LEFT) / LEGEND_COLUMNS
+            x = LEFT + (number % LEGEND_COLUMNS) * (WIDTH - LEFT) // LEGEND_COLUMNS
             y = 10 + LEGEND_ROW * (number // LEGEND_COLUMNS)
-            parts.append(
-                Markup(
-                    '<path class="line {}" d="M{} {}h22"/>{}<text class="key" x="{}" y="{}" '
-                    'dy=".35em">{}</text>'
-                ).format(style, f"{x:.1f}", y, _marker(x + 11, y, shape, style), f"{x + 27:.1f}", y, words)
-            )
+            line = Markup('<path class="line {}" d="M{} {}h22"/>').format(style, x, y)
+            text = Markup('<text class="key" x="{}" y="{}" dy=".35em">{}</text>')
+            parts += [line, _marker(x + 11, y, shape, style), text.format(x + 27, y, words)]
         return Markup("").join(parts)
 
     def _free_place(
         self, x: float, y: float, width: float, taken: list[tuple[float, float, float, float]]
     ) -> tuple[float, float, float, float] | None:
-        for right, down in ((8, -7), (-8 - width, -7), (-width / 2, -21), (-width / 2, 7),
-                            (7, -20), (7, 5), (-7 - width, -20), (-7 - width, 5)):  # fmt: skip
+        beside, left = -7, -width
+        near = [(8, beside), (left - 8, beside), (left / 2, -21), (left / 2, 7)]
+        near += [(7, -20), (7, 5), (left - 7, -20), (left - 7, 5)]
+        far = [(22, beside), (left - 22, beside), (18, -24), (left - 18, -24)]
+        for right, down in (*near, *far):
             box = (x + right, y + down, x + right + width, y + down + 14)
             inside = (
                 box[0] >= LEFT

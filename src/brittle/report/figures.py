@@ -1,24 +1,17 @@
-"""The report's figures: usable edits, reach and retention over JPEG quality; and cost against reach."""
+"""Figures over JPEG quality: usable edits, reach and retention."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from brittle.inference.summary import Effect, Interval, TransformCost, Usable
+from brittle.inference.summary import Effect, Interval, Usable
 from brittle.report import words
 from brittle.report.charts import Axis, Chart, steps
 from brittle.report.source import Source
 
 LINES = {"original": "circle", "placebo": "square", "protection": "triangle"}
-FAMILIES = {
-    "jpeg": ("jpeg", "circle", "JPEG"),
-    "gaussian-blur": ("filter", "square", "filters"),
-    "median-blur": ("filter", "square", "filters"),
-    "rotate": ("geometry", "triangle", "geometry"),
-    "flip": ("geometry", "triangle", "geometry"),
-}
-OTHER = ("other", "diamond", "others")
+KEYS = {"original": "unprotected", "placebo": "placebo", "protection": "protected"}
 
 
 @dataclass(frozen=True)
@@ -55,11 +48,11 @@ def qualities(source: Source) -> Quality | None:
     places |= {found[quality]: quality for quality in sorted(found, reverse=True)}
     ticks = [(best + gap, "none")]
     for quality in sorted(found, reverse=True):
-        # Two numbers need about 20 of the axis's 410 pixels.
-        if not ticks[1:] or (ticks[-1][0] - quality) / (best - worst + gap) > 0.045:
+        # On a phone two digits and a gap need about 25 of the axis's 410 units.
+        if not ticks[1:] or (ticks[-1][0] - quality) / (best - worst + gap) > 0.06:
             ticks.append((quality, f"{quality:g}"))
     edge = gap / 2.5
-    axis = Axis(best + gap + edge, worst - edge, tuple(ticks), "JPEG quality (harsher to the right)")
+    axis = Axis(best + gap + edge, worst - edge, tuple(ticks), "JPEG quality, harsher to the right")
     return Quality(places, axis)
 
 
@@ -82,7 +75,7 @@ def usable_over_quality(source: Source, arm: str, placebo: str | None, name: str
         _describe_rates(source, quality, rates, said),
         quality.axis,
         Axis(0, 1, tuple((one / 4, str(25 * one)) for one in range(5)), "usable edits per 100"),
-        [(kind, LINES[kind], said[kind] if kind != "placebo" else "placebo") for kind in said],
+        [(kind, LINES[kind], KEYS[kind]) for kind in said],
     )
     for shift, kind in zip((-4, 0, 4), LINES, strict=True):
         points = [
@@ -93,18 +86,17 @@ def usable_over_quality(source: Source, arm: str, placebo: str | None, name: str
         _draw_rates(chart, points, kind, shift, said.get(kind, ""))
     rows = tuple(
         (
-            _transform(source, transform),
+            transform_of(source, transform),
             *(_rate_text(rates.get((kind, transform))) for kind in said),
         )
         for transform in quality.transforms
     )
     some = next(iter(rates.values()))
-    marks = (
-        "a dot is a photo" if summary.illustration else "bars are 95 % intervals over photos"
-    )
+    marks = "a dot is a photo" if summary.illustration else "bars are 95 % intervals over photos"
     caption = (
         f"Usable edits per 100 over JPEG quality, {words.count(some.n, 'photo')}, "
-        f"{words.count(some.rows, 'edit')} a point; {marks}. Placebo: {said.get('placebo', 'none')}."
+        f"{words.count(some.rows, 'edit')} a point; {marks}. Protected: {arm}; placebo: "
+        f"{said.get('placebo', 'none')}."
     )
     return Figure(chart.render(), caption, ("transform", *said.values()), rows)
 
@@ -124,17 +116,17 @@ def reach_over_quality(source: Source, arm: str, name: str) -> Figure | None:
         name,
         "Reach over JPEG quality",
         "Reach: 0 is like noise of the same size, 1 is a photo that is gone. "
-        + _describe(source, reaches),
+        + describe(source, reaches),
         quality.axis,
-        _ratio_axis(reaches.values(), photos.values(), "reach"),
+        ratio_axis(reaches.values(), photos.values(), "reach"),
         [("protection", "triangle", "mean"), ("photo", "dot", "one photo")],
     )
     chart.level(margins.protected, f"protected: above {words.number(margins.protected)}")
     _draw_shares(chart, quality, reaches, photos)
     rows = tuple(
         (
-            _transform(source, label),
-            _interval_text(interval),
+            transform_of(source, label),
+            interval_text(interval),
             words.spread(photos[label]) if photos[label] else "",
             str(interval.n),
         )
@@ -168,9 +160,9 @@ def retention_over_quality(source: Source, arm: str, name: str) -> Figure | None
         name,
         "Retention over JPEG quality",
         "Retention: the share of the effect without a transform that is left. "
-        + _describe(source, kept),
+        + describe(source, kept),
         quality.axis,
-        _ratio_axis(kept.values(), photos.values(), "retention"),
+        ratio_axis(kept.values(), photos.values(), "retention"),
         [("protection", "triangle", "mean"), ("photo", "dot", "one photo")],
     )
     half_life = next(
@@ -187,84 +179,15 @@ def retention_over_quality(source: Source, arm: str, name: str) -> Figure | None
     chart.level(margins.broken, f"broken: below {words.number(margins.broken)}")
     _draw_shares(chart, quality, kept, photos)
     rows = tuple(
-        (_transform(source, label), _interval_text(interval), str(interval.n))
+        (transform_of(source, label), interval_text(interval), str(interval.n))
         for label, interval in kept.items()
     )
     caption = (
         "Retention: the share of the untransformed effect that is left; the thin lines are each "
         "photo's effect over the mean untransformed effect, so that their mean is the retention. "
-        f"{words.count(clean.n, 'photo')}."
-        + (f" {half_life.sentence}" if half_life else "")
+        f"{words.count(clean.n, 'photo')}." + (f" {half_life.sentence}" if half_life else "")
     )
     return Figure(chart.render(), caption, ("transform", "retention", "photos"), rows)
-
-
-def cost_against_reach(source: Source, arm: str, name: str, *, by: str) -> Figure | None:
-    """Is JPEG special? What each transform costs, against what it leaves of the protection.
-
-    ``by`` is ``usable`` (edits lost a hundred) or ``distance`` (to the untransformed edit).
-    """
-    summary = source.summary
-    points: list[tuple[str, Interval, Effect, TransformCost]] = []
-    for cost in summary.transform_costs:
-        effect = summary.effect(arm, cost.transform)
-        value: Interval | None = getattr(cost, by)
-        mine = (cost.editor, cost.metric) == (
-            summary.primary.editor or cost.editor,
-            summary.primary.metric,
-        )
-        if mine and cost.transform != "none" and value and effect and effect.reach:
-            points.append((cost.transform, value, effect, cost))
-    if not points:
-        return None
-    x_axis = _cost_axis([value.estimate for _, value, _, _ in points], by, summary.primary.metric)
-    reaches = {label: effect.reach for label, _, effect, _ in points if effect.reach}
-    families = {label: _family(source, label) for label in reaches}
-    chart = Chart(
-        name,
-        "What a transform costs against what it leaves of the protection",
-        "Each point is a transform. Left: it costs an honest edit little. Low: it leaves little of "
-        "the protection. " + _describe(source, reaches),
-        x_axis,
-        _ratio_axis(reaches.values(), [], "reach left"),
-        [(style, shape, said) for style, shape, said in dict.fromkeys(families.values())],
-        plot_height=280,
-    )
-    floor = next((cost.seed_floor for *_, cost in points if cost.seed_floor), None)
-    if by == "distance" and floor:
-        chart.band(x_axis.low, floor.estimate, "within another seed")
-    places = []
-    for label, value, effect, _ in points:
-        reach = reaches[label]
-        style, shape, _ = families[label]
-        if reach.low is not None and reach.high is not None:
-            chart.whisker(value.estimate, reach.low, reach.high, f"faint {style}")
-        note = f"{_transform(source, label)}: reach {_interval_text(reach)}, {effect.n} photos"
-        chart.mark(value.estimate, reach.estimate, shape, style, note)
-        short = words.short_name(source.transforms.get(label, {}), label)
-        places.append((value.estimate, reach.estimate, short))
-    chart.labels(places)
-    write = words.hundred if by == "usable" else words.number
-    rows = tuple(
-        (
-            _transform(source, label),
-            f"{write(value.estimate)} {words.bounds(value, per_hundred=by == 'usable')}",
-            _interval_text(reaches[label]),
-            str(effect.n),
-        )
-        for label, value, effect, _ in points
-    )
-    what = (
-        "usable edits lost per 100 by the unprotected photo"
-        if by == "usable"
-        else f"distance of the unprotected photo's edit to the one without a transform "
-        f"({summary.primary.metric})"
-    )
-    caption = (
-        f"Is JPEG special? Across: {what}; up: the reach that is left. A transform low and to the "
-        f"left removes the protection and costs nothing. {words.count(points[0][2].n, 'photo')}."
-    )
-    return Figure(chart.render(), caption, ("transform", "cost", "reach", "photos"), rows)
 
 
 def _effects(source: Source, arm: str, transforms: Iterable[str]) -> dict[str, Effect]:
@@ -308,10 +231,10 @@ def _draw_shares(
         else:
             for photo, value in photos[label].items():
                 chart.mark(place, value, "dot", "photo", photo)
-        chart.mark(place, mean.estimate, "triangle", "protection", _interval_text(mean))
+        chart.mark(place, mean.estimate, "triangle", "protection", interval_text(mean))
 
 
-def _ratio_axis(
+def ratio_axis(
     means: Iterable[Interval], photos: Iterable[Mapping[str, float]], label: str
 ) -> Axis:
     """From 0 to 1, and further where the numbers go; far bounds are cut rather than followed."""
@@ -321,48 +244,22 @@ def _ratio_axis(
         values += [
             min(max(bound, -0.5), 1.5) for bound in (mean.low, mean.high) if bound is not None
         ]
-    low = min(0.0, *values)
-    high = max(1.0, *values)
+    low, high = min(0.0, *values), max(1.0, *values)
     step = 0.25 if high - low <= 2 else 0.5 if high - low <= 4 else 2.0
-    low, high = -step * -(low // step), step * -(-high // step)
-    ticks = tuple((value, words.number(value)) for value in steps(low, high, step))
-    return Axis(low, high, ticks, label)
+    high = step * -(-high // step)
+    values = list(steps(-step * (-low // step), high, step))
+    ticks = tuple((value, words.number(value)) for value in values)
+    # A little room below, so that zero and what scatters around it are both seen.
+    return Axis(low - 0.04 * (high - low), high, ticks, label)
 
 
-def _cost_axis(values: Sequence[float], by: str, metric: str) -> Axis:
-    step = 0.1 if by == "usable" else _nice(max(values) / 4)
-    low = min(0.0, step * (min(values) // step))
-    high = max(step * -(-max(values) // step), low + 2 * step)
-    if by == "usable":
-        step = 0.2 if high - low > 0.7 else 0.1
-        low, high = step * (low // step), step * -(-high // step)
-        ticks = tuple((value, words.hundred(value)) for value in steps(low, high, step))
-        label = "usable edits lost per 100, unprotected photo"
-    else:
-        digits = 2 if step >= 0.01 else 4
-        ticks = tuple((value, words.number(value, digits)) for value in steps(low, high, step))
-        label = f"distance to the untransformed edit ({metric})"
-    edge = (high - low) / 30
-    return Axis(low - edge, high + edge, ticks, label)
-
-
-def _nice(step: float) -> float:
-    for magnitude in range(-6, 6):
-        for lead in (1, 2, 5):
-            if lead * 10.0**magnitude >= step:
-                return lead * 10.0**magnitude
-    return 1e6
-
-
-def _family(source: Source, label: str) -> tuple[str, str, str]:
-    return FAMILIES.get(str(source.transforms.get(label, {}).get("name")), OTHER)
-
-
-def _transform(source: Source, label: str) -> str:
+def transform_of(source: Source, label: str) -> str:
+    """A transform's name."""
     return words.transform_name(source.transforms.get(label, {}), label)
 
 
-def _interval_text(interval: Interval) -> str:
+def interval_text(interval: Interval) -> str:
+    """An estimate with its interval."""
     return f"{words.number(interval.estimate)} {words.bounds(interval)}"
 
 
@@ -373,9 +270,10 @@ def _rate_text(found: Usable | None) -> str:
     return f"{text}, {words.count(found.n, 'photo')}, {words.count(found.rows, 'edit')}"
 
 
-def _describe(source: Source, intervals: Mapping[str, Interval]) -> str:
+def describe(source: Source, intervals: Mapping[str, Interval]) -> str:
+    """A figure's estimates by transform, for whoever can't see it."""
     return "; ".join(
-        f"{_transform(source, label)} {words.number(interval.estimate)}"
+        f"{transform_of(source, label)} {words.number(interval.estimate)}"
         for label, interval in intervals.items()
     )
 
@@ -389,7 +287,7 @@ def _describe_rates(
     parts = []
     for kind, name in said.items():
         values = [
-            f"{_transform(source, transform)} {words.hundred(found.rate.estimate)}"
+            f"{transform_of(source, transform)} {words.hundred(found.rate.estimate)}"
             for transform in quality.transforms
             if (found := rates.get((kind, transform))) and found.rate
         ]

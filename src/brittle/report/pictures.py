@@ -102,7 +102,7 @@ def perturbation(original: Pixels | None, released: Pixels | None, what: str) ->
     )
 
 
-def embed(pictures: Iterable[Picture], album: Album, limit: int = PAGE_LIMIT) -> int:
+def embed(pictures: Iterable[Picture], album: Album, limit: int) -> int:
     """Fill in every picture's ``src``, the first ones first, until ``limit`` characters are used.
 
     Returns how many are linked to, or left out, for lack of room.

@@ -5,12 +5,18 @@
   const viewer = id("viewer");
   const pictures = () => Array.from(document.querySelectorAll("a.picture, [data-open]"))
     .filter((one) => one.offsetParent !== null);
+  const picture = (stage, name) => {
+    const image = document.createElement("img");
+    image.id = name;
+    id(stage).prepend(image);
+    return image;
+  };
+  const large = picture("viewer-stage", "viewer-picture");
   let current = null;
 
   function show(one) {
     const image = one.querySelector("img");
     current = one;
-    const large = id("viewer-picture");
     large.src = image.src;
     large.alt = image.alt;
     const side = Math.min(window.innerWidth * 0.94 / image.naturalWidth,
@@ -70,6 +76,9 @@
   fill("right", arms);
   choose("right").value = arms[arms.length - 1][0];
 
+  picture("slider-stage", "slider-before");
+  picture("slider-stage", "slider-after");
+
   function find(arm) {
     const photo = photos.find((one) => one.dataset.photo === choose("photo").value);
     let transform = choose("transform").value;
@@ -94,7 +103,7 @@
   }
   const range = id("slider-range");
   const move = () => id("slider").style.setProperty("--at", range.value + "%");
-  const stage = document.querySelector(".slider-stage");
+  const stage = id("slider-stage");
   const drag = (event) => {
     const box = stage.getBoundingClientRect();
     range.value = 100 * (event.clientX - box.left) / box.width;

@@ -112,16 +112,16 @@ class Source:
         return path if inside and path.is_file() else None
 
     def _records(self, name: str) -> dict[str, Mapping[str, Any]]:
-        return {
-            str(entry["label"]): _mapping(entry.get("record")) for entry in self._entries(name)
-        }
+        return {str(entry["label"]): _mapping(entry.get("record")) for entry in self._entries(name)}
 
     def _entries(self, name: str, key: str = "label") -> list[Mapping[str, Any]]:
         entries = self.manifest.get(name) or []
         if not isinstance(entries, list) or any(
             not isinstance(entry, Mapping) or key not in entry for entry in entries
         ):
-            raise UserError(f"{self.directory}/manifest.json: {name} is not a list with a {key} each.")
+            raise UserError(
+                f"{self.directory / 'manifest.json'}: {name} is not a list with a {key} each."
+            )
         return entries
 
     def _mapping(self, name: str) -> dict[str, Any]:
@@ -162,14 +162,15 @@ class Source:
         if not (self.directory / "index.json").is_file():
             return []
         data = self._json("index.json")
-        entries = data.get("cells", data.get("rows", [])) if isinstance(data, dict) else data
+        if not isinstance(data, list):
+            raise UserError(f"{self.directory / 'index.json'} is not what brittle writes there.")
         return [
             Row(
                 *(str(entry[name]) for name in ("image", "arm", "transform")),
                 *(str(entry[name]) for name in ("editor", "prompt", "seed")),
                 *(entry.get(name) for name in ("released", "received", "edited")),
             )
-            for entry in entries
+            for entry in data
         ]
 
     def _scores(self) -> dict[Point, dict[str, float]]:
@@ -179,8 +180,8 @@ class Source:
         scores: dict[Point, dict[str, float]] = {}
         for row in csv.DictReader(io.StringIO(self._text("results.csv"), newline="")):
             if row["value"] and row["reference"] in ("photo", "control"):
-                point = (row["image"], row["arm"], row["transform"])
-                point += (row["editor"], row["prompt"], row["seed"])
+                cell = (row["image"], row["arm"], row["transform"])
+                point: Point = (*cell, row["editor"], row["prompt"], row["seed"])
                 scores.setdefault(point, {}).setdefault(row["metric"], float(row["value"]))
         return scores
 

@@ -66,7 +66,7 @@ def transform_table(source: Source, arm: str, placebo: str | None, editor: str) 
                 reach=_reach(effect, source.summary),
                 retention=_retention(effect, transform),
                 effect_verdict=_effect_word(verdict, transform, source.summary),
-                attacker_verdict=_attacker_word(verdict, transform, source.summary),
+                attacker_verdict=_attacker_word(verdict),
                 n=_n(effect, usable),
             )
         )
@@ -107,7 +107,9 @@ def _usable(found: Usable | None, summary: Summary) -> Cell:
     if found is None:
         return Cell("–", "not measured", "missing")
     if found.rate is None:
-        return Cell("–", found.reason or summary.usable_reason, "missing")
+        # A reason that holds for the whole trial stands above the table, once.
+        said = found.reason and found.reason != summary.usable_reason
+        return Cell("–", found.reason if said else "not judged", "missing wordy")
     main = words.hundred(found.rate.estimate)
     if found.rate.low is None:
         return Cell(main, f"{found.usable} of {words.count(found.rows, 'edit')}")
@@ -118,7 +120,7 @@ def _reach(effect: Effect | None, summary: Summary) -> Cell:
     if effect is None:
         return Cell("–", "not measured", "missing")
     if effect.reach is None:
-        return Cell("–", "no gray picture's edit to compare with", "missing")
+        return Cell("–", "no gray picture's edit to compare with", "missing wordy")
     small = range_or_bounds(
         effect.reach, effect.per_photo_reach, effect.photos_above if summary.illustration else None
     )
@@ -131,33 +133,23 @@ def _retention(effect: Effect | None, transform: str) -> Cell:
     if transform == "none":
         return Cell("100\u00a0%", "by definition", "missing")
     if effect.retention is None:
-        return Cell("–", effect.retention_reason, "missing")
+        return Cell("–", effect.retention_reason, "missing wordy")
     retention = effect.retention
     if retention.low is None or retention.high is None:
         return Cell(words.percent(retention.estimate), words.bounds(retention))
-    return Cell(
-        words.percent(retention.estimate), words.bounds(retention, per_hundred=True)
-    )
+    return Cell(words.percent(retention.estimate), words.bounds(retention, per_hundred=True))
 
 
 def _effect_word(verdict: Verdict | None, transform: str, summary: Summary) -> Cell:
     if verdict:
-        return Cell(verdict.label or verdict.word, verdict.why, _style(verdict.word))
-    return _no_word(transform, summary)
-
-
-def _attacker_word(verdict: Verdict | None, transform: str, summary: Summary) -> Cell:
-    if verdict:
-        return Cell(verdict.attacker, verdict.attacker_why, _style(verdict.attacker))
-    return _no_word(transform, summary)
-
-
-def _no_word(transform: str, summary: Summary) -> Cell:
-    if summary.illustration:
-        return Cell("no verdict", summary.illustration_words, "missing")
+        return Cell(verdict.label or verdict.word, "", _style(verdict.word))
     if transform == "none":
-        return Cell("–", "what the others are compared with", "missing")
-    return Cell("–", "exploratory: no verdict", "missing")
+        return Cell("–", "the reference", "missing")
+    return Cell("no verdict" if summary.illustration else "exploratory", "", "missing")
+
+
+def _attacker_word(verdict: Verdict | None) -> Cell:
+    return Cell(verdict.attacker, "", _style(verdict.attacker)) if verdict else Cell("–")
 
 
 def _style(word: str) -> str:
@@ -168,7 +160,7 @@ def _n(effect: Effect | None, usable: Iterable[Usable | None]) -> Cell:
     judged = [found for found in usable if found]
     photos = effect.n if effect else max((found.n for found in judged), default=0)
     rows = effect.rows if effect else max((found.rows for found in judged), default=0)
-    small = words.count(rows, "edit") + " an arm"
+    small = words.count(rows, "edit")
     if effect and effect.dropped:
         small += f", {effect.dropped} left out"
-    return Cell(words.count(photos, "photo"), small)
+    return Cell(str(photos), small)

@@ -55,6 +55,11 @@ def of_photos(above: int, n: int) -> str:
     return f"{'all ' if above == n else ''}{above} of {count(n, 'photo')}"
 
 
+def moment(written: Any) -> str:
+    """An ISO time, a little easier to read."""
+    return str(written).replace("T", " ").replace("+00:00", " UTC")
+
+
 def transform_name(record: Mapping[str, Any], label: str) -> str:
     """A transform as one would say it; its text form where there is no saying."""
     name, fields = record.get("name"), record.get("fields") or {}
@@ -113,13 +118,10 @@ def scoped(summary: Summary, sentence: str) -> str:
 
 def component_text(record: Any) -> str:
     """A component's record, every field spelt out, as one line."""
-    if isinstance(record, Mapping) and "name" in record:
-        fields = ", ".join(
-            f"{key} = {component_text(value)}" for key, value in (record.get("fields") or {}).items()
-        )
-        return f"{record['name']}({fields})"
     if isinstance(record, Mapping):
-        return "{" + ", ".join(f"{key}: {component_text(item)}" for key, item in record.items()) + "}"
+        fields = record.get("fields") or {} if "name" in record else record
+        inside = ", ".join(f"{key} = {component_text(value)}" for key, value in fields.items())
+        return f"{record['name']}({inside})" if "name" in record else f"({inside})"
     if isinstance(record, (list, tuple)):
         return "[" + ", ".join(component_text(item) for item in record) + "]"
     return f"{record:g}" if isinstance(record, float) else str(record)

@@ -1,0 +1,55 @@
+"""Charts: where marks stand."""
+
+import re
+
+from brittle.report.charts import LEFT, RIGHT, WIDTH, Axis, Chart, steps
+
+Y = Axis(0, 1, ((0, "0"), (1, "1")), "share")
+
+
+def chart(x: Axis) -> Chart:
+    return Chart("name", "Title <&>", "Description", x, Y)
+
+
+def test_axes_may_run_either_way() -> None:
+    up, down = chart(Axis(10, 95, (), "x")), chart(Axis(95, 10, (), "x"))
+    assert up.px(10) == down.px(95) == LEFT
+    assert up.px(95) == down.px(10) == WIDTH - RIGHT
+    assert up.py(1) == up.top < up.py(0) == up.top + up.plot_height
+
+
+def test_whisker_spans_its_interval() -> None:
+    one = chart(Axis(0, 2, (), "x"))
+    one.whisker(1, 0.25, 0.75, "original")
+    found = re.search(r'd="M([\d.]+) ([\d.]+)V([\d.]+)', one.render())
+    assert found
+    at, low, high = map(float, found.groups())
+    assert (at, low, high) == (
+        round(one.px(1), 1),
+        round(one.py(0.25), 1),
+        round(one.py(0.75), 1),
+    )
+
+
+def test_words_are_escaped() -> None:
+    one = chart(Axis(0, 2, (), "x"))
+    one.mark(1, 0.5, "circle", "original", "<b>")
+    text = one.render()
+    assert "Title &lt;&amp;&gt;" in text
+    assert "<title>&lt;b&gt;</title>" in text
+
+
+def test_labels_never_cover_each_other() -> None:
+    one = chart(Axis(0, 1, (), "x"))
+    one.labels([(0.5 + 0.004 * number, 0.5, f"q{number}") for number in range(12)])
+    found = re.findall(r'class="label" x="([\d.]+)" y="([\d.]+)">(\w+)<', one.render())
+    boxes = [(float(x), float(y), 7.2 * len(words)) for x, y, words in found]
+    assert len(boxes) >= 4
+    for number, (x, y, width) in enumerate(boxes):
+        for other_x, other_y, other_width in boxes[:number]:
+            apart = x >= other_x + other_width or other_x >= x + width or abs(y - other_y) >= 14
+            assert apart
+
+
+def test_steps_include_both_ends() -> None:
+    assert steps(-0.25, 1, 0.25) == (-0.25, 0, 0.25, 0.5, 0.75, 1)
