@@ -26,6 +26,7 @@ from brittle.metrics import efficientnet
 from brittle.metrics.usable import Calibration, Keep
 from brittle.models import EditModel, load_model
 from brittle.models.looks import LOOKS, load_look_classifier
+from training.bars import bars
 from training.captions import RESERVED
 from training.config import Config, from_command_line
 from training.data import Photo, crop, jpeg, load_photos, to_pixels, to_tensor
@@ -418,8 +419,10 @@ def make_sheets(bench: Bench, folder: Path) -> None:
 
 
 def table(found: dict[str, dict[str, Any]]) -> str:
-    """Everything that was measured, as markdown."""
-    lines: list[str] = []
+    """Everything that was measured, as markdown, the bars first."""
+    lines = ["| bar | measured | reached |", "|---|---|---|"]
+    lines += [f"| {bar} | {text} | {'yes' if ok else '**no**'} |" for bar, text, ok in bars(found)]
+    lines.append("")
     for section, content in found.items():
         lines += [f"### {section}", ""]
         if section == "vulnerability":

@@ -1,0 +1,75 @@
+"""Writes the model card from what was measured, and puts the sheets beside it.
+
+python -m training.card --config training/config.yaml
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from brittle.models.looks import LOOKS
+from training.config import Config, from_command_line
+from training.data import load_photos
+from training.evaluate import ROW_LOOKS, SECTIONS, table
+
+HERE = Path(__file__).parent
+
+
+def read(file: Path) -> dict[str, Any]:
+    """A JSON file, or nothing where there is none yet."""
+    return json.loads(file.read_text()) if file.exists() else {}
+
+
+def confusion_table(about: dict[str, Any]) -> str:
+    """The classifier's counts as markdown."""
+    names = about.get("names", [])
+    lines = ["| | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    for name, counts in zip(names, about.get("confusion", []), strict=True):
+        lines.append(f"| {name} | " + " | ".join(map(str, counts)) + " |")
+    return "\n".join(lines)
+
+
+def write_card(config: Config) -> Path:
+    """Fills ``card.md``; the limits are written by hand in ``limits.md``."""
+    work = config.work
+    measured = {name: read(work / "evaluation" / f"{name}.json") for name in SECTIONS}
+    measured = {name: content for name, content in measured.items() if content}
+    parts = {name: read(work / f"{name}.json") for name in
+             ("encoder", "decoder", "denoiser", "classifier")}  # fmt: skip
+    cost = measured.get("cost", {})
+    counts = Counter((p.source, p.licence) for p in load_photos(config.photos, "train"))
+    photos = "; ".join(f"{source}: {n} ({licence})" for (source, licence), n in counts.items())
+    weights = sum(value for name, value in cost.items() if name.startswith("parameters"))
+    fields: dict[str, Any] = {
+        "parameters": f"{weights / 1e6:.1f} M",
+        "megabytes": f"{cost.get('bytes', 0) / 1e6:.1f}",
+        "looks": ", ".join(LOOKS),
+        "recommended": json.dumps(config.recommended["img2img"]),
+        "r2": ", ".join(f"{k} {v:.2f}" for k, v in parts["encoder"].get("r2", {}).items()),
+        "right": f"{parts['classifier'].get('right', 0):.1%}",
+        "seed": config.seed,
+        "photos": f"Training photos: {photos}",
+        "table": table(measured),
+        "confusion": confusion_table(parts["classifier"]),
+        "row_looks": '", "'.join(ROW_LOOKS[:3]),
+        "limits": (HERE / "limits.md").read_text().strip(),
+    }
+    for name in ("encoder", "decoder", "denoiser"):
+        fields[f"{name}_minutes"] = round(parts[name].get("minutes", 0))
+        fields[f"{name}_steps"] = parts[name].get("step", 0)
+    card = config.export / "README.md"
+    card.write_text((HERE / "card.md").read_text().format(**fields))
+    for sheet in ("looks", "paper-rows"):
+        source = work / "evaluation" / f"{sheet}.png"
+        if source.exists():
+            Image.open(source).save(config.export / f"{sheet}.jpg", quality=88)
+    return card
+
+
+if __name__ == "__main__":
+    print(write_card(from_command_line(__doc__ or "")))
