@@ -6,12 +6,14 @@ import yaml
 
 from brittle.component import registry
 from brittle.protections.base import Protection, Trace
+from brittle.protections.diffusion import DiffusionProtection
 from brittle.protections.encoder import EncoderProtection
 from brittle.protections.pgd import PGD
 from brittle.protections.placebo import Noise, NoiseSpectrum, Placebo
 
 __all__ = [
     "PGD",
+    "DiffusionProtection",
     "EncoderProtection",
     "Noise",
     "NoiseSpectrum",

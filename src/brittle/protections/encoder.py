@@ -1,24 +1,19 @@
 """Protections that mislead the image encoder of a latent diffusion model."""
 
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from pydantic import field_validator
 from torch import Tensor
-from torch.nn import functional
 
 from brittle.budget import Budget
 from brittle.component import Fraction, register
-from brittle.errors import UserError
-from brittle.images import read_photo
 from brittle.protections.pgd import PGD
+from brittle.protections.target import GRAY, target_image, with_digest
 
 if TYPE_CHECKING:
     from brittle.models import EditModel
-
-GRAY = 0.5
 
 
 @register
@@ -46,14 +41,7 @@ class EncoderProtection(PGD):
     @field_validator("target")
     @classmethod
     def _add_digest(cls, target: str) -> str:
-        if target in ("gray", "zero") or re.fullmatch(r".+#[0-9a-f]{32}", target):
-            return target
-        try:
-            return f"{target}#{read_photo(target).digest}"
-        except UserError as error:
-            raise ValueError(
-                f"{target!r} is neither gray nor zero, nor an image: {error}"
-            ) from error
+        return with_digest(target, "gray", "zero")
 
     def prepare(
         self, model: "EditModel", image: Tensor, *, mask: Tensor | None, seeds: Sequence[int]
@@ -82,20 +70,9 @@ class EncoderProtection(PGD):
 
     def _target_latent(self, model: "EditModel", seen: Tensor) -> Tensor:
         """The target's latent (1, C, h, w) for a batch as the encoder sees it."""
-        if self.target in ("gray", "zero"):
-            latent = model.encode(torch.full_like(seen[:1], GRAY))
-            return latent if self.target == "gray" else torch.zeros_like(latent)
-        path, _, digest = self.target.rpartition("#")
-        photo = read_photo(path)
-        if photo.digest != digest:
-            raise UserError(
-                f"The target image {path} isn't the one that the setting was recorded with: "
-                "its pixels differ."
-            )
-        image = photo.image.to(seen)
-        return model.encode(
-            functional.interpolate(image, seen.shape[-2:], mode="bilinear", antialias=True)
-        )
+        if self.target == "zero":
+            return torch.zeros_like(model.encode(seen[:1]))
+        return model.encode(target_image(self.target, seen))
 
 
 def _hides_what_is_edited(model: "EditModel") -> bool:

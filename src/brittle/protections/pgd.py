@@ -48,6 +48,11 @@ class PGD(Protection):
         """The number of steps."""
         return self.steps
 
+    @property
+    def passes(self) -> int:
+        """How many gradients are averaged at each step: more than 1 for a loss that draws noise."""
+        return 1
+
     def prepare(
         self, model: "EditModel", image: Tensor, *, mask: Tensor | None, seeds: Sequence[int]
     ) -> Any:
@@ -82,7 +87,7 @@ class PGD(Protection):
     ) -> Tensor:
         """Run the loop and return the last iterate; see `Protection.perturb`."""
         prepared = self.prepare(model, image, mask=mask, seeds=seeds)
-        views = self._views(mask)
+        views = self._views(mask) * self.passes
         keep = None if mask is None else 1 - mask
         perturbed = self._start(image, keep, seeds)
         for step in range(self.steps):

@@ -1,0 +1,171 @@
+"""The protection that optimises through the whole editor: encode, denoise, decode."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
+
+import torch
+from pydantic import Field, field_validator, model_validator
+from torch import Tensor
+
+from brittle import noise
+from brittle.budget import Budget
+from brittle.component import Fraction, register
+from brittle.images import fit_mask
+from brittle.models import chain
+from brittle.protections.pgd import PGD
+from brittle.protections.target import target_image, with_digest
+
+if TYPE_CHECKING:
+    from brittle.models import EditModel
+
+
+@register
+class DiffusionProtection(PGD):
+    """Moves what the editor makes of the photo to a target picture.
+
+    Minimises ‖f(x + δ) − target‖₂, f being the edit with a prompt, through the very chain that the
+    editors run: inpainting where there is a mask, img2img where there is none. Each step averages
+    the gradients of ``draws`` edits under fresh noise, ``draws_at_once`` of them in one batch.
+    ``evaluations`` of the denoiser run, whatever the strength; memory doesn't grow with their
+    number, as each is computed again on the way back.
+
+    ``strength`` is that of img2img; inpainting starts from noise. ``target`` is "gray" or an image
+    file, stretched to the photo's shape, recorded as ``path#digest`` of its pixels.
+    """
+
+    name: ClassVar[str] = "diffusion"
+    source: ClassVar[str] = "PhotoGuard's diffusion attack (Salman et al. 2023, arXiv 2302.06588)"
+
+    budget: Budget = Budget(radius=12.75 / 255)
+    steps: int = Field(200, ge=1)
+    step_size: Fraction = Field(0.003, gt=0, allow_inf_nan=False)
+    target: str = "gray"
+    prompt: str = ""
+    negative_prompt: str = ""
+    guidance_scale: float = Field(7.5, ge=0, allow_inf_nan=False)
+    evaluations: int = Field(4, ge=1)
+    strength: Fraction = Field(0.5, gt=0, le=1)
+    scheduler: Literal["ddim", "plms"] = "ddim"
+    eta: float = Field(1.0, ge=0, le=1)
+    draws: int = Field(10, ge=1)
+    draws_at_once: int = Field(1, ge=1)
+
+    @field_validator("target")
+    @classmethod
+    def _add_digest(cls, target: str) -> str:
+        return with_digest(target, "gray")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.draws % self.draws_at_once:
+            raise ValueError(
+                f"draws={self.draws} can't run {self.draws_at_once} at a time: "
+                "draws_at_once must divide draws"
+            )
+        if self.scheduler == "plms" and self.eta > 0:
+            raise ValueError(f"eta={self.eta:g} needs scheduler=ddim: plms adds no noise")
+        if self.scheduler == "plms" and self.evaluations < 3:
+            raise ValueError(
+                "plms spends two evaluations on its first step and needs 3 evaluations"
+            )
+        return self
+
+    @property
+    def passes(self) -> int:
+        """See `PGD.passes`."""
+        return self.draws // self.draws_at_once
+
+    def prepare(
+        self, model: "EditModel", image: Tensor, *, mask: Tensor | None, seeds: Sequence[int]
+    ) -> "_Prepared":
+        """The streams that all noise comes from, and empty stores of plans and targets."""
+        return _Prepared(noise.generators(seeds) * self.draws_at_once)
+
+    def objective(
+        self,
+        model: "EditModel",
+        perturbed: Tensor,
+        image: Tensor,
+        *,
+        mask: Tensor | None,
+        seeds: Sequence[int],
+        prepared: "_Prepared",
+    ) -> Tensor:
+        """Distance of the decoded edit to the target, (N,), the mean over the draws at once."""
+        seen = model.fit(perturbed)
+        if seen.shape not in prepared.plans:
+            with torch.no_grad():
+                plan = self._plan(model, seen, prepared.streams, inpaint=mask is not None)
+                prepared.plans[seen.shape] = plan, target_image(self.target, seen)
+        plan, target = prepared.plans[seen.shape]
+        plan = with_new_noise(plan, prepared.streams)
+
+        rows = seen.repeat(self.draws_at_once, 1, 1, 1)
+        if mask is None:
+            start = chain.start_img2img(model, rows, plan)
+        else:
+            fitted = fit_mask(mask, size=model.size, multiple=model.factor)
+            masks = fitted.repeat(self.draws_at_once, 1, 1, 1)
+            start = chain.start_inpaint(model, rows, masks, plan)
+        *_, latents = chain.denoise(model, start, plan, recompute=True)
+        distance = (model.decode(latents) - target).flatten(1).norm(dim=1)
+        return distance.view(self.draws_at_once, -1).mean(0)
+
+    def _plan(
+        self,
+        model: "EditModel",
+        seen: Tensor,
+        streams: list[torch.Generator],
+        *,
+        inpaint: bool,
+    ) -> chain.Plan:
+        """The edit of fitted photos without its noise, which is drawn for each gradient."""
+        strength = 1.0 if inpaint else self.strength
+        # PLMS spends two evaluations on its first step.
+        running = self.evaluations - (self.scheduler == "plms")
+        count = math.ceil(running / strength)
+        count += int(count * strength) < running
+        # Guidance between two equal prompts changes nothing and costs half of the evaluations.
+        guided = self.prompt != self.negative_prompt
+        return chain.plan(
+            model,
+            prompts=[self.prompt] * len(streams),
+            streams=[torch.Generator().manual_seed(0) for _ in streams],
+            height=seen.shape[-2],
+            width=seen.shape[-1],
+            num_inference_steps=count,
+            strength=strength,
+            guidance_scale=self.guidance_scale if guided else 1.0,
+            eta=self.eta,
+            negative_prompt=self.negative_prompt,
+            scheduler=self.scheduler,
+            inpaint=inpaint,
+            differentiable=True,
+        )
+
+
+@dataclass
+class _Prepared:
+    """What all steps share: one noise stream a row, and plan and target by the input's shape."""
+
+    streams: list[torch.Generator]
+    plans: dict[torch.Size, tuple[chain.Plan, Tensor]] = field(default_factory=dict)
+
+
+def with_new_noise(plan: chain.Plan, streams: Sequence[torch.Generator]) -> chain.Plan:
+    """The same edit under other noise, row i drawn from stream i."""
+
+    def draw(old: Tensor | None) -> Tensor | None:
+        return None if old is None else noise.gaussian(old.shape[1:], streams).to(old)
+
+    drawn = draw(plan.noise)
+    assert drawn is not None
+    return replace(
+        plan,
+        noise=drawn,
+        encoder_noise=draw(plan.encoder_noise),
+        masked_noise=draw(plan.masked_noise),
+        step_noise=tuple(draw(old) for old in plan.step_noise),
+    )

@@ -1,0 +1,46 @@
+"""What a protection makes the model see: a gray picture, or any image."""
+
+import re
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from brittle.errors import UserError
+from brittle.images import read_photo
+
+GRAY = 0.5
+
+
+def with_digest(target: str, *names: str) -> str:
+    """The target as it is recorded: a known name, or ``path#digest``, the digest of its pixels.
+
+    Raises:
+        ValueError: neither one of ``names`` nor a readable image.
+    """
+    if target in names or re.fullmatch(r".+#[0-9a-f]{32}", target):
+        return target
+    try:
+        return f"{target}#{read_photo(target).digest}"
+    except UserError as error:
+        known = " nor ".join(names)
+        raise ValueError(f"{target!r} is neither {known}, nor an image: {error}") from error
+
+
+def target_image(target: str, like: Tensor) -> Tensor:
+    """The target (1, 3, h, w), "gray" or a recorded file, stretched to the shape of ``like``.
+
+    Raises:
+        UserError: the file is gone, or its pixels are not those that were recorded.
+    """
+    if target == "gray":
+        return torch.full_like(like[:1], GRAY)
+    path, _, digest = target.rpartition("#")
+    photo = read_photo(path)
+    if photo.digest != digest:
+        raise UserError(
+            f"The target image {path} isn't the one that the setting was recorded with: "
+            "its pixels differ."
+        )
+    image = photo.image.to(like)
+    return functional.interpolate(image, like.shape[-2:], mode="bilinear", antialias=True)
