@@ -94,12 +94,18 @@ def test_shares_never_count_for_more_than_the_edits_judged():
     assert (low, high) == pytest.approx((expected.low, expected.high), rel=1e-3)
 
 
-def test_two_pseudo_photos_keep_a_difference_honest_where_all_agree():
-    estimate, low, high = share_difference_bounds(np.zeros(10), 0.025)
-    values = np.array([0.0] * 10 + [0.5, -0.5])
-    margin = stats.t.ppf(0.975, 11) * values.std(ddof=1) / np.sqrt(12)
-    assert (estimate, low, high) == pytest.approx((0, -margin, margin))
+def test_a_pseudo_photo_keeps_a_difference_honest_where_all_agree():
+    estimate, low, high = share_difference_bounds(np.full(10, 0.2), 0.025)
+    margin = stats.t.ppf(0.975, 9) * np.sqrt(1 / 9) / np.sqrt(10)
+    assert (estimate, low, high) == pytest.approx((0.2, 0.2 - margin, 0.2 + margin))
     assert share_difference_bounds(np.ones(8), 0.025)[2] == 1.0
+
+
+def test_where_photos_scatter_the_pseudo_photo_hardly_counts():
+    values = RNG.uniform(-1, 1, 200)
+    plain, careful = mean_bounds(values, 0.025), share_difference_bounds(values, 0.025)
+    assert careful[1] == pytest.approx(plain[1], abs=0.001)
+    assert careful[1] < plain[1]
 
 
 def test_bootstrap_t_is_seeded_and_close_to_t():

@@ -25,6 +25,8 @@ from brittle.inference.table import (
 from brittle.inference.words import all_or_some, count, decimal, with_bounds
 
 EXPLORATORY_ALPHA = 0.025
+GATE_ALPHA = 0.025
+"""A share is shown or withheld by one rule for all of a trial's transforms, declared or not."""
 TOO_WEAK = "too weak for a share"
 
 
@@ -124,9 +126,12 @@ class Effects:
         if n < MIN_PHOTOS:
             return ratio_interval(after, before, alpha), ""
         error = before.std(ddof=1) / np.sqrt(n)
-        if before.mean() <= 0 or before.mean() < 2 * t_quantile(n - 1, alpha) * error:
+        if before.mean() <= 0 or before.mean() < 2 * t_quantile(n - 1, GATE_ALPHA) * error:
             return None, TOO_WEAK
-        return ratio_interval(after, before, alpha), ""
+        retention = ratio_interval(after, before, alpha)
+        if retention is None or retention.low is None:
+            return None, TOO_WEAK
+        return retention, ""
 
     def record(self, arm: str, transform: str, *, alpha: float, primary: bool) -> Effect | None:
         """Everything about one arm under one transform; None where nothing was measured."""

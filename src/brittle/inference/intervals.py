@@ -76,13 +76,16 @@ def share_bounds(shares: Array, rows: Array | float, alpha: float) -> Bounds:
 
 
 def share_difference_bounds(differences: Array, alpha: float) -> Bounds:
-    """Student's t for a difference of shares, with two pseudo-photos at +1/2 and -1/2.
+    """Student's t for a difference of shares, with the scatter of one more photo counted in.
 
-    They keep the interval honest where all photos agree. The estimate is the photos' own mean.
+    That pseudo-photo lies 1 away from the mean, as a photo would whose edits all changed sides: few
+    photos that agree by chance show too little scatter.
     """
-    pseudo = np.broadcast_to([0.5, -0.5], (*differences.shape[:-1], 2))
-    _, low, high = mean_bounds(np.concatenate([differences, pseudo], axis=-1), alpha)
-    return differences.mean(-1), np.maximum(low, -1.0), np.minimum(high, 1.0)
+    n = differences.shape[-1]
+    mean = differences.mean(-1)
+    squares = ((differences - mean[..., None]) ** 2).sum(-1) + 1
+    margin = t_quantile(n - 1, alpha) * np.sqrt(squares / (n * (n - 1)))
+    return mean, np.maximum(mean - margin, -1.0), np.minimum(mean + margin, 1.0)
 
 
 def bootstrap_t_bounds(values: Array, alpha: float, *, seed: int = 0) -> Bounds:
@@ -150,4 +153,4 @@ def share_difference_interval(differences: Array, alpha: float) -> Interval | No
     if n < MIN_PHOTOS:
         return dots_only(float(differences.mean()), n, alpha) if n else None
     bounds = share_difference_bounds(differences, alpha)
-    return make_interval(bounds, alpha=alpha, method="t + pseudo-photos", n=n)
+    return make_interval(bounds, alpha=alpha, method="t + pseudo-photo", n=n)

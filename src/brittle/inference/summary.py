@@ -60,7 +60,7 @@ class Interval(Record):
     level: float = Field(0.95, gt=0, lt=1)
     """Coverage of the two-sided interval: 0.95, or 1 - 2 alpha / K where it decides a verdict."""
     method: str
-    """``t``, ``fieller``, ``korn-graubard``, ``t + pseudo-photos``, ``bootstrap-t`` or ``none``."""
+    """``t``, ``fieller``, ``korn-graubard``, ``t + pseudo-photo``, ``bootstrap-t`` or ``none``."""
     n: int = Field(ge=0)
     """Photos behind it."""
     note: str = ""
