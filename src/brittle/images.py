@@ -186,16 +186,16 @@ def to_bytes(image: Tensor) -> Levels:
     Raises:
         ValueError: values that aren't finite.
     """
-    if not image.isfinite().all():
+    if not image.sum().isfinite():
         raise ValueError("the image has values that aren't finite")
-    levels = (image.detach().clamp(0, 1) * 255).round().to("cpu", torch.uint8)
-    array: Levels = levels.permute(0, 2, 3, 1).contiguous().numpy()
-    return array
+    levels = (image.detach() * 255).round_().clamp_(0, 255).to("cpu", torch.uint8).numpy()
+    # Channel by channel, which is faster than any way to permute the whole.
+    return np.stack([*levels.swapaxes(0, 1)], axis=-1)
 
 
 def from_bytes(levels: Levels) -> Tensor:
     """Images (N, C, H, W) in [0, 1] from uint8 levels (N, H, W, C); the inverse of to_bytes."""
-    return torch.from_numpy(levels).permute(0, 3, 1, 2).contiguous().float() / 255
+    return torch.from_numpy(levels).permute(0, 3, 1, 2).contiguous().float().div_(255)
 
 
 def digest(image: Tensor) -> str:

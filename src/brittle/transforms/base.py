@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar, Self
 
 import torch
@@ -30,10 +31,16 @@ class Transform(Component):
         ``seeds`` holds one seed an image, for transforms that draw random numbers. Each image goes
         alone, so that its bytes never depend on the batch around it.
         """
-        with torch.no_grad():
-            each = [None] * len(image) if seeds is None else seeds
-            rows = zip(image.split(1), each, strict=True)
-            return torch.cat([self.receive(row, seed=seed) for row, seed in rows])
+        each = [None] * len(image) if seeds is None else seeds
+        rows = [*zip(image.split(1), each, strict=True)]
+        if len(rows) == 1:
+            return self._alone(rows[0])
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+            return torch.cat([*pool.map(self._alone, rows)])
+
+    def _alone(self, row: tuple[Tensor, int | None]) -> Tensor:
+        with torch.no_grad():  # which holds for one thread
+            return self.receive(row[0], seed=row[1])
 
     def receive(self, image: Tensor, *, seed: int | None) -> Tensor:
         """One image (1, 3, H, W) as received, on the 8-bit grid."""

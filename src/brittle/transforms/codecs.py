@@ -19,7 +19,7 @@ def through_file(image: Tensor, kind: str, **options: Any) -> Tensor:
     file = io.BytesIO()
     Image.fromarray(to_bytes(image)[0]).save(file, kind, **options)
     with Image.open(file, formats=(kind,)) as picture:
-        return from_bytes(np.array(picture.convert("RGB"))[None]).to(image)
+        return from_bytes(np.array(picture)[None]).to(image)
 
 
 @register
