@@ -84,9 +84,8 @@ class Judge:
                 and untestable.interval.low > untestable.threshold
             )
         )
-        reason = ruling.why if ruling.rule == 0 else ""
         sentence = self._sentence(arm, transform, ruling, label, attacker, attacker_why, needed)
-        if ruling.rule > 2 and not settled:
+        if ruling.rule > 2 and not settled and not self.usable.reason:
             sentence += (
                 f" Whether {transform_name(transform)} also ruins edits of unprotected photos is "
                 "not settled."
@@ -100,7 +99,7 @@ class Judge:
             word=ruling.word,
             label=label,
             rule=ruling.rule,
-            why=reason or ruling.why,
+            why=ruling.why,
             attacker=attacker,
             attacker_why=attacker_why,
             untestable_settled=settled,
