@@ -109,6 +109,8 @@ def test_a_mask_belongs_to_inpaint(model):
         Img2Img().edit(model, IMAGES, prompts=["a"] * 2, seeds=SEEDS, mask=torch.ones(2, 1, 48, 64))
     with pytest.raises(UserError, match="needs a mask"):
         Inpaint().edit(model, IMAGES, prompts=["a"] * 2, seeds=SEEDS)
+    with pytest.raises(UserError, match="differ in size"):
+        Inpaint().edit(model, IMAGES, prompts=["a"] * 2, seeds=SEEDS, mask=torch.ones(2, 1, 9, 9))
 
 
 def test_inpaint_keeps_the_pixels_outside_of_the_mask(model):

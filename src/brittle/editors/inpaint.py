@@ -49,6 +49,8 @@ class Inpaint(Sampling):
 
         if mask is None:
             raise UserError("inpaint needs a mask that is white where the image may change.")
+        if mask.shape[-2:] != image.shape[-2:]:
+            raise UserError("The mask and the image differ in size.")
         with torch.inference_mode():
             image = model.fit(image)
             mask = images.fit_mask(mask, size=model.size, multiple=model.factor)

@@ -13,8 +13,11 @@ from torch import Tensor
 
 from brittle import images
 from brittle.errors import UserError
+from brittle.models.quiet import quiet
 
 Part = Literal["vae", "unet", "text_encoder", "tokenizer"]
+AUTOENCODER_SIZE = 512
+"""The side in pixels for an autoencoder alone, which works at any: Stable Diffusion 1.x's."""
 PARTS: tuple[Part, ...] = ("vae", "unet", "text_encoder", "tokenizer")
 
 
@@ -88,9 +91,9 @@ class EditModel:
     @property
     def size(self) -> int:
         """The side in pixels that the model was made for; photos are fitted to it."""
-        if self.edits:
-            return int(self._files.config("unet").get("sample_size") or 64) * self.factor
-        return int(self._files.config("vae").get("sample_size") or 512)
+        if not self.edits:
+            return AUTOENCODER_SIZE
+        return int(self._files.config("unet").get("sample_size") or 64) * self.factor
 
     @property
     def latent_channels(self) -> int:
@@ -218,11 +221,13 @@ class EditModel:
         return torch.cat([self._embeddings[prompt] for prompt in prompts])
 
     def _embed(self, prompt: str) -> Tensor:
-        length = self.tokenizer.model_max_length
-        tokens = self.tokenizer(
-            prompt, padding="max_length", max_length=length, truncation=True, return_tensors="pt"
-        ).input_ids
-        if len(self.tokenizer(prompt).input_ids) > length:
+        positions = self.text_encoder.config.max_position_embeddings
+        length = min(self.tokenizer.model_max_length, positions)
+        shape = {"padding": "max_length", "max_length": length, "return_tensors": "pt"}
+        with quiet():
+            tokens = self.tokenizer(prompt, truncation=True, **shape).input_ids
+            whole = self.tokenizer(prompt).input_ids
+        if len(whole) > length:
             warnings.warn(
                 f"The prompt is longer than the {length} tokens that {self.name} reads; the rest "
                 f"of it has no effect: {prompt!r}",

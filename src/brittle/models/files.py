@@ -28,6 +28,7 @@ _CLASSES = {
     "unet": ("UNet2DConditionModel",),
     "text_encoder": ("CLIPTextModel",),
 }
+_MORE_INPUTS = ("addition_embed_type", "class_embed_type", "num_class_embeds", "time_cond_proj_dim")
 _CALLED = {
     "vae": "autoencoder (vae)",
     "unet": "UNet (unet)",
@@ -77,6 +78,13 @@ class Directory:
             raise UserError(
                 f"{self.name}: its {_CALLED[part]} is of class {found}, and brittle edits with "
                 f"{' or '.join(_CLASSES[part])}, as in Stable Diffusion 1.x."
+            )
+        more = [key for key in _MORE_INPUTS if config.get(key) is not None]
+        if part == "unet" and more:
+            raise UserError(
+                f"{self.name}: its UNet needs more than latents, a timestep and one prompt "
+                f"({more[0]}), as Stable Diffusion XL's does: brittle edits with Stable Diffusion "
+                f"1.x and 2.x."
             )
         return config
 
