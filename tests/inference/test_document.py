@@ -60,4 +60,3 @@ def test_the_quoted_bounds_are_its_bounds(summary):
         interval = claims[name]
         low, high = percent(interval.low), percent(interval.high)
         assert f"{percent(interval.estimate)} [{low}, {high}]" in TEXT, name
-

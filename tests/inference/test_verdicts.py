@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from brittle.inference.verdicts import label_for, outcome
+from brittle.inference.sentences import label_for, outcome
 from brittle.trial.primary import Margins, Primary
 from tests.inference.trials import ARM, JPEG, PLACEBO, build, simulations, summary_of, trial
 

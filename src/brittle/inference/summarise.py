@@ -1,6 +1,7 @@
 """From rows to the summary: everything that a trial found, in one pass."""
 
 from collections.abc import Iterable
+from itertools import product
 
 import numpy as np
 
@@ -70,9 +71,7 @@ def fill_in(primary: Primary, table: Table) -> Primary:
         UserError: several editors and none named, or a name that has no rows.
 
     """
-    protections = tuple(
-        arm for arm in table.names("arm", reference="control") if is_protection(arm)
-    )
+    protections = protections_of(table)
     editors = table.names("editor")
     if primary.editor is None and len(editors) > 1:
         raise UserError(f"The trial has {len(editors)} editors: primary must name one of them.")
@@ -86,15 +85,18 @@ def fill_in(primary: Primary, table: Table) -> Primary:
     return primary.model_copy(update={"arms": primary.arms or protections, "editor": editor})
 
 
+def protections_of(table: Table) -> tuple[str, ...]:
+    """Find the protections that have scores against the control, sorted."""
+    return tuple(arm for arm in table.names("arm", reference="control") if is_protection(arm))
+
+
 class _Summariser:
     def __init__(
         self, table: Table, primary: Primary, scope: Scope, evidence: Evidence, invalid: str
     ) -> None:
         self.table, self.primary, self.scope, self.evidence = table, primary, scope, evidence
         self.editor = primary.editor or ""
-        self.arms = tuple(
-            arm for arm in table.names("arm", reference="control") if is_protection(arm)
-        )
+        self.arms = protections_of(table)
         self.transforms = table.names("transform")
         self.placebo: Placebo = choose_placebo(
             table, arms=primary.arms, editor=self.editor, metric=primary.metric
@@ -155,37 +157,31 @@ class _Summariser:
             if name.endswith(".distance")
         )
 
-    def _level(self, arm: str, transform: str) -> tuple[float, bool]:
-        """The error level of one arm and transform, and whether it belongs to the declaration."""
-        declared = arm in self.primary.arms and transform in ("none", *self.primary.transforms)
-        return (self.alpha, True) if declared else (EXPLORATORY_ALPHA, False)
+    def _declared(self, arm: str, transform: str) -> bool:
+        """Whether an arm under a transform decides a verdict, and so has its level."""
+        return arm in self.primary.arms and transform in ("none", *self.primary.transforms)
 
     def _effect_records(self) -> list[Effect]:
         records = []
         for effects in self.effects.values():
-            for arm in self.arms:
-                for transform in self.transforms:
-                    alpha, declared = self._level(arm, transform)
-                    declared = declared and effects is self.main
-                    alpha = alpha if declared else EXPLORATORY_ALPHA
-                    record = effects.record(arm, transform, alpha=alpha, primary=declared)
-                    records += [record] if record else []
-        return records
+            for arm, transform in product(self.arms, self.transforms):
+                declared = effects is self.main and self._declared(arm, transform)
+                alpha = self.alpha if declared else EXPLORATORY_ALPHA
+                records.append(effects.record(arm, transform, alpha=alpha, primary=declared))
+        return [record for record in records if record]
 
     def _usable_records(self) -> list[Usable]:
         records = []
         arms = [arm for arm in self.table.names("arm", reference="photo") if arm != "gray"]
         for editor, usable in self.usable.items():
-            for arm in arms:
-                for transform in self.transforms:
-                    alpha, declared = self._level(arm, transform)
-                    if arm == "original" and transform in self.primary.transforms:
-                        alpha, declared = self.alpha, True
-                    declared = declared and editor == self.editor
-                    alpha = alpha if declared else EXPLORATORY_ALPHA
-                    record = usable.record(arm, transform, alpha=alpha, primary=declared)
-                    records += [record] if record else []
-        return records
+            for arm, transform in product(arms, self.transforms):
+                decides = self._declared(arm, transform) or (
+                    arm == "original" and transform in self.primary.transforms
+                )
+                declared = editor == self.editor and decides
+                alpha = self.alpha if declared else EXPLORATORY_ALPHA
+                records.append(usable.record(arm, transform, alpha=alpha, primary=declared))
+        return [record for record in records if record]
 
     def _costs(self) -> list[TransformCost]:
         found = [

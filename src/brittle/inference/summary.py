@@ -33,6 +33,7 @@ AttackerWord = Literal[
 ]
 
 Finding = Literal["more is left after left", "more is left after right", "not settled"]
+Side = Literal["below", "above"]
 Line = Literal["oracle", "selector", "fixed"]
 
 
@@ -218,7 +219,7 @@ class Claim(Record):
     """The quantity whose bound decides."""
     threshold: float
     """What the bound is compared with."""
-    side: Literal["below", "above"]
+    side: Side
     """``below``: holds if ``interval.high`` < threshold; ``above``: if ``interval.low`` > it."""
     holds: bool
     """Whether it does."""
