@@ -1,7 +1,7 @@
 """Thresholds of usable edits for a model of one's own, from photos that are in no trial.
 
     python benchmarks/calibrate.py --model DIR --clip DIR --photos FOLDER \
-        --prompt "a dog in heavy rain" --prompt "a watercolour of a dog" [--out DIR/calibration.json]
+        --prompt "a dog in heavy rain" --prompt "a watercolour of a dog" [--out FILE]
 
 Edits every photo with every prompt and with none, by img2img with its default settings. At least
 40 photos, cropped square, should be there. The embedded model's own calibration is training's.
@@ -25,12 +25,8 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, required=True)
     parser.add_argument("--prompt", action="append", required=True)
     parser.add_argument("--editor", default="img2img")
-    parser.add_argument(
-        "--clip", help="a directory or downloaded hub id; none: the look classifier"
-    )
-    parser.add_argument(
-        "--keep-clip", help="for keep, where it is another: SD 1.x's safety_checker"
-    )
+    parser.add_argument("--clip", help="directory or downloaded hub id; none: look classifier")
+    parser.add_argument("--keep-clip", help="for keep, if another: SD 1.x's safety_checker")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     model = load_model(options.model)

@@ -440,20 +440,38 @@ def worst_of_many(rng: np.random.Generator, trials: int) -> Iterator[Found]:
 @design("usable share")
 def usable_share(rng: np.random.Generator, trials: int) -> Iterator[Found]:
     """Shares near 0 and 1 on few photos: Korn-Graubard covers, plain t doesn't."""
+    widths = []
     for n in (8, 20, 50):
         for rows in (4, 12):
             for rate in (0.02, 0.05, 0.2, 0.5, 0.9, 0.98):
                 shares = shares_of(rng, rate, trials, n, rows)
                 setting = f"n = {n}, {rows} rows, A = {rate:g}"
-                value = covers(share_bounds(shares, rows * n, LEVEL), rate)
+                bounds, plain = (
+                    share_bounds(shares, rows * n, LEVEL),
+                    plain_korn_graubard(shares, rows * n),
+                )
+                widths.append([(b[2] - b[1]).mean() for b in (bounds, plain)])
+                value = covers(bounds, rate)
                 yield Found("usable share", setting, "Korn-Graubard", value, 0.94, 1.0, trials)
                 if (n, rows, rate) in ((8, 12, 0.2), (20, 12, 0.05), (50, 12, 0.98)):
-                    value = covers(plain_korn_graubard(shares, rows * n), rate)
+                    value = covers(plain, rate)
                     method = "without pseudo-photo and t"
                     yield Found("usable share", setting, method, value, 0.94, 1.0, trials, True)
                 if rate in (0.02, 0.98):
                     value = covers(mean_bounds(shares, LEVEL), rate)
                     yield Found("usable share", setting, "plain t", value, 0.94, 1.0, trials, True)
+
+    mine, plain_width = np.mean(widths, axis=0)
+    yield Found(
+        "usable share",
+        "all of these",
+        "width over that without",
+        float(mine / plain_width),
+        1.0,
+        1.25,
+        trials,
+        is_rate=False,
+    )
 
 
 @design("difference of usable shares")
@@ -474,8 +492,7 @@ def usable_difference(rng: np.random.Generator, trials: int) -> Iterator[Found]:
 @design("open at the margin")
 def open_at_margin(rng: np.random.Generator, trials: int) -> Iterator[Found]:
     """Exactly 15 of 100 usable edits fewer: called open no more often than declared."""
-    name = "open at the margin"
-    limit = 0.035
+    name, limit, pseudo = "open at the margin", 0.035, np.broadcast_to([0.5, -0.5], (trials, 2))
     for n in (8, 20, 32):
         for clean in (0.9, 1.0):
             protected = shares_of(rng, clean - 0.15, trials, n, 2)
@@ -485,11 +502,19 @@ def open_at_margin(rng: np.random.Generator, trials: int) -> Iterator[Found]:
             found = float((share_difference_bounds(difference, LEVEL)[1] > -0.15).mean())
             yield Found(name, setting, "called open", found, 0.0, limit, trials)
             if (n, clean) == (20, 1.0):
-                pseudo = np.broadcast_to([0.5, -0.5], (trials, 2))
                 shrunk = mean_bounds(np.concatenate([difference, pseudo], -1), LEVEL)
                 method = "two pseudo-photos at +-1/2"
                 found = float((shrunk[1] > -0.15).mean())
                 yield Found(name, setting, method, found, 0.0, limit, trials, True)
+    lost = shares_of(rng, 0.2, trials, 8, 2) - shares_of(rng, 0.95, trials, 8, 2)
+    single = share_difference_bounds(lost, LEVEL)
+    double = mean_bounds(np.concatenate([lost, pseudo], -1), LEVEL)
+    for method, bounds, fails in (
+        ("called untestable", single, False),
+        ("same, two pseudo-photos at +-1/2", double, True),
+    ):
+        found = float((bounds[2] < -0.25).mean())
+        yield Found(name, "n = 8, 0.2 - 0.95", method, found, 0.55, 1.0, trials, fails)
 
 
 def ladder(
