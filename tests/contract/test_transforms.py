@@ -94,12 +94,17 @@ def test_masks_and_validity(transform, image):
     assert (arrived == moved.bool()).float().mean() > 0.95
 
 
+def likeness(image: torch.Tensor, other: torch.Tensor) -> float:
+    """The correlation of two pictures' gray levels, away from the border."""
+    grays = [picture.mean(1)[..., 16:-16, 12:-12].flatten() for picture in (image, other)]
+    return torch.corrcoef(torch.stack(grays))[0, 1].item()
+
+
 def test_undo_brings_pixels_back(transform, image):
     smooth = Transform.parse("gaussian-blur:sigma=3").apply(image)
     back = transform.undo(transform.apply(smooth, seeds=SEEDS))
-    inside = (slice(None), slice(None), slice(16, -16), slice(12, -12))
-    assert (back - smooth)[inside].abs().mean() < 0.05
-    assert (smooth.flip(-1) - smooth)[inside].abs().mean() > 0.1
+    assert likeness(back, smooth) > 0.97
+    assert likeness(smooth.flip(-1), smooth) < 0.8
 
 
 def test_surrogates_are_near_and_pass_gradients(transform, image):
@@ -118,5 +123,6 @@ def test_surrogates_are_near_and_pass_gradients(transform, image):
 
 
 def test_every_transform_says_what_it_is(transform):
+    assert transform.missing() is None
     assert type(transform).__doc__
     assert transform.example.startswith(transform.name) or transform.name == "chain"

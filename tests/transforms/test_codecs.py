@@ -3,13 +3,13 @@ import io
 import numpy as np
 import pytest
 import torch
-from PIL import Image, JpegImagePlugin
+from PIL import Image, JpegImagePlugin, features
 from pydantic import ValidationError
 from scipy.fft import dctn, idctn
 
 from brittle.errors import UserError
 from brittle.images import from_bytes, to_bytes
-from brittle.transforms import Jpeg, Nothing, Transform
+from brittle.transforms import Avif, Chain, Jpeg, Jpeg2000, Nothing, Transform, WebP
 
 SAMPLING = {"4:4:4": 0, "4:2:2": 1, "4:2:0": 2}
 
@@ -142,3 +142,89 @@ def test_the_surrogates_gradient_is_its_slope(real):
 def test_other_subsamplings_have_no_surrogate(real):
     with pytest.raises(UserError, match=r"only subsampling 4:2:0"):
         Jpeg(quality=65, subsampling="4:4:4").surrogate(real)
+
+
+def test_a_progressive_file_holds_the_same_pixels(real):
+    file = io.BytesIO()
+    Image.fromarray(to_bytes(real)[0]).save(
+        file, "JPEG", quality=75, subsampling="4:2:0", progressive=True
+    )
+    with Image.open(file) as picture:
+        assert np.array_equal(np.array(picture), to_bytes(Jpeg(quality=75).apply(real))[0])
+
+
+# WebP, AVIF and JPEG 2000.
+
+OTHERS = [WebP(quality=75), Avif(quality=60), Avif(quality=60, subsampling="4:4:4")]
+OTHERS += [Jpeg2000(ratio=20)]
+
+
+@pytest.mark.parametrize(
+    ("transform", "kind", "options"),
+    [
+        (WebP(quality=40), "WEBP", {"quality": 40}),
+        (Avif(quality=40), "AVIF", {"quality": 40, "max_threads": 1}),
+        (Jpeg2000(ratio=30), "JPEG2000", {"quality_layers": [30], "irreversible": True}),
+    ],
+)
+def test_the_other_codecs_are_pillows(real, transform, kind, options):
+    file = io.BytesIO()
+    Image.fromarray(to_bytes(real)[0]).save(file, kind, **options)
+    with Image.open(file) as picture:
+        assert np.array_equal(np.array(picture), to_bytes(transform.apply(real))[0])
+
+
+@pytest.mark.parametrize(
+    "ladder",
+    [
+        [WebP(quality=q) for q in (100, 80, 50, 20, 0)],
+        [Avif(quality=q) for q in (100, 80, 50, 20, 0)],
+        [Jpeg2000(ratio=r) for r in (1, 5, 20, 80, 300)],
+    ],
+    ids=["webp", "avif", "jpeg2000"],
+)
+def test_the_other_codecs_lose_more_at_lower_quality(real, ladder):
+    losses = [(transform.apply(real) - real).square().mean().item() for transform in ladder]
+    assert losses == sorted(losses)
+    assert losses[0] * 10 < losses[-1]
+
+
+def test_jpeg_2000_files_have_the_size_that_was_asked_for(real):
+    file = io.BytesIO()
+    Image.fromarray(to_bytes(real)[0]).save(
+        file, "JPEG2000", quality_layers=[20], irreversible=True
+    )
+    assert file.tell() == pytest.approx(150 * 203 * 3 / 20, rel=0.1)
+
+
+@pytest.mark.parametrize("side", [(16, 16), (16, 31), (33, 17)])
+@pytest.mark.parametrize("transform", OTHERS, ids=str)
+def test_the_other_codecs_take_small_and_odd_sizes(real, transform, side):
+    small = real[..., : side[0], : side[1]]
+    received = transform.apply(small)
+    assert received.shape == small.shape
+    assert (received - small).abs().mean() < 0.1
+
+
+def test_a_codec_that_pillow_lacks_is_missing(monkeypatch):
+    assert [transform.missing() for transform in OTHERS] == [None] * 4
+    monkeypatch.setattr(features, "check", lambda feature: feature != "avif")
+    assert Avif(quality=60).missing() == "this Pillow was built without AVIF"
+    assert WebP(quality=60).missing() is None
+    assert Jpeg(quality=60).missing() is None
+    chain = Chain(steps=(Jpeg(quality=60), Avif(quality=60)))
+    assert chain.missing() == "this Pillow was built without AVIF"
+
+
+@pytest.mark.parametrize(
+    "text", ["webp:quality=101", "webp:quality=-1", "avif:quality=60.5", "avif"]
+)
+def test_impossible_qualities_of_the_other_codecs(text):
+    with pytest.raises(UserError, match="quality"):
+        Transform.parse(text)
+
+
+@pytest.mark.parametrize("ratio", [0.9, 0, -3, 1001, float("nan")])
+def test_impossible_ratios(ratio):
+    with pytest.raises(ValidationError):
+        Jpeg2000(ratio=ratio)

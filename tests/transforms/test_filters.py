@@ -4,9 +4,10 @@ import torch
 from PIL import Image, ImageFilter
 from pydantic import ValidationError
 from scipy import ndimage
+from skimage.restoration import denoise_bilateral
 
 from brittle.images import to_bytes
-from brittle.transforms import GaussianBlur, MedianBlur
+from brittle.transforms import Bilateral, GaussianBlur, MedianBlur
 
 
 @pytest.mark.parametrize("sigma", [0.3, 1, 2.5, 6])
@@ -62,3 +63,45 @@ def test_impossible_sigmas(sigma):
 def test_impossible_sizes(size):
     with pytest.raises(ValidationError):
         MedianBlur(size=size)
+
+
+@pytest.mark.parametrize(("size", "colour"), [(5, 0.1), (7, 0.03), (3, 0.5)])
+def test_bilateral_is_scikit_images(real, size, colour):
+    gray = real[:1, :1, :60, :80].double()
+    # On gray alone and without weights of places, where its tables (0.26) are off by one. Equal
+    # channels are √3 times as far apart as one.
+    blur = Bilateral(size=size, sigma_colour=colour * 3**0.5, sigma_space=100)
+    theirs = denoise_bilateral(
+        gray[0, 0].numpy(),
+        win_size=size,
+        sigma_color=colour,
+        sigma_spatial=1e6,
+        bins=100_000,
+        mode="edge",
+    )
+    ours = blur.surrogate(gray.expand(-1, 3, -1, -1))[0]
+    assert np.abs(ours.numpy() - theirs).max() < 1e-3
+
+
+def test_bilateral_is_its_formula(real):
+    image = real[:1, :, 20:40, 30:50].double()
+    ours = Bilateral(size=5, sigma_colour=0.1, sigma_space=1.5).surrogate(image)
+    pixels = image[0].permute(1, 2, 0).numpy()
+    down, across = np.mgrid[-2:3, -2:3]
+    for row, column in ((2, 2), (9, 14), (17, 5)):
+        around = pixels[row - 2 : row + 3, column - 2 : column + 3]
+        unlike = ((around - pixels[row, column]) ** 2).sum(-1) / 0.1**2
+        weights = np.exp(-((down**2 + across**2) / 1.5**2 + unlike) / 2)
+        expected = (weights[..., None] * around).sum((0, 1)) / weights.sum()
+        assert ours[0, :, row, column].numpy() == pytest.approx(expected, abs=1e-12)
+
+
+def test_bilateral_twice_is_one_after_the_other(real):
+    once = Bilateral(size=5)
+    twice = Bilateral(size=5, times=2).surrogate(real)
+    assert torch.allclose(twice, once.surrogate(once.surrogate(real)))
+
+
+def test_bilaterals_gradient():
+    image = torch.rand(1, 3, 7, 6, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(Bilateral(size=3).surrogate, image)

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from scipy import ndimage
 
 from brittle.images import from_bytes, to_bytes
-from brittle.transforms import Flip, Rotate
+from brittle.transforms import Flip, Rotate, Shift
 from brittle.transforms.geometry import turn
 
 
@@ -111,3 +111,25 @@ def test_impossible_angles(degrees):
 def test_impossible_fills(fill):
     with pytest.raises(ValidationError):
         Rotate(degrees=5, fill=fill)
+
+
+@pytest.mark.parametrize(("right", "down"), [(3, 5), (-4, 2), (0, -7), (-64, -64)])
+def test_shifts_are_rolls_with_black_coming_in(real, right, down):
+    shift = Shift(right=right, down=down)
+    received = shift.apply(real)
+    rolled = torch.roll(real, (down, right), (-2, -1))
+    inside = shift.valid(received)
+    assert torch.equal(received, rolled * inside)
+    assert inside.sum() == 2 * (150 - abs(down)) * (203 - abs(right))
+    kept = shift.undo(inside)
+    assert torch.equal(shift.undo(received), real * kept)
+    assert torch.equal(shift.move_mask(kept), inside)
+
+
+def test_a_shift_moves_the_codecs_grid(real):
+    from brittle.transforms import Jpeg
+
+    jpeg, shift = Jpeg(quality=50), Shift(right=4, down=4)
+    moved = shift.undo(jpeg.apply(shift.apply(real)))
+    inside = (slice(None), slice(None), slice(8, -8), slice(8, -8))
+    assert (moved - jpeg.apply(real))[inside].abs().mean() > 0.005

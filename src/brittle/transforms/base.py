@@ -25,6 +25,10 @@ class Transform(Component):
     family: ClassVar[str] = "transform"
     example: ClassVar[str]
 
+    def missing(self) -> str | None:
+        """Why this transform can't run on this computer, or None."""
+        return None
+
     def apply(self, image: Tensor, *, seeds: Sequence[int] | None = None) -> Tensor:
         """The images as received, (N, 3, H', W') in [0, 1] on the 8-bit grid, without gradients.
 

@@ -30,6 +30,10 @@ class Chain(Transform):
             raise ValueError("a chain has at least two steps")
         return flat
 
+    def missing(self) -> str | None:
+        """The first reason that a step has."""
+        return next((reason for step in self.steps if (reason := step.missing())), None)
+
     def receive(self, image: Tensor, *, seed: int | None) -> Tensor:
         """One image after all steps; each step draws from a seed of its own."""
         for index, step in enumerate(self.steps):

@@ -1,10 +1,11 @@
 """Real codecs: what happens to a photo when it is saved and opened again."""
 
 import io
+import math
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from PIL import Image
+from PIL import Image, features
 from pydantic import Field
 from torch import Tensor
 
@@ -20,6 +21,11 @@ def through_file(image: Tensor, kind: str, **options: Any) -> Tensor:
     Image.fromarray(to_bytes(image)[0]).save(file, kind, **options)
     with Image.open(file, formats=(kind,)) as picture:
         return from_bytes(np.array(picture)[None]).to(image)
+
+
+def missing_codec(feature: str, name: str) -> str | None:
+    """Why a codec can't be used, or None; ``feature`` is Pillow's name for it."""
+    return None if features.check(feature) else f"this Pillow was built without {name}"
 
 
 @register
@@ -43,6 +49,7 @@ class Jpeg(Transform):
     """Saved as a baseline JPEG with libjpeg's tables, and opened with smooth chroma upsampling.
 
     ``quality`` is libjpeg's, a whole number from 1 to 100; ``subsampling`` is that of the colours.
+    A progressive file holds the same pixels. Several saves are a chain of several of these.
     """
 
     name: ClassVar[str] = "jpeg"
@@ -72,3 +79,86 @@ class Jpeg(Transform):
 
         received: Tensor = jpeg_codec_differentiable(image, image.new_tensor([self.quality]))
         return received
+
+
+@register
+class WebP(Transform):
+    """Saved as a lossy WebP, and opened again; its colours are always 4:2:0.
+
+    ``quality`` is libwebp's, a whole number from 0 to 100.
+    """
+
+    name: ClassVar[str] = "webp"
+    source: ClassVar[str] = "RFC 9649; Pillow's codec, which is libwebp"
+    example: ClassVar[str] = "webp:quality=75"
+
+    quality: Annotated[int, Field(strict=True, ge=0, le=100)]
+
+    def missing(self) -> str | None:
+        """WebP is an optional part of Pillow."""
+        return missing_codec("webp", "WebP")
+
+    def receive(self, image: Tensor, *, seed: int | None) -> Tensor:
+        """The image after the real codec; there is no surrogate."""
+        return through_file(image, "WEBP", quality=self.quality, method=4)
+
+
+@register
+class Avif(Transform):
+    """Saved as an AVIF, and opened again.
+
+    ``quality`` is libavif's, a whole number from 0 to 100; ``subsampling`` is that of the colours.
+    """
+
+    name: ClassVar[str] = "avif"
+    source: ClassVar[str] = "AV1 Image File Format; Pillow's codec, which is libavif"
+    example: ClassVar[str] = "avif:quality=60"
+
+    quality: Annotated[int, Field(strict=True, ge=0, le=100)]
+    subsampling: Literal["4:4:4", "4:2:2", "4:2:0"] = "4:2:0"
+
+    def missing(self) -> str | None:
+        """AVIF is an optional part of Pillow."""
+        return missing_codec("avif", "AVIF")
+
+    def receive(self, image: Tensor, *, seed: int | None) -> Tensor:
+        """The image after the real codec; there is no surrogate."""
+        # One thread, since the number of threads changes the pixels.
+        return through_file(
+            image,
+            "AVIF",
+            quality=self.quality,
+            subsampling=self.subsampling,
+            speed=6,
+            max_threads=1,
+        )
+
+
+@register
+class Jpeg2000(Transform):
+    """Saved as a lossy JPEG 2000 of a given size, and opened again.
+
+    ``ratio`` is how many times smaller than the raw pixels the file is to be, from 1 to 1000.
+    """
+
+    name: ClassVar[str] = "jpeg2000"
+    source: ClassVar[str] = "ITU-T T.800; Pillow's codec, which is OpenJPEG"
+    example: ClassVar[str] = "jpeg2000:ratio=20"
+
+    ratio: Annotated[float, Field(ge=1, le=1000)]
+
+    def missing(self) -> str | None:
+        """JPEG 2000 is an optional part of Pillow."""
+        return missing_codec("jpg_2000", "JPEG 2000")
+
+    def receive(self, image: Tensor, *, seed: int | None) -> Tensor:
+        """The image after the real codec; there is no surrogate."""
+        halvings = int(math.log2(min(image.shape[-2:])))
+        return through_file(
+            image,
+            "JPEG2000",
+            quality_mode="rates",
+            quality_layers=[self.ratio],
+            irreversible=True,
+            num_resolutions=min(6, halvings + 1),
+        )

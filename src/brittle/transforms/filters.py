@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 from torch import Tensor
 from torch.nn import functional
 
-from brittle.component import register
+from brittle.component import Fraction, register
 from brittle.images import from_bytes, to_bytes
 from brittle.transforms.base import Transform
 
@@ -60,3 +60,41 @@ class MedianBlur(Transform):
         """The filtered image; there is no surrogate."""
         picture = Image.fromarray(to_bytes(image)[0]).filter(ImageFilter.MedianFilter(self.size))
         return from_bytes(np.array(picture)[None]).to(image)
+
+
+@register
+class Bilateral(Transform):
+    """A mean over the square around each pixel that leaves out what differs in colour.
+
+    Weights fall as Gaussians of the distance in pixels (``sigma_space``) and of the distance of
+    the colours as vectors in [0, 1] units (``sigma_colour``). ``size`` is the side of the square,
+    an odd number from 3 to 31; edge pixels are repeated; ``times`` is how often it is done.
+    """
+
+    name: ClassVar[str] = "bilateral"
+    source: ClassVar[str] = "Tomasi and Manduchi, ICCV 1998"
+    example: ClassVar[str] = "bilateral:size=5"
+
+    size: Annotated[int, Field(strict=True, ge=3, le=31), AfterValidator(_odd)]
+    sigma_colour: Annotated[Fraction, Field(gt=0, le=10)] = 0.1
+    sigma_space: Annotated[float, Field(gt=0, le=100)] = 2.0
+    times: Annotated[int, Field(strict=True, ge=1, le=100)] = 1
+
+    def surrogate(self, image: Tensor) -> Tensor:
+        """The filter itself, exact."""
+        for _ in range(self.times):
+            image = self._once(image)
+        return image
+
+    def _once(self, image: Tensor) -> Tensor:
+        reach, (height, width) = self.size // 2, image.shape[-2:]
+        padded = functional.pad(image, [reach] * 4, mode="replicate")
+        total, weights = torch.zeros_like(image), torch.zeros_like(image[:, :1])
+        for down in range(self.size):
+            for across in range(self.size):
+                other = padded[..., down : down + height, across : across + width]
+                far = ((down - reach) ** 2 + (across - reach) ** 2) / self.sigma_space**2
+                unlike = (other - image).square().sum(1, keepdim=True) / self.sigma_colour**2
+                weight = torch.exp(-(far + unlike) / 2)
+                total, weights = total + weight * other, weights + weight
+        return total / weights

@@ -65,6 +65,44 @@ class Rotate(Transform):
         return turn(mask, self.degrees, mode="nearest")
 
 
+@register
+class Shift(Transform):
+    """Moved by whole pixels, ``right`` and ``down``, on the same canvas; black comes in.
+
+    A shift before a codec moves the codec's grid of blocks.
+    """
+
+    name: ClassVar[str] = "shift"
+    example: ClassVar[str] = "shift:right=3,down=5"
+
+    right: Annotated[int, Field(strict=True, ge=-64, le=64)] = 0
+    down: Annotated[int, Field(strict=True, ge=-64, le=64)] = 0
+
+    def surrogate(self, image: Tensor) -> Tensor:
+        """The shift itself, exact."""
+        return move(image, self.right, self.down)
+
+    def undo(self, image: Tensor) -> Tensor:
+        """The image moved back; what had left the canvas is black."""
+        return move(image, -self.right, -self.down)
+
+    def valid(self, image: Tensor) -> Tensor:
+        """1 where the photo is, 0 where black came in."""
+        return move(super().valid(image), self.right, self.down)
+
+    def move_mask(self, mask: Tensor) -> Tensor:
+        """The mask moved along."""
+        return move(mask, self.right, self.down)
+
+
+def move(image: Tensor, right: int, down: int) -> Tensor:
+    """Move (N, C, H, W) by whole pixels; 0 comes in."""
+    height, width = image.shape[-2:]
+    wide = functional.pad(image, [max(right, 0), max(-right, 0), max(down, 0), max(-down, 0)])
+    top, left = max(-down, 0), max(-right, 0)
+    return wide[..., top : top + height, left : left + width]
+
+
 def turn(image: Tensor, degrees: float, *, fill: float = 0.0, mode: str = "bilinear") -> Tensor:
     """Rotate (N, C, H, W) counter-clockwise about the centre; quarter turns are exact."""
     if degrees % 90 == 0:

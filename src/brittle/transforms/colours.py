@@ -1,0 +1,88 @@
+"""Colours: what changes every pixel by itself, as photo apps do."""
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+from torch import Tensor
+
+from brittle.component import register
+from brittle.images import quantise
+from brittle.transforms.base import Transform
+
+
+def luma(image: Tensor) -> Tensor:
+    """The gray level (N, 1, H, W) of sRGB values, with the weights of ITU-R BT.601."""
+    return (image * image.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
+
+
+@register
+class Grayscale(Transform):
+    """The gray level by ITU-R BT.601 in all three channels."""
+
+    name: ClassVar[str] = "grayscale"
+    example: ClassVar[str] = "grayscale"
+
+    def surrogate(self, image: Tensor) -> Tensor:
+        """The conversion itself, exact."""
+        return luma(image).expand(-1, 3, -1, -1)
+
+
+@register
+class Brightness(Transform):
+    """All values times ``factor``, from 0.1 to 10; above 1 is brighter."""
+
+    name: ClassVar[str] = "brightness"
+    example: ClassVar[str] = "brightness:factor=1.2"
+
+    factor: Annotated[float, Field(ge=0.1, le=10)]
+
+    def surrogate(self, image: Tensor) -> Tensor:
+        """The change itself, before clipping."""
+        return image * self.factor
+
+
+@register
+class Contrast(Transform):
+    """The distance of all values from the image's mean gray times ``factor``, from 0.1 to 10."""
+
+    name: ClassVar[str] = "contrast"
+    example: ClassVar[str] = "contrast:factor=1.2"
+
+    factor: Annotated[float, Field(ge=0.1, le=10)]
+
+    def surrogate(self, image: Tensor) -> Tensor:
+        """The change itself, before clipping."""
+        mean = luma(image).mean((1, 2, 3), keepdim=True)
+        return mean + self.factor * (image - mean)
+
+
+@register
+class Gamma(Transform):
+    """All values to the power of ``exponent``, from 0.1 to 10; below 1 is brighter."""
+
+    name: ClassVar[str] = "gamma"
+    example: ClassVar[str] = "gamma:exponent=0.8"
+
+    exponent: Annotated[float, Field(ge=0.1, le=10)]
+
+    def surrogate(self, image: Tensor) -> Tensor:
+        """The change itself, exact; black's slope is that of half a level, since it may be ∞."""
+        return image.clamp_min(0.5 / 255) ** self.exponent
+
+    def receive(self, image: Tensor, *, seed: int | None) -> Tensor:
+        """The image as shown, black staying black."""
+        return quantise(image**self.exponent)
+
+
+@register
+class Levels(Transform):
+    """Rounded to the nearest of ``count`` evenly spaced levels a channel, from 2 to 255."""
+
+    name: ClassVar[str] = "levels"
+    example: ClassVar[str] = "levels:count=16"
+
+    count: Annotated[int, Field(strict=True, ge=2, le=255)]
+
+    def receive(self, image: Tensor, *, seed: int | None) -> Tensor:
+        """The image with fewer levels; there is no surrogate."""
+        return quantise((image * (self.count - 1)).round() / (self.count - 1))
