@@ -232,7 +232,6 @@ def _effect(fake: Fake, transform: str, primary: Primary, too_weak: bool) -> Eff
     values = fake.effects[transform]
     whole = 0.6
     clean = float(np.mean(list(fake.effects["none"].values())))
-    few = len(values) < 8
     return Effect(
         arm=PROTECTION,
         transform=transform,
@@ -248,7 +247,7 @@ def _effect(fake: Fake, transform: str, primary: Primary, too_weak: bool) -> Eff
         effect=interval(list(values.values())),
         reach=interval(list(values.values()), whole=whole, method="fieller"),
         retention=None
-        if too_weak or few or transform == "none"
+        if too_weak or transform == "none"
         else interval(list(values.values()), whole=clean, method="fieller"),
         retention_reason="too weak for a share" if too_weak else "",
         win_rate=0.9,

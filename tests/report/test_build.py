@@ -107,7 +107,7 @@ def test_first_screen_says_counts_with_scope_and_placebo(page: Page, store: Path
     answer = page.text[page.text.index("The answer") :]
     assert answer.startswith(
         f"The answer {summary.scope.statement}: {summary.headline.sentence} "
-        f"{summary.outcomes[0].sentence}"
+        f"{PROTECTION} : {summary.outcomes[0].sentence}"
     )
     assert "with plain noise" in answer[:400]
 

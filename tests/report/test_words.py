@@ -6,13 +6,6 @@ from brittle.inference.summary import Interval
 from brittle.report import words
 
 
-@pytest.mark.parametrize(
-    ("value", "text"), [(0.434, "0.43"), (-0.3, "−0.30"), (-0.001, "0.00"), (1.5, "1.50")]
-)
-def test_number(value: float, text: str) -> None:
-    assert words.number(value) == text
-
-
 def test_interval_without_bound_says_why() -> None:
     unbounded = Interval(estimate=1, method="fieller", n=9, note="no bound")
     assert words.bounds(unbounded) == "[no bound]"
@@ -22,36 +15,30 @@ def test_interval_without_bound_says_why() -> None:
 
 
 @pytest.mark.parametrize(
-    ("label", "name", "short"),
+    ("label", "short"),
     [
-        ("none", "no transform", "no transform"),
-        ("jpeg:quality=75", "JPEG 75", "q75"),
-        ("gaussian-blur:sigma=0.5", "Gaussian blur, σ 0.5", "blur 0.5"),
-        ("median-blur:size=3", "median filter, 3 × 3", "median 3 × 3"),
-        ("rotate:degrees=5", "rotation by 5°", "rot 5°"),
-        ("flip", "horizontal flip", "flip"),
-        ("unheard-of:a=1", "unheard-of:a=1", "unheard-of:a=1"),
+        ("jpeg:quality=75", "q75"),
+        ("gaussian-blur:sigma=0.5", "blur 0.5"),
+        ("median-blur:size=3", "median 3"),
+        ("rotate:degrees=5", "rot 5°"),
+        ("jpeg:quality=75+jpeg:quality=30+flip", "q75 + q30 + flip"),
+        ("unheard-of:a=123456789", "unheard-of 1234…"),
     ],
 )
-def test_transforms_have_names(label: str, name: str, short: str) -> None:
-    from tests.report.synthetic import record
-
-    assert words.transform_name(record(label), label) == name
-    assert words.short_name(record(label), label) == short
+def test_short_names(label: str, short: str) -> None:
+    assert words.short_name(label) == short
 
 
-def test_chain_names_its_steps() -> None:
-    from tests.report.synthetic import record
+def test_arms_have_names() -> None:
+    assert words.arm_name("original", "original") == "unprotected"
+    assert words.arm_name("noise(x)", "placebo") == "plain noise"
+    assert words.arm_name("gray", "ceiling") == "gray picture"
+    assert words.arm_name("photoguard-encoder", "protection") == "photoguard-encoder"
 
-    chain = {"name": "chain", "fields": {"steps": [record("jpeg:quality=75"), record("flip")]}}
-    assert words.transform_name(chain, "x") == "JPEG 75, then horizontal flip"
 
-
-def test_counts() -> None:
-    assert words.count(1, "photo") == "1 photo"
-    assert words.count(1200, "photo") == "1,200 photos"
-    assert words.of_photos(4, 4) == "all 4 of 4 photos"
-    assert words.of_photos(3, 4) == "3 of 4 photos"
+def test_ranges() -> None:
+    assert words.spread({"a": 0.2, "b": -0.1}) == "−0.10 to 0.20"
+    assert words.spread({"a": 0.2, "b": 0.2}, per_hundred=True) == "all at 20"
 
 
 def test_record_is_spelt_out() -> None:

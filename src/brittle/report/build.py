@@ -121,7 +121,7 @@ def _section(source: Source, arm: str, placebo: str | None, number: int) -> dict
             (
                 effect.retention_reason
                 for effect in source.summary.effects
-                if effect.arm == arm and effect.retention_reason
+                if effect.arm == arm and effect.transform != "none" and effect.retention_reason
             ),
             "",
         ),

@@ -105,12 +105,16 @@ class Chart:
             f"{max(right - left, 3):.1f}",
             self.plot_height,
         )
-        room_right = WIDTH - RIGHT - right > 110
+        # Beside the band, or in it where it leaves no room.
+        if WIDTH - RIGHT - right > 6.5 * len(words):
+            at, anchor = right + 4, "start"
+        else:
+            at, anchor = max(left - 4, 6.5 * len(words) + LEFT), "end"
         self._add(
             '<text class="note" x="{}" y="{}" text-anchor="{}">{}</text>',
-            f"{right + 4:.1f}" if room_right else f"{left - 4:.1f}",
+            f"{at:.1f}",
             self.top + 14,
-            "start" if room_right else "end",
+            anchor,
             words,
         )
 

@@ -72,7 +72,7 @@ def usable_over_quality(source: Source, arm: str, placebo: str | None, name: str
     chart = Chart(
         name,
         "Usable edits over JPEG quality",
-        _describe_rates(source, quality, rates, said),
+        _describe_rates(quality, rates, said),
         quality.axis,
         Axis(0, 1, tuple((one / 4, str(25 * one)) for one in range(5)), "usable edits per 100"),
         [(kind, LINES[kind], KEYS[kind]) for kind in said],
@@ -86,7 +86,7 @@ def usable_over_quality(source: Source, arm: str, placebo: str | None, name: str
         _draw_rates(chart, points, kind, shift, said.get(kind, ""))
     rows = tuple(
         (
-            transform_of(source, transform),
+            words.transform_name(transform),
             *(_rate_text(rates.get((kind, transform))) for kind in said),
         )
         for transform in quality.transforms
@@ -115,17 +115,16 @@ def reach_over_quality(source: Source, arm: str, name: str) -> Figure | None:
     chart = Chart(
         name,
         "Reach over JPEG quality",
-        "Reach: 0 is like noise of the same size, 1 is a photo that is gone. "
-        + describe(source, reaches),
+        "Reach: 0 is like noise of the same size, 1 is a photo that is gone. " + describe(reaches),
         quality.axis,
         ratio_axis(reaches.values(), photos.values(), "reach"),
         [("protection", "triangle", "mean"), ("photo", "dot", "one photo")],
     )
     chart.level(margins.protected, f"protected: above {words.number(margins.protected)}")
-    _draw_shares(chart, quality, reaches, photos)
+    _draw_shares(chart, quality, reaches, photos, dots=source.summary.illustration)
     rows = tuple(
         (
-            transform_of(source, label),
+            words.transform_name(label),
             interval_text(interval),
             words.spread(photos[label]) if photos[label] else "",
             str(interval.n),
@@ -151,6 +150,8 @@ def retention_over_quality(source: Source, arm: str, name: str) -> Figure | None
     if quality is None or not kept or clean is None or clean.effect is None:
         return None
     whole = clean.effect.estimate
+    reference = Interval(estimate=1, method="none", n=clean.n, note="by definition")
+    kept = {"none": reference, **kept}
     photos = {
         label: {photo: value / whole for photo, value in effects[label].per_photo.items()}
         for label in kept
@@ -159,8 +160,7 @@ def retention_over_quality(source: Source, arm: str, name: str) -> Figure | None
     chart = Chart(
         name,
         "Retention over JPEG quality",
-        "Retention: the share of the effect without a transform that is left. "
-        + describe(source, kept),
+        "Retention: the share of the effect without a transform that is left. " + describe(kept),
         quality.axis,
         ratio_axis(kept.values(), photos.values(), "retention"),
         [("protection", "triangle", "mean"), ("photo", "dot", "one photo")],
@@ -177,9 +177,9 @@ def retention_over_quality(source: Source, arm: str, name: str) -> Figure | None
         chart.band(half_life.low, half_life.high, "half-life")
     chart.level(margins.survived, f"survived: above {words.number(margins.survived)}")
     chart.level(margins.broken, f"broken: below {words.number(margins.broken)}")
-    _draw_shares(chart, quality, kept, photos)
+    _draw_shares(chart, quality, kept, photos, dots=source.summary.illustration)
     rows = tuple(
-        (transform_of(source, label), interval_text(interval), str(interval.n))
+        (words.transform_name(label), interval_text(interval), str(interval.n))
         for label, interval in kept.items()
     )
     caption = (
@@ -217,6 +217,8 @@ def _draw_shares(
     quality: Quality,
     means: Mapping[str, Interval],
     photos: Mapping[str, Mapping[str, float]],
+    *,
+    dots: bool,
 ) -> None:
     places = {label: quality.transforms[label] for label in means}
     names = list(dict.fromkeys(name for values in photos.values() for name in values))
@@ -228,7 +230,7 @@ def _draw_shares(
         mean = means[label]
         if mean.low is not None and mean.high is not None:
             chart.whisker(place, mean.low, mean.high, "protection")
-        else:
+        elif dots:
             for photo, value in photos[label].items():
                 chart.mark(place, value, "dot", "photo", photo)
         chart.mark(place, mean.estimate, "triangle", "protection", interval_text(mean))
@@ -253,11 +255,6 @@ def ratio_axis(
     return Axis(low - 0.04 * (high - low), high, ticks, label)
 
 
-def transform_of(source: Source, label: str) -> str:
-    """A transform's name."""
-    return words.transform_name(source.transforms.get(label, {}), label)
-
-
 def interval_text(interval: Interval) -> str:
     """An estimate with its interval."""
     return f"{words.number(interval.estimate)} {words.bounds(interval)}"
@@ -270,16 +267,15 @@ def _rate_text(found: Usable | None) -> str:
     return f"{text}, {words.count(found.n, 'photo')}, {words.count(found.rows, 'edit')}"
 
 
-def describe(source: Source, intervals: Mapping[str, Interval]) -> str:
+def describe(intervals: Mapping[str, Interval]) -> str:
     """A figure's estimates by transform, for whoever can't see it."""
     return "; ".join(
-        f"{transform_of(source, label)} {words.number(interval.estimate)}"
+        f"{words.transform_name(label)} {words.number(interval.estimate)}"
         for label, interval in intervals.items()
     )
 
 
 def _describe_rates(
-    source: Source,
     quality: Quality,
     rates: Mapping[tuple[str, str], Usable],
     said: Mapping[str, str],
@@ -287,7 +283,7 @@ def _describe_rates(
     parts = []
     for kind, name in said.items():
         values = [
-            f"{transform_of(source, transform)} {words.hundred(found.rate.estimate)}"
+            f"{words.transform_name(transform)} {words.hundred(found.rate.estimate)}"
             for transform in quality.transforms
             if (found := rates.get((kind, transform))) and found.rate
         ]

@@ -213,7 +213,7 @@ class Gallery:
                 of = f" of {arm}" if len(self.arms) > 1 else ""
                 reach = words.number(effect.per_photo_reach[photo])
                 facts.append(f"reach left{of} on this photo {reach}")
-        title = words.transform_name(self.source.transforms[transform], transform)
+        title = words.transform_name(transform)
         return Block(title, place, ", ".join(facts), groups)
 
     def _other_seeds(self, photo: str) -> list[Picture]:
@@ -230,7 +230,7 @@ class Gallery:
 
     def _received(self, photo: str, label: str, transform: str) -> Picture:
         row = self._any_row(photo, label, transform)
-        after = "" if transform == "none" else f" after {self._transform(transform)}"
+        after = "" if transform == "none" else f" after {words.transform_name(transform)}"
         words_for = "as published" if transform == "none" else "as received"
         return self.album.picture(
             row.received if row else None, f"{photo}, {self._name(label)}{after}", [words_for]
@@ -240,7 +240,7 @@ class Gallery:
         self, photo: str, label: str, transform: str, prompt: str, facts: list[str] | None = None
     ) -> Picture:
         row = self._row(photo, label, transform, prompt)
-        after = "" if transform == "none" else f" after {self._transform(transform)}"
+        after = "" if transform == "none" else f" after {words.transform_name(transform)}"
         alt = f"{photo}, {self._name(label)}{after}, edited with “{prompt}”"
         scored = self._scored(row.point) if row else []
         return self.album.picture(row.edited if row else None, alt, [*(facts or []), *scored])
@@ -271,11 +271,8 @@ class Gallery:
     def _name(self, label: str) -> str:
         return words.arm_name(label, self._kind(label))
 
-    def _transform(self, transform: str) -> str:
-        return words.transform_name(self.source.transforms.get(transform, {}), transform)
-
     def _card_title(self, label: str, transform: str) -> str:
         name = {"original": "unprotected", "protection": "protected"}.get(
             self._kind(label), self._name(label)
         )
-        return name if transform == "none" else f"{name}, {self._transform(transform)}"
+        return name if transform == "none" else f"{name}, {words.transform_name(transform)}"

@@ -11,7 +11,6 @@ from brittle.report.figures import (
     interval_text,
     qualities,
     ratio_axis,
-    transform_of,
 )
 from brittle.report.source import Source
 
@@ -50,7 +49,7 @@ def cost_against_reach(source: Source, arm: str, name: str, *, by: str) -> Figur
         name,
         "What a transform costs against what it leaves of the protection",
         "Each point is a transform. Left: it costs an honest edit little. Low: it leaves little of "
-        "the protection. " + describe(source, reaches),
+        "the protection. " + describe(reaches),
         x_axis,
         ratio_axis(reaches.values(), [], "reach left"),
         [(style, shape, said) for style, shape, said in dict.fromkeys(families.values())],
@@ -73,15 +72,15 @@ def cost_against_reach(source: Source, arm: str, name: str, *, by: str) -> Figur
         style, shape, _ = families[label]
         if reach.low is not None and reach.high is not None:
             chart.whisker(value.estimate, reach.low, reach.high, f"faint {style}")
-        note = f"{transform_of(source, label)}: reach {interval_text(reach)}, {effect.n} photos"
+        note = f"{words.transform_name(label)}: reach {interval_text(reach)}, {effect.n} photos"
         chart.mark(value.estimate, reach.estimate, shape, style, note)
-        short = words.short_name(source.transforms.get(label, {}), label)
+        short = words.short_name(label)
         places.append((value.estimate, reach.estimate, short))
     chart.labels(places)
     write = words.hundred if by == "usable" else words.number
     rows = tuple(
         (
-            transform_of(source, label),
+            words.transform_name(label),
             f"{write(value.estimate)} {words.bounds(value, per_hundred=by == 'usable')}",
             interval_text(reaches[label]),
             str(effect.n),

@@ -46,7 +46,7 @@ def transform_table(source: Source, arm: str, placebo: str | None, editor: str) 
     """Transform, usable by arm, reach, retention, both verdicts, n."""
     labels = [label for label in ("original", placebo, arm) if label]
     rows = []
-    for transform, record in source.transforms.items():
+    for transform in source.transforms:
         effect = source.summary.effect(arm, transform, editor=editor)
         usable = [source.summary.usable_of(label, transform, editor=editor) for label in labels]
         verdict = next(
@@ -59,12 +59,12 @@ def transform_table(source: Source, arm: str, placebo: str | None, editor: str) 
         )
         rows.append(
             TransformRow(
-                name=words.transform_name(record, transform),
+                name=words.transform_name(transform),
                 label=transform,
                 primary=effect is not None and not effect.exploratory,
                 usable=tuple(_usable(found, source.summary) for found in usable),
                 reach=_reach(effect, source.summary),
-                retention=_retention(effect, transform),
+                retention=_retention(effect, transform, source.summary),
                 effect_verdict=_effect_word(verdict, transform, source.summary),
                 attacker_verdict=_attacker_word(verdict),
                 n=_n(effect, usable),
@@ -84,12 +84,14 @@ def other_metrics(source: Source, arm: str) -> list[tuple[str, list[tuple[str, C
         if metric == primary.metric:
             continue
         rows = []
-        for transform, record in source.transforms.items():
+        for transform in source.transforms:
             effect = source.summary.effect(arm, transform, metric=metric)
             if effect:
-                name = words.transform_name(record, transform)
+                name = words.transform_name(transform)
                 reach = _reach(effect, source.summary)
-                rows.append((name, reach, _retention(effect, transform), str(effect.n)))
+                rows.append(
+                    (name, reach, _retention(effect, transform, source.summary), str(effect.n))
+                )
         if rows:
             tables.append((metric, rows))
     return tables
@@ -98,7 +100,7 @@ def other_metrics(source: Source, arm: str) -> list[tuple[str, list[tuple[str, C
 def range_or_bounds(interval: Interval, values: dict[str, float], above: int | None) -> str:
     """The interval; where few photos allow none, the range and how many lie above zero."""
     if interval.low is None and "interval" in interval.note and values:
-        counted = f"; above 0: {words.of_photos(above, len(values))}" if above is not None else ""
+        counted = f"; above 0: {words.all_or_some(above, len(values))}" if above is not None else ""
         return words.spread(values) + counted
     return words.bounds(interval)
 
@@ -127,7 +129,7 @@ def _reach(effect: Effect | None, summary: Summary) -> Cell:
     return Cell(words.number(effect.reach.estimate), small)
 
 
-def _retention(effect: Effect | None, transform: str) -> Cell:
+def _retention(effect: Effect | None, transform: str, summary: Summary) -> Cell:
     if effect is None:
         return Cell("–", "not measured", "missing")
     if transform == "none":
@@ -136,7 +138,8 @@ def _retention(effect: Effect | None, transform: str) -> Cell:
         return Cell("–", effect.retention_reason, "missing wordy")
     retention = effect.retention
     if retention.low is None or retention.high is None:
-        return Cell(words.percent(retention.estimate), words.bounds(retention))
+        why = "" if summary.illustration else words.bounds(retention)
+        return Cell(words.percent(retention.estimate), why, "wordy")
     return Cell(words.percent(retention.estimate), words.bounds(retention, per_hundred=True))
 
 

@@ -4,25 +4,40 @@ from collections.abc import Mapping
 from typing import Any
 
 from brittle.inference.summary import Interval, Summary
+from brittle.inference.words import all_or_some, count, transform_name
+from brittle.inference.words import decimal as number
 
-MINUS, DASH = "\u2212", "\u2013"
+__all__ = [
+    "all_or_some",
+    "arm_name",
+    "bounds",
+    "component_text",
+    "count",
+    "hundred",
+    "moment",
+    "number",
+    "percent",
+    "scoped",
+    "short_name",
+    "spread",
+    "transform_name",
+]
+
 PLACEBOS = {
     "noise": "plain noise",
     "noise-spectrum": "noise with the protection's spectrum",
 }
-
-
-def number(value: float, digits: int = 2) -> str:
-    """A decimal with a real minus sign and never a negative zero."""
-    text = f"{value:.{digits}f}"
-    if not text.strip("-0."):
-        text = text.removeprefix("-")
-    return text.replace("-", MINUS)
+SHORT = {
+    "JPEG ": "q",
+    "Gaussian blur ": "blur ",
+    "median blur ": "median ",
+    "rotation by ": "rot ",
+}
 
 
 def percent(value: float) -> str:
     """A share as a percentage."""
-    return f"{number(100 * value, 0)}\u00a0%"
+    return f"{hundred(value)}\u00a0%"
 
 
 def hundred(value: float) -> str:
@@ -45,54 +60,15 @@ def spread(values: Mapping[str, float], *, per_hundred: bool = False) -> str:
     return f"all at {low}" if low == high else f"{low} to {high}"
 
 
-def count(items: int, singular: str, plural: str = "") -> str:
-    """A count with its noun."""
-    return f"{items:,} {singular if items == 1 else plural or singular + 's'}"
-
-
-def of_photos(above: int, n: int) -> str:
-    """How many of the photos: ``all 4 of 4 photos``."""
-    return f"{'all ' if above == n else ''}{above} of {count(n, 'photo')}"
-
-
 def moment(written: Any) -> str:
     """An ISO time, a little easier to read."""
     return str(written).replace("T", " ").replace("+00:00", " UTC")
 
 
-def transform_name(record: Mapping[str, Any], label: str) -> str:
-    """A transform as one would say it; its text form where there is no saying."""
-    name, fields = record.get("name"), record.get("fields") or {}
-    if label == "none" or name == "none":
-        return "no transform"
-    if name == "chain" and isinstance(fields.get("steps"), (list, tuple)) and fields["steps"]:
-        return ", then ".join(
-            transform_name(step, str(step.get("name"))) for step in fields["steps"]
-        )
-    said = {
-        "jpeg": ("quality", "JPEG {}"),
-        "gaussian-blur": ("sigma", "Gaussian blur, σ {}"),
-        "median-blur": ("size", "median filter, {0} × {0}"),
-        "rotate": ("degrees", "rotation by {}°"),
-    }
-    if name == "flip":
-        return "horizontal flip"
-    if name in said and isinstance(fields.get(said[name][0]), (int, float)):
-        field, form = said[name]
-        return form.format(f"{fields[field]:g}")
-    return label
-
-
-def short_name(record: Mapping[str, Any], label: str) -> str:
+def short_name(label: str) -> str:
     """A transform's name for a crowded figure."""
-    name = transform_name(record, label)
-    for long, short in (
-        ("JPEG ", "q"),
-        ("Gaussian blur, σ ", "blur "),
-        ("median filter, ", "median "),
-        ("rotation by ", "rot "),
-        ("horizontal flip", "flip"),
-    ):
+    name = transform_name(label)
+    for long, short in SHORT.items():
         name = name.replace(long, short)
     return name if len(name) <= 16 else name[:15] + "…"
 
