@@ -5,6 +5,7 @@ import torch
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
+from brittle.errors import Unavailable
 from brittle.metrics import Keep, Perceptual, efficientnet
 from brittle.metrics.memory import MEMORY
 from tests.metrics.test_psnr import noisy
@@ -35,6 +36,12 @@ def test_the_network_knows_what_it_sees():
     with torch.no_grad():
         logits = efficientnet.load()((coffee * 255 - 127) / 128)
     assert logits.softmax(1)[0, 967] > 0.85
+
+
+def test_images_that_are_too_small_have_a_reason(photos):
+    assert Perceptual().score(photos[..., :32, :32], photos[..., 32:64, :32]).min() > 0
+    with pytest.raises(Unavailable, match="at least 32 pixels"):
+        Perceptual().score(photos[..., :31], photos[..., :31])
 
 
 def test_loading_is_silent(capfd):

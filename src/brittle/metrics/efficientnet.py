@@ -12,8 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from brittle.errors import Unavailable
 from brittle.metrics.memory import MEMORY, Features
 
+SMALLEST = 32
 STAGES = (0, 2, 4, 10, 15)  # the last block at each resolution: 1/2, 1/4, 1/8, 1/16, 1/32
 
 
@@ -22,7 +24,12 @@ def features(image: Tensor) -> Features:
 
     They have 16, 24, 40, 112 and 320 channels at 1/2 to 1/32 of the image's size, and each place's
     channels are scaled to unit length.
+
+    Raises:
+        Unavailable: a side of the image is shorter than 32 pixels.
     """
+    if min(image.shape[-2:]) < SMALLEST:
+        raise Unavailable(f"EfficientNet needs at least {SMALLEST} pixels a side")
     return MEMORY.recall("efficientnet-lite0", image, _run)
 
 
