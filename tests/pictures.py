@@ -50,26 +50,46 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def icc(primaries: tuple[tuple[float, float, float], ...], gamma: float) -> bytes:
-    """An ICC v2 matrix profile."""
-    fixed = lambda value: struct.pack(">i", round(value * 65536))  # noqa: E731
-    xyz = lambda values: b"XYZ \0\0\0\0" + b"".join(map(fixed, values))  # noqa: E731
-    curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, round(gamma * 256)) + b"\0\0"
-    name = b"test\0"
-    description = b"desc\0\0\0\0" + struct.pack(">I", len(name)) + name + b"\0" * 78
-    tags = {b"desc": description + b"\0" * (-len(description) % 4), b"wtpt": xyz(D50)}
-    tags |= {b"cprt": b"text\0\0\0\0none\0\0\0\0"}
-    tags |= {k + b"XYZ": xyz(v) for k, v in zip((b"r", b"g", b"b"), primaries, strict=True)}
-    tags |= {k + b"TRC": curve for k in (b"r", b"g", b"b")}
+def _fixed(*values: float) -> bytes:
+    return b"".join(struct.pack(">i", round(value * 65536)) for value in values)
+
+
+def _profile(kind: bytes, tags: dict[bytes, bytes]) -> bytes:
+    """An ICC v2 profile; ``kind`` is class, colour space and connection space, 4 bytes each."""
+    description = b"desc\0\0\0\0" + struct.pack(">I", 5) + b"test\0" + b"\0" * 81
+    tags = {
+        b"desc": description,
+        b"cprt": b"text\0\0\0\0none\0\0\0\0",
+        b"wtpt": b"XYZ \0\0\0\0" + _fixed(*D50),
+        **tags,
+    }
     start = 128 + 4 + 12 * len(tags)
     table, body = struct.pack(">I", len(tags)), b""
     for tag, data in tags.items():
         table += tag + struct.pack(">II", start + len(body), len(data))
-        body += data
-    size = struct.pack(">I", start + len(body))
-    head = size + b"\0\0\0\0" + struct.pack(">I", 0x02400000) + b"mntrRGB XYZ " + b"\0" * 12
-    head += b"acsp" + b"\0" * 28 + b"".join(map(fixed, D50)) + b"\0" * 48
+        body += data + b"\0" * (-len(data) % 4)
+    head = struct.pack(">I", start + len(body)) + b"\0" * 4 + struct.pack(">I", 0x02400000)
+    head += kind + b"\0" * 12 + b"acsp" + b"\0" * 28 + _fixed(*D50) + b"\0" * 48
     return head + table + body
+
+
+def icc(primaries: tuple[tuple[float, float, float], ...], gamma: float) -> bytes:
+    """A profile of RGB by primaries and one gamma."""
+    curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, round(gamma * 256))
+    tags = {c + b"TRC": curve for c in (b"r", b"g", b"b")}
+    for colour, xyz in zip((b"r", b"g", b"b"), primaries, strict=True):
+        tags[colour + b"XYZ"] = b"XYZ \0\0\0\0" + _fixed(*xyz)
+    return _profile(b"mntrRGB XYZ ", tags)
+
+
+def icc_cmyk() -> bytes:
+    """A profile of CMYK whose lightness falls evenly with black, and by half with each colour."""
+    corners = np.indices((2, 2, 2, 2)).reshape(4, -1).T
+    lightness = 255 * (1 - corners[:, 3]) * 0.5 ** corners[:, :3].sum(1)
+    lab = np.stack([lightness, np.full(16, 128), np.full(16, 128)], -1).astype(np.uint8)
+    straight = bytes(range(256))
+    table = b"mft1\0\0\0\0" + bytes([4, 3, 2, 0]) + _fixed(1, 0, 0, 0, 1, 0, 0, 0, 1)
+    return _profile(b"prtrCMYKLab ", {b"A2B0": table + straight * 4 + lab.tobytes() + straight * 3})
 
 
 def to_srgb(levels: np.ndarray, primaries: Any, gamma: float) -> np.ndarray:

@@ -235,6 +235,20 @@ def test_colours_are_converted_to_srgb(tmp_path, levels, primaries, gamma):
     assert np.abs(levels - expected).mean() > 2
 
 
+def test_cmyk_is_converted_by_its_profile(tmp_path):
+    black = np.tile(np.arange(80, dtype=np.uint8) * 3, (64, 1))
+    inks = Image.merge("CMYK", [Image.new("L", (80, 64))] * 3 + [Image.fromarray(black)])
+    found = read(tmp_path, encoded(inks, "TIFF", icc_profile=pictures.icc_cmyk()))
+    assert found.notes == ("CMYK converted to sRGB by the colour profile",)
+    light = ((1 - black / 255) * 100 + 16) / 116
+    luminance = np.where(light > 6 / 29, light**3, (light - 4 / 29) * 108 / 841)
+    srgb = np.where(
+        luminance <= 0.0031308, 12.92 * luminance, 1.055 * luminance ** (1 / 2.4) - 0.055
+    )
+    assert np.abs(as_levels(found) - srgb[..., None] * 255).max() <= 2
+    assert np.abs((255 - black) - srgb * 255).max() > 5
+
+
 def test_srgbs_own_profile_leaves_every_level(tmp_path, levels):
     own = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     found = read(tmp_path, encoded(levels, "PNG", icc_profile=own))
