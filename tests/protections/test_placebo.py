@@ -194,6 +194,16 @@ def test_shapes_that_do_not_belong_together_are_refused(photos) -> None:
             KINDS[0].draw(photos, protected, seeds=seeds)
 
 
+def test_a_placebo_of_a_file_from_elsewhere_needs_no_protection(photos) -> None:
+    image, protected = photos[:1], perturb(photos[:1], 6)
+    for kind in ("noise", "noise-spectrum"):
+        placebo = Placebo.parse(kind)
+        assert str(placebo) == kind
+        assert Placebo.from_record(placebo.record()) == placebo
+        drawn = placebo.draw(image, protected, seeds=[1])
+        assert psnr(image, drawn) == pytest.approx(psnr(image, protected), abs=0.1)
+
+
 def test_a_placebo_is_recorded_with_its_protection() -> None:
     for kind in ("noise", "noise-spectrum"):
         placebo = Placebo.parse(f"{kind}:of=photoguard-demo")

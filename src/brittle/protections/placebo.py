@@ -16,11 +16,14 @@ from brittle.protections.base import Protection
 
 
 class Placebo(Component):
-    """A random perturbation with the size, on disk, of what the protection ``of`` published."""
+    """A random perturbation with the size, on disk, of what the protection ``of`` published.
+
+    ``of`` says whose arm of a trial it is; None stands for a file that came from elsewhere.
+    """
 
     family: ClassVar[str] = "placebo"
 
-    of: Protection
+    of: Protection | None = None
 
     @final
     def draw(self, original: Tensor, protected: Tensor, *, seeds: Sequence[int]) -> Tensor:
