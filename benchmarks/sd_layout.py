@@ -11,6 +11,7 @@ copy, 4.3 GB in float32) and read back through load_model, as a user's would be:
 
 import argparse
 import json
+import multiprocessing
 import resource
 import tempfile
 import time
@@ -128,7 +129,12 @@ def main() -> None:
     options = parser.parse_args()
     folder = options.folder or Path(tempfile.mkdtemp(prefix="sd-layout-"))
     if not (folder / "model_index.json").exists():
-        make(folder, getattr(torch, options.dtype))
+        # In a process of its own, so that its memory is not counted.
+        maker = multiprocessing.get_context("spawn").Process(
+            target=make, args=(folder, getattr(torch, options.dtype))
+        )
+        maker.start()
+        maker.join()
 
     model = load_model(
         folder,

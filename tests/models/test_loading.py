@@ -236,6 +236,36 @@ def test_damage_is_told_in_one_sentence(tiny_sd, tmp_path, how, sentence):
     assert "\n" not in str(caught.value)
 
 
+def test_a_damaged_tokenizer_is_told(tiny_sd, tmp_path):
+    shutil.copytree(tiny_sd, tmp_path / "model")
+    for file in (tmp_path / "model" / "tokenizer").glob("*.json"):
+        if file.name != "tokenizer_config.json":
+            file.write_text('{"model": 7}')
+    with pytest.raises(UserError, match="tokenizer can't be read"):
+        _ = load_model(tmp_path / "model", device="cpu").tokenizer
+
+
+@pytest.mark.parametrize(
+    ("part", "key"),
+    [
+        ("unet", "model.diffusion_model.out.2.weight"),
+        ("vae", "first_stage_model.decoder.conv_out.bias"),
+        ("text_encoder", "cond_stage_model.transformer.text_model.final_layer_norm.bias"),
+    ],
+)
+def test_a_checkpoint_that_lacks_a_tensor_is_refused(pipeline, tmp_path, part, key):
+    from safetensors.torch import load_file, save_file
+
+    path = checkpoint.write(pipeline, tmp_path / "model.safetensors")
+    tensors = load_file(path)
+    del tensors[key]
+    save_file(tensors, path)
+    config = small_configs(pipeline, tmp_path / "configs")
+    model = load_model(path, device="cpu", dtype="float32", config=config)
+    with pytest.raises(UserError, match=r"incomplete|can't be read"):
+        getattr(model, part)
+
+
 def test_names_that_lead_nowhere_are_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "model.ckpt").write_bytes(b"pickle")

@@ -81,6 +81,11 @@ def test_plms_below_full_strength_counts_the_evaluation_that_diffusers_adds():
     assert (len(plms.timesteps), len(ddim.timesteps)) == (26, 25)
 
 
+def test_plms_runs_on_the_configuration_of_another_scheduler():
+    config = {"_class_name": "DDIMScheduler", "prediction_type": "v_prediction"}
+    assert make_scheduler(config, "plms", num_inference_steps=4).differentiable
+
+
 def test_the_offset_of_old_configurations_is_the_pipelines_one():
     old = {**CONFIG, "steps_offset": 0, "clip_sample": True}
     ours = make_scheduler(old, "ddim", num_inference_steps=10)
@@ -101,6 +106,17 @@ def test_the_offset_of_old_configurations_is_the_pipelines_one():
 def test_settings_that_cannot_run_are_refused(settings, sentence):
     with pytest.raises(UserError, match=sentence):
         make_scheduler(CONFIG, **settings)
+
+
+@pytest.mark.parametrize("change", [{"beta_schedule": "wavy"}, {"timestep_spacing": "odd"}])
+def test_a_configuration_that_cannot_run_is_told(change):
+    with pytest.raises(UserError, match="can't run these settings"):
+        make_scheduler({**CONFIG, **change}, "ddim", num_inference_steps=5)
+
+
+def test_a_class_that_diffusers_lacks_is_unknown():
+    with pytest.raises(UserError, match="Unknown scheduler 'MadeUpScheduler'"):
+        scheduler_name({"_class_name": "MadeUpScheduler"})
 
 
 def test_names_are_short_where_brittle_has_its_own():

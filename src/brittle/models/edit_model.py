@@ -85,7 +85,9 @@ class EditModel:
     def factor(self) -> int:
         """How many pixels a side one latent covers."""
         config = self._files.config("vae")
-        widths = config.get("block_out_channels") or config["encoder_block_out_channels"]
+        widths = config.get("block_out_channels") or config.get(
+            "encoder_block_out_channels", [0] * 4
+        )
         return int(2 ** (len(widths) - 1))
 
     @property
@@ -98,7 +100,7 @@ class EditModel:
     @property
     def latent_channels(self) -> int:
         """The number C of latent channels."""
-        return int(self._files.config("vae")["latent_channels"])
+        return int(self._files.config("vae").get("latent_channels", 4))
 
     @property
     def unet_channels(self) -> int:
@@ -107,7 +109,7 @@ class EditModel:
         Raises:
             UserError: the model is an autoencoder alone.
         """
-        return int(self._files.config("unet")["in_channels"])
+        return int(self._files.config("unet").get("in_channels", 4))
 
     @property
     def edits(self) -> bool:

@@ -120,7 +120,10 @@ class Directory:
         found: list[Path] = []
         for part in ("vae",) if self._is_autoencoder else _CALLED:
             place = self._place(part)
-            found += [place / _CONFIG_FILES.get(part, "config.json")]
+            config = place / _CONFIG_FILES.get(part, "config.json")
+            if not config.is_file():
+                continue
+            found.append(config)
             if part in _WEIGHTS:
                 found += find_weights(place, _WEIGHTS[part])[0]
             if part == "tokenizer":
@@ -155,17 +158,13 @@ class SingleFile:
         with _open(path) as file:
             self._keys = list(file.keys())
             first = self._PREFIXES["unet"] + "input_blocks.0.0.weight"
-            lacks = [
-                prefix
-                for prefix in self._PREFIXES.values()
-                if not any(key.startswith(prefix) for key in self._keys)
-            ]
-            if lacks:
-                raise UserError(
-                    f"{path} is no checkpoint of Stable Diffusion 1.x: it holds no tensors named "
-                    f"{lacks[0]}*; name a directory in diffusers' format for other models."
-                )
-            self._unet_channels = int(file.get_slice(first).get_shape()[1])
+            for name in (first, self._PREFIXES["vae"], self._PREFIXES["text_encoder"]):
+                if not any(key.startswith(name) for key in self._keys):
+                    raise UserError(
+                        f"{path} is no checkpoint of Stable Diffusion 1.x: it holds no tensor "
+                        f"{name}*; name a directory in diffusers' format for other models."
+                    )
+            self._unet_channels = int(([*file.get_slice(first).get_shape(), 0, 0])[1])
 
     def config(self, part: Part | Literal["scheduler"]) -> Mapping[str, Any]:
         """As `ModelFiles.config`."""
@@ -185,7 +184,7 @@ class SingleFile:
             return _reading(what, lambda: self._text_encoder(weights, dtype))
         cls, _ = _class_of(part, self.config(part))
         extra = {"in_channels": self._unet_channels} if part == "unet" else {}
-        return _reading(
+        model = _reading(
             what,
             lambda: cls.from_single_file(
                 weights,
@@ -196,6 +195,10 @@ class SingleFile:
                 **extra,
             ),
         )
+        absent = [name for name, value in model.state_dict().items() if value.is_meta]
+        if absent:
+            raise UserError(f"{what} is incomplete, {absent[0]} is missing; download it again.")
+        return model
 
     def _text_encoder(self, weights: dict[str, torch.Tensor], dtype: torch.dtype) -> Any:
         from transformers import CLIPTextConfig, CLIPTextModel
@@ -232,8 +235,10 @@ def find_weights(folder: Path, base: str) -> tuple[list[Path], str | None]:
         if whole.is_file():
             return [whole], variant
         if index.is_file():
-            shards = set(_read_json(index, missing="")["weight_map"].values())
-            return [folder / shard for shard in sorted(shards)], variant
+            shards = _read_json(index, missing="").get("weight_map")
+            if not shards or not isinstance(shards, dict):
+                raise UserError(f"{index} names no files of weights.")
+            return [folder / str(shard) for shard in sorted(set(shards.values()))], variant
     pickles = [*folder.glob("*.bin"), *folder.glob("*.ckpt"), *folder.glob("*.pt")]
     if pickles:
         raise UserError(
@@ -312,14 +317,12 @@ def _open(path: Path) -> Any:
 
 def _reading(what: str, read: Callable[[], Any]) -> Any:
     """Run a library's loading function: without its chatter, and its errors in a sentence."""
-    from safetensors import SafetensorError
-
     try:
         with quiet():
             return read()
-    except torch.OutOfMemoryError:
+    except (torch.OutOfMemoryError, MemoryError):
         raise
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+    except Exception as error:  # what the libraries raise about files has no common class
         raise UserError(f"{what} can't be read: {_first(error)}") from error
 
 

@@ -158,6 +158,7 @@ def scheduler_name(config: Mapping[str, Any], name: str | None = None) -> str:
     Raises:
         UserError: diffusers has no such scheduler for these models.
     """
+    import diffusers
     from diffusers.schedulers.scheduling_utils import KarrasDiffusionSchedulers
 
     name = name or str(config.get("_class_name", "PNDMScheduler"))
@@ -167,7 +168,8 @@ def scheduler_name(config: Mapping[str, Any], name: str | None = None) -> str:
     name = short.get(name, name)
     if name not in known and f"{name}Scheduler" in known:
         name = f"{name}Scheduler"
-    if name not in known and name != config.get("_class_name"):
+    own = name == config.get("_class_name") and hasattr(diffusers, name)
+    if name not in known and not own:
         raise UserError(unknown("scheduler", name, known))
     return name
 
@@ -214,9 +216,12 @@ def make_scheduler(
         raise UserError(f"eta={eta:g} needs scheduler=ddim: {name} has no such parameter.")
 
     class_name = {"ddim": "DDIMScheduler", "plms": "PNDMScheduler"}.get(name, name)
-    with quiet():
-        theirs = getattr(diffusers, class_name).from_config(_as_pipelines_do(config))
-        theirs.set_timesteps(num_inference_steps, device=device)
+    try:
+        with quiet():
+            theirs = getattr(diffusers, class_name).from_config(_as_pipelines_do(config, name))
+            theirs.set_timesteps(num_inference_steps, device=device)
+    except (ValueError, TypeError, NotImplementedError) as error:
+        raise UserError(f"The scheduler {name} can't run these settings: {error}") from error
     skipped = (num_inference_steps - running) * theirs.order
     timesteps = theirs.timesteps[skipped:]
     if not _is_written_out(name, theirs.config):
@@ -235,9 +240,13 @@ def make_scheduler(
     return DDIM(**fields, eta=eta) if name == "ddim" else PLMS(**fields)
 
 
-def _as_pipelines_do(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Two values that diffusers' Stable Diffusion pipelines overwrite, whatever the file says."""
-    return {**config, "steps_offset": 1, "clip_sample": False}
+def _as_pipelines_do(config: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Two values that diffusers' Stable Diffusion pipelines overwrite, whatever the file says.
+
+    A configuration of another scheduler says nothing of Runge-Kutta steps, which PLMS is without.
+    """
+    plain = {"skip_prk_steps": True} if name == "plms" else {}
+    return {**plain, **config, "steps_offset": 1, "clip_sample": False}
 
 
 def _is_written_out(name: str, config: Mapping[str, Any]) -> bool:
