@@ -4,15 +4,15 @@ An edit is planned once (`plan`: prompts, timesteps, all of its noise), started 
 (`start_img2img`, `start_inpaint`) and denoised (`denoise`). Only the last two depend on the image.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from itertools import compress
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from brittle import noise
 from brittle.errors import UserError
@@ -163,30 +163,73 @@ def denoise(
     """
     state: State = (start.latents,)
     for index in range(plan.evaluations):
-        step = partial(_step, model, start, plan, index)
         if recompute and index < plan.evaluations - 1:
-            state = checkpoint(step, *state, use_reentrant=False, preserve_rng_state=False)
+            step = partial(_step, model, start, plan, index)
+            state = _Recomputed.apply(step, start.channels, start.kept, *state)
         else:
-            state = step(*state)
+            state = _step(model, start, plan, index, start.channels, start.kept, *state)
         yield state[0]
 
 
-def _step(model: "EditModel", start: Start, plan: Plan, index: int, *state: Tensor) -> State:
-    output = _guided(model, start, plan, index, state[0])
+class _Recomputed(torch.autograd.Function):
+    """A step of which only the inputs are kept.
+
+    torch's own checkpoint keeps each step's graph as well, a megabyte or so for a small denoiser.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, step: Callable[..., State], *inputs: Tensor | None) -> State:
+        ctx.step = step
+        ctx.save_for_backward(*inputs)
+        return step(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        needed = ctx.needs_input_grad[1:]
+        inputs = [
+            tensor if tensor is None else tensor.detach().requires_grad_(need)
+            for tensor, need in zip(ctx.saved_tensors, needed, strict=True)
+        ]
+        with torch.enable_grad():
+            outputs = ctx.step(*inputs)
+        depend = [output.requires_grad for output in outputs]
+        found = iter(
+            torch.autograd.grad(
+                [*compress(outputs, depend)],
+                [*compress(inputs, needed)],
+                [*compress(gradients, depend)],
+                allow_unused=True,
+            )
+        )
+        return None, *(next(found) if need else None for need in needed)
+
+
+def _step(
+    model: "EditModel",
+    start: Start,
+    plan: Plan,
+    index: int,
+    channels: Tensor | None,
+    kept: Tensor | None,
+    *state: Tensor,
+) -> State:
+    output = _guided(model, channels, plan, index, state[0])
     latents, *memory = plan.scheduler.step(index, output, state, plan.step_noise[index])
-    if start.mask is not None and start.kept is not None:
+    if start.mask is not None and kept is not None:
         last = index == plan.evaluations - 1
-        kept = start.kept if last else plan.scheduler.noised(start.kept, plan.noise, index + 1)
+        kept = kept if last else plan.scheduler.noised(kept, plan.noise, index + 1)
         latents = (1 - start.mask) * kept + start.mask * latents
     return latents, *memory
 
 
-def _guided(model: "EditModel", start: Start, plan: Plan, index: int, latents: Tensor) -> Tensor:
+def _guided(
+    model: "EditModel", channels: Tensor | None, plan: Plan, index: int, latents: Tensor
+) -> Tensor:
     """What the UNet says, without and with the prompt in one evaluation, and guidance between."""
     guided = plan.guidance_scale > 1
     inputs = plan.scheduler.scaled(latents, index)
-    if start.channels is not None:
-        inputs = torch.cat([inputs, start.channels], dim=1)
+    if channels is not None:
+        inputs = torch.cat([inputs, channels], dim=1)
     if guided:
         inputs = torch.cat([inputs, inputs])
     output = model.predict(inputs, plan.scheduler.timesteps[index], plan.embeddings)
