@@ -7,7 +7,7 @@ import brittle
 from brittle.metrics import PSNR
 from brittle.trial.photos import load_photos
 
-photo = load_photos("sample", square=128)[0][0].image
+photo = load_photos("sample", square=128)["astronaut"].image
 model = brittle.load_model("embedded")
 
 protected = brittle.protect(photo, "photoguard-encoder", model=model)

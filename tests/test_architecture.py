@@ -11,7 +11,7 @@ SOURCE = Path(brittle.__file__).parent
 LAYERS = [
     {"errors"},
     {"component"},
-    {"noise", "images", "traces", "budget", "progress"},
+    {"noise", "images", "traces", "decoding", "budget", "progress"},
     {"models"},
     {"protections", "transforms", "editors", "metrics"},
     {"trial"},

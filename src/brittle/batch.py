@@ -7,7 +7,15 @@ from torch import Tensor
 
 from brittle.budget import Budget
 from brittle.errors import UserError
-from brittle.images import LOSSY, Photo, alpha_mask, read_mask, read_photo, write_image
+from brittle.images import (
+    LOSSY,
+    Photo,
+    alpha_mask,
+    ellipse_mask,
+    read_mask,
+    read_photo,
+    write_image,
+)
 
 
 class Destination:
@@ -49,9 +57,11 @@ class Destination:
 
 
 def mask_for(mask: str | None, photo: Photo) -> Tensor | None:
-    """The mask (1, 1, H, W) that ``--mask`` names: a file, or the photo's own alpha."""
+    """The mask (1, 1, H, W) that ``--mask`` names: a file, the photo's alpha, or an ellipse."""
     if mask is None:
         return None
+    if mask == "auto":
+        return ellipse_mask(photo.image)
     if mask == "alpha":
         return alpha_mask(photo)
     return read_mask(mask, like=photo.image)

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from brittle.trial.spec import Trial
 
 
-
 class Commands(TyperGroup):
     """The commands; what a user can mend is one sentence and exit code 2, never a traceback."""
 
@@ -44,7 +43,9 @@ Model = Annotated[
     str,
     typer.Option(help="`embedded`, a diffusers folder, a .safetensors file, or a hub id."),
 ]
-Mask = Annotated[str | None, typer.Option(help="Mask file (white: may be edited), or `alpha`.")]
+Mask = Annotated[
+    str | None, typer.Option(help="File (white: may be edited), `alpha`, or `auto`: an ellipse.")
+]
 Device = Annotated[
     str | None, typer.Option(help="cpu, cuda, mps …; chosen by itself if not given.")
 ]
@@ -68,6 +69,9 @@ def demo(
     minutes: Annotated[
         float, typer.Option(min=0.1, help="Leave out prompts and transforms to fit in this time.")
     ] = 6.0,
+    editor: Annotated[
+        Literal["img2img", "inpaint"], typer.Option(help="inpaint edits the photos' centre.")
+    ] = "img2img",
 ) -> None:
     """Protect, compress and edit real photos on the built-in model, and report what is left.
 
@@ -75,7 +79,7 @@ def demo(
     """
     from brittle.trial.demo import demo_trial
 
-    trial, notes = demo_trial(out, photos, minutes)
+    trial, notes = demo_trial(out, photos, minutes, editor)
     _run(trial, out, notes=notes)
 
 

@@ -89,6 +89,14 @@ def read_mask(path: str | Path, *, like: Tensor) -> Tensor:
     return _checked((mask >= 0.5).float(), path.name)
 
 
+def ellipse_mask(image: Tensor) -> Tensor:
+    """A mask (1, 1, H, W) for a first try: the centre ellipse, 0.6 of each side, may be edited."""
+    height, width = image.shape[-2:]
+    y = torch.linspace(-1, 1, height).view(-1, 1)
+    x = torch.linspace(-1, 1, width)
+    return ((x**2 + y**2) <= 0.6**2).float().view(1, 1, height, width)
+
+
 def alpha_mask(photo: Photo) -> Tensor:
     """The photo's transparency as a mask (1, 1, H, W): what is transparent may be edited.
 

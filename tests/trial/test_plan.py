@@ -25,7 +25,7 @@ def model(tiny_sd):
 
 @pytest.fixture(scope="module")
 def photos():
-    return {photo.name: photo for photo, _ in load_photos("sample", square=64)}
+    return load_photos("sample", square=64)
 
 
 @pytest.fixture(scope="module")

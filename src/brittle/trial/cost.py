@@ -82,8 +82,8 @@ def describe_cost(trial: Trial, *, device: str | None = None, dtype: str | None 
         UserError: a photo, model or component that can't be used.
     """
     model = load_model(trial.model, device=device, dtype=dtype)
-    read = load_photos(trial.photos, square=trial.square)
-    plan = make_plan(trial, {photo.name: photo for photo, _ in read}, model)
+    photos = load_photos(trial.photos, square=trial.square, mask=trial.mask)
+    plan = make_plan(trial, photos, model)
     cost = count(plan, model)
     return "\n".join(
         [

@@ -33,7 +33,9 @@ FULL = Trial(
 )
 
 
-def demo_trial(directory: Path, photos: Path | None, minutes: float) -> tuple[Trial, list[str]]:
+def demo_trial(
+    directory: Path, photos: Path | None, minutes: float, editor: str = "img2img"
+) -> tuple[Trial, list[str]]:
     """The demo's trial, as large as ``minutes`` allow here, and what was left out, in words.
 
     A folder that holds a demo already keeps the trial that it was begun with.
@@ -42,19 +44,21 @@ def demo_trial(directory: Path, photos: Path | None, minutes: float) -> tuple[Tr
         UserError: photos that can't be used, a folder that holds something else.
     """
     source = "sample" if photos is None else str(photos)
-    trial = FULL.model_copy(update={"photos": source})
+    changes = {"photos": source, "editors": (editor,)}
+    if editor == "inpaint":
+        changes |= {"mask": "auto", "title": f"{FULL.title}, inpainting"}
+    trial = FULL.model_copy(update=changes)
     found = Store(directory).manifest
     if found is not None and found["title"] == trial.title:
         begun = make_trial(found["trial"]["resolved"], "manifest.json")
         return begun.model_copy(update={"photos": source}), found["notes"]
-    read = load_photos(source, square=trial.square)
-    named = {photo.name: photo for photo, _ in read}
+    read = load_photos(source, square=trial.square, mask=trial.mask)
     model = load_model(trial.model)
-    whole = make_plan(trial, named, model)
+    whole = make_plan(trial, read, model)
     rate = estimate(count(whole, model), whole, model) / count(whole, model).edits
     notes = []
     while True:
-        seconds = START_SECONDS + rate * count(make_plan(trial, named, model), model).edits
+        seconds = START_SECONDS + rate * count(make_plan(trial, read, model), model).edits
         smaller = _smaller(trial)
         if seconds <= 60 * minutes or smaller is None:
             break

@@ -13,14 +13,12 @@ from brittle.component import Component, registry
 from brittle.models import EditModel
 from brittle.noise import derive_seed
 from brittle.trial.plan import Plan
-from brittle.trial.store import SCHEMA_VERSION
+from brittle.trial.store import SCHEMA_VERSION, Store
 
 PACKAGES = ("torch", "diffusers", "transformers", "kornia", "pillow", "numpy", "scipy")
 
 
-def manifest(
-    plan: Plan, model: EditModel, credits: dict[str, str], notes: Iterable[str]
-) -> dict[str, Any]:
+def manifest(plan: Plan, model: EditModel, notes: Iterable[str]) -> dict[str, Any]:
     """Everything that one must know to make the trial's numbers again."""
     from PIL import features
 
@@ -48,28 +46,29 @@ def manifest(
         "dtype": str(model.dtype).removeprefix("torch."),
         "model": vars(plan.model)
         | {"safety_checker": "never loaded: it blackens pictures, which would count as edits"},
-        "photos": [
-            {
-                "name": name,
-                "digest": photo.digest,
-                "width": photo.image.shape[-1],
-                "height": photo.image.shape[-2],
-                "credit": credits[name],
-                "notes": list(photo.notes),
-                "source_format": photo.source_format,
-                "jpeg_traces": photo.jpeg_traces,
-                "seeds": {
-                    str(seed): derive_seed(seed, photo.digest)
-                    for seed in (*trial.seeds, *trial.floor_seeds)
-                },
-            }
-            for name, photo in plan.photos.items()
-        ],
+        "photos": [_photo(plan, name) for name in plan.photos],
         "arms": [_arm(plan, label) for label in trial.arms],
         "transforms": _records(plan.transforms),
         "editors": _records(plan.editors),
         "metrics": _records(plan.metrics),
         "prompts": list(trial.prompts),
+    }
+
+
+def _photo(plan: Plan, name: str) -> dict[str, Any]:
+    of = plan.photos[name]
+    seeds = (*plan.trial.seeds, *plan.trial.floor_seeds)
+    return {
+        "name": name,
+        "digest": of.digest,
+        "width": of.image.shape[-1],
+        "height": of.image.shape[-2],
+        "credit": of.credit,
+        "notes": list(of.photo.notes),
+        "source_format": of.photo.source_format,
+        "jpeg_traces": of.photo.jpeg_traces,
+        "mask": None if of.mask_key is None else Store.artifact(of.mask_key).as_posix(),
+        "seeds": {str(seed): derive_seed(seed, of.digest) for seed in seeds},
     }
 
 

@@ -1,13 +1,23 @@
 """The photos of a trial: a folder of one's own, or the eight that brittle's dependencies bring."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
+from torch import Tensor
 from torch.nn import functional
 
+from brittle.component import key
 from brittle.errors import UserError
-from brittle.images import Photo, digest, quantise, read_photo
+from brittle.images import (
+    Photo,
+    alpha_mask,
+    digest,
+    ellipse_mask,
+    quantise,
+    read_mask,
+    read_photo,
+)
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".gif"}
 
@@ -24,53 +34,109 @@ SAMPLE = {
 """Package, path: who made it and under which licence."""
 
 
-def load_photos(source: str, *, square: int | None = None) -> list[tuple[Photo, str]]:
-    """Read a trial's photos in the order of their names, each with its credit (or "").
+@dataclass(frozen=True)
+class TrialPhoto:
+    """A photo as a trial uses it, who made it, and what of it may be edited.
+
+    ``mask`` (1, 1, H, W) is white where an inpainting editor may paint; None without such editors.
+    """
+
+    photo: Photo
+    credit: str = ""
+    mask: Tensor | None = None
+
+    @property
+    def image(self) -> Tensor:
+        """The photo (1, 3, H, W) on the 8-bit grid."""
+        return self.photo.image
+
+    @property
+    def digest(self) -> str:
+        """The identity of the photo's pixels; its noise derives from it."""
+        return self.photo.digest
+
+    @property
+    def mask_key(self) -> str | None:
+        """The key under which the store keeps the mask."""
+        return None if self.mask is None else key("mask", digest(self.mask))
+
+
+def load_photos(
+    source: str, *, square: int | None = None, mask: str | None = None
+) -> dict[str, TrialPhoto]:
+    """Read a trial's photos by name, in the order of their files.
 
     ``source`` is ``sample``, a folder or a file. With ``square`` each is cropped to its centre and
-    resampled to that many pixels a side.
+    resampled to that many pixels a side. ``mask`` is ``auto``, ``alpha``, a file for all of them,
+    or a folder with a mask for each, NAME.mask.png or NAME.png.
 
     Raises:
         UserError: nothing there, two photos of one name or with the same pixels, a file that is
-            no usable image.
+            no usable image, a photo without its mask.
     """
     found = _sample() if source == "sample" else [(path, "") for path in _files(Path(source))]
-    photos = [(read_photo(path), credit) for path, credit in found]
-    if square is not None:
-        photos = [(centre_square(photo, square), credit) for photo, credit in photos]
-    for what, values in (
-        ("name", [photo.name for photo, _ in photos]),
-        ("picture", [photo.digest for photo, _ in photos]),
-    ):
-        for first, value in enumerate(values):
-            if value in values[:first]:
-                path, other = found[first][0], found[values.index(value)][0]
-                raise UserError(f"{path} and {other} have the same {what}: keep one of them.")
+    photos: dict[str, TrialPhoto] = {}
+    digests: dict[str, Path] = {}
+    for path, credit in found:
+        photo = read_photo(path)
+        masked = None if mask is None else _mask_of(photo, path, mask)
+        if square is not None:
+            photo, masked = centre_square(photo, square), _centre_mask(masked, square)
+        if photo.name in photos:
+            raise UserError(f"Two photos are named {photo.name}: rename {path}.")
+        if photo.digest in digests:
+            raise UserError(f"{path} and {digests[photo.digest]} are the same picture: keep one.")
+        photos[photo.name] = TrialPhoto(photo, credit, masked)
+        digests[photo.digest] = path
     return photos
+
+
+def _mask_of(photo: Photo, path: Path, mask: str) -> Tensor:
+    if mask == "auto":
+        return ellipse_mask(photo.image)
+    if mask == "alpha":
+        return alpha_mask(photo)
+    place = Path(mask)
+    if not place.is_dir():
+        return read_mask(place, like=photo.image)
+    for candidate in (place / f"{photo.name}.mask.png", place / f"{photo.name}.png"):
+        if candidate.is_file() and not candidate.samefile(path):
+            return read_mask(candidate, like=photo.image)
+    raise UserError(
+        f"{place} holds no mask for {photo.name}: expected {photo.name}.mask.png there."
+    )
 
 
 def centre_square(photo: Photo, side: int) -> Photo:
     """The photo's centre as a square of ``side`` pixels: cropped, then resampled and rounded."""
-    height, width = photo.image.shape[-2:]
-    short = min(height, width)
-    top, left = (height - short) // 2, (width - short) // 2
-    centre = photo.image[..., top : top + short, left : left + short]
-    if short != side:
-        centre = functional.interpolate(centre, (side, side), mode="bicubic", antialias=True)
-    image = quantise(centre)
+    image = quantise(_centre(photo.image, side))
+    short = min(photo.image.shape[-2:])
     notes = [f"cropped to its centre, {side} px a side"]
     if short < side:
         notes.append(f"enlarged from {short} px")
-    # What a JPEG left in the pixels does not outlast being resampled.
-    traces = photo.jpeg_traces and short == side
     return replace(
         photo,
         image=image,
         alpha=None,
         notes=(*photo.notes, *notes),
-        jpeg_traces=traces,
+        # What a JPEG left in the pixels does not outlast being resampled.
+        jpeg_traces=photo.jpeg_traces and short == side,
         digest=digest(image),
     )
+
+
+def _centre_mask(mask: Tensor | None, side: int) -> Tensor | None:
+    return None if mask is None else (_centre(mask, side) >= 0.5).float()
+
+
+def _centre(image: Tensor, side: int) -> Tensor:
+    height, width = image.shape[-2:]
+    short = min(height, width)
+    top, left = (height - short) // 2, (width - short) // 2
+    centre = image[..., top : top + short, left : left + short]
+    if short == side:
+        return centre
+    return functional.interpolate(centre, (side, side), mode="bicubic", antialias=True)
 
 
 def _sample() -> list[tuple[Path, str]]:
@@ -85,7 +151,11 @@ def _files(source: Path) -> list[Path]:
         raise UserError(f"{source}: there is no such folder or photo.")
     if source.is_file():
         return [source]
-    files = sorted(path for path in source.iterdir() if path.suffix.lower() in SUFFIXES)
+    files = sorted(
+        path
+        for path in source.iterdir()
+        if path.suffix.lower() in SUFFIXES and not path.stem.endswith(".mask")
+    )
     if not files:
         raise UserError(f"{source} holds no photos ({', '.join(sorted(SUFFIXES))}).")
     return files

@@ -10,6 +10,8 @@ from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, TypeVar
 
+from torch import Tensor
+
 from brittle.component import Component, key, unknown
 from brittle.editors import Editor
 from brittle.errors import UserError
@@ -17,11 +19,11 @@ from brittle.metrics import Metric
 from brittle.noise import derive_seed
 from brittle.protections import Placebo, Protection
 from brittle.transforms import Transform
+from brittle.trial.photos import TrialPhoto
 from brittle.trial.primary import MAX_PRIMARY_TRANSFORMS, Primary
 from brittle.trial.spec import Trial
 
 if TYPE_CHECKING:
-    from brittle.images import Photo
     from brittle.models import EditModel
 
 ORIGINAL, GRAY = "original", "gray"
@@ -65,6 +67,7 @@ class Edit:
     """A received file edited with a prompt and a seed."""
 
     key: str
+    photo: str
     reception: str
     editor: str
     prompt: str
@@ -97,7 +100,7 @@ class Plan:
     """All work of a trial by key, in the order of the stages; components by their label."""
 
     trial: Trial
-    photos: "dict[str, Photo]"
+    photos: dict[str, TrialPhoto]
     model: ModelIdentity
     protections: dict[str, Protection]
     placebos: dict[str, Placebo]
@@ -118,6 +121,12 @@ class Plan:
         alike: int = sum(other.image.shape == shape for other in self.photos.values())
         return min(self.trial.batch, alike)
 
+    def received_mask(self, edit: Edit) -> Tensor:
+        """Where an edit may paint, (1, 1, H, W): the photo's mask, moved along by the transform."""
+        mask = self.photos[edit.photo].mask
+        assert mask is not None, "checked when the plan was made"
+        return self.transforms[self.receptions[edit.reception].transform].move_mask(mask)
+
     def kind(self, arm: str) -> str:
         """What an arm is: original, ceiling, protection or placebo."""
         if arm in self.protections:
@@ -127,7 +136,7 @@ class Plan:
 
 def make_plan(
     trial: Trial,
-    photos: "dict[str, Photo]",
+    photos: dict[str, TrialPhoto],
     model: "EditModel",
     *,
     shard: tuple[int, int] = (1, 1),
@@ -163,10 +172,12 @@ def make_plan(
     return plan
 
 
-def _empty_plan(trial: Trial, photos: "dict[str, Photo]", model: "EditModel") -> Plan:
+def _empty_plan(trial: Trial, photos: dict[str, TrialPhoto], model: "EditModel") -> Plan:
     protections = {label: Protection.parse(label) for label in trial.protections}
     transforms = _by_text(map(Transform.parse, trial.transforms))
     metrics = _by_text(map(Metric.parse, trial.metrics))
+    editors = {str(one): one.resolve(model) for one in map(Editor.parse, trial.editors)}
+    _check_masks(trial, editors)
     return Plan(
         trial,
         photos,
@@ -178,10 +189,18 @@ def _empty_plan(trial: Trial, photos: "dict[str, Photo]", model: "EditModel") ->
             for kind in trial.placebos
         },
         transforms=transforms,
-        editors={str(one): one.resolve(model) for one in map(Editor.parse, trial.editors)},
+        editors=editors,
         metrics=metrics,
         primary=_primary(trial, list(transforms), list(metrics)),
     )
+
+
+def _check_masks(trial: Trial, editors: dict[str, Editor]) -> None:
+    paints = [label for label, editor in editors.items() if editor.needs_mask]
+    if paints and trial.mask is None:
+        raise UserError(f"{paints[0]} needs masks: set `mask` to auto, alpha or a folder of them.")
+    if trial.mask is not None and not paints:
+        raise UserError("The trial has a mask and no editor that uses it: add inpaint, or drop it.")
 
 
 def _primary(trial: Trial, transforms: list[str], metrics: list[str]) -> Primary:
@@ -216,10 +235,10 @@ def _edit(
     # The noise belongs to the seed and the photo: arms, transforms and prompts share it.
     seed = derive_seed(seed, plan.photos[photo].digest)
     reception = _reception(plan, photo, arm, transform)
-    identity = ("edit", reception.key, plan.editors[editor], prompt, seed)
-    edit = Edit(
-        key(*identity, *_compute(plan), plan.trial.batch), reception.key, editor, prompt, seed
-    )
+    made = [reception.key, plan.editors[editor], prompt, seed, *_compute(plan), plan.trial.batch]
+    if plan.editors[editor].needs_mask:
+        made.append(plan.photos[photo].mask_key)
+    edit = Edit(key("edit", *made), photo, reception.key, editor, prompt, seed)
     return plan.edits.setdefault(edit.key, edit)
 
 
@@ -242,8 +261,10 @@ def _release(plan: Plan, photo: str, arm: str) -> Release:
     if arm in (ORIGINAL, GRAY):
         release = Release(key("release", arm, digest), photo, arm, seed)
     elif arm in plan.protections:
-        made = ("release", digest, plan.protections[arm], seed, *_compute(plan), plan.rows(photo))
-        release = Release(key(*made), photo, arm, seed)
+        made = [digest, plan.protections[arm], seed, *_compute(plan), plan.rows(photo)]
+        if (mask := plan.photos[photo].mask_key) is not None:
+            made.append(mask)
+        release = Release(key("release", *made), photo, arm, seed)
     else:
         of = _release(plan, photo, arm.partition("(")[2].removesuffix(")"))
         drawn = key("release", of.key, plan.placebos[arm], seed)

@@ -49,12 +49,11 @@ def run(
     if found is not None:
         # A batch that had to be halved for memory stays halved: it is part of every result.
         trial = trial.model_copy(update={"batch": found["batch"]})
-    read = load_photos(trial.photos, square=trial.square)
-    photos = {photo.name: photo for photo, _ in read}
+    photos = load_photos(trial.photos, square=trial.square, mask=trial.mask)
     model = load_model(trial.model, device=device, dtype=dtype)
     while True:
         plan = make_plan(trial, photos, model, shard=shard)
-        store.open(manifest(plan, model, {photo.name: credit for photo, credit in read}, notes))
+        store.open(manifest(plan, model, notes))
         try:
             compute(plan, store, model, progress)
             break
@@ -81,6 +80,9 @@ def compute(plan: Plan, store: Store, model: EditModel, progress: Progress) -> N
 
 def release(plan: Plan, store: Store, model: EditModel, progress: Progress) -> None:
     """Make the files that each arm publishes: protections in batches, then their placebos."""
+    for photo in plan.photos.values():
+        if photo.mask is not None and photo.mask_key is not None and not store.has(photo.mask_key):
+            store.write(photo.mask_key, photo.mask.expand(1, 3, -1, -1))
     missing = [one for one in plan.releases.values() if not store.has(one.key)]
     for one in missing:
         if one.arm in (ORIGINAL, GRAY):
@@ -118,9 +120,17 @@ def _protect(
     trace: Trace,
 ) -> None:
     filled = fill(batch, size)
-    images = torch.cat([plan.photos[one.photo].image for one in filled])
+    photos = [plan.photos[one.photo] for one in filled]
+    images = torch.cat([photo.image for photo in photos])
+    masks = [photo.mask for photo in photos if photo.mask is not None]
     protection = plan.protections[batch[0].arm]
-    protected = protection(model, images, seeds=[one.seed for one in filled], trace=trace)
+    protected = protection(
+        model,
+        images,
+        mask=torch.cat(masks) if masks else None,
+        seeds=[one.seed for one in filled],
+        trace=trace,
+    )
     used = protection.budget.distance(protected - images) / protection.budget.radius
     told = trace.summary() or [{}] * size
     for row, one in enumerate(batch):
@@ -149,7 +159,7 @@ def edit(plan: Plan, store: Store, model: EditModel, progress: Progress) -> None
     with progress("edits", len(missing)) as advance:
         waiting = defaultdict(list)
         for one in missing:
-            image = model.fit(store.read(one.reception))
+            image = store.read(one.reception)
             waiting[one.editor, image.shape].append((one, image))
             for key in [key for key, batch in waiting.items() if len(batch) == size]:
                 advance(_edit(plan, store, model, key[0], waiting.pop(key)))
@@ -159,10 +169,12 @@ def edit(plan: Plan, store: Store, model: EditModel, progress: Progress) -> None
 
 def _edit(plan: Plan, store: Store, model: EditModel, editor: str, batch: list[Any]) -> int:
     filled = fill(batch, plan.trial.batch)
+    needs_mask = plan.editors[editor].needs_mask
     edited = plan.editors[editor].edit(
         model,
         torch.cat([image for _, image in filled]),
         prompts=[one.prompt for one, _ in filled],
+        mask=torch.cat([plan.received_mask(one) for one, _ in filled]) if needs_mask else None,
         seeds=[one.seed for one, _ in filled],
     )
     for row, (one, _) in enumerate(batch):

@@ -14,9 +14,11 @@ from torch import Tensor
 
 from brittle.component import key
 from brittle.errors import Unavailable
+from brittle.images import fit_mask
 from brittle.metrics import Metric
 from brittle.models import EditModel
 from brittle.progress import Progress
+from brittle.transforms import Transform
 from brittle.trial.plan import GRAY, ORIGINAL, Cell, Plan
 from brittle.trial.store import Store
 
@@ -55,7 +57,7 @@ def score(plan: Plan, store: Store, model: EditModel, progress: Progress) -> Non
 
 @dataclass
 class Views:
-    """The pictures of one cell, each read when first asked for."""
+    """The pictures of one cell, and the scores that come from them."""
 
     cell: Cell
     plan: Plan
@@ -63,33 +65,37 @@ class Views:
     model: EditModel
 
     @cached_property
-    def edit(self) -> Tensor:
-        """The arm's edit, (1, 3, h, w), as every picture here."""
-        return self.store.read(self.cell.edit)
-
-    @cached_property
-    def control(self) -> Tensor:
-        """The original's edit under the same transform, prompt and seed."""
-        return self.store.read(self.cell.control)
-
-    @cached_property
-    def clean(self) -> Tensor:
-        """The original's edit without a transform."""
-        return self.store.read(self.cell.clean)
-
-    @cached_property
     def photo(self) -> Tensor:
-        """The photo as the editor sees it."""
+        """The photo as the editor sees it, (1, 3, h, w), as every picture here."""
         return self.model.fit(self.plan.photos[self.cell.photo].image)
 
     @cached_property
     def valid(self) -> Tensor:
         """Where the received picture shows the photo."""
-        return self.plan.transforms[self.cell.transform].valid(self.edit)
+        return self._transform.valid(self._edited(self.cell.edit))
 
-    def undone(self, image: Tensor) -> Tensor:
-        """A picture with its pixels moved back to where they are in the photo."""
-        return self.plan.transforms[self.cell.transform].undo(image)
+    @property
+    def _transform(self) -> Transform:
+        return self.plan.transforms[self.cell.transform]
+
+    def _edited(self, edit: str) -> Tensor:
+        """An edit as received; of inpainting, with the control's own pixels where all is kept.
+
+        Otherwise the perturbation itself, which stays where nothing is painted, would count.
+        """
+        picture = self.store.read(edit)
+        if not self.plan.editors[self.cell.editor].needs_mask:
+            return picture
+        control = self.plan.edits[self.cell.control]
+        kept = self.model.fit(self.store.read(control.reception))
+        return torch.where(self._fitted(self.plan.received_mask(control)) == 1, picture, kept)
+
+    def _undone(self, edit: str) -> Tensor:
+        """An edit with its pixels moved back to where they are in the photo."""
+        return self._transform.undo(self._edited(edit))
+
+    def _fitted(self, mask: Tensor) -> Tensor:
+        return fit_mask(mask, size=self.model.size, multiple=self.model.factor)
 
     def scores(self, metric: Metric, label: str) -> list[Score]:
         """All scores of one metric that this cell has."""
@@ -108,19 +114,22 @@ class Views:
         return []
 
     def _against_control(self, metric: Metric) -> float:
-        return self._compare(metric, self.edit, self.control, self.valid)
+        edited, control = self._edited(self.cell.edit), self._edited(self.cell.control)
+        return self._compare(metric, edited, control, self.valid)
 
     def _kept(self, metric: Metric) -> float:
-        return self._compare(metric, self.undone(self.edit), self.photo)
+        return self._compare(metric, self._undone(self.cell.edit), self.photo)
 
     def _cost(self, metric: Metric) -> float:
         """How far the transform alone moves the edit, once it is turned back."""
-        return self._distance(metric, self.undone(self.edit), self.clean, self.undone(self.valid))
+        clean, valid = self.store.read(self.cell.clean), self._transform.undo(self.valid)
+        return self._distance(metric, self._undone(self.cell.edit), clean, valid)
 
     def _floor(self, metric: Metric) -> float:
         """How far another seed alone moves the edit, on average."""
+        clean = self.store.read(self.cell.clean)
         others = [self.store.read(other) for other in self.cell.floor]
-        return mean(self._distance(metric, other, self.clean) for other in others)
+        return mean(self._distance(metric, other, clean) for other in others)
 
     def _compare(
         self, metric: Metric, image: Tensor, reference: Tensor, valid: Tensor | None = None

@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from brittle.component import explain, unknown
+from brittle.component import explain, read_yaml, unknown
 from brittle.errors import UserError
 from brittle.trial.primary import Primary
 
@@ -27,6 +27,9 @@ class Trial(BaseModel):
     photos: str = Field("sample", description="a folder or file, or `sample`: eight bundled ones")
     square: int | None = Field(
         None, ge=64, le=4096, description="centre-crop photos to squares of this side, in pixels"
+    )
+    mask: str | None = Field(
+        None, description="for inpainting: `auto`, `alpha`, a file, or a folder of masks"
     )
     model: str = "embedded"
     protections: tuple[str, ...] = ("photoguard-encoder",)
@@ -88,13 +91,13 @@ def load_trial(path: Path, settings: Iterable[str] = ()) -> Trial:
     if not path.is_file():
         raise UserError(f"{path}: there is no such trial file.")
     try:
-        written = yaml.safe_load(path.read_text(encoding="utf-8"))
+        written = read_yaml(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not a YAML file: {' '.join(str(error).split())}") from None
     if not isinstance(written, dict):
         raise UserError(f"{path}: a trial is a YAML mapping with keys such as `prompts`.")
-    for field in ("photos", "model"):
-        if field in written:
+    for field in ("photos", "model", "mask"):
+        if written.get(field) is not None:
             written[field] = _inside(path.parent, str(written[field]), f"{path.name}: {field}")
     for setting in settings:
         _apply(written, setting)
@@ -133,6 +136,6 @@ def _apply(written: dict[str, Any], setting: str) -> None:
         if not isinstance(place, dict):
             raise UserError(f"--set {setting}: {parent} has no keys below it.")
     try:
-        place[last] = yaml.safe_load(text)
+        place[last] = read_yaml(text)
     except yaml.YAMLError:
         raise UserError(f"--set {setting}: {text!r} is not a value.") from None

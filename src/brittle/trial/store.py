@@ -87,7 +87,8 @@ class Store:
         """Write one of the folder's files, whole or not at all."""
         write_bytes(self.directory / name, data, overwrite=True)
 
-    def artifact(self, key: str) -> Path:
+    @staticmethod
+    def artifact(key: str) -> Path:
         """Where the image of a key lies, relative to the folder."""
         return Path("artifacts") / key[:2] / f"{key}.png"
 

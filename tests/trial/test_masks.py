@@ -1,0 +1,125 @@
+import json
+
+import pytest
+import torch
+
+from brittle.errors import UserError
+from brittle.images import from_png, write_image
+from brittle.models import load_model
+from brittle.trial import runner
+from brittle.trial.photos import load_photos
+from brittle.trial.plan import make_plan
+from brittle.trial.spec import Trial
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos")
+    stream = torch.Generator().manual_seed(0)
+    for name in ("one", "two"):
+        write_image(folder / f"{name}.png", torch.rand(3, 64, 64, generator=stream))
+        mask = torch.zeros(3, 64, 64)
+        mask[:, 16:48, 8:32] = 1
+        write_image(folder / f"{name}.mask.png", mask)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trial(folder, tiny_sd):
+    return Trial(
+        photos=str(folder),
+        mask=str(folder),
+        model=str(tiny_sd),
+        protections=("photoguard-encoder:steps=1",),
+        placebos=("noise",),
+        transforms=("none", "rotate:degrees=90"),
+        editors=("inpaint:num_inference_steps=2,strength=0.5",),
+        prompts=("heavy rain",),
+        metrics=("psnr",),
+        primary={"metric": "psnr"},
+        floor_seeds=(),
+        batch=2,
+    )
+
+
+@pytest.fixture(scope="module")
+def out(trial, tmp_path_factory):
+    out = tmp_path_factory.mktemp("inpainting") / "out"
+    runner.run(trial, out)
+    return out
+
+
+def pictures(out, **wanted):
+    index = json.loads((out / "index.json").read_text())
+    (cell,) = [c for c in index if all(c[name] == value for name, value in wanted.items())]
+    read = {name: from_png((out / cell[name]).read_bytes()) for name in ("released", "edited")}
+    return read["released"], read["edited"]
+
+
+def test_masks_are_not_photos(folder):
+    assert list(load_photos(str(folder))) == ["one", "two"]
+
+
+def test_only_what_will_be_kept_is_perturbed(trial, out):
+    mask = load_photos(trial.photos, mask=trial.mask)["one"].mask
+    for arm in ("photoguard-encoder:steps=1", "noise(photoguard-encoder:steps=1)"):
+        photo, _ = pictures(out, image="one", arm="original", transform="none")
+        released, _ = pictures(out, image="one", arm=arm, transform="none")
+        assert torch.equal(released * mask, photo * mask)
+        assert not torch.equal(released, photo)
+
+
+def test_the_mask_moves_with_the_picture(out):
+    _, edited = pictures(out, image="one", arm="original", transform="rotate:degrees=90")
+    photo, _ = pictures(out, image="one", arm="original", transform="none")
+    kept = torch.ones(64, 64, dtype=torch.bool)
+    kept[16:48, 8:32] = False
+    turned, kept = photo.rot90(1, (2, 3)), kept.rot90(1, (0, 1))
+    assert torch.equal(edited[..., kept], turned[..., kept])
+    assert not torch.equal(edited[..., ~kept], turned[..., ~kept])
+
+
+def test_the_perturbation_itself_is_no_effect(trial, out):
+    """Where the editor keeps everything that differs, arm and control are compared inside only."""
+    photo, control = pictures(out, image="one", arm="original", transform="none")
+    protected, edited = pictures(
+        out, image="one", arm="photoguard-encoder:steps=1", transform="none"
+    )
+    mask = load_photos(trial.photos, mask=trial.mask)["one"].mask
+    rows = [line.split(",") for line in (out / "results.csv").read_text().splitlines()]
+    (value,) = [
+        float(row[-2])
+        for row in rows
+        if row[0] == "one"
+        and row[1] == "photoguard-encoder:steps=1"
+        and "none" in row
+        and row[-4] == "psnr.distance"
+    ]
+    inside = ((edited - control) * mask).double().square().mean().sqrt().item()
+    assert value == pytest.approx(inside, rel=1e-6)
+    everywhere = (edited - control).double().square().mean().sqrt().item()
+    assert everywhere > 1.05 * inside
+
+
+def test_masks_and_editors_belong_together(trial, tiny_sd):
+    model, photos = load_model(str(tiny_sd)), load_photos(trial.photos, mask=trial.mask)
+    for change in ({"mask": None}, {"editors": ("img2img",)}):
+        with pytest.raises(UserError, match="mask"):
+            make_plan(trial.model_copy(update=change), photos, model)
+
+
+def test_a_missing_or_unfit_mask_is_said(folder, tmp_path):
+    with pytest.raises(UserError, match="no mask for one"):
+        load_photos(str(folder), mask=str(tmp_path))
+    write_image(tmp_path / "small.png", torch.rand(3, 32, 32).round())
+    with pytest.raises(UserError, match="same size"):
+        load_photos(str(folder), mask=str(tmp_path / "small.png"))
+    with pytest.raises(UserError, match="alpha"):
+        load_photos(str(folder), mask="alpha")
+
+
+def test_the_automatic_mask_is_an_ellipse_in_the_middle(folder):
+    mask = load_photos(str(folder), mask="auto")["one"].mask
+    assert mask[0, 0, 32, 32] == 1
+    assert mask[0, 0, 0, 0] == mask[0, 0, 32, 2] == 0
+    assert mask.mean().item() == pytest.approx(torch.pi * 0.6**2 / 4, abs=0.02)
