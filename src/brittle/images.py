@@ -131,6 +131,21 @@ def write_image(
         UserError: the file exists, can't be written, or its suffix is lossy or unknown.
     """
     path = Path(path)
+    suffix = writable_suffix(path, lossy=lossy)
+    if suffix == ".png":
+        data = png_bytes(image, exif=exif)
+    else:
+        extra: dict[str, Any] = {"subsampling": "4:4:4"} if suffix != ".webp" else {}
+        data = _encode(image, LOSSY[suffix], exif=exif, quality=95, **extra)
+    write_bytes(path, data, overwrite=overwrite)
+
+
+def writable_suffix(path: Path, *, lossy: bool) -> str:
+    """The suffix of a picture that `write_image` would write.
+
+    Raises:
+        UserError: it is unknown, or lossy where that is not allowed.
+    """
     suffix = path.suffix.lower()
     if suffix in LOSSY and not lossy:
         raise UserError(
@@ -139,12 +154,7 @@ def write_image(
         )
     if suffix != ".png" and suffix not in LOSSY:
         raise UserError(f"{path.name} can't be written in that format: save it as {path.stem}.png.")
-    if suffix == ".png":
-        data = png_bytes(image, exif=exif)
-    else:
-        extra: dict[str, Any] = {"subsampling": "4:4:4"} if suffix != ".webp" else {}
-        data = _encode(image, LOSSY[suffix], exif=exif, quality=95, **extra)
-    write_bytes(path, data, overwrite=overwrite)
+    return suffix
 
 
 def write_bytes(path: str | Path, data: bytes, *, overwrite: bool = False) -> None:

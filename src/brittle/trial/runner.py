@@ -6,7 +6,7 @@ does not depend on what was done before a kill.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,9 @@ def run(
         try:
             compute(plan, store, model, progress)
             break
-        except torch.OutOfMemoryError:
+        except (MemoryError, RuntimeError) as error:
+            if not _out_of_memory(error):
+                raise
             if trial.batch == 1:
                 raise UserError(
                     "One edit does not fit into memory: use smaller photos (`square`) or --dtype."
@@ -89,20 +91,11 @@ def release(plan: Plan, store: Store, model: EditModel, progress: Progress) -> N
             photo = plan.photos[one.photo].image
             store.write(one.key, photo if one.arm == ORIGINAL else gray_like(photo))
     for arm, protection in plan.protections.items():
-        groups = defaultdict(list)
-        for one in missing:
-            if one.arm == arm:
-                groups[plan.photos[one.photo].image.shape].append(one)
-        batches = [
-            (batch, plan.rows(batch[0].photo))
-            for group in groups.values()
-            for batch in chunks(group, plan.rows(group[0].photo))
-        ]
-        if not batches:
-            continue
-        with progress(arm, len(batches) * protection.total_steps) as advance:
-            for batch, size in batches:
-                _protect(plan, store, model, batch, size, Trace(on_step=lambda *_: advance(1)))
+        batches = _alike(plan, [one for one in missing if one.arm == arm])
+        if batches:
+            with progress(arm, len(batches) * protection.total_steps) as advance:
+                for batch in batches:
+                    _protect(plan, store, model, batch, Trace(on_step=lambda *_: advance(1)))
     for one in missing:
         if one.of is not None:
             placebo = plan.placebos[one.arm]
@@ -111,15 +104,23 @@ def release(plan: Plan, store: Store, model: EditModel, progress: Progress) -> N
             store.write(one.key, drawn)
 
 
+def _alike(plan: Plan, releases: list[Release]) -> list[list[Release]]:
+    """Releases in batches of photos of one shape."""
+    groups = defaultdict(list)
+    for one in releases:
+        groups[plan.photos[one.photo].image.shape].append(one)
+    return [
+        group[start : start + rows]
+        for group in groups.values()
+        for rows in [plan.rows(group[0].photo)]
+        for start in range(0, len(group), rows)
+    ]
+
+
 def _protect(
-    plan: Plan,
-    store: Store,
-    model: EditModel,
-    batch: list[Release],
-    size: int,
-    trace: Trace,
+    plan: Plan, store: Store, model: EditModel, batch: list[Release], trace: Trace
 ) -> None:
-    filled = fill(batch, size)
+    filled = fill(batch, plan.rows(batch[0].photo))
     photos = [plan.photos[one.photo] for one in filled]
     images = torch.cat([photo.image for photo in photos])
     masks = [photo.mask for photo in photos if photo.mask is not None]
@@ -132,7 +133,7 @@ def _protect(
         trace=trace,
     )
     used = protection.budget.distance(protected - images) / protection.budget.radius
-    told = trace.summary() or [{}] * size
+    told = trace.summary() or [{}] * len(filled)
     for row, one in enumerate(batch):
         store.write_trace(one.key, {**told[row], "budget_used": float(used[row])})
         store.write(one.key, protected[row : row + 1])
@@ -182,12 +183,6 @@ def _edit(plan: Plan, store: Store, model: EditModel, editor: str, batch: list[A
     return len(batch)
 
 
-def chunks(items: Sequence[Any], size: int) -> Iterator[list[Any]]:
-    """Consecutive parts of at most ``size`` items."""
-    for start in range(0, len(items), size):
-        yield list(items[start : start + size])
-
-
 def fill(batch: list[Any], size: int) -> list[Any]:
     """A batch filled up to its fixed shape with its last row."""
     return batch + [batch[-1]] * (size - len(batch))
@@ -196,3 +191,9 @@ def fill(batch: list[Any], size: int) -> list[Any]:
 def gray_like(image: Tensor) -> Tensor:
     """A gray picture of the same size, on the 8-bit grid: what a perfect protection leaves."""
     return torch.full_like(image, 128 / 255)
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out, on a GPU or on the CPU, where torch raises a plain RuntimeError."""
+    known = isinstance(error, (MemoryError, torch.OutOfMemoryError))
+    return known or "allocate memory" in str(error)

@@ -76,7 +76,8 @@ class Store:
                     f"{self.directory} holds another trial (its {', '.join(differing)} differ); "
                     "choose another folder with --out."
                 )
-            manifest = {**manifest, "created": found["created"], "notes": found["notes"]}
+            notes = list(dict.fromkeys([*found["notes"], *manifest["notes"]]))
+            manifest = {**manifest, "created": found["created"], "notes": notes}
         self.write_json("manifest.json", manifest)
 
     def write_json(self, name: str, data: Any) -> None:

@@ -1,0 +1,312 @@
+import io
+import json
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage import data
+from typer.testing import CliRunner
+
+from brittle.cli import app
+from brittle.images import read_photo
+
+
+@pytest.fixture
+def photo(tmp_path):
+    path = tmp_path / "cat.jpg"
+    exif = Image.Exif()
+    exif[0x010E] = "my secret garden"
+    Image.fromarray(data.chelsea()[:150, :203]).save(path, quality=95, exif=exif)
+    return path
+
+
+def brittle(*arguments, code=0):
+    done = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert done.exit_code == code, done.output
+    return done
+
+
+def refused(*arguments):
+    """The one sentence with which a command refuses; never a traceback."""
+    done = brittle(*arguments, code=2)
+    said = done.stderr.strip()
+    assert said.startswith("brittle: ")
+    assert "Traceback" not in said
+    assert said.count("\n") == 0
+    return said
+
+
+def png(width, height, depth, colour, rows):
+    """A PNG by hand, for what Pillow doesn't write."""
+
+    def chunk(kind, body):
+        return (
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
+
+    head = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    packed = zlib.compress(b"".join(b"\0" + row for row in rows))
+    parts = [chunk(b"IHDR", head), chunk(b"IDAT", packed), chunk(b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def encoded(image, kind, **options):
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+CAT = Image.fromarray(data.chelsea()[:64, :64])
+GOOD = {
+    "16 bits.png": png(32, 32, 16, 2, [np.full(96, 30000, ">u2").tobytes()] * 32),
+    "palette.png": encoded(CAT.convert("P"), "PNG"),
+    "gray.png": encoded(CAT.convert("L"), "PNG"),
+    "cmyk.jpg": encoded(CAT.convert("CMYK"), "JPEG"),
+    "alpha.png": encoded(CAT.convert("RGBA"), "PNG"),
+    "animated.gif": encoded(CAT.convert("P"), "GIF", save_all=True, append_images=[CAT.rotate(9)]),
+    "webp.webp": encoded(CAT, "WEBP"),
+}
+BAD = {
+    "empty.png": b"",
+    "text.png": b"these are not pixels",
+    "truncated.png": encoded(CAT, "PNG")[:400],
+    "truncated.jpg": encoded(CAT, "JPEG")[:400],
+    "bomb.png": png(60000, 60000, 8, 2, []),
+    "tiny.png": encoded(CAT.crop((0, 0, 5, 5)), "PNG"),
+}
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_photos_of_all_kinds_work(tmp_path, name):
+    (tmp_path / name).write_bytes(GOOD[name])
+    brittle("transform", tmp_path / name, "--with", "none", "-o", tmp_path / "out.png")
+    with Image.open(tmp_path / "out.png") as out:
+        assert (out.mode, out.format) == ("RGB", "PNG")
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_is_no_photo_is_refused(tmp_path, name):
+    (tmp_path / name).write_bytes(BAD[name])
+    said = refused("transform", tmp_path / name, "--with", "flip", "-o", tmp_path / "out.png")
+    assert name in said
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_a_protected_photo_keeps_its_size_and_its_budget(photo, tmp_path):
+    said = brittle(
+        *("protect", photo, "--with", "photoguard-encoder:steps=2", "--epsilon", "8/255"),
+        *("-o", tmp_path / "out"),
+    ).stdout
+    protected = read_photo(tmp_path / "out" / "cat.png")
+    original = read_photo(photo)
+    assert protected.image.shape == original.image.shape
+    moved = (protected.image - original.image).abs().max().item() * 255
+    assert 1 <= round(moved) <= 8
+    assert f"at most {round(moved)} of 255 levels" in said
+
+
+def test_metadata_is_dropped_unless_asked_for(photo, tmp_path):
+    for flag, kept in (([], False), (["--keep-metadata"], True)):
+        out = tmp_path / f"{kept}.png"
+        brittle("transform", photo, "--with", "flip", "-o", out, *flag)
+        assert (b"my secret garden" in out.read_bytes()) is kept
+
+
+def test_the_same_seed_gives_the_same_bytes(photo, tmp_path):
+    for name in ("one", "two"):
+        out = tmp_path / f"{name}.png"
+        brittle("edit", photo, "--prompt", "heavy rain", "--seed", 3, "-o", out)
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+    brittle("edit", photo, "--prompt", "heavy rain", "--seed", 4, "-o", tmp_path / "three.png")
+    assert (tmp_path / "one.png").read_bytes() != (tmp_path / "three.png").read_bytes()
+
+
+def test_protections_and_edits_with_a_mask(photo, tmp_path):
+    out = tmp_path / "out.png"
+    brittle("protect", photo, "--with", "encoder:steps=1", "--mask", "auto", "-o", out)
+    same = read_photo(out).image == read_photo(photo).image
+    assert same[..., 70:80, 95:105].all()
+    assert not same.all()
+    edited = tmp_path / "edited.png"
+    brittle(
+        *("edit", photo, "--prompt", "snow", "--editor", "inpaint", "--mask", "auto"),
+        *("-o", edited),
+    )
+    assert max(read_photo(edited).image.shape[-2:]) == 128
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--with", "photogard-encoder"], "did you mean 'photoguard-"),
+        (["--with", "photoguard-encoder:step=3"], "did you mean 'steps'"),
+        (["--with", "photoguard-encoder:steps=0"], "steps"),
+        (["--with", "photoguard-encoder:steps"], "key=value"),
+        (["--epsilon", "-8/255"], "-8/255"),
+        (["--epsilon", "8"], "8/255"),
+        (["--epsilon", "0"], "radius"),
+        (["--epsilon", "lots"], "lots"),
+        (["--model", "embeded"], "embedded"),
+        (["--mask", "nowhere.png"], "nowhere.png"),
+        (["--mask", "alpha"], "alpha"),
+        (["--device", "abacus"], "abacus"),
+        (["--dtype", "float12"], "float12"),
+    ],
+)
+def test_mistakes_in_protect_are_one_sentence(photo, tmp_path, arguments, message):
+    assert message in refused("protect", photo, "-o", tmp_path / "out.png", *arguments)
+    assert not (tmp_path / "out.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("transform", "message"),
+    [
+        ("jpg:quality=65", "did you mean 'jpeg'"),
+        ("jpeg:qualty=65", "did you mean 'quality'"),
+        ("jpeg:quality=0", "quality"),
+        ("jpeg:quality=101", "quality"),
+        ("jpeg:quality=65.5", "quality"),
+        ("jpeg", "quality"),
+        ("jpeg:quality=65,quality=70", "twice"),
+        ("jpeg:quality=65,subsampling=4:1:1", "subsampling"),
+        ("median-blur:size=4", "size"),
+        ("jpeg:quality=65+nope", "nope"),
+    ],
+)
+def test_mistakes_in_transforms_are_one_sentence(photo, tmp_path, transform, message):
+    assert message in refused("transform", photo, "--with", transform, "-o", tmp_path / "out.png")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--prompt", " "], "empty"),
+        (["--prompt", "x", "--editor", "img2img:strength=0.001"], "strength"),
+        (["--prompt", "x", "--editor", "img2img:strength=2"], "strength"),
+        (["--prompt", "x", "--editor", "inpaint"], "mask"),
+        (["--prompt", "x", "--mask", "auto"], "inpaint"),
+    ],
+)
+def test_mistakes_in_edits_are_one_sentence(photo, tmp_path, arguments, message):
+    assert message in refused("edit", photo, "-o", tmp_path / "out.png", *arguments)
+
+
+def test_masks_that_fit_nothing_are_refused(photo, tmp_path):
+    for name, level, size in (
+        ("black", 0, (203, 150)),
+        ("white", 255, (203, 150)),
+        ("small", 0, (9, 9)),
+    ):
+        mask = tmp_path / f"{name}.png"
+        Image.new("L", size, level).save(mask)
+        said = refused("protect", photo, "--mask", mask, "-o", tmp_path / "out.png")
+        assert mask.name in said
+
+
+def test_nothing_is_overwritten(photo, tmp_path):
+    before = photo.read_bytes()
+    out = tmp_path / "out.png"
+    brittle("transform", photo, "--with", "none", "-o", out)
+    assert "--force" in refused("transform", photo, "--with", "flip", "-o", out)
+    brittle("transform", photo, "--with", "flip", "-o", out, "--force")
+    for flags in ([], ["--force"], ["--force", "--lossy"]):
+        refused("transform", photo, "--with", "flip", "-o", photo, *flags)
+    assert "input" in refused("transform", out, "--with", "flip", "-o", out, "--force")
+    assert photo.read_bytes() == before
+
+
+def test_a_lossy_file_is_refused_with_the_reason(photo, tmp_path):
+    out = tmp_path / "out.jpg"
+    said = refused("protect", photo, "-o", out)
+    assert "JPG compression undoes" in said
+    brittle("transform", photo, "--with", "flip", "-o", out, "--lossy")
+    with Image.open(out) as written:
+        assert written.format == "JPEG"
+
+
+def test_several_photos_need_a_folder(photo, tmp_path):
+    other = tmp_path / "other.png"
+    CAT.save(other)
+    assert "folder" in refused(
+        "transform", photo, other, "--with", "flip", "-o", tmp_path / "o.png"
+    )
+    brittle("transform", photo, other, "--with", "flip", "-o", tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["cat.png", "other.png"]
+
+
+def test_a_full_disk_leaves_nothing_behind(photo, tmp_path, monkeypatch):
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    said = refused("transform", photo, "--with", "flip", "-o", tmp_path / "out" / "cat.png")
+    assert "No space left" in said
+    assert not any((tmp_path / "out").iterdir())
+
+
+def test_run_and_report_say_what_is_missing(tmp_path):
+    assert "no such trial file" in refused("run", tmp_path / "nope.yaml")
+    trial = tmp_path / "trial.yaml"
+    trial.write_text("prompts: rain")
+    assert "i/n" in refused("run", trial, "--shard", "3/2")
+    assert "did you mean 'seeds'" in refused("run", trial, "--set", "seed=[1]")
+    assert "no finished trial" in refused("report", tmp_path)
+
+
+def test_a_dry_run_counts_the_work(tmp_path):
+    trial = tmp_path / "trial.yaml"
+    trial.write_text("prompts: heavy rain\nsquare: 64\ntransforms: ['jpeg:quality=75']\n")
+    said = brittle("run", trial, "--dry-run", "--out", tmp_path / "out").stdout
+    assert "8 photos" in said
+    assert "320 gradient steps" in said
+    assert "photos" in said
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("family", ["protections", "transforms", "editors", "metrics", "models"])
+def test_lists_name_everything(family):
+    from brittle.component import registry
+
+    said = brittle("list", family).stdout.splitlines()
+    if family != "models":
+        assert [line for line in said if not line.startswith(" ")] == registry(family[:-1]).names()
+    else:
+        assert "embedded" in said
+
+
+@pytest.mark.parametrize(
+    "command", ["demo", "run", "protect", "transform", "edit", "report", "list"]
+)
+def test_help_shows_an_example(command):
+    assert "Example: brittle" in brittle(command, "--help").stdout
+
+
+def test_unknown_commands_and_options_exit_with_2():
+    brittle("frobnicate", code=2)
+    brittle("list", "--frobnicate", code=2)
+    brittle("list", "colours", code=2)
+
+
+def test_a_small_trial_runs_to_its_report(tmp_path, embedded):
+    trial = tmp_path / "trial.yaml"
+    trial.write_text(
+        json.dumps(
+            {
+                "prompts": "heavy rain",
+                "square": 64,
+                "protections": ["photoguard-encoder:steps=2"],
+                "placebos": ["noise"],
+                "transforms": ["jpeg:quality=75"],
+                "editors": ["img2img:num_inference_steps=4"],
+                "floor_seeds": [1],
+            }
+        )
+    )
+    said = brittle("run", trial, "--out", tmp_path / "out").stdout
+    assert said.startswith("On the embedded model")
+    assert "JPEG 75" in said
+    first = (tmp_path / "out" / "report.html").read_bytes()
+    brittle("report", tmp_path / "out")
+    assert (tmp_path / "out" / "report.html").read_bytes() == first
