@@ -14,6 +14,7 @@ from brittle.images import (
     ellipse_mask,
     read_mask,
     read_photo,
+    writable_suffix,
     write_image,
 )
 
@@ -52,6 +53,7 @@ class Destination:
         for photo in self.paths:
             if path.exists() and photo.exists() and path.samefile(photo):
                 raise UserError(f"{path} is an input, and inputs are never overwritten: change -o.")
+        writable_suffix(path, lossy=self.lossy)
         if path.exists() and not self.force:
             raise UserError(f"{path} exists; choose another -o, or say --force.")
 

@@ -107,9 +107,13 @@ def run(
 
     loaded = load_trial(trial, settings or ())
     if dry_run:
+        from brittle.inference import plan_photos
         from brittle.trial.cost import describe_cost
 
         typer.echo(describe_cost(loaded, device=device, dtype=dtype))
+        rows = len(loaded.prompts) * len(loaded.seeds)
+        needed = plan_photos(loaded.primary, arms=len(loaded.protections), rows_a_photo=rows)
+        typer.echo(f"  verdict      {needed.sentence}")
     else:
         _run(loaded, out or Path(trial.stem), device=device, dtype=dtype, shard=_shard(shard))
 

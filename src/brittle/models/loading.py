@@ -41,7 +41,7 @@ def load_model(
         UserError: there is no such model, it is of another kind, or its files are damaged.
     """
     files = find_files(str(name), Path(config))
-    chosen_device = torch.device(device) if device else default_device()
+    chosen_device = _as_device(device) if device else default_device()
     if dtype is None:
         exact = isinstance(files, Directory) and files.directory == EMBEDDED
         dtype = torch.float32 if exact else default_dtype(chosen_device)
@@ -73,6 +73,17 @@ def find_files(name: str, config: Path = SD1) -> ModelFiles:
         f"{unknown('model', name, ['embedded'])} Or name a directory in diffusers' format, a "
         f".safetensors file or a hub id."
     )
+
+
+def _as_device(device: str | torch.device) -> torch.device:
+    try:
+        chosen = torch.device(device)
+    except RuntimeError:
+        raise UserError(f"Unknown device {str(device)!r}: say cpu, cuda or mps.") from None
+    there = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
+    if chosen.type in there and not there[chosen.type]():
+        raise UserError(f"This machine has no {chosen.type} device that torch can use: say cpu.")
+    return chosen
 
 
 def default_device() -> torch.device:

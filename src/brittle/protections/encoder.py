@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
-from pydantic import field_validator
+from pydantic import Field, field_validator
 from torch import Tensor
 
 from brittle.budget import Budget
@@ -34,8 +34,8 @@ class EncoderProtection(PGD):
     source: ClassVar[str] = "PhotoGuard's encoder attack (Salman et al. 2023, arXiv 2302.06588)"
 
     budget: Budget = Budget(radius=12.75 / 255)
-    steps: int = 40
-    step_size: Fraction = 0.0075
+    steps: int = Field(40, ge=1)
+    step_size: Fraction = Field(0.0075, gt=0, allow_inf_nan=False)
     target: str = "gray"
 
     @field_validator("target")
