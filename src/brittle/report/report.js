@@ -74,7 +74,8 @@
   fill("what", [...edits, ["0", "the picture itself"]]);
   fill("left", arms);
   fill("right", arms);
-  choose("right").value = arms[arms.length - 1][0];
+  const protectedArm = photos[0].querySelector(".group.protection");
+  if (protectedArm) choose("right").value = protectedArm.dataset.arm;
 
   picture("slider-stage", "slider-before");
   picture("slider-stage", "slider-after");

@@ -15,12 +15,12 @@ from brittle.report.figures import (
 from brittle.report.source import Source
 
 FAMILIES = {
-    "jpeg": ("jpeg", "circle", "JPEG"),
-    "gaussian-blur": ("filter", "square", "filters"),
-    "median-blur": ("filter", "square", "filters"),
-    "rotate": ("geometry", "triangle", "geometry"),
-    "flip": ("geometry", "triangle", "geometry"),
+    "JPEG": ("jpeg", "circle", ("jpeg",)),
+    "other codecs": ("codec", "circle", ("webp", "avif", "jpeg2000")),
+    "filters": ("filter", "square", ("gaussian-blur", "median-blur", "bilateral")),
+    "geometry": ("geometry", "triangle", ("rotate", "flip", "shift", "resize")),
 }
+"""Style, marker and transforms of each family in the legend."""
 OTHER = ("other", "diamond", "others")
 
 
@@ -126,4 +126,8 @@ def _nice(step: float) -> float:
 
 
 def _family(source: Source, label: str) -> tuple[str, str, str]:
-    return FAMILIES.get(str(source.transforms.get(label, {}).get("name")), OTHER)
+    name = source.transforms.get(label, {}).get("name")
+    for said, (style, shape, members) in FAMILIES.items():
+        if name in members:
+            return style, shape, said
+    return OTHER
