@@ -302,6 +302,16 @@ def test_trial_without_pictures_still_has_its_numbers(tmp_path: Path) -> None:
     assert "JPEG 75 ★" in page.text
 
 
+def test_masks_are_shown(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "store", count=1, transforms=("none", "flip"))
+    manifest = json.loads((store / "manifest.json").read_text())
+    edited = json.loads((store / "index.json").read_text())[0]["edited"]
+    manifest["photos"][0]["mask"] = edited
+    write_json(store / "manifest.json", manifest)
+    page = report_of(store)
+    assert "astronaut, the mask: white may be edited" in [one["alt"] for one in page.all("img")]
+
+
 def test_trial_without_jpeg_says_so(tmp_path: Path) -> None:
     page = report_of(make_store(tmp_path / "store", transforms=("none", "flip")))
     assert "This trial tried no JPEG quality" in page.text

@@ -189,6 +189,9 @@ class Gallery:
             )
             for label in self.shown
         ]
+        if mask := self.source.photos.get(photo, {}).get("mask"):
+            alt = f"{photo}, the mask: white may be edited"
+            pictures.append(self.album.picture(str(mask), alt, ["mask: white may be edited"]))
         original = self.album.pixels(files["original"])
         for label in self.shown[1:]:
             added = perturbation(original, self.album.pixels(files[label]), self._name(label))
