@@ -179,7 +179,7 @@ class EditModel:
                     loaded = loaded.to(self.device).requires_grad_(False).eval()
                 if part == "vae" and not self.has_latent_distribution:
                     # A third faster for AutoencoderTiny on a CPU, neutral for AutoencoderKL.
-                    loaded = loaded.to(memory_format=torch.channels_last)
+                    loaded.decoder.to(memory_format=torch.channels_last)
             self._parts[part] = loaded
         return self._parts[part]
 
@@ -196,7 +196,11 @@ class EditModel:
         shape mean + deviation x noise, which is how diffusers samples. An autoencoder without a
         distribution ignores the noise.
         """
-        output = self.vae.encode((image * 2 - 1).to(self.device, self.vae_dtype))
+        pixels = (image * 2 - 1).to(self.device, self.vae_dtype)
+        if pixels.requires_grad and not self.has_latent_distribution:
+            # As in the decoder; edits encode in diffusers' layout, to agree with it to 1e-5.
+            pixels = pixels.contiguous(memory_format=torch.channels_last)
+        output = self.vae.encode(pixels)
         if not self.has_latent_distribution:
             latents = output.latents
         elif noise is None:
@@ -204,7 +208,7 @@ class EditModel:
         else:
             spread = output.latent_dist.std
             latents = output.latent_dist.mean + spread * noise.to(self.device, self.vae_dtype)
-        return _at_least_float32(latents * self.vae.config.scaling_factor)
+        return _at_least_float32(latents * self.vae.config.scaling_factor).contiguous()
 
     def decode(self, latents: Tensor) -> Tensor:
         """The image (N, 3, H, W) in units of [0, 1], not clamped; differentiable, float32."""
