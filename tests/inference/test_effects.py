@@ -62,6 +62,17 @@ def test_a_share_of_next_to_nothing_is_withheld_and_reach_stands_alone():
     assert "reach" in effect.summary
 
 
+@pytest.mark.parametrize(("scatter", "shown"), [(0.6, True), (1.1, False)])
+def test_a_share_takes_an_effect_of_two_quantiles_not_of_one(scatter, shown):
+    # Mean over standard error: 5.5 and 3.0; one t quantile of 12 photos is 2.2, two are 4.4.
+    def before(photo, point):
+        return 0.2 + 0.1 * scatter * (-1) ** photo
+
+    effect = summary_of(build(trial(before, 0.15), noise=0)).effect(ARM, JPEG)
+    assert effect.effect is not None
+    assert (effect.retention is not None) == shown
+
+
 def test_without_a_gray_picture_there_is_no_reach():
     rows = [row for row in exact(0.6, 0.3) if row.arm != "gray"]
     summary = summary_of(rows)

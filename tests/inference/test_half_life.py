@@ -13,7 +13,7 @@ def life(left, *, name="jpeg:quality={}", strengths=QUALITIES, before=0.5, noise
     distances = {(ARM, "none"): 0.1 + before, (PLACEBO, "none"): 0.1, ("gray", "none"): 1.0}
     for strength, share in zip(strengths, left, strict=True):
         transform = name.format(strength)
-        distances[ARM, transform] = 0.1 + before * share
+        distances[ARM, transform] = share if callable(share) else 0.1 + before * share
         distances[PLACEBO, transform] = 0.1
         distances["gray", transform] = 1.0
     primary = Primary(transforms=(name.format(strengths[0]),))
@@ -63,6 +63,18 @@ def test_a_window_has_no_single_half_life():
         "No single half-life over JPEG quality: less than half is left from 75 to 65, and more "
         "than half again beyond it."
     )
+
+
+def test_a_window_takes_more_than_one_test_in_forty_gives_by_chance():
+    # Mean over standard error of what exceeds a half: 2.7, enough for one test of 12 photos (2.2)
+    # and too little where six strengths were looked at (3.2).
+    def last(photo, point):
+        return 0.1 + 0.25 + 0.02 * (1 + 1.228 * (-1) ** photo)
+
+    found = life((0.95, 0.8, 0.7, 0.1, 0.1, last), noise=0)
+    assert found.tests[-1].finding == "more than half"
+    assert found.single
+    assert found.high == 75
 
 
 def test_without_an_effect_there_is_no_half_life():
