@@ -1,6 +1,6 @@
 """A transform of one's own, used without installing anything: see CONTRIBUTING.md.
 
-    python examples/my_transform.py
+python examples/my_transform.py
 """
 
 from typing import ClassVar

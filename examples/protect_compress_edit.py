@@ -1,6 +1,6 @@
 """The paper's experiment on one photo, in the library's own words.
 
-    python examples/protect_compress_edit.py
+python examples/protect_compress_edit.py
 """
 
 import brittle

@@ -81,10 +81,8 @@ def test_the_mask_moves_with_the_picture(out):
 
 def test_the_perturbation_itself_is_no_effect(trial, out):
     """Where the editor keeps everything that differs, arm and control are compared inside only."""
-    photo, control = pictures(out, image="one", arm="original", transform="none")
-    protected, edited = pictures(
-        out, image="one", arm="photoguard-encoder:steps=1", transform="none"
-    )
+    _, control = pictures(out, image="one", arm="original", transform="none")
+    _, edited = pictures(out, image="one", arm="photoguard-encoder:steps=1", transform="none")
     mask = load_photos(trial.photos, mask=trial.mask)["one"].mask
     rows = [line.split(",") for line in (out / "results.csv").read_text().splitlines()]
     (value,) = [

@@ -93,7 +93,7 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(trial, undisturbed, tmp_path):
 
 def test_sigkill_at_any_moment_loses_nothing(trial, undisturbed, tmp_path):
     written = tmp_path / "trial.json"
-    written.write_text(trial.model_dump_json())
+    written.write_text(trial.model_dump_json(exclude_unset=True))
     code = (
         "import sys, pathlib\n"
         "from brittle.trial import runner\n"

@@ -50,7 +50,7 @@ def demo_trial(
     trial = FULL.model_copy(update=changes)
     found = Store(directory).manifest
     if found is not None and found["title"] == trial.title:
-        begun = make_trial(found["trial"]["resolved"], "manifest.json")
+        begun = make_trial(found["trial"]["as_written"], "manifest.json")
         return begun.model_copy(update={"photos": source}), found["notes"]
     read = load_photos(source, square=trial.square, mask=trial.mask)
     model = load_model(trial.model)
