@@ -2,9 +2,9 @@
 
 from brittle.inference.checks import Evidence, ProtectedFile
 from brittle.inference.power import plan_photos
-from brittle.inference.rows import Row, format_results, parse_results, read_results, write_results
 from brittle.inference.summarise import summarise
 from brittle.inference.summary import Interval, Scope, Summary
+from brittle.trial.rows import Row, format_results, parse_results, read_results, write_results
 
 __all__ = [
     "Evidence",

@@ -11,8 +11,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from brittle.inference.rows import Row
 from brittle.inference.summary import Summary
+from brittle.trial.rows import Row
 
 FOLDER = Path(__file__).parent / "schema"
 MARK = re.compile(r"(<!-- fields of (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -7,10 +7,10 @@ from typing import Any
 
 from brittle.errors import UserError
 from brittle.inference.checks import Evidence, ProtectedFile
-from brittle.inference.rows import read_results
 from brittle.inference.summarise import summarise
 from brittle.inference.summary import Scope, Summary
 from brittle.trial.primary import Primary
+from brittle.trial.rows import read_results
 
 
 def summarise_store(directory: Path) -> Summary:
@@ -59,26 +59,25 @@ def _scope(manifest: dict[str, Any]) -> Scope:
 def _evidence(directory: Path, manifest: dict[str, Any]) -> Evidence:
     cells = _read_json(directory, "index.json")
     protections = {arm["label"] for arm in manifest["arms"] if arm["kind"] == "protection"}
+    paths = _Pictures(directory)
     made = {
-        (cell["image"], cell["arm"]): cell["released"]
+        (cell["image"], cell["arm"]): paths[cell["released"]]
         for cell in cells
         if cell["arm"] in protections
     }
     passed = {
-        (cell["transform"], cell["released"], cell["received"])
+        (cell["transform"], paths[cell["released"]], paths[cell["received"]])
         for cell in cells
         if cell["arm"] != "gray"
     }
-    edits = {(cell["received"], cell["edited"]) for cell in cells}
+    edits = {(paths[cell["received"]], paths[cell["edited"]]) for cell in cells}
     return Evidence(
-        protected=tuple(_protected(directory / made[one], *one) for one in sorted(made)),
+        protected=tuple(_protected(made[one], *one) for one in sorted(made)),
         transformed=Counter(transform for transform, _, _ in passed),
         unchanged_by=Counter(
-            transform
-            for transform, before, after in passed
-            if _same(directory / before, directory / after)
+            transform for transform, before, after in passed if _same(before, after)
         ),
-        unedited=sum(_same(directory / before, directory / after) for before, after in edits),
+        unedited=sum(_same(before, after) for before, after in edits),
         jpeg_traces=tuple(
             photo["name"]
             for photo in manifest["photos"]
@@ -91,6 +90,20 @@ def _evidence(directory: Path, manifest: dict[str, Any]) -> Evidence:
             }
         },
     )
+
+
+class _Pictures(dict[str, Path]):
+    """The files behind the index's paths; one that leads out of the folder is refused."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory.resolve()
+
+    def __missing__(self, relative: str) -> Path:
+        path = (self.directory / relative).resolve()
+        if not path.is_relative_to(self.directory) or not path.is_file():
+            raise UserError(f"{self.directory}/index.json names {relative}, which is not there.")
+        self[relative] = path
+        return path
 
 
 def _protected(picture: Path, photo: str, arm: str) -> ProtectedFile:

@@ -11,7 +11,6 @@ from brittle.inference.comparisons import compare
 from brittle.inference.effects import EXPLORATORY_ALPHA, Effects, choose_placebo
 from brittle.inference.half_life import half_life, ladders
 from brittle.inference.headline import headline
-from brittle.inference.rows import Row
 from brittle.inference.summary import (
     MIN_PHOTOS,
     Effect,
@@ -31,6 +30,7 @@ from brittle.inference.verdicts import Judge
 from brittle.inference.words import count, scope_statement
 from brittle.inference.worst_case import Search
 from brittle.trial.primary import Primary
+from brittle.trial.rows import Row
 
 NO_EVIDENCE = Evidence()
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from brittle.errors import UserError
 from brittle.inference.intervals import Array
-from brittle.inference.rows import Row
+from brittle.trial.rows import Row
 
 Mask = NDArray[np.bool_]
 PLACEBO_KINDS = ("noise", "noise-spectrum")

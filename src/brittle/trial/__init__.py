@@ -1,1 +1,1 @@
-"""TODO-owner."""
+"""Trials: the declared grid, the plan of its work, the store, and the runner."""

@@ -1,46 +1,33 @@
-"""From cells to ``results.csv``: one row a cell and metric; and the index of its pictures."""
+"""From cells to the rows of ``results.csv``, and the index of each cell's pictures."""
 
-import csv
-import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from brittle.errors import Unavailable
 from brittle.metrics.usable import Calibration
 from brittle.trial.plan import Cell, Plan
+from brittle.trial.rows import Row
 from brittle.trial.scoring import Score
 from brittle.trial.store import Store
 
 if TYPE_CHECKING:
     from brittle.models import EditModel
 
-COLUMNS = (
-    *("image", "arm", "transform", "editor", "prompt", "seed"),
-    *("metric", "reference", "value", "reason"),
-)
-
-Row = dict[str, str]
-
 
 def rows(plan: Plan, store: Store, model: "EditModel") -> list[Row]:
-    """All rows of a plan's cells, sorted; a score that is missing has its reason."""
+    """All rows of a plan's cells; a score that is missing has its reason."""
     judge = _judge(model)
     found = []
     for cell in plan.cells:
         kept = store.read_cell(cell.key)["scores"]
         scores = [score for label in plan.metrics for score in kept[label]]
         found += [_row(cell, score) for score in [*scores, *judge(cell, scores)]]
-    return sorted(found, key=lambda row: tuple(row.values()))
+    return found
 
 
 def _row(cell: Cell, score: Score) -> Row:
-    return {
-        **_point(cell),
-        "metric": score["metric"],
-        "reference": score["reference"],
-        "value": "" if score["value"] is None else repr(score["value"]),
-        "reason": score.get("reason", ""),
-    }
+    scored = {name: score[name] for name in ("metric", "reference", "value")}
+    return Row(**_point(cell), **scored, reason=score.get("reason", ""))
 
 
 def _judge(model: "EditModel") -> Callable[[Cell, list[Score]], list[Score]]:
@@ -78,15 +65,6 @@ def _number(scores: dict[str, Score], metric: str) -> float:
     return float(value)
 
 
-def write_rows(store: Store, found: Iterable[Row]) -> None:
-    """Write ``results.csv`` whole."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(found)
-    store.write_file("results.csv", text.getvalue().encode())
-
-
 def index(plan: Plan, store: Store) -> list[dict[str, Any]]:
     """Each cell's pictures, released, received and edited, as paths in the folder."""
     pictures = []
@@ -94,16 +72,16 @@ def index(plan: Plan, store: Store) -> list[dict[str, Any]]:
         reception = plan.receptions[plan.edits[cell.edit].reception]
         keys = {"released": reception.release, "received": reception.key, "edited": cell.edit}
         paths = {name: store.artifact(key).as_posix() for name, key in keys.items()}
-        pictures.append({**_point(cell), "seed": cell.seed, **paths})
+        pictures.append({**_point(cell), **paths})
     return pictures
 
 
-def _point(cell: Cell) -> Row:
+def _point(cell: Cell) -> dict[str, Any]:
     return {
         "image": cell.photo,
         "arm": cell.arm,
         "transform": cell.transform,
         "editor": cell.editor,
         "prompt": cell.prompt,
-        "seed": str(cell.seed),
+        "seed": cell.seed,
     }

@@ -20,7 +20,8 @@ from brittle.protections import Trace
 from brittle.trial.manifest import manifest
 from brittle.trial.photos import load_photos
 from brittle.trial.plan import GRAY, ORIGINAL, Plan, Release, make_plan
-from brittle.trial.results import index, rows, write_rows
+from brittle.trial.results import index, rows
+from brittle.trial.rows import format_results
 from brittle.trial.scoring import score
 from brittle.trial.spec import Trial
 from brittle.trial.store import Store
@@ -67,7 +68,7 @@ def run(
             trial = trial.model_copy(update={"batch": trial.batch // 2})
             notes = (*notes, f"Out of memory: the batch was halved to {trial.batch}.")
     if shard == (1, 1):
-        write_rows(store, rows(plan, store, model))
+        store.write_file("results.csv", format_results(rows(plan, store, model)).encode())
         store.write_json("index.json", index(plan, store))
     return store
 

@@ -5,7 +5,7 @@ from pydantic import TypeAdapter
 
 from brittle.errors import UserError
 from brittle.inference import Row, format_results, parse_results, read_results, write_results
-from brittle.inference.rows import COLUMNS
+from brittle.trial.rows import COLUMNS
 
 ROW = Row("a, \"b\"", "noise(x)", "jpeg:quality=65", "img2img", "two\nlines", 3,
           "perceptual.distance", "control", 0.1)  # fmt: skip
