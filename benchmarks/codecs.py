@@ -1,6 +1,6 @@
 """What brittle's JPEG costs beside Pillow's alone: `python benchmarks/codecs.py [--images 1000]`.
 
-Photos of 512 px, as 8-bit arrays for Pillow and as float tensors in batches of 8 for brittle. Both
+Photos of 512 px, as 8-bit arrays for Pillow and as float tensors in batches of 4 for brittle. Both
 take turns, so that other work on the machine slows both alike; the fastest batch suffers least from
 it. The aim is a ratio of 1.2 on two cores.
 """
@@ -17,7 +17,7 @@ from skimage import data
 from brittle.images import from_bytes
 from brittle.transforms import Jpeg
 
-BATCH = 8
+BATCH = 4
 
 
 def pillow_alone(levels: np.ndarray) -> np.ndarray:
