@@ -43,8 +43,7 @@ def make_pictures(
     for start in range(0, count, 16):
         size = min(16, count - start)
         rows = rng.integers(0, len(cache.indices), size)
-        # Untouched photos are the first column, drawn about as often as two looks.
-        columns = rng.integers(-1, cache.looks.shape[1], size).clip(min=0)
+        columns = rng.integers(0, cache.looks.shape[1], size)
         code = cache.latents[rows, columns].float()
         strength = noise * torch.from_numpy(rng.uniform(0, 1, (size, 1, 1, 1))).float()
         code = code + strength * torch.randn(code.shape, generator=generator)
@@ -92,11 +91,14 @@ def train(config: Config) -> None:
     known = load_file(config.work / "classifier" / "train.safetensors")
     held_out = load_file(config.work / "classifier" / "validation.safetensors")
     pixels, looks = known["pixels"].numpy(), known["looks"]
+    by_look = [np.flatnonzero(looks.numpy() == number) for number in range(len(NAMES))]
     batch = settings.batch // run.workers
 
     def loss(step: int, rng: np.random.Generator) -> Tensor:
         model.train()
-        rows = rng.integers(0, len(pixels), batch)
+        # Every look as often as every other, and as photos in none.
+        drawn = rng.integers(0, len(NAMES), batch)
+        rows = np.array([rng.choice(by_look[number]) for number in drawn])
         image = to_tensor(pixels[rows])
         flipped = torch.from_numpy(rng.random(batch) < 0.5).view(-1, 1, 1, 1)
         image = torch.where(flipped, image.flip(3), image)

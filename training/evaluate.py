@@ -296,7 +296,7 @@ def measure_generation(bench: Bench) -> dict[str, Any]:
     for i in rng.permutation(len(photos)):
         by_label.setdefault(photos[i].label, []).append(photos[i])
     labels = sorted(by_label)
-    chosen = [photo for label in labels for photo in by_label[label][:25]]
+    chosen = [photo for label in labels for photo in by_label[label][:10]]
     known = bench.features(bench.autoencoded(pictures(chosen)))[1].double()
     goal = torch.zeros(len(chosen), len(labels), dtype=torch.double)
     for n, photo in enumerate(chosen):
