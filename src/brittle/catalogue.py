@@ -37,6 +37,16 @@ def _entry(known: Registry, name: str) -> Iterator[str]:
         yield _paragraph(parameters)
     if source := known.presets[name][2] if preset else component.source:
         yield _paragraph(f"Source: {source}")
+    if reason := _missing(component):
+        yield _paragraph(f"Unavailable: {reason}.")
+
+
+def _missing(component: type[Component]) -> str | None:
+    from brittle.transforms import Transform  # torch, which `list models` doesn't wait for
+
+    if not issubclass(component, Transform):
+        return None
+    return component.parse(component.example).missing()
 
 
 def _summary(component: type[Component]) -> str:

@@ -7,6 +7,7 @@ from PIL import Image, JpegImagePlugin, features
 from pydantic import ValidationError
 from scipy.fft import dctn, idctn
 
+from brittle.catalogue import describe
 from brittle.errors import UserError
 from brittle.images import from_bytes, to_bytes
 from brittle.transforms import Avif, Chain, Jpeg, Jpeg2000, Nothing, Transform, WebP
@@ -206,7 +207,7 @@ def test_the_other_codecs_take_small_and_odd_sizes(real, transform, side):
     assert (received - small).abs().mean() < 0.1
 
 
-def test_a_codec_that_pillow_lacks_is_missing(monkeypatch):
+def test_a_codec_that_pillow_lacks_is_missing(monkeypatch, real):
     assert [transform.missing() for transform in OTHERS] == [None] * 4
     monkeypatch.setattr(features, "check", lambda feature: feature != "avif")
     assert Avif(quality=60).missing() == "this Pillow was built without AVIF"
@@ -214,6 +215,10 @@ def test_a_codec_that_pillow_lacks_is_missing(monkeypatch):
     assert Jpeg(quality=60).missing() is None
     chain = Chain(steps=(Jpeg(quality=60), Avif(quality=60)))
     assert chain.missing() == "this Pillow was built without AVIF"
+    with pytest.raises(UserError, match=r"avif:quality=60 can't run here: this Pillow"):
+        chain.apply(real)
+    listed = describe("transforms")
+    assert listed.count("Unavailable: this Pillow was built without AVIF.") == 1
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,14 @@ def test_unknown_components_are_refused(model, photos, change):
         make_plan(TRIAL.model_copy(update=change), photos, model)
 
 
+def test_codecs_that_are_missing_are_refused_before_work_starts(model, photos, monkeypatch):
+    trial = TRIAL.model_copy(update={"transforms": ("none", "flip+avif:quality=60")})
+    make_plan(trial, photos, model)
+    monkeypatch.setattr("PIL.features.check", lambda feature: feature != "avif")
+    with pytest.raises(UserError, match=r"names flip.avif:quality=60, and this Pillow"):
+        make_plan(trial, photos, model)
+
+
 def primary_of(model, photos, **change):
     return make_plan(TRIAL.model_copy(update=change), photos, model).primary
 

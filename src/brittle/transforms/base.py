@@ -34,7 +34,12 @@ class Transform(Component):
 
         ``seeds`` holds one seed an image, for transforms that draw random numbers. Each image goes
         alone, so that its bytes never depend on the batch around it.
+
+        Raises:
+            UserError: this computer lacks what the transform needs.
         """
+        if reason := self.missing():
+            raise UserError(f"{self} can't run here: {reason}.")
         each = [None] * len(image) if seeds is None else seeds
         rows = [*zip(image.split(1), each, strict=True)]
         if len(rows) == 1:

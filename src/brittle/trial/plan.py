@@ -175,6 +175,9 @@ def make_plan(
 def _empty_plan(trial: Trial, photos: dict[str, TrialPhoto], model: "EditModel") -> Plan:
     protections = {label: Protection.parse(label) for label in trial.protections}
     transforms = _by_text(map(Transform.parse, trial.transforms))
+    for label, transform in transforms.items():
+        if reason := transform.missing():
+            raise UserError(f"The trial names {label}, and {reason}.")
     metrics = _by_text(map(Metric.parse, trial.metrics))
     editors = {str(one): one.resolve(model) for one in map(Editor.parse, trial.editors)}
     _check_masks(trial, editors)
