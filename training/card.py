@@ -6,11 +6,13 @@ python -m training.card --config training/config.yaml
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
+from safetensors import safe_open
 
 from brittle.models.looks import LOOKS
 from training.config import Config, from_command_line
@@ -34,6 +36,21 @@ def confusion_table(about: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def missing(measured: dict[str, Any]) -> str:
+    """Says which sections nobody has measured for these weights."""
+    left = [name for name in SECTIONS if name not in measured]
+    return f"\n**Not measured for these weights:** {', '.join(left)}.\n" if left else ""
+
+
+def weigh(folder: Path) -> tuple[int, int]:
+    """Parameters in all .safetensors files of ``folder``, and the bytes of all its files."""
+    parameters = 0
+    for file in folder.rglob("*.safetensors"):
+        with safe_open(file, "pt") as opened:
+            parameters += sum(math.prod(opened.get_slice(n).get_shape()) for n in opened.keys())  # noqa: SIM118
+    return parameters, sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
+
+
 def write_card(config: Config) -> Path:
     """Fills ``card.md``; the limits are written by hand in ``limits.md``."""
     work = config.work
@@ -41,20 +58,19 @@ def write_card(config: Config) -> Path:
     measured = {name: content for name, content in measured.items() if content}
     parts = {name: read(work / f"{name}.json") for name in
              ("encoder", "decoder", "denoiser", "classifier")}  # fmt: skip
-    cost = measured.get("cost", {})
     counts = Counter((p.source, p.licence) for p in load_photos(config.photos, "train"))
     photos = "; ".join(f"{source}: {n} ({licence})" for (source, licence), n in counts.items())
-    weights = sum(value for name, value in cost.items() if name.startswith("parameters"))
+    weights, size = weigh(config.export)
     fields: dict[str, Any] = {
         "parameters": f"{weights / 1e6:.1f} M",
-        "megabytes": f"{cost.get('bytes', 0) / 1e6:.1f}",
+        "megabytes": f"{size / 1e6:.1f}",
         "looks": ", ".join(LOOKS),
         "recommended": json.dumps(config.recommended["img2img"]),
         "r2": ", ".join(f"{k} {v:.2f}" for k, v in parts["encoder"].get("r2", {}).items()),
         "right": f"{parts['classifier'].get('right', 0):.1%}",
         "seed": config.seed,
         "photos": f"Training photos: {photos}",
-        "table": table(measured),
+        "table": table(measured) + missing(measured),
         "confusion": confusion_table(parts["classifier"]),
         "row_looks": '", "'.join(ROW_LOOKS[:3]),
         "limits": (HERE / "limits.md").read_text().strip(),

@@ -406,7 +406,7 @@ def sheet(columns: list[Tensor], file: Path) -> None:
 
 def make_sheets(bench: Bench, folder: Path) -> None:
     """``looks.png`` (photos x looks) and ``paper-rows.png`` (arms, each with its edits)."""
-    image = torch.cat([to_tensor(sample_pictures()), bench.images[[3, 17, 29, 38]]])
+    image = torch.cat([to_tensor(sample_pictures()), bench.images[[3, 14, 20]]])
     sheet(
         [image, bench.autoencoded(image), *(bench.edit(image, p) for p in ("", *LOOKS))],
         folder / "looks.png",
