@@ -43,4 +43,4 @@ def main(folder: Path, prompt: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), *sys.argv[2:] or ["heavy rain"])
+    main(Path(sys.argv[1]), *sys.argv[2:] or ["a sepia photo"])

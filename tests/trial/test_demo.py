@@ -25,7 +25,7 @@ def test_a_slow_machine_leaves_out_prompts_then_transforms_and_says_so(tmp_path,
     assert set(trial.transforms) < set(demo.FULL.transforms)
     assert set(demo.FULL.primary.transforms) <= set(trial.transforms)
     (note,) = notes
-    assert "left out a pencil sketch" in note
+    assert "left out golden hour" in note
 
 
 def test_a_very_slow_machine_is_told_the_time(tmp_path, monkeypatch):

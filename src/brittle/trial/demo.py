@@ -29,7 +29,7 @@ FULL = Trial(
     square=128,
     protections=("photoguard-encoder",),
     transforms=("none", *(f"jpeg:quality={quality}" for quality in QUALITIES), *OTHERS),
-    prompts=("heavy rain", "a pencil sketch"),
+    prompts=("a sepia photo", "golden hour"),
 )
 
 
