@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from brittle.inference.table import placebo_arm
 from brittle.report.source import Source
 from brittle.report.tables import Cell, TransformTable, transform_table
 from brittle.report.words import scoped
@@ -18,9 +19,10 @@ def answer(directory: Path) -> str:
     parts = [scoped(summary, summary.headline.sentence)]
     parts += [verdict.sentence for verdict in summary.verdicts]
     editor = summary.primary.editor or next(iter(source.editors), "")
-    for arm in [arm for arm in source.arms.values() if arm.kind == "protection"]:
-        table = transform_table(source, arm.label, summary.placebo.chosen, editor)
-        parts.append(_as_text(table))
+    kind = summary.placebo.chosen
+    for arm in [arm.label for arm in source.arms.values() if arm.kind == "protection"]:
+        placebo = placebo_arm(kind, arm) if kind else None
+        parts.append(_as_text(transform_table(source, arm, placebo, editor)))
     parts += [f"Flag: {flag.name} ({flag.where})." for flag in summary.flags]
     return "\n\n".join(parts)
 
