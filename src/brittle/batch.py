@@ -1,4 +1,4 @@
-"""Files in, files out: where a command writes, which mask it uses, what it says of a result."""
+"""Files in, files out: where a command writes, and what it says of a result."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,9 +10,6 @@ from brittle.errors import UserError
 from brittle.images import (
     LOSSY,
     Photo,
-    alpha_mask,
-    ellipse_mask,
-    read_mask,
     read_photo,
     writable_suffix,
     write_image,
@@ -56,17 +53,6 @@ class Destination:
         writable_suffix(path, lossy=self.lossy)
         if path.exists() and not self.force:
             raise UserError(f"{path} exists; choose another -o, or say --force.")
-
-
-def mask_for(mask: str | None, photo: Photo) -> Tensor | None:
-    """The mask (1, 1, H, W) that ``--mask`` names: a file, the photo's alpha, or an ellipse."""
-    if mask is None:
-        return None
-    if mask == "auto":
-        return ellipse_mask(photo.image)
-    if mask == "alpha":
-        return alpha_mask(photo)
-    return read_mask(mask, like=photo.image)
 
 
 def measure(written: Path, photo: Photo, budget: Budget) -> str:

@@ -142,8 +142,8 @@ def protect(
     Example: brittle protect me.jpg --with photoguard-encoder --epsilon 8/255 -o protected/
     """
     from brittle import api
-    from brittle.batch import Destination, mask_for, measure
-    from brittle.images import read_photo
+    from brittle.batch import Destination, measure
+    from brittle.images import named_mask, read_photo
     from brittle.progress import bars
     from brittle.protections import Trace
 
@@ -152,7 +152,7 @@ def protect(
     loaded = api.load_model(model, device=device, dtype=dtype)
     for path in photos:
         photo = read_photo(path)
-        masked = mask_for(mask, photo)
+        masked = named_mask(mask, photo) if mask else None
         with bars() as progress, progress(path.name, component.total_steps) as advance:
             trace = Trace(on_step=lambda *_, advance=advance: advance(1))
             protected = component(loaded, photo.image, mask=masked, seeds=[seed], trace=trace)
@@ -204,8 +204,8 @@ def edit(
     Example: brittle edit me.png --prompt "heavy rain" --editor img2img:strength=0.4 -o rain.png
     """
     from brittle import api
-    from brittle.batch import Destination, mask_for
-    from brittle.images import read_photo
+    from brittle.batch import Destination
+    from brittle.images import named_mask, read_photo
 
     if not prompt.strip():
         raise UserError("The prompt is empty: say what the edit should show, as --prompt rain.")
@@ -216,7 +216,7 @@ def edit(
         prompt,
         editor=editor,
         model=api.load_model(model, device=device, dtype=dtype),
-        mask=mask_for(mask, read),
+        mask=named_mask(mask, read) if mask else None,
         seed=seed,
     )
     typer.echo(to.write(photo, read, edited))

@@ -89,6 +89,17 @@ def read_mask(path: str | Path, *, like: Tensor) -> Tensor:
     return _checked((mask >= 0.5).float(), path.name)
 
 
+def named_mask(mask: str, photo: Photo) -> Tensor:
+    """The mask (1, 1, H, W) that a user names: a file, ``alpha``, or ``auto`` for an ellipse.
+
+    Raises:
+        UserError: as `read_mask` and `alpha_mask`.
+    """
+    if mask == "auto":
+        return ellipse_mask(photo.image)
+    return alpha_mask(photo) if mask == "alpha" else read_mask(mask, like=photo.image)
+
+
 def ellipse_mask(image: Tensor) -> Tensor:
     """A mask (1, 1, H, W) for a first try: the centre ellipse, 0.6 of each side, may be edited."""
     height, width = image.shape[-2:]

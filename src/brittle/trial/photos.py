@@ -11,9 +11,8 @@ from brittle.component import key
 from brittle.errors import UserError
 from brittle.images import (
     Photo,
-    alpha_mask,
     digest,
-    ellipse_mask,
+    named_mask,
     quantise,
     read_mask,
     read_photo,
@@ -92,13 +91,9 @@ def load_photos(
 
 
 def _mask_of(photo: Photo, path: Path, mask: str) -> Tensor:
-    if mask == "auto":
-        return ellipse_mask(photo.image)
-    if mask == "alpha":
-        return alpha_mask(photo)
     place = Path(mask)
-    if not place.is_dir():
-        return read_mask(place, like=photo.image)
+    if mask in ("auto", "alpha") or not place.is_dir():
+        return named_mask(mask, photo)
     for candidate in (place / f"{photo.name}.mask.png", place / f"{photo.name}.png"):
         if candidate.is_file() and not candidate.samefile(path):
             return read_mask(candidate, like=photo.image)
