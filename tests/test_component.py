@@ -3,7 +3,7 @@ import json
 from typing import Annotated, ClassVar
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, ValidationError
 
@@ -215,11 +215,12 @@ plains = st.builds(
     Plain,
     level=st.floats(0, 1e6),
     count=st.integers(-(10**9), 10**9),
-    label=st.none() | words | st.sampled_from(["null", "1", "1e5", "yes", "-", "a,b", "[a", "'"]),
+    label=st.none() | words | st.sampled_from(["null", "1", "1e5", "yes", "-", "a,b", "[a", "a)", "'"]),
     flag=st.booleans(),
 )
 
 
+@example(Plain(label=")", flag=True), [], [])
 @given(plains, st.lists(plains, max_size=2), st.lists(st.floats(-1e9, 1e9), max_size=3))
 def test_text_is_read_back_exactly(plain, more, levels):
     assert Toy.parse(str(plain)) == plain

@@ -323,7 +323,7 @@ def _as_text(value: Any) -> str:
     if isinstance(value, int):
         return str(value)
     text = str(value)
-    bare = not set(text) & set(",[]{}\"'") and _reads_as(text, text)
+    bare = not set(text) & set(",[](){}\"'") and _reads_as(text, text)
     return text if bare else json.dumps(text, ensure_ascii=False)
 
 
