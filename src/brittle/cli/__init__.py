@@ -1,0 +1,17 @@
+"""The command line: one short function a command; everything heavy is imported inside of them.
+
+The modules register their commands when imported, in the order that ``--help`` shows.
+"""
+
+# ruff: noqa: I001
+from brittle.cli.app import app
+from brittle.cli.trials import demo, report, run
+from brittle.cli.pictures import edit, protect, transform
+from brittle.cli.listing import list_
+
+__all__ = ["app", "demo", "edit", "list_", "main", "protect", "report", "run", "transform"]
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,22 @@
+"""The command that lists what there is to choose from."""
+
+from typing import Annotated, Literal
+
+import typer
+
+from brittle.cli.app import app
+
+Family = Literal["protections", "transforms", "editors", "metrics", "models"]
+
+
+@app.command("list")
+def list_(
+    family: Annotated[Family, typer.Argument(help="What to list.", show_default=False)],
+) -> None:
+    """List what there is to choose from, with parameters and sources.
+
+    Example: brittle list transforms
+    """
+    from brittle.catalogue import describe
+
+    typer.echo(describe(family))

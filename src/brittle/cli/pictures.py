@@ -1,0 +1,124 @@
+"""Commands that make pictures of photos: protect, transform, edit."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from brittle.cli.app import (
+    Device,
+    Dtype,
+    Force,
+    KeepMetadata,
+    Lossy,
+    Mask,
+    Model,
+    Out,
+    Photos,
+    app,
+)
+from brittle.errors import UserError
+
+
+@app.command()
+def protect(
+    photos: Photos,
+    out: Out,
+    protection: Annotated[
+        str, typer.Option("--with", help="A protection; see `brittle list protections`.")
+    ] = "photoguard-encoder",
+    epsilon: Annotated[
+        str | None, typer.Option(help="The budget in [0, 1] units: 8/255, or l2:8@512.")
+    ] = None,
+    model: Model = "embedded",
+    mask: Mask = None,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    device: Device = None,
+    dtype: Dtype = None,
+    force: Force = False,
+    lossy: Lossy = False,
+    keep_metadata: KeepMetadata = False,
+) -> None:
+    """Protect photos at their own size, and say what the perturbation costs the eye.
+
+    Example: brittle protect me.jpg --with photoguard-encoder --epsilon 8/255 -o protected/
+    """
+    from brittle import api
+    from brittle.batch import Destination, measure
+    from brittle.images import named_mask, read_photo
+    from brittle.progress import bars
+    from brittle.protections import Trace
+
+    to = Destination(photos, out, force=force, lossy=lossy, keep_metadata=keep_metadata)
+    component = api.protection(protection, epsilon)
+    loaded = api.load_model(model, device=device, dtype=dtype)
+    for path in photos:
+        photo = read_photo(path)
+        masked = named_mask(mask, photo) if mask else None
+        with bars() as progress, progress(path.name, component.total_steps) as advance:
+            trace = Trace(on_step=lambda *_, advance=advance: advance(1))
+            protected = component(loaded, photo.image, mask=masked, seeds=[seed], trace=trace)
+        written = to.write(path, photo, protected)
+        typer.echo(measure(written, photo, component.budget))
+
+
+@app.command()
+def transform(
+    photos: Photos,
+    out: Out,
+    transform: Annotated[str, typer.Option("--with", help="A transform, or several joined by +.")],
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    force: Force = False,
+    lossy: Lossy = False,
+    keep_metadata: KeepMetadata = False,
+) -> None:
+    """Pass photos through a transform, and keep what would be received as PNG.
+
+    Example: brittle transform protected/me.png --with jpeg:quality=65+flip -o received/
+    """
+    from brittle import api
+    from brittle.batch import Destination
+    from brittle.images import read_photo
+
+    to = Destination(photos, out, force=force, lossy=lossy, keep_metadata=keep_metadata)
+    for path in photos:
+        photo = read_photo(path)
+        typer.echo(to.write(path, photo, api.transform(photo.image, transform, seed=seed)))
+
+
+@app.command()
+def edit(
+    photo: Annotated[Path, typer.Argument(help="A photo file.", show_default=False)],
+    prompt: Annotated[str, typer.Option(help="What the edit should show.")],
+    out: Out,
+    editor: Annotated[str, typer.Option(help="An editor; see `brittle list editors`.")] = "img2img",
+    model: Model = "embedded",
+    mask: Mask = None,
+    seed: Annotated[int, typer.Option(min=0, help="As diffusers uses it.")] = 0,
+    device: Device = None,
+    dtype: Dtype = None,
+    force: Force = False,
+    lossy: Lossy = False,
+    keep_metadata: KeepMetadata = False,
+) -> None:
+    """Edit a photo with a prompt.
+
+    Example: brittle edit me.png --prompt "heavy rain" --editor img2img:strength=0.4 -o rain.png
+    """
+    from brittle import api
+    from brittle.batch import Destination
+    from brittle.images import named_mask, read_photo
+
+    if not prompt.strip():
+        raise UserError("The prompt is empty: say what the edit should show, as --prompt rain.")
+    to = Destination([photo], out, force=force, lossy=lossy, keep_metadata=keep_metadata)
+    read = read_photo(photo)
+    edited = api.edit(
+        read.image,
+        prompt,
+        editor=editor,
+        model=api.load_model(model, device=device, dtype=dtype),
+        mask=named_mask(mask, read) if mask else None,
+        seed=seed,
+    )
+    typer.echo(to.write(photo, read, edited))
