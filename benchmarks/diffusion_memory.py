@@ -17,7 +17,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -62,8 +64,9 @@ def measure(options: argparse.Namespace) -> dict[str, float]:
     """The peak memory in MB and the median CPU time of a gradient; 0 evaluations: of loading."""
     evaluations, _, plain = options.one.partition(" ")
     if plain:
-        recomputing = chain.denoise
-        chain.denoise = lambda *args, recompute: recomputing(*args, recompute=False)
+        for name in ("start_img2img", "denoise"):
+            recomputing = getattr(chain, name)
+            setattr(chain, name, partial(ignoring_recompute, recomputing))
     model = load_model(options.model)
     image = torch.full((options.batch, 3, model.size, model.size), 0.5, device=model.device)
     seeds, seconds = range(options.batch), [0.0]
@@ -83,6 +86,11 @@ def measure(options: argparse.Namespace) -> dict[str, float]:
     else:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
     return {"peak": peak, "seconds": statistics.median(seconds[1:] or seconds)}
+
+
+def ignoring_recompute(function: Callable[..., Any], *args: object, recompute: bool) -> Any:
+    """Call what could recompute without it."""
+    return function(*args, recompute=False)
 
 
 def account() -> None:

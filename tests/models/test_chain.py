@@ -127,7 +127,7 @@ def test_recomputed_gradients_are_those_of_plain_autograd(model, scheduler):
 
     def gradient(recompute: bool) -> torch.Tensor:
         image = IMAGES.clone().requires_grad_()
-        start = chain.start_img2img(model, image, plan)
+        start = chain.start_img2img(model, image, plan, recompute=recompute)
         *_, latents = chain.denoise(model, start, plan, recompute=recompute)
         model.decode(latents).square().mean().backward()
         assert image.grad is not None
@@ -150,7 +150,7 @@ def test_with_recomputation_memory_does_not_grow_with_the_number_of_steps(model)
 
         image = IMAGES.clone().requires_grad_()
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            start = chain.start_img2img(model, image, plan)
+            start = chain.start_img2img(model, image, plan, recompute=recompute)
             latents = list(chain.denoise(model, start, plan, recompute=recompute))
         assert latents[-1].requires_grad
         return sum(kept.values())
@@ -166,7 +166,7 @@ def test_the_gradient_of_the_whole_chain_passes_finite_differences(tiny_sd):
     direction = torch.randn(IMAGES.shape, generator=torch.Generator().manual_seed(5)).double()
 
     def loss(image: torch.Tensor) -> torch.Tensor:
-        start = chain.start_img2img(model, image, plan)
+        start = chain.start_img2img(model, image, plan, recompute=True)
         *_, latents = chain.denoise(model, start, plan, recompute=True)
         return model.decode(latents).square().mean()
 

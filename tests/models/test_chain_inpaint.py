@@ -109,7 +109,7 @@ def test_gradients_reach_the_image_through_mask_and_channels(tiny_inpainting, ma
     gradients = []
     for recompute in (False, True):
         image = IMAGES.clone().requires_grad_()
-        start = chain.start_inpaint(model, image, masks, plan)
+        start = chain.start_inpaint(model, image, masks, plan, recompute=recompute)
         *_, latents = chain.denoise(model, start, plan, recompute=recompute)
         model.decode(latents).square().mean().backward()
         gradients.append(image.grad)

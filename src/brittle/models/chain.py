@@ -125,13 +125,20 @@ def plan(
     )
 
 
-def start_img2img(model: "EditModel", image: Tensor, plan: Plan) -> Start:
-    """Noise the latents of ``image`` (N, 3, H, W), already fitted, to where the edit starts."""
-    latents = model.encode(image, noise=plan.encoder_noise)
+def start_img2img(
+    model: "EditModel", image: Tensor, plan: Plan, *, recompute: bool = False
+) -> Start:
+    """Noise the latents of ``image`` (N, 3, H, W), already fitted, to where the edit starts.
+
+    With ``recompute``, the backward pass encodes again instead of storing activations.
+    """
+    latents = _encode(model, image, plan.encoder_noise, recompute)
     return Start(plan.scheduler.noised(latents, plan.noise, 0))
 
 
-def start_inpaint(model: "EditModel", image: Tensor, mask: Tensor, plan: Plan) -> Start:
+def start_inpaint(
+    model: "EditModel", image: Tensor, mask: Tensor, plan: Plan, *, recompute: bool = False
+) -> Start:
     """As `start_img2img`; ``mask`` (N, 1, H, W) is at least 0.5 where the editor may paint.
 
     A UNet made for inpainting sees the mask and the masked image; any other has the image's latents
@@ -143,13 +150,13 @@ def start_inpaint(model: "EditModel", image: Tensor, mask: Tensor, plan: Plan) -
     concatenates = model.unet_channels != model.latent_channels
     latents = plan.noise * plan.scheduler.initial_scale
     if plan.strength < 1 or not concatenates:
-        clean = model.encode(image, noise=plan.encoder_noise)
+        clean = _encode(model, image, plan.encoder_noise, recompute)
         if plan.strength < 1:
             latents = plan.scheduler.noised(clean, plan.noise, 0)
     if not concatenates:
         return Start(latents, mask=small, kept=clean)
     # Half of [0, 1] is what diffusers' masked image holds in [-1, 1]: zero.
-    masked = model.encode(image * (1 - mask) + 0.5 * mask, noise=plan.masked_noise)
+    masked = _encode(model, image * (1 - mask) + 0.5 * mask, plan.masked_noise, recompute)
     return Start(latents, channels=torch.cat([small, masked], dim=1))
 
 
@@ -169,6 +176,14 @@ def denoise(
         else:
             state = _step(model, start, plan, index, start.channels, start.kept, *state)
         yield state[0]
+
+
+def _encode(model: "EditModel", image: Tensor, noise: Tensor | None, recompute: bool) -> Tensor:
+    def encode(image: Tensor) -> State:
+        return (model.encode(image, noise=noise),)
+
+    (latents,) = _Recomputed.apply(encode, image) if recompute else encode(image)
+    return latents
 
 
 class _Recomputed(torch.autograd.Function):

@@ -104,11 +104,11 @@ class DiffusionProtection(PGD):
 
         rows = seen.repeat(self.draws_at_once, 1, 1, 1)
         if mask is None:
-            start = chain.start_img2img(model, rows, plan)
+            start = chain.start_img2img(model, rows, plan, recompute=True)
         else:
             fitted = fit_mask(mask, size=model.size, multiple=model.factor)
             masks = fitted.repeat(self.draws_at_once, 1, 1, 1)
-            start = chain.start_inpaint(model, rows, masks, plan)
+            start = chain.start_inpaint(model, rows, masks, plan, recompute=True)
         *_, latents = chain.denoise(model, start, plan, recompute=True)
         distance = (model.decode(latents) - target).flatten(1).norm(dim=1)
         return distance.view(self.draws_at_once, -1).mean(0)

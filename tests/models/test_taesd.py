@@ -1,0 +1,148 @@
+import pickle
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch.nn import functional
+
+from brittle.errors import UserError
+from brittle.models import load_model
+from brittle.protections import EncoderProtection
+from tests.models import taesd
+
+
+def images() -> torch.Tensor:
+    return torch.rand(2, 3, 32, 48, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture(scope="module")
+def pooled(tmp_path_factory):
+    return taesd.write(tmp_path_factory.mktemp("pooled"), "taef", channels=6, pooled=True)
+
+
+def by_hand(x: torch.Tensor, w: dict[str, torch.Tensor]) -> torch.Tensor:
+    """The encoder written out operation by operation."""
+    for number in range(15):
+        n = f"{number}"
+        if f"{n}.weight" in w:
+            stride = 1 if f"{n}.bias" in w else 2
+            x = functional.conv2d(x, w[f"{n}.weight"], w.get(f"{n}.bias"), stride, padding=1)
+            continue
+        if f"{n}.pool.0.weight" in w:
+            y = functional.conv2d(x, w[f"{n}.pool.0.weight"])
+            groups = y.reshape(len(y), 4, -1)
+            spread = groups.var(2, correction=0, keepdim=True)
+            groups = (groups - groups.mean(2, keepdim=True)) / (spread + 1e-5).sqrt()
+            scale, shift = (w[f"{n}.pool.1.{k}"].view(1, -1, 1, 1) for k in ("weight", "bias"))
+            y = (groups.view_as(y) * scale + shift).relu()
+            x = x + functional.conv2d(y, w[f"{n}.pool.3.weight"])
+        y = x
+        for layer in (0, 2, 4):
+            y = y.relu() if layer else y
+            names = f"{n}.conv.{layer}.weight", f"{n}.conv.{layer}.bias"
+            y = functional.conv2d(y, *(w[name] for name in names), padding=1)
+        x = (x + y).relu()
+    return x
+
+
+def test_the_pooled_encoder_is_what_its_weights_say(pooled) -> None:
+    model = load_model(pooled, device="cpu")
+    assert (model.factor, model.latent_channels, model.edits) == (8, 6, False)
+    expected = by_hand(images(), taesd.weights("encoder", channels=6, pooled=True))
+    torch.testing.assert_close(model.encode(images()), expected, rtol=1e-4, atol=1e-5)
+    assert model.decode(model.encode(images())).shape == images().shape
+
+
+def test_a_taesd_is_diffusers_tiny_autoencoder(tmp_path) -> None:
+    import diffusers
+
+    folder = taesd.write(tmp_path, "taesd", channels=4, pooled=False)
+    model = load_model(folder / "taesd_encoder.pth", device="cpu")
+    width = {"encoder_block_out_channels": (8,) * 4, "decoder_block_out_channels": (8,) * 4}
+    theirs = diffusers.AutoencoderTiny(**width, latent_channels=4)
+    for side, part in (("encoder", theirs.encoder), ("decoder", theirs.decoder)):
+        # diffusers leaves the decoder's parameterless clamp out of the numbering
+        offset = 1 if side == "decoder" else 0
+        named = {
+            f"layers.{int(number) - offset}.{rest}": value
+            for name, value in taesd.weights(side, channels=4, pooled=False).items()
+            for number, _, rest in [name.partition(".")]
+        }
+        part.load_state_dict(named)
+    with torch.no_grad():
+        latents = theirs.encode(images() * 2 - 1).latents
+        decoded = theirs.decode(latents).sample / 2 + 0.5
+    torch.testing.assert_close(model.encode(images()), latents, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(model.decode(latents), decoded, rtol=1e-4, atol=1e-5)
+
+
+def test_safetensors_pth_and_folder_are_the_same_model(pooled, tmp_path) -> None:
+    single = tmp_path / "some_encoder.safetensors"
+    save_file(taesd.weights("encoder", channels=6, pooled=True), single)
+    expected = load_model(pooled, device="cpu").encode(images())
+    for name in (pooled / "taef_encoder.pth", single):
+        assert torch.equal(load_model(name, device="cpu").encode(images()), expected)
+    with pytest.raises(UserError, match="without its decoder"):
+        load_model(single, device="cpu").decode(expected)
+
+
+def test_it_refuses_to_edit_in_a_sentence(pooled) -> None:
+    from brittle import edit
+
+    with pytest.raises(UserError, match="autoencoder alone"):
+        edit(images(), "rain", model=load_model(pooled, device="cpu"))
+
+
+def test_a_pickle_that_runs_code_is_refused_and_not_run(tmp_path) -> None:
+    class Evil:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "ran"), "w"))
+
+    path = tmp_path / "evil_encoder.pth"
+    path.write_bytes(pickle.dumps({"0.weight": Evil()}))
+    with pytest.raises(UserError, match="no encoder in TAESD's format"):
+        load_model(path, device="cpu")
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    "content", [{"0.weight": torch.zeros(3)}, {"conv.weight": torch.zeros(3)}, [1, 2], {}]
+)
+def test_other_weights_are_refused(tmp_path, content) -> None:
+    torch.save(content, tmp_path / "odd.pth")
+    with pytest.raises(UserError, match="TAESD's format"):
+        load_model(tmp_path / "odd.pth", device="cpu")
+
+
+def test_a_decoder_alone_is_refused(pooled) -> None:
+    with pytest.raises(UserError, match="is a decoder"):
+        load_model(pooled / "taef_decoder.pth", device="cpu")
+
+
+def test_an_ensemble_misleads_both_encoders(pooled, tmp_path) -> None:
+    other = taesd.write(tmp_path / "other", "taesd", channels=4, pooled=False)
+    (a, b) = (load_model(folder, device="cpu") for folder in (pooled, other))
+    photo = (images() * 255).round() / 255
+    alone = EncoderProtection(steps=6)
+    both = EncoderProtection(steps=6, with_models=(str(other),))
+    assert both.with_models[0].startswith(f"{other}#")
+    assert EncoderProtection.from_record(both.record()) == both
+
+    def left(protection: EncoderProtection, model) -> float:
+        """The share of the latent's distance from gray that is left, on ``model``."""
+        protected = protection(a, photo, seeds=[1, 2])
+        gray = model.encode(torch.full_like(photo, 0.5))
+        away = [(model.encode(x) - gray).norm() for x in (protected, photo)]
+        return float(away[0] / away[1])
+
+    assert left(both, a) < 1
+    assert left(both, b) < left(alone, b)
+
+
+def test_a_model_that_changed_since_it_was_recorded_is_refused(pooled, tmp_path) -> None:
+    folder = taesd.write(tmp_path, "taesd", channels=4, pooled=False)
+    both = EncoderProtection(steps=1, with_models=(str(folder),))
+    torch.save(taesd.weights("encoder", channels=5, pooled=False), folder / "taesd_encoder.pth")
+    photo = (images() * 255).round() / 255
+    with pytest.raises(UserError, match="isn't the one that was recorded"):
+        both(load_model(pooled, device="cpu"), photo, seeds=[1, 2])
