@@ -117,34 +117,6 @@ def test_jpeg_as_text():
     assert str(Jpeg(quality=65, subsampling="4:2:2")) == "jpeg:quality=65,subsampling=4:2:2"
 
 
-@pytest.mark.parametrize("quality", [10, 30, 50, 75, 90])
-def test_the_surrogate_is_near_the_real_codec(real, quality):
-    transform = Jpeg(quality=quality)
-    near, received = transform.surrogate(real), transform.apply(real)
-    between = (near - received).square().mean()
-    assert between < 0.5 * (received - real).square().mean()
-
-
-def test_the_surrogates_gradient_is_its_slope(real):
-    image = real[:1, :, :32, :32].double().requires_grad_()
-    function = Jpeg(quality=50).surrogate
-    direction = torch.from_numpy(np.random.default_rng(0).normal(size=image.shape))
-    weights = torch.from_numpy(np.random.default_rng(1).normal(size=image.shape))
-    (gradient,) = torch.autograd.grad((function(image) * weights).sum(), image)
-    step = 1e-7
-    with torch.no_grad():
-        ahead = (function(image + step * direction) * weights).sum()
-        behind = (function(image - step * direction) * weights).sum()
-    assert (gradient * direction).sum().item() == pytest.approx(
-        ((ahead - behind) / (2 * step)).item(), rel=1e-3
-    )
-
-
-def test_other_subsamplings_have_no_surrogate(real):
-    with pytest.raises(UserError, match=r"only subsampling 4:2:0"):
-        Jpeg(quality=65, subsampling="4:4:4").surrogate(real)
-
-
 def test_a_progressive_file_holds_the_same_pixels(real):
     file = io.BytesIO()
     Image.fromarray(to_bytes(real)[0]).save(

@@ -10,9 +10,9 @@ from pydantic import Field
 from torch import Tensor
 
 from brittle.component import register
-from brittle.errors import UserError
 from brittle.images import from_bytes, quantise, to_bytes
 from brittle.transforms.base import Transform
+from brittle.transforms.soft_jpeg import soft_jpeg
 
 
 def through_file(image: Tensor, kind: str, **options: Any) -> Tensor:
@@ -72,13 +72,8 @@ class Jpeg(Transform):
         )
 
     def surrogate(self, image: Tensor) -> Tensor:
-        """Kornia's differentiable JPEG (Reich et al., WACV 2024), which knows 4:2:0 alone."""
-        if self.subsampling != "4:2:0":
-            raise UserError(f"{self} has no differentiable form: only subsampling 4:2:0 has one.")
-        from kornia.enhance import jpeg_codec_differentiable
-
-        received: Tensor = jpeg_codec_differentiable(image, image.new_tensor([self.quality]))
-        return received
+        """The same in torch, see `soft_jpeg`; rounding has a slope there."""
+        return soft_jpeg(image, self.quality, self.subsampling)
 
 
 @register
