@@ -22,8 +22,7 @@ from torch import Tensor, nn
 
 from brittle.editors.img2img import Img2Img
 from brittle.editors.inpaint import Inpaint
-from brittle.metrics import efficientnet
-from brittle.metrics.usable import Calibration, Keep
+from brittle.metrics import Calibration, Keep, efficientnet
 from brittle.models import EditModel, load_model
 from brittle.models.looks import LOOKS, load_look_classifier
 from training.bars import bars
@@ -251,7 +250,7 @@ def protect(bench: Bench, image: Tensor) -> Tensor:
 def measure_usable(bench: Bench) -> dict[str, Any]:
     """Usable edits of original, placebo, protected, and after JPEG; follow and keep apart."""
     image = bench.images
-    calibration = Calibration.of(bench.model)
+    calibration = Calibration.of(bench.model).find(str(Img2Img().resolve(bench.model)))
     protected = protect(bench, image)
     arms = {
         "original": image,

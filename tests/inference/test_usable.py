@@ -65,9 +65,10 @@ def test_missing_judgements_give_their_own_reason():
     assert summary_of(rows).usable_reason == "not calibrated"
 
 
-def test_follow_and_keep_are_told_apart_even_where_usable_is_not():
+@pytest.mark.parametrize("clip", ["", ":clip=somewhere"])
+def test_follow_and_keep_are_told_apart_even_where_usable_is_not(clip):
     scores = [
-        Row(f"p{photo:02}", ARM, JPEG, "img2img", "as a painting", 0, metric, "photo", value)
+        Row(f"p{photo:02}", ARM, JPEG, "img2img", "as a painting", 0, metric + clip, "photo", value)
         for photo in range(12)
         for metric, value in (("follow", 0.8), ("keep", 0.3))
     ]

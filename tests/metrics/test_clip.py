@@ -59,8 +59,22 @@ def test_the_safety_checker_serves_keep_alone(photos, tiny_sd):
         assert torch.equal(tower.model.vision_model.state_dict()[name], weight)
     keep = Keep(clip=str(tiny_sd / "safety_checker")).score(noisy(photos), photos)
     assert (keep < 1).all()
+    assert torch.equal(Keep(clip=str(tiny_sd)).score(noisy(photos), photos), keep)
     with pytest.raises(Unavailable, match="image tower only"):
         Follow(clip=str(tiny_sd / "safety_checker")).score(photos, photos, prompts=PROMPTS)
+
+
+def test_a_downloaded_pipeline_lends_its_safety_checker(photos, tiny_sd, tmp_path, monkeypatch):
+    from huggingface_hub import constants
+
+    repository = tmp_path / "models--someone--sd"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text("abc")
+    (repository / "snapshots").mkdir()
+    (repository / "snapshots" / "abc").symlink_to(tiny_sd)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    found = Keep(clip="someone/sd").score(noisy(photos), photos)
+    assert torch.equal(found, Keep(clip=str(tiny_sd)).score(noisy(photos), photos))
 
 
 @pytest.mark.parametrize("source", ["nobody/has-this-clip", "empty"])

@@ -1,24 +1,12 @@
-import json
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 from brittle.errors import Unavailable
-from brittle.metrics import Calibration, Follow, Keep, calibrate
+from brittle.metrics import Follow, Keep
 from brittle.metrics.memory import MEMORY
 from tests.metrics import files
-
-VALID = {
-    "tau_follow": {"snow": 0.6, "night": 0.5, "a house of glass": 0.1},
-    "tau_keep": 0.7,
-    "validity": {
-        "keep_between_photos": 0.5,
-        "follow_empty": {"snow": 0.2, "night": 0.9, "a house of glass": 0.05},
-    },
-    "n": 40,
-    "photos": "forty photos",
-}
 
 
 @pytest.fixture
@@ -71,90 +59,6 @@ def test_keep_is_the_cosine_of_centred_features(photos):
     a, b = (x - x.mean(1, keepdims=True) for x in (a, b))
     expected = (a * b).sum() / ((a**2).sum() * (b**2).sum()) ** 0.5
     assert Keep().score(photos[:1], photos[1:]).item() == pytest.approx(expected, rel=1e-4)
-
-
-def calibration(**changes):
-    return Calibration.model_validate(VALID | changes)
-
-
-@pytest.mark.parametrize(
-    ("follow", "keep", "expected"),
-    [(0.6, 0.7, 1.0), (0.59, 0.9, 0.0), (0.9, 0.69, 0.0), (0.1, 0.1, 0.0)],
-)
-def test_usable_takes_both(follow, keep, expected):
-    assert calibration().usable(follow, keep, "a dog on a snowy day") == expected
-
-
-def test_a_prompt_may_have_its_own_threshold():
-    assert calibration().usable(0.2, 0.8, "a house of glass") == 1.0
-
-
-def test_usable_says_why_not():
-    with pytest.raises(Unavailable, match="not calibrated for the prompt 'a dog'"):
-        calibration().usable(1, 1, "a dog")
-    with pytest.raises(Unavailable, match="not valid for 'night'"):
-        calibration().usable(1, 1, "a dog at night")
-    with pytest.raises(Unavailable, match="does not tell edits from other photos"):
-        calibration(tau_keep=0.5).usable(1, 1, "snow")
-
-
-def test_files_come_back(tmp_path):
-    calibration().save(tmp_path / "calibration.json")
-    assert Calibration.load(tmp_path) == calibration()
-    assert Calibration.of(SimpleNamespace(directory=tmp_path)) == calibration()
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        (None, "there are no thresholds"),
-        ("{", "can't be read"),
-        (json.dumps({**VALID, "tau_keep": "much"}), "tau_keep"),
-        (json.dumps({"n": 3}), "tau_follow: field required"),
-    ],
-)
-def test_a_missing_or_broken_file_has_a_reason(tmp_path, text, reason):
-    if text is not None:
-        (tmp_path / "calibration.json").write_text(text)
-    with pytest.raises(Unavailable, match=reason) as raised:
-        Calibration.load(tmp_path)
-    assert str(raised.value).startswith("not calibrated")
-
-
-class Painter:
-    """An editor whose outcomes are known: 'snow' whitens by the seed's amount, '' does nothing."""
-
-    def __call__(self, image, prompts, seeds):
-        amounts = torch.tensor([seed / 100 if prompt else 0.0 for prompt, seed in
-                                zip(prompts, seeds, strict=True)]).view(-1, 1, 1, 1)  # fmt: skip
-        return image * (1 - amounts) + amounts
-
-
-def test_thresholds_are_tenth_percentiles_over_edits_of_untouched_photos(model):
-    generator = torch.Generator().manual_seed(0)
-    photos = torch.nn.functional.interpolate(
-        torch.rand(20, 3, 8, 8, generator=generator), (64, 64), mode="bilinear"
-    )
-    prompts = ["dog in the snow", "a snowy day", "city at night"]
-    found = calibrate(Painter(), model, photos, prompts, seed=10, source="made up")
-
-    edits = Painter()(photos, ["x"] * 20, range(10, 30))
-    snow = Follow().score(edits, photos, prompts=["snow"] * 20, model=model)
-    keep = Keep().score(edits, photos)
-    empty = Follow().score(photos, photos, prompts=["night"] * 20, model=model)
-    assert found.tau_follow["snow"] == pytest.approx(snow.quantile(0.1).item())
-    assert found.tau_keep == pytest.approx(keep.quantile(0.1).item())
-    assert found.validity.follow_empty["night"] == pytest.approx(empty.quantile(0.95).item())
-    assert set(found.tau_follow) == {"snow", "night"}
-    assert (found.n, found.photos, found.follow, found.keep) == (20, "made up", "follow", "keep")
-
-    others = torch.tensor([
-        Keep().score(photos[i : i + 1], photos[j : j + 1]).item()
-        for i in range(20) for j in range(20) if 1 <= (i - j) % 20 <= 4
-    ])  # fmt: skip
-    assert found.validity.keep_between_photos == pytest.approx(
-        others.quantile(0.95).item(), abs=1e-6
-    )
 
 
 def test_scoring_a_photo_against_many_edits_looks_at_it_once(photos, model, monkeypatch):

@@ -3,5 +3,6 @@
 from brittle.editors.base import Editor
 from brittle.editors.img2img import Img2Img
 from brittle.editors.inpaint import Inpaint
+from brittle.editors.unedited import Unedited
 
-__all__ = ["Editor", "Img2Img", "Inpaint"]
+__all__ = ["Editor", "Img2Img", "Inpaint", "Unedited"]

@@ -69,7 +69,7 @@ class Table:
         self.points: tuple[tuple[str, int], ...] = tuple(points)
         photo_at = {name: i for i, name in enumerate(self.photos)}
         point_at = {point: i for i, point in enumerate(self.points)}
-        self._empty = Block(
+        self.nothing = Block(
             np.full((len(self.photos), len(points)), np.nan),
             np.zeros((len(self.photos), len(points)), bool),
         )
@@ -79,7 +79,7 @@ class Table:
         self, arm: str, transform: str, *, editor: str, metric: str, reference: str = "control"
     ) -> Block:
         """Scores of one arm under one transform; nothing but NaN where there are none."""
-        return self._blocks.get((editor, metric, reference, arm, transform), self._empty)
+        return self._blocks.get((editor, metric, reference, arm, transform), self.nothing)
 
     def has(self, arm: str, *, metric: str, reference: str = "control") -> bool:
         """Whether an arm has scores in a metric at all."""
@@ -101,7 +101,7 @@ class Table:
         photo_at: dict[str, int],
         point_at: dict[tuple[str, int], int],
     ) -> Block:
-        values, asked = self._empty.values.copy(), self._empty.asked.copy()
+        values, asked = self.nothing.values.copy(), self.nothing.asked.copy()
         rows = [photo_at[image] for image, _, _ in cells]
         columns = [point_at[prompt, seed] for _, prompt, seed in cells]
         values[rows, columns] = list(cells.values())

@@ -1,12 +1,13 @@
 """Metrics: two images in, one number an image out."""
 
 from brittle.metrics.base import Metric
+from brittle.metrics.calibration import Calibration, Thresholds, calibrate
 from brittle.metrics.latent import Latent
 from brittle.metrics.lpips import LPIPS
 from brittle.metrics.perceptual import Perceptual
 from brittle.metrics.psnr import PSNR
 from brittle.metrics.ssim import SSIM
-from brittle.metrics.usable import Calibration, Follow, Keep, calibrate
+from brittle.metrics.usable import Follow, Keep
 
 __all__ = [
     "LPIPS",
@@ -18,5 +19,6 @@ __all__ = [
     "Latent",
     "Metric",
     "Perceptual",
+    "Thresholds",
     "calibrate",
 ]

@@ -1,6 +1,7 @@
 """What a metric is: two images in, one number an image out."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, final
 
 import torch
@@ -82,6 +83,10 @@ class Metric(Component):
     ) -> Tensor | float:
         """The score of one pair, (1, 3, H, W) each in [0, 1], where ``valid`` (1, 1, H, W) is 1."""
         raise NotImplementedError
+
+    def judges(self, model: "EditModel | None") -> tuple[Path, ...]:
+        """Files that decide a score beside the pictures and the metric's own fields."""
+        return ()
 
     def as_distance(self, score: Tensor) -> Tensor:
         """The score as a distance: ≥ 0, finite, 0 for identical images; what inference uses."""

@@ -16,9 +16,11 @@ MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.2757
 
 
 class Clip:
-    """A CLIP model from a directory or downloaded hub id, or SD 1.x's safety checker's image tower.
+    """A CLIP model, or the image tower of SD 1.x's safety checker.
 
-    A safety checker has no text side: `text` then raises Unavailable.
+    ``source`` is a directory or a downloaded hub id: of a CLIP, of a safety checker, or of a whole
+    Stable Diffusion 1.x, whose safety checker is then taken. A safety checker has no text side:
+    `text` then raises Unavailable.
     """
 
     def __init__(self, source: str, device: str) -> None:
@@ -65,8 +67,9 @@ def load_clip(source: str, device: str = "cpu") -> Clip:
 def _read(source: str) -> Any:
     from transformers import CLIPModel
 
-    config = Path(source) / "config.json"
-    if Path(source).exists() and not config.is_file():
+    folder = _folder(source)
+    config = folder / "config.json"
+    if folder.exists() and not config.is_file():
         raise Unavailable(f"{source} holds no CLIP: it has no config.json")
     kind: Any = CLIPModel
     if config.is_file() and "StableDiffusionSafetyChecker" in _architectures(config):
@@ -78,13 +81,27 @@ def _read(source: str) -> Any:
     try:
         with quiet():
             return kind.from_pretrained(
-                source, use_safetensors=True, local_files_only=True, dtype=torch.float32
+                folder, use_safetensors=True, local_files_only=True, dtype=torch.float32
             )
     except (OSError, ValueError, RuntimeError) as error:
         raise Unavailable(
             f"no CLIP in safetensors at {source}, neither as a directory nor as a downloaded hub "
             f"id: {str(error).splitlines()[0]}"
         ) from None
+
+
+def _folder(source: str) -> Path:
+    """Where the tower lies: in the folder, in the cache, or in a pipeline's safety checker."""
+    from huggingface_hub import try_to_load_from_cache
+
+    folder = Path(source)
+    if not folder.exists() and source.count("/") == 1:
+        for name in ("config.json", "model_index.json"):
+            if isinstance(found := try_to_load_from_cache(source, name), str):
+                folder = Path(found).parent
+                break
+    checker = folder / "safety_checker"
+    return checker if (checker / "config.json").is_file() else folder
 
 
 def _architectures(config: Path) -> list[str]:

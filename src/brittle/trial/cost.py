@@ -50,12 +50,18 @@ def estimate(cost: Cost, plan: Plan, model: EditModel) -> float:
     """Seconds that the work takes on this machine, from one evaluation and one gradient."""
     rows = plan.trial.batch
     photo = model.fit(next(iter(plan.photos.values())).image).repeat(rows, 1, 1, 1)
-    latents = model.encode(photo).detach()
-    embeddings = model.embed([""] * 2 * rows)
 
-    def evaluation() -> None:
-        with torch.inference_mode():
-            model.predict(latents.repeat(2, 1, 1, 1), 500, embeddings)
+    def evaluation() -> float:
+        """Seconds; an autoencoder alone has nothing to measure."""
+        if not cost.evaluations:
+            return 0.0
+        latents, embeddings = model.encode(photo).detach(), model.embed([""] * 2 * rows)
+
+        def predict() -> None:
+            with torch.inference_mode():
+                model.predict(latents.repeat(2, 1, 1, 1), 500, embeddings)
+
+        return seconds(predict)
 
     def gradient() -> None:
         image = photo.requires_grad_()
@@ -63,7 +69,7 @@ def estimate(cost: Cost, plan: Plan, model: EditModel) -> float:
 
     pictures = cost.transforms + cost.edits + cost.cells
     return (
-        (cost.evaluations * seconds(evaluation) + cost.steps * seconds(gradient)) / rows
+        (cost.evaluations * evaluation() + cost.steps * seconds(gradient)) / rows
     ) + pictures * SECONDS_A_PICTURE
 
 

@@ -22,6 +22,24 @@ def manifest(plan: Plan, model: EditModel, notes: Iterable[str]) -> dict[str, An
     """Everything that one must know to make the trial's numbers again."""
     from PIL import features
 
+    return {
+        **environment(plan, notes),
+        "codecs": {
+            "pillow": metadata.version("pillow"),
+            "jpeg": features.version_codec("jpg"),
+            "libjpeg-turbo": features.version_feature("libjpeg_turbo"),
+        },
+        "device": str(model.device),
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "model": vars(plan.model)
+        | {"safety_checker": "never loaded: it blackens pictures, which would count as edits"},
+        "photos": [_photo(plan, name) for name in plan.photos],
+        "arms": [_arm(plan, label) for label in plan.trial.arms],
+    }
+
+
+def environment(plan: Plan, notes: Iterable[str]) -> dict[str, Any]:
+    """What a manifest says of the declaration and of the code, whoever made the edits."""
     trial = plan.trial
     return {
         "schema_version": SCHEMA_VERSION,
@@ -36,21 +54,11 @@ def manifest(plan: Plan, model: EditModel, notes: Iterable[str]) -> dict[str, An
         "batch": trial.batch,
         "code": {"version": __version__, "git": _git_commit()},
         "packages": {package: metadata.version(package) for package in PACKAGES},
-        "codecs": {
-            "pillow": metadata.version("pillow"),
-            "jpeg": features.version_codec("jpg"),
-            "libjpeg-turbo": features.version_feature("libjpeg_turbo"),
-        },
         "machine": {"python": platform.python_version(), "system": platform.platform()},
-        "device": str(model.device),
-        "dtype": str(model.dtype).removeprefix("torch."),
-        "model": vars(plan.model)
-        | {"safety_checker": "never loaded: it blackens pictures, which would count as edits"},
-        "photos": [_photo(plan, name) for name in plan.photos],
-        "arms": [_arm(plan, label) for label in trial.arms],
         "transforms": _records(plan.transforms),
         "editors": _records(plan.editors),
         "metrics": _records(plan.metrics),
+        "calibration": plan.calibration.model_dump() if plan.calibration else None,
         "prompts": list(trial.prompts),
     }
 

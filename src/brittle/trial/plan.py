@@ -4,7 +4,7 @@ Work runs stage by stage: release (protect a photo), receive (a transform), edit
 that two comparisons share is one edit; a picture that a transform leaves as it is keeps its key.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
@@ -14,8 +14,8 @@ from torch import Tensor
 
 from brittle.component import Component, key, unknown
 from brittle.editors import Editor
-from brittle.errors import UserError
-from brittle.metrics import Metric
+from brittle.errors import Unavailable, UserError
+from brittle.metrics import Calibration, Follow, Keep, Metric
 from brittle.noise import derive_seed
 from brittle.protections import Placebo, Protection
 from brittle.transforms import Transform
@@ -110,6 +110,9 @@ class Plan:
     metrics: dict[str, Metric]
     primary: Primary
     """The declared comparisons, transforms in their text form."""
+    calibration: Calibration | None = None
+    """The thresholds of usable edits; None with ``not_calibrated`` saying why."""
+    not_calibrated: str = ""
     releases: dict[str, Release] = field(default_factory=dict)
     receptions: dict[str, Reception] = field(default_factory=dict)
     edits: dict[str, Edit] = field(default_factory=dict)
@@ -126,6 +129,11 @@ class Plan:
         mask = self.photos[edit.photo].mask
         assert mask is not None, "checked when the plan was made"
         return self.transforms[self.receptions[edit.reception].transform].move_mask(mask)
+
+    def released(self, edit: str) -> str | None:
+        """The key of the published file that became an edit; None where only the edit is known."""
+        made = self.edits.get(edit)
+        return None if made is None else self.receptions[made.reception].release
 
     def kind(self, arm: str) -> str:
         """What an arm is: original, ceiling, protection or placebo."""
@@ -164,12 +172,17 @@ def make_plan(
                 keys = [one.key for one in compared]
                 plan.cells.append(
                     Cell(
-                        key("cell", photos[photo].digest, plan.transforms[transform], prompt, keys),
+                        cell_key(photos[photo].digest, plan.transforms[transform], prompt, keys),
                         *(photo, arm, transform, editor, prompt, seed),
                         *(edited.key, control.key, clean.key, tuple(keys[3:])),
                     )
                 )
     return plan
+
+
+def cell_key(photo: str, transform: Transform, prompt: str, edits: Sequence[str]) -> str:
+    """The key of a cell: the photo's digest, and the keys of all edits that it compares."""
+    return key("cell", photo, transform, prompt, list(edits))
 
 
 def _empty_plan(trial: Trial, photos: dict[str, TrialPhoto], model: "EditModel") -> Plan:
@@ -178,7 +191,8 @@ def _empty_plan(trial: Trial, photos: dict[str, TrialPhoto], model: "EditModel")
     for label, transform in transforms.items():
         if reason := transform.missing():
             raise UserError(f"The trial names {label}, and {reason}.")
-    metrics = _by_text(map(Metric.parse, trial.metrics))
+    calibration, not_calibrated = _calibration(trial, model)
+    metrics = _metrics(trial, calibration if trial.calibration else None)
     editors = {str(one): one.resolve(model) for one in map(Editor.parse, trial.editors)}
     _check_masks(trial, editors)
     return Plan(
@@ -194,8 +208,31 @@ def _empty_plan(trial: Trial, photos: dict[str, TrialPhoto], model: "EditModel")
         transforms=transforms,
         editors=editors,
         metrics=metrics,
-        primary=_primary(trial, list(transforms), list(metrics)),
+        primary=fill_primary(trial, list(transforms), list(metrics)),
+        calibration=calibration,
+        not_calibrated=not_calibrated,
     )
+
+
+def _calibration(trial: Trial, model: "EditModel") -> tuple[Calibration | None, str]:
+    try:
+        return Calibration.of(model, trial.calibration), ""
+    except Unavailable as error:
+        if trial.calibration:
+            raise UserError(f"{trial.calibration}: {error}.") from None
+        return None, str(error)
+
+
+def _metrics(trial: Trial, calibration: Calibration | None) -> dict[str, Metric]:
+    """The trial's metrics; with a calibration of its own, those that its thresholds rest on.
+
+    They take the place of the trial's other settings of `follow` and `keep`.
+    """
+    metrics = list(map(Metric.parse, trial.metrics))
+    rests_on = [] if calibration is None else calibration.metrics
+    if rests_on:
+        metrics = [one for one in metrics if not isinstance(one, (Follow, Keep))]
+    return _by_text([*metrics, *map(Metric.parse, rests_on)])
 
 
 def _check_masks(trial: Trial, editors: dict[str, Editor]) -> None:
@@ -206,7 +243,7 @@ def _check_masks(trial: Trial, editors: dict[str, Editor]) -> None:
         raise UserError("The trial has a mask and no editor that uses it: add inpaint, or drop it.")
 
 
-def _primary(trial: Trial, transforms: list[str], metrics: list[str]) -> Primary:
+def fill_primary(trial: Trial, transforms: list[str], metrics: list[str]) -> Primary:
     """What the trial declares, checked against what it measures.
 
     A trial that names no primary transforms gets the usual ones that it has, or else its first.

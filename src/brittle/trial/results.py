@@ -1,27 +1,22 @@
 """From cells to the rows of ``results.csv``, and the index of each cell's pictures."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from brittle.errors import Unavailable
-from brittle.metrics.usable import Calibration
+from brittle.metrics.calibration import mask_kind
 from brittle.trial.plan import Cell, Plan
 from brittle.trial.rows import Row
 from brittle.trial.scoring import Score
 from brittle.trial.store import Store
 
-if TYPE_CHECKING:
-    from brittle.models import EditModel
 
-
-def rows(plan: Plan, store: Store, model: "EditModel") -> list[Row]:
+def rows(plan: Plan, store: Store) -> list[Row]:
     """All rows of a plan's cells; a score that is missing has its reason."""
-    judge = _judge(model)
     found = []
     for cell in plan.cells:
         kept = store.read_cell(cell.key)["scores"]
         scores = [score for label in plan.metrics for score in kept[label]]
-        found += [_row(cell, score) for score in [*scores, *judge(cell, scores)]]
+        found += [_row(cell, score) for score in [*scores, *_judge(plan, cell, scores)]]
     return found
 
 
@@ -30,30 +25,27 @@ def _row(cell: Cell, score: Score) -> Row:
     return Row(**_point(cell), **scored, reason=score.get("reason", ""))
 
 
-def _judge(model: "EditModel") -> Callable[[Cell, list[Score]], list[Score]]:
-    """What makes `usable` of a cell's `follow` and `keep`, by the model's calibration."""
+def _judge(plan: Plan, cell: Cell, scores: list[Score]) -> list[Score]:
+    """What makes `usable` of a cell's `follow` and `keep`, by the thresholds of its editor."""
+    against_photo = {score["metric"]: score for score in scores if score["reference"] == "photo"}
+    if not against_photo:
+        return []
     usable = {"metric": "usable", "reference": "photo"}
     try:
-        calibration, lacking = Calibration.of(model), ""
+        value = _usable(plan, cell, against_photo)
     except Unavailable as error:
-        calibration, lacking = None, str(error)
+        return [{**usable, "value": None, "reason": str(error)}]
+    return [{**usable, "value": value}]
 
-    def judge(cell: Cell, scores: list[Score]) -> list[Score]:
-        against_photo = {
-            score["metric"]: score for score in scores if score["reference"] == "photo"
-        }
-        if not against_photo:
-            return []
-        if calibration is None:
-            return [{**usable, "value": None, "reason": lacking}]
-        try:
-            follow = _number(against_photo, calibration.follow)
-            keep = _number(against_photo, calibration.keep)
-            return [{**usable, "value": calibration.usable(follow, keep, cell.prompt)}]
-        except Unavailable as error:
-            return [{**usable, "value": None, "reason": str(error)}]
 
-    return judge
+def _usable(plan: Plan, cell: Cell, scores: dict[str, Score]) -> float:
+    if plan.calibration is None:
+        raise Unavailable(plan.not_calibrated)
+    editor = plan.editors[cell.editor]
+    mask = mask_kind(plan.trial.mask) if editor.needs_mask else "none"
+    thresholds = plan.calibration.find(str(editor), mask)
+    follow, keep = (_number(scores, metric) for metric in (thresholds.follow, thresholds.keep))
+    return thresholds.usable(follow, keep, cell.prompt)
 
 
 def _number(scores: dict[str, Score], metric: str) -> float:
@@ -66,14 +58,24 @@ def _number(scores: dict[str, Score], metric: str) -> float:
 
 
 def index(plan: Plan, store: Store) -> list[dict[str, Any]]:
-    """Each cell's pictures, released, received and edited, as paths in the folder."""
+    """Each cell's pictures, and the clean edits under the floor's seeds, as paths in the folder."""
     pictures = []
     for cell in plan.cells:
-        reception = plan.receptions[plan.edits[cell.edit].reception]
-        keys = {"released": reception.release, "received": reception.key, "edited": cell.edit}
-        paths = {name: store.artifact(key).as_posix() for name, key in keys.items()}
-        pictures.append({**_point(cell), **paths})
+        pictures.append({**_point(cell), **_paths(plan, store, cell.edit)})
+        if cell.floor and plan.trial.floor_seeds and cell.seed == plan.trial.seeds[0]:
+            pictures += [
+                {**_point(cell), "seed": seed, **_paths(plan, store, edit)}
+                for seed, edit in zip(plan.trial.floor_seeds, cell.floor, strict=True)
+            ]
     return pictures
+
+
+def _paths(plan: Plan, store: Store, edit: str) -> dict[str, str]:
+    keys = {"edited": edit}
+    if edit in plan.edits:
+        reception = plan.receptions[plan.edits[edit].reception]
+        keys |= {"released": reception.release, "received": reception.key}
+    return {name: store.artifact(key).as_posix() for name, key in keys.items()}
 
 
 def _point(cell: Cell) -> dict[str, Any]:

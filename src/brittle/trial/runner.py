@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from brittle.errors import UserError
+from brittle.images import digest
 from brittle.models import EditModel, load_model
 from brittle.progress import Progress, silent
 from brittle.protections import Trace
@@ -68,7 +69,7 @@ def run(
             trial = trial.model_copy(update={"batch": trial.batch // 2})
             notes = (*notes, f"Out of memory: the batch was halved to {trial.batch}.")
     if shard == (1, 1):
-        store.write_file("results.csv", format_results(rows(plan, store, model)).encode())
+        store.write_file("results.csv", format_results(rows(plan, store)).encode())
         store.write_json("index.json", index(plan, store))
     return store
 
@@ -133,11 +134,13 @@ def _protect(
         seeds=[one.seed for one in filled],
         trace=trace,
     )
-    used = protection.budget.distance(protected - images) / protection.budget.radius
+    used = protection.budget.spent(images, protected) / protection.budget.radius
     told = trace.summary() or [{}] * len(filled)
     for row, one in enumerate(batch):
-        store.write_trace(one.key, {**told[row], "budget_used": float(used[row])})
-        store.write(one.key, protected[row : row + 1])
+        optimised = protected[row : row + 1]
+        of = {"budget_used": float(used[row]), "digest": digest(optimised)}
+        store.write_trace(one.key, {**told[row], **of})
+        store.write(one.key, optimised)
 
 
 def receive(plan: Plan, store: Store, progress: Progress) -> None:

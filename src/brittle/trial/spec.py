@@ -42,6 +42,9 @@ class Trial(BaseModel):
         (1, 2), description="more seeds for the clean edit: how far two honest edits lie apart"
     )
     metrics: tuple[str, ...] = ("perceptual", "ssim", "psnr", "follow", "keep")
+    calibration: str | None = Field(
+        None, description="thresholds of usable edits, by `brittle calibrate`; else the model's own"
+    )
     primary: Primary = Primary()
     batch: int = Field(8, ge=1, le=1024, description="rows a model call; part of every result")
 
@@ -96,7 +99,7 @@ def load_trial(path: Path, settings: Iterable[str] = ()) -> Trial:
         raise UserError(f"{path} is not a YAML file: {' '.join(str(error).split())}") from None
     if not isinstance(written, dict):
         raise UserError(f"{path}: a trial is a YAML mapping with keys such as `prompts`.")
-    for field in ("photos", "model", "mask"):
+    for field in ("photos", "model", "mask", "calibration"):
         if written.get(field) is not None:
             written[field] = _inside(path.parent, str(written[field]), f"{path.name}: {field}")
     for setting in settings:

@@ -15,7 +15,7 @@ from brittle.errors import UserError
 from brittle.images import from_png, png_bytes, write_bytes
 
 SCHEMA_VERSION = 1
-MAY_DIFFER = ("title", "metrics", "batch")
+MAY_DIFFER = ("title", "metrics", "calibration", "batch")
 """Fields of a trial that a folder may see change: all others would mix two trials."""
 
 

@@ -1,0 +1,244 @@
+"""The thresholds behind `usable`: measured on edits of untouched photos, or not judged at all."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from torch import Tensor
+
+from brittle.component import explain
+from brittle.errors import Unavailable
+from brittle.metrics.usable import Follow, Keep
+from brittle.models.looks import look_of
+
+if TYPE_CHECKING:
+    from brittle.models import EditModel
+
+CALIBRATION = "calibration.json"
+SHARE = 0.10  # of the calibration edits may fall below a threshold
+RARE = 0.95  # a threshold must lie above this share of what it has to tell apart
+
+
+class Record(BaseModel):
+    """A frozen part of the file; a key that isn't known may decide something, and is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Validity(Record):
+    """What the thresholds must lie above, or they tell nothing apart."""
+
+    keep_between_photos: float
+    """95th percentile of `keep` between different photos."""
+    follow_empty: dict[str, float]
+    """By look or prompt: 95th percentile of `follow` in edits with the empty prompt."""
+
+
+class Thresholds(Record):
+    """Above which `follow` and `keep` an edit by one editor counts as usable.
+
+    They are 10th percentiles over edits of untouched calibration photos, which are in no trial.
+    """
+
+    editor: str
+    """The editor with all of its settings: thresholds of one are worth nothing for another."""
+    mask: str
+    """``none``, ``auto``, ``alpha`` or ``own``: what the editor was allowed to paint."""
+    tau_follow: dict[str, float]
+    """By look, where the prompt names one that is known, or else by prompt."""
+    tau_keep: float
+    validity: Validity
+    n: int
+    """How many photos."""
+    photos: str | list[str]
+    """Which ones, or where they are from."""
+    follow: str = "follow"
+    keep: str = "keep"
+    """The metrics as one types them: thresholds of one are worth nothing for another."""
+
+    def usable(self, follow: float, keep: float, prompt: str) -> float:
+        """1 if an edit follows the prompt and keeps the subject, else 0.
+
+        Raises:
+            Unavailable: no threshold for this prompt, or thresholds that tell nothing apart.
+        """
+        asked = self.asked(prompt)
+        if reason := self.why_not(asked):
+            raise Unavailable(reason)
+        return float(follow >= self.tau_follow[asked] and keep >= self.tau_keep)
+
+    def asked(self, prompt: str) -> str:
+        """The key of a prompt's threshold: itself, or the look that it names.
+
+        Raises:
+            Unavailable: there is none.
+        """
+        asked = prompt if prompt in self.tau_follow else look_of(prompt)
+        if asked not in self.tau_follow:
+            raise Unavailable(f"not calibrated for the prompt {prompt!r}")
+        return asked
+
+    def why_not(self, asked: str) -> str:
+        """Why the thresholds of a look or prompt are not valid; empty where they are."""
+        if self.tau_keep <= self.validity.keep_between_photos:
+            return (
+                f"the calibration is not valid: its threshold of keep, {self.tau_keep:.3f}, does "
+                f"not tell edits from other photos ({self.validity.keep_between_photos:.3f})"
+            )
+        empty = self.validity.follow_empty.get(asked)
+        if empty is None or self.tau_follow[asked] <= empty:
+            return (
+                f"the calibration is not valid for {asked!r}: its threshold of follow, "
+                f"{self.tau_follow[asked]:.3f}, does not tell edits from those without a prompt"
+            )
+        return ""
+
+
+class Calibration(Record):
+    """The thresholds of one edit model, each set for one editor with its settings."""
+
+    model: str
+    """The model's content hash."""
+    thresholds: tuple[Thresholds, ...]
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a calibration file, or ``calibration.json`` in a directory.
+
+        Raises:
+            Unavailable: there is none, or it can't be read.
+        """
+        path = Path(path)
+        path = path / CALIBRATION if path.is_dir() else path
+        try:
+            return cls.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            raise Unavailable("not calibrated: there are no thresholds for this model") from None
+        except ValidationError as error:
+            raise Unavailable(explain(error, f"not calibrated: {path.name}", cls)) from None
+        except (OSError, ValueError) as error:
+            raise Unavailable(f"not calibrated: {path.name} can't be read ({error})") from None
+
+    @classmethod
+    def of(cls, model: "EditModel", path: str | Path | None = None) -> Self:
+        """A model's calibration: the file at ``path``, or the one in the model's directory.
+
+        Raises:
+            Unavailable: there is none, it can't be read, or it was measured on another model.
+        """
+        source = path or model.directory
+        if source is None:
+            raise Unavailable("not calibrated: there are no thresholds for this model")
+        found = cls.load(source)
+        if found.model != model.content_hash:
+            raise Unavailable(
+                "not calibrated: the thresholds were measured on a model with other weights"
+            )
+        return found
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """What the thresholds rest on, as one types it, each once."""
+        named = [metric for one in self.thresholds for metric in (one.follow, one.keep)]
+        return tuple(dict.fromkeys(named))
+
+    def find(self, editor: str, mask: str = "none") -> Thresholds:
+        """The thresholds of an editor, by its text with every setting filled in.
+
+        Raises:
+            Unavailable: there are none for this editor, these settings or this kind of mask.
+        """
+        for one in self.thresholds:
+            if (one.editor, one.mask) == (editor, mask):
+                return one
+        known = "; ".join(f"{one.editor}, mask {one.mask}" for one in self.thresholds) or "none"
+        raise Unavailable(f"not calibrated for {editor}, mask {mask} (calibrated: {known})")
+
+    def save(self, path: str | Path) -> None:
+        """Write it as JSON."""
+        text = json.dumps(self.model_dump(), indent=1, sort_keys=True)
+        Path(path).write_text(text + "\n", encoding="utf-8")
+
+
+def mask_kind(mask: str | None) -> str:
+    """What kind of mask a trial's setting names: ``none``, ``auto``, ``alpha`` or ``own``."""
+    if mask is None:
+        return "none"
+    return mask if mask in ("auto", "alpha") else "own"
+
+
+Edit = Callable[[Sequence[int], str], Tensor]
+"""Edits of the photos at these places with a prompt, in the photos' shape."""
+
+
+def calibrate(
+    edit: Edit,
+    model: "EditModel",
+    photos: Tensor,
+    prompts: Sequence[str],
+    *,
+    editor: str,
+    mask: str = "none",
+    source: str,
+    follow: Follow | None = None,
+    keep: Keep | None = None,
+    batch: int = 8,
+) -> Thresholds:
+    """Thresholds for `usable` from edits of untouched photos (N, 3, H, W) of the model's size.
+
+    Args:
+        edit: edits of some of the photos.
+        model: passed to the metrics.
+        photos: used for nothing else: photos of a trial would flatter its own thresholds.
+        prompts: those whose looks, or themselves, get a threshold.
+        editor: the editor with all of its settings; recorded.
+        mask: the kind of mask; recorded.
+        source: where the photos are from; recorded.
+        follow: the metric, by default the embedded model's look classifier.
+        keep: the metric, by default EfficientNet's features.
+        batch: edits at a time.
+
+    Raises:
+        Unavailable: a metric can't be computed.
+    """
+    follow, keep = follow or Follow(), keep or Keep()
+    n = len(photos)
+
+    def edits(prompt: str) -> Tensor:
+        places = [range(start, min(start + batch, n)) for start in range(0, n, batch)]
+        return torch.cat([edit(some, prompt) for some in places])
+
+    unasked = edits("")
+    followed: dict[str, list[Tensor]] = {}
+    empty: dict[str, list[Tensor]] = {}
+    kept = []
+    for prompt in prompts:
+        look = look_of(prompt) if follow.clip is None else None
+        asked = look or prompt
+        edited, every = edits(prompt), [prompt] * n
+        for found, pictures in ((followed, edited), (empty, unasked)):
+            scores = follow.score(pictures, photos, prompts=every, model=model)
+            found.setdefault(asked, []).append(scores)
+        kept.append(keep.score(edited, photos, model=model))
+    between = [keep.score(photos, photos.roll(by, 0), model=model) for by in range(1, min(n, 5))]
+    return Thresholds(
+        editor=editor,
+        mask=mask,
+        tau_follow=_quantiles(followed, SHARE),
+        tau_keep=float(torch.cat(kept).quantile(SHARE)),
+        validity=Validity(
+            keep_between_photos=float(torch.cat(between).quantile(RARE)),
+            follow_empty=_quantiles(empty, RARE),
+        ),
+        n=n,
+        photos=source,
+        follow=str(follow),
+        keep=str(keep),
+    )
+
+
+def _quantiles(scores: Mapping[str, list[Tensor]], share: float) -> dict[str, float]:
+    return {asked: float(torch.cat(parts).quantile(share)) for asked, parts in scores.items()}
