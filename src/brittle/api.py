@@ -14,7 +14,16 @@ from brittle.protections import Protection
 from brittle.transforms import Transform
 from brittle.trial.spec import Trial
 
-__all__ = ["edit", "finish", "load_model", "protect", "protection", "run_trial", "transform"]
+__all__ = [
+    "edit",
+    "finish",
+    "load_model",
+    "protect",
+    "protection",
+    "run_trial",
+    "score",
+    "transform",
+]
 
 
 def protection(text: str | Protection, budget: str | Budget | None = None) -> Protection:
@@ -108,6 +117,38 @@ def run_trial(
         progress=progress,
     )
     return finish(directory) if shard == (1, 1) else None
+
+
+def score(
+    edits: str | Path,
+    directory: str | Path,
+    *,
+    by: str = "",
+    model: EditModel | None = None,
+    clip: str | None = None,
+    calibration: str | Path | None = None,
+    progress: Progress = silent,
+) -> Summary:
+    """Score a table of edits that were made elsewhere, and write the report into a folder.
+
+    ``by`` says what made them. ``model`` or ``clip`` judge whether edits follow their prompts, and
+    ``calibration`` is a file of thresholds.
+
+    Raises:
+        UserError: a table or a picture that can't be used; a folder that holds something else.
+    """
+    from brittle.trial.foreign import score_edits
+
+    score_edits(
+        Path(edits),
+        Path(directory),
+        by=by,
+        model=model,
+        clip=clip,
+        calibration=None if calibration is None else Path(calibration),
+        progress=progress,
+    )
+    return finish(Path(directory))
 
 
 def finish(directory: Path) -> Summary:

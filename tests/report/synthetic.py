@@ -453,7 +453,7 @@ def _pictures(
 ) -> list[dict[str, object]]:
     rows = []
     for file, photo in zip(PHOTOS, fake.photos, strict=False):
-        released = {arm: _release(arm, _photo(file, side)) for arm in ARMS}
+        released = {arm: _release(arm, photograph(file, side)) for arm in ARMS}
         for transform in fake.transforms:
             for arm in ARMS:
                 received = transformed(released[arm], transform)
@@ -487,7 +487,8 @@ def _save(directory: Path, image: Image.Image) -> str:
     return path.as_posix()
 
 
-def _photo(file: str, side: int) -> Image.Image:
+def photograph(file: str, side: int) -> Image.Image:
+    """A bundled photograph, cropped to its centre."""
     with Image.open(str(resources.files("skimage") / "data" / file)) as image:
         image = image.convert("RGB")
         short = min(image.size)

@@ -5,11 +5,23 @@ The modules register their commands when imported, in the order that ``--help`` 
 
 # ruff: noqa: I001
 from brittle.cli.app import app
-from brittle.cli.trials import demo, report, run
+from brittle.cli.trials import demo, run, score, report, compare
 from brittle.cli.pictures import edit, protect, transform
 from brittle.cli.listing import list_
 
-__all__ = ["app", "demo", "edit", "list_", "main", "protect", "report", "run", "transform"]
+__all__ = [
+    "app",
+    "compare",
+    "demo",
+    "edit",
+    "list_",
+    "main",
+    "protect",
+    "report",
+    "run",
+    "score",
+    "transform",
+]
 
 
 def main() -> None:

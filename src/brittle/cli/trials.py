@@ -72,17 +72,91 @@ def run(
 
 
 @app.command()
+def score(
+    edits: Annotated[Path, typer.Argument(help="The table of edits, as CSV.", show_default=False)],
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Folder; the table's name if not given.")
+    ] = None,
+    by: Annotated[str, typer.Option("--editor", help="What made the edits, in words.")] = "",
+    model: Annotated[
+        str | None,
+        typer.Option(help="`embedded`, where its looks were asked for: it judges usable edits."),
+    ] = None,
+    clip: Annotated[
+        str | None, typer.Option(help="A CLIP that you have, to judge edits by prompt.")
+    ] = None,
+    calibration: Annotated[
+        Path | None, typer.Option(help="Thresholds of usable edits, by `brittle calibrate`.")
+    ] = None,
+) -> None:
+    """Score edits that were made elsewhere, of original and protected photos, and report them.
+
+    Example: brittle score edits.csv --editor "Photoshop 2026"
+    """
+    from brittle import api
+    from brittle.progress import bars
+
+    directory = out or edits.with_suffix("")
+    with bars() as progress:
+        api.score(
+            edits,
+            directory,
+            by=by,
+            model=None if model is None else api.load_model(model),
+            clip=clip,
+            calibration=calibration,
+            progress=progress,
+        )
+    _answer(directory)
+
+
+@app.command()
+def compare(
+    directories: Annotated[
+        list[Path], typer.Argument(help="Folders of finished trials.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", help="The report, an .html file.")] = Path(
+        "comparison.html"
+    ),
+) -> None:
+    """Put several trials side by side: protections, models or versions of them.
+
+    Example: brittle compare old-model new-model -o models.html
+    """
+    from brittle.report.compare import compare_trials
+
+    typer.echo(compare_trials(directories, out))
+    typer.echo(f"\nReport: {out}")
+
+
+@app.command()
 def report(
     directory: Annotated[Path, typer.Argument(help="A trial's folder.", show_default=False)],
+    rate: Annotated[
+        Path | None,
+        typer.Option(help="Write a sheet into this new folder: edits for a person to judge."),
+    ] = None,
+    marks: Annotated[
+        Path | None, typer.Option(help="A person's marks on that sheet, as it saved them.")
+    ] = None,
 ) -> None:
     """Make the summary and the report of a folder again, from its store alone.
 
-    Example: brittle report brittle-demo
+    Example: brittle report brittle-demo --rate sheet
     """
     from brittle import api
 
+    if marks is not None:
+        from brittle.inference.agreement import keep_marks
+
+        typer.echo(f"Marks of {keep_marks(directory, marks)} edits were read.\n")
     api.finish(directory)
     _answer(directory)
+    if rate is not None:
+        from brittle.report.sheet import PAGE, write_sheet
+
+        number = write_sheet(directory, rate)
+        typer.echo(f"Sheet of {number} edits: {rate / PAGE}")
 
 
 def _run(

@@ -4,7 +4,7 @@ from brittle.inference.checks import Evidence, ProtectedFile
 from brittle.inference.power import plan_photos
 from brittle.inference.summarise import summarise
 from brittle.inference.summary import Interval, Scope, Summary
-from brittle.trial.rows import Row, format_results, parse_results, read_results, write_results
+from brittle.trial.rows import Row, format_results, parse_results, read_results
 
 __all__ = [
     "Evidence",
@@ -18,5 +18,4 @@ __all__ = [
     "plan_photos",
     "read_results",
     "summarise",
-    "write_results",
 ]

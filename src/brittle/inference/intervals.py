@@ -20,7 +20,7 @@ BOOTSTRAP_DRAWS = 2000
 
 
 @lru_cache
-def t_quantile(degrees: int, alpha: float) -> float:
+def t_quantile(degrees: float, alpha: float) -> float:
     """The value that a t variable exceeds with probability ``alpha``."""
     return float(-stdtrit(degrees, alpha))
 

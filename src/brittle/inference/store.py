@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from brittle.errors import UserError
+from brittle.inference.agreement import agreement, kept_marks
 from brittle.inference.checks import Evidence, ProtectedFile
 from brittle.inference.summarise import summarise
 from brittle.inference.summary import Scope, Summary
@@ -22,14 +23,14 @@ def summarise_store(directory: Path) -> Summary:
     from brittle.images import write_bytes
 
     manifest = _read_json(directory, "manifest.json")
+    rows = read_results(directory / "results.csv")
     summary = summarise(
-        read_results(directory / "results.csv"),
+        rows,
         Primary.model_validate(manifest["primary"]),
         scope=_scope(manifest),
         evidence=_evidence(directory, manifest),
-    )
-    text = summary.model_dump_json(indent=1) + "\n"
-    write_bytes(directory / "summary.json", text.encode(), overwrite=True)
+    ).model_copy(update={"agreement": agreement(rows, kept_marks(directory))})
+    write_bytes(directory / "summary.json", summary.to_json().encode(), overwrite=True)
     return summary
 
 
@@ -51,8 +52,8 @@ def _scope(manifest: dict[str, Any]) -> Scope:
         model=model["name"],
         models=(model["name"],),
         resolution=model["size"],
-        # Protections are optimised on the trial's one model, which also edits.
-        white_box=True,
+        # A trial's protections are optimised on its one model, which also edits.
+        white_box=None if "made" in manifest else True,
     )
 
 
@@ -63,14 +64,20 @@ def _evidence(directory: Path, manifest: dict[str, Any]) -> Evidence:
     made = {
         (cell["image"], cell["arm"]): paths[cell["released"]]
         for cell in cells
-        if cell["arm"] in protections
+        if cell["arm"] in protections and "released" in cell
     }
     passed = {
         (cell["transform"], paths[cell["released"]], paths[cell["received"]])
         for cell in cells
-        if cell["arm"] != "gray"
+        if cell["arm"] != "gray" and "received" in cell
     }
-    edits = {(paths[cell["received"]], paths[cell["edited"]]) for cell in cells}
+    # Where nothing is meant to be edited, that it wasn't is no sign of a fault.
+    idle = {one["label"] for one in manifest["editors"] if one["record"]["name"] == "none"}
+    edits = {
+        (paths[cell["received"]], paths[cell["edited"]])
+        for cell in cells
+        if cell["editor"] not in idle and "received" in cell
+    }
     return Evidence(
         protected=tuple(_protected(made[one], *one) for one in sorted(made)),
         transformed=Counter(transform for transform, _, _ in passed),
@@ -83,13 +90,12 @@ def _evidence(directory: Path, manifest: dict[str, Any]) -> Evidence:
             for photo in manifest["photos"]
             if photo["jpeg_traces"] and photo["source_format"] not in ("JPEG", "MPO")
         ),
-        codecs={
-            "jpeg": {
-                "encoder": f"libjpeg-turbo {manifest['codecs']['libjpeg-turbo']} "
-                f"(Pillow {manifest['codecs']['pillow']})"
-            }
-        },
+        codecs={"jpeg": {"encoder": _encoder(manifest["codecs"])}} if "codecs" in manifest else {},
     )
+
+
+def _encoder(codecs: dict[str, Any]) -> str:
+    return f"libjpeg-turbo {codecs['libjpeg-turbo']} (Pillow {codecs['pillow']})"
 
 
 class _Pictures(dict[str, Path]):
@@ -116,7 +122,18 @@ def _protected(picture: Path, photo: str, arm: str) -> ProtectedFile:
         last_loss=told.get("last_loss"),
         smallest_gradient=0.0 if told.get("gradient_vanished") else None,
         used=told.get("budget_used"),
+        saved_as_optimised=_holds(picture, told["digest"]) if "digest" in told else None,
     )
+
+
+def _holds(picture: Path, expected: str) -> bool:
+    """Whether a saved picture, read back, has the pixels that were optimised and rounded."""
+    from brittle.images import digest, from_png
+
+    try:
+        return digest(from_png(picture.read_bytes())) == expected
+    except (OSError, ValueError, SyntaxError):  # no picture at all any more
+        return False
 
 
 def _same(one: Path, other: Path) -> bool:

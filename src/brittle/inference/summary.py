@@ -406,6 +406,29 @@ class Flag(Record):
     """Whether no verdict may be given while it stands."""
 
 
+class Agreement(Record):
+    """Whether a person who did not know the arms agrees with `usable`."""
+
+    marked: int = 0
+    """Edits that a person marked; 0: nobody did."""
+    n: int = 0
+    """Marked edits on which `usable` has a judgement, too."""
+    photos: int = 0
+    """Photos that they are of."""
+    both: int = 0
+    """Edits that both call usable."""
+    person_only: int = 0
+    """Edits that only the person calls usable."""
+    brittle_only: int = 0
+    """Edits that only `usable` calls so."""
+    neither: int = 0
+    """Edits that neither does."""
+    kappa: Interval | None = None
+    """Cohen's kappa: 0 agreement by chance alone, 1 full agreement; null where it has no value."""
+    sentence: str = "Usable was not validated by a person."
+    """The finding in words."""
+
+
 class Headline(Record):
     """The report's first sentence, in counts a hundred edits, placebo included."""
 
@@ -472,6 +495,8 @@ class Summary(Record):
     """Whatever may make a result invalid."""
     missing: Missing
     """What has no number."""
+    agreement: Agreement = Agreement()
+    """Whether a person agrees with `usable`."""
 
     def effect(
         self, arm: str, transform: str, *, metric: str | None = None, editor: str | None = None

@@ -1,19 +1,15 @@
 """From a trial's folder to its report: one HTML file that needs nothing but itself."""
 
-import base64
-import hashlib
 import json
 from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import yaml
-from jinja2 import Environment, StrictUndefined, Template
-from markupsafe import Markup
 
 from brittle.report import figures, scatter, tables, words
 from brittle.report.gallery import Gallery
+from brittle.report.page import render_page
 from brittle.report.pictures import PAGE_LIMIT, embed
 from brittle.report.source import Source
 from brittle.trial.store import Store
@@ -50,11 +46,14 @@ def render(source: Source, limit: int = PAGE_LIMIT) -> str:
         for choice in choices
         for card in choice.cards
         for picture in (card.received, card.edited)
+        if picture
     ]
     rest = [picture for page in pages for picture in page.pictures()]
     outside = embed([*shown, *rest], gallery.album, limit)
-    script = _resource("report.js")
-    return _template().render(
+    return render_page(
+        "template.html",
+        styles=("report.css",),
+        script="report.js",
         source=source,
         summary=summary,
         manifest=source.manifest,
@@ -67,9 +66,6 @@ def render(source: Source, limit: int = PAGE_LIMIT) -> str:
         outside=outside,
         sections=[_section(source, arm, placebo, number) for number, arm in enumerate(arms)],
         settings=_settings(source),
-        style=Markup(_resource("report.css")),
-        script=Markup(script),
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         words=words,
         as_yaml=as_yaml,
     )
@@ -152,14 +148,3 @@ def _joined(*parts: Any) -> str:
 
 def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
-
-
-def _resource(name: str) -> str:
-    return resources.files("brittle.report").joinpath(name).read_text(encoding="utf-8")
-
-
-def _template() -> Template:
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(_resource("template.html"))

@@ -17,7 +17,8 @@ class Card:
 
     title: str
     kind: str
-    received: Picture
+    received: Picture | None
+    """None where only the edit is known."""
     edited: Picture
 
 
@@ -89,6 +90,8 @@ class Gallery:
         for arm in arms:
             self.shown += [f"{placebo}({arm})"] if placebo else []
             self.shown += [arm]
+        # Of edits made elsewhere nobody has the pictures that went in: no frames without them.
+        self.only_edits = "made" in source.manifest
         self._rows = {row.point: row for row in source.rows if row.editor == editor}
         self.prompts = list(
             dict.fromkeys([*source.prompts, *(row.prompt for row in self._rows.values())])
@@ -140,7 +143,7 @@ class Gallery:
             Card(
                 self._card_title(label, after),
                 self._kind(label),
-                self._received(photo, label, after),
+                self._known(self._received(photo, label, after)),
                 self._edited(photo, label, after, prompt),
             )
             for label, after in cells
@@ -181,19 +184,24 @@ class Gallery:
             others=self._other_seeds(photo),
         )
 
+    def _known(self, picture: Picture) -> Picture | None:
+        return None if self.only_edits and not picture.path else picture
+
     def _published(self, photo: str) -> list[Picture]:
         files = {label: self._released(photo, label) for label in self.shown}
+        if self.only_edits:
+            files = {label: path for label, path in files.items() if path}
         pictures = [
             self.album.picture(
-                files[label], f"{photo}, {self._name(label)}, as published", [self._name(label)]
+                path, f"{photo}, {self._name(label)}, as published", [self._name(label)]
             )
-            for label in self.shown
+            for label, path in files.items()
         ]
         if mask := self.source.photos.get(photo, {}).get("mask"):
             alt = f"{photo}, the mask: white may be edited"
             pictures.append(self.album.picture(str(mask), alt, ["mask: white may be edited"]))
-        original = self.album.pixels(files["original"])
-        for label in self.shown[1:]:
+        original = self.album.pixels(files.get("original"))
+        for label in [label for label in files if label != "original"]:
             added = perturbation(original, self.album.pixels(files[label]), self._name(label))
             added.facts.insert(0, f"what {self._name(label)} adds")
             added.alt = f"{added.alt}: {photo}"
@@ -207,7 +215,9 @@ class Gallery:
                 self._edited(photo, label, transform, prompt, [f"“{prompt}”"])
                 for prompt in self.prompts
             ]
-            received = None if transform == "none" else self._received(photo, label, transform)
+            received = None
+            if transform != "none":
+                received = self._known(self._received(photo, label, transform))
             groups.append(Group(self._name(label), self._kind(label), number, received, edits))
         facts = []
         for arm in self.arms:

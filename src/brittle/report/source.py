@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -103,6 +103,15 @@ class Source:
         """The prompts, in order."""
         return [str(prompt) for prompt in self.manifest.get("prompts") or []]
 
+    @cached_property
+    def judged(self) -> frozenset[Point]:
+        """The points that `usable` is asked about, with a number or without."""
+        return frozenset(
+            (row["image"], row["arm"], row["transform"], row["editor"], row["prompt"], row["seed"])
+            for row in self._results()
+            if row["metric"] == "usable"
+        )
+
     def path(self, relative: str | None) -> Path | None:
         """A picture's file, if it lies in this folder; None otherwise."""
         if relative is None or not ARTIFACT.fullmatch(relative):
@@ -175,15 +184,18 @@ class Source:
 
     def _scores(self) -> dict[Point, dict[str, float]]:
         """The scores of single edits: of each metric the first with a number."""
-        if not (self.directory / "results.csv").is_file():
-            return {}
         scores: dict[Point, dict[str, float]] = {}
-        for row in csv.DictReader(io.StringIO(self._text("results.csv"), newline="")):
+        for row in self._results():
             if row["value"] and row["reference"] in ("photo", "control"):
                 cell = (row["image"], row["arm"], row["transform"])
                 point: Point = (*cell, row["editor"], row["prompt"], row["seed"])
                 scores.setdefault(point, {}).setdefault(row["metric"], float(row["value"]))
         return scores
+
+    def _results(self) -> Iterator[dict[str, str]]:
+        """The lines of ``results.csv`` by column; none where there is no such file."""
+        if (self.directory / "results.csv").is_file():
+            yield from csv.DictReader(io.StringIO(self._text("results.csv"), newline=""))
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

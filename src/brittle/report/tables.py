@@ -122,7 +122,8 @@ def _reach(effect: Effect | None, summary: Summary) -> Cell:
     if effect is None:
         return Cell("–", "not measured", "missing")
     if effect.reach is None:
-        return Cell("–", "no gray picture's edit to compare with", "missing wordy")
+        lacking = "placebo" if effect.effect is None else "gray picture's edit"
+        return Cell("–", f"no {lacking} to compare with", "missing wordy")
     small = range_or_bounds(
         effect.reach, effect.per_photo_reach, effect.photos_above if summary.illustration else None
     )
@@ -132,7 +133,7 @@ def _reach(effect: Effect | None, summary: Summary) -> Cell:
 def _retention(effect: Effect | None, transform: str, summary: Summary) -> Cell:
     if effect is None:
         return Cell("–", "not measured", "missing")
-    if transform == "none":
+    if transform == "none" and effect.effect is not None:
         return Cell("100\u00a0%", "by definition", "missing")
     if effect.retention is None:
         return Cell("–", effect.retention_reason, "missing wordy")

@@ -1,5 +1,6 @@
 """The report's answer and main table as text, for a terminal."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from brittle.inference.table import placebo_arm
@@ -23,6 +24,10 @@ def answer(directory: Path) -> str:
     for arm in [arm.label for arm in source.arms.values() if arm.kind == "protection"]:
         placebo = placebo_arm(kind, arm) if kind else None
         parts.append(_as_text(transform_table(source, arm, placebo, editor)))
+    if summary.agreement.marked or not summary.usable_reason:
+        parts.append(summary.agreement.sentence)
+    if "made" in source.manifest:  # nobody was told these while it ran
+        parts += [f"Note: {note}" for note in source.manifest["notes"]]
     parts += [f"Flag: {flag.name} ({flag.where})." for flag in summary.flags]
     return "\n\n".join(parts)
 
@@ -31,18 +36,23 @@ def _as_text(table: TransformTable) -> str:
     head = ["transform", *(f"usable: {arm}" for arm in table.arms), "reach", "retention"]
     lines = [[*head, "verdict", "attacker", "n"]]
     for row in table.rows:
-        numbers = [_short(cell) for cell in (*row.usable, row.reach, row.retention)]
+        numbers = [short_cell(cell) for cell in (*row.usable, row.reach, row.retention)]
         verdicts = [row.effect_verdict.main, row.attacker_verdict.main, row.n.main]
         lines.append([row.name, *numbers, *verdicts])
+    return f"{table.arm}\n{as_columns(lines)}"
+
+
+def as_columns(lines: Sequence[Sequence[str]]) -> str:
+    """Lines of cells as text, the first line as the head."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     rows = [
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
     ]
-    return "\n".join([table.arm, rows[0], "-" * len(rows[0]), *rows[1:]])
+    return "\n".join([rows[0], "-" * len(rows[0]), *rows[1:]])
 
 
-def _short(cell: Cell) -> str:
+def short_cell(cell: Cell) -> str:
     """A number with its interval; a reason is left to the report."""
     bounds = cell.small if cell.small.startswith("[") else ""
     return f"{cell.main} {bounds}".strip()

@@ -114,11 +114,6 @@ def format_results(rows: Iterable[Row]) -> str:
     return out.getvalue()
 
 
-def write_results(path: Path, rows: Iterable[Row]) -> None:
-    """Write a ``results.csv``."""
-    path.write_text(format_results(rows), encoding="utf-8", newline="")
-
-
 def _parse(cells: list[str], where: str) -> Row:
     if len(cells) != len(COLUMNS):
         raise UserError(f"{where}: {len(cells)} columns, and there must be {len(COLUMNS)}.")

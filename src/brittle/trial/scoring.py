@@ -3,6 +3,7 @@
 A score is kept as {metric, reference, value, reason}: a number, or null with the reason why not.
 """
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,17 +25,23 @@ from brittle.trial.store import Store
 
 Score = dict[str, Any]
 
+PUBLISHED = ("keep",)
+"""Metrics that are also computed against the published file, which is all that an attacker has."""
 
-def score(plan: Plan, store: Store, model: EditModel, progress: Progress) -> None:
-    """Fill in the scores that cells lack; one that was computed stays."""
-    identities = {label: key(metric) for label, metric in plan.metrics.items()}
+
+def score(plan: Plan, store: Store, model: EditModel | None, progress: Progress) -> None:
+    """Fill in the scores that cells lack; one that was computed stays.
+
+    Without a model, metrics that need one give their reason, and photos are taken as fitted.
+    """
+    identities = {label: identity(metric, model) for label, metric in plan.metrics.items()}
     missing = []
     for cell in plan.cells:
         kept = store.read_cell(cell.key)
         lacking = [
             label
-            for label, identity in identities.items()
-            if kept.get("metrics", {}).get(label) != identity
+            for label, wanted in identities.items()
+            if kept.get("metrics", {}).get(label) != wanted
         ]
         if lacking:
             missing.append((cell, kept, lacking))
@@ -55,6 +62,20 @@ def score(plan: Plan, store: Store, model: EditModel, progress: Progress) -> Non
             advance(1)
 
 
+def identity(metric: Metric, model: EditModel | None) -> str:
+    """What a cell notes beside a metric's scores: the key of all that they depend on.
+
+    The pictures' keys are the cell's; here are the metric, the files that judge for it, and what it
+    is compared with beyond the usual. A plain metric's identity is its own key.
+    """
+    more: list[Any] = [
+        hashlib.sha256(path.read_bytes()).hexdigest() for path in metric.judges(model)
+    ]
+    if metric.name in PUBLISHED:
+        more.append("published")
+    return key(metric, *more)
+
+
 @dataclass
 class Views:
     """The pictures of one cell, and the scores that come from them."""
@@ -62,12 +83,17 @@ class Views:
     cell: Cell
     plan: Plan
     store: Store
-    model: EditModel
+    model: EditModel | None
 
     @cached_property
     def photo(self) -> Tensor:
         """The photo as the editor sees it, (1, 3, h, w), as every picture here."""
-        return self.model.fit(self.plan.photos[self.cell.photo].image)
+        if self.cell.photo not in self.plan.photos:
+            raise Unavailable("the untouched photo was not given")
+        return self._fit(self.plan.photos[self.cell.photo].image)
+
+    def _fit(self, image: Tensor) -> Tensor:
+        return image if self.model is None else self.model.fit(image)
 
     @cached_property
     def valid(self) -> Tensor:
@@ -87,7 +113,7 @@ class Views:
         if not self.plan.editors[self.cell.editor].needs_mask:
             return picture
         control = self.plan.edits[self.cell.control]
-        kept = self.model.fit(self.store.read(control.reception))
+        kept = self._fit(self.store.read(control.reception))
         return torch.where(self._fitted(self.plan.received_mask(control)) == 1, picture, kept)
 
     def _undone(self, edit: str) -> Tensor:
@@ -95,15 +121,15 @@ class Views:
         return self._transform.undo(self._edited(edit))
 
     def _fitted(self, mask: Tensor) -> Tensor:
+        if self.model is None:
+            return mask
         return fit_mask(mask, size=self.model.size, multiple=self.model.factor)
 
     def scores(self, metric: Metric, label: str) -> list[Score]:
         """All scores of one metric that this cell has."""
         cell = self.cell
         if metric.against == "photo":
-            return (
-                [] if cell.arm == GRAY else [_attempt(label, "photo", lambda: self._kept(metric))]
-            )
+            return [] if cell.arm == GRAY else self._against_photo(metric, label)
         if cell.arm != ORIGINAL:
             raw = _attempt(label, "control", lambda: self._against_control(metric))
             return [raw, _as_distance(metric, raw)]
@@ -113,12 +139,24 @@ class Views:
             return [_attempt(f"{label}.distance", "seed", lambda: self._floor(metric))]
         return []
 
+    def _against_photo(self, metric: Metric, label: str) -> list[Score]:
+        scores = [_attempt(label, "photo", lambda: self._kept(metric))]
+        released = self.plan.released(self.cell.edit)
+        if metric.name in PUBLISHED and released is not None:
+            scores.append(_attempt(label, "published", lambda: self._seen(metric, released)))
+        return scores
+
     def _against_control(self, metric: Metric) -> float:
         edited, control = self._edited(self.cell.edit), self._edited(self.cell.control)
         return self._compare(metric, edited, control, self.valid)
 
     def _kept(self, metric: Metric) -> float:
         return self._compare(metric, self._undone(self.cell.edit), self.photo)
+
+    def _seen(self, metric: Metric, released: str) -> float:
+        """As an attacker sees it: the edit as it came out, against the published file."""
+        edit = self._transform.undo(self.store.read(self.cell.edit))
+        return self._compare(metric, edit, self._fit(self.store.read(released)))
 
     def _cost(self, metric: Metric) -> float:
         """How far the transform alone moves the edit, once it is turned back."""

@@ -1,0 +1,341 @@
+"""Edits made elsewhere as a trial's folder: scored, kept and reported like brittle's own."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+from torch import Tensor
+from torch.nn import functional
+
+from brittle.component import key
+from brittle.editors import Editor
+from brittle.errors import Unavailable, UserError
+from brittle.images import Photo, model_shape, quantise, read_photo
+from brittle.metrics import Calibration, Metric
+from brittle.models import EditModel
+from brittle.progress import Progress, silent
+from brittle.trial.edits_table import (
+    Entry,
+    Point,
+    Unknown,
+    parse_transform,
+    protections,
+    read_edits,
+)
+from brittle.trial.manifest import environment
+from brittle.trial.photos import TrialPhoto
+from brittle.trial.plan import GRAY, ORIGINAL, Cell, ModelIdentity, Plan, cell_key, fill_primary
+from brittle.trial.results import index, rows
+from brittle.trial.rows import format_results
+from brittle.trial.scoring import score
+from brittle.trial.spec import Trial
+from brittle.trial.store import Store
+
+MADE = "elsewhere"
+SIDE = 512
+"""Longest side, in pixels, at which edits are compared without an edit model."""
+RATIO = 0.01
+"""How far the sides' ratio of a photo and of its edits may differ."""
+LOSSY = ("JPEG", "MPO", "WEBP", "AVIF")
+
+
+class Elsewhere(Editor):
+    """Whatever made the edits; it can't be run from here."""
+
+    name: ClassVar[str] = MADE
+
+    by: str = ""
+
+
+def score_edits(
+    table: Path,
+    directory: Path,
+    *,
+    by: str = "",
+    model: EditModel | None = None,
+    clip: str | None = None,
+    calibration: Path | None = None,
+    progress: Progress = silent,
+) -> Store:
+    """Score a table's edits into a folder, which then is a trial's like any other.
+
+    Args:
+        table: the table, as `read_edits` reads it.
+        directory: a new folder, or one that holds a table's scores: it is brought up to date.
+        by: what made the edits, in words.
+        model: whose look classifier, thresholds and size are used; None: neither, and 512 px.
+        clip: a CLIP that judges `follow` and `keep`, as those metrics take it.
+        calibration: a file of thresholds in the place of the model's.
+        progress: told of the scores.
+
+    Raises:
+        UserError: as `read_edits`; a picture that can't be read or has another size; a folder that
+            holds something else.
+    """
+    entries = read_edits(table)
+    store = Store(directory)
+    found = store.manifest
+    if found is not None and found.get("made") != MADE:
+        raise UserError(f"{directory} holds a trial that was run: choose a new folder with --out.")
+    pictures = _Pictures(store, model)
+    edits = {entry.point: pictures.edit(entry) for entry in entries}
+    plan = _plan(table, entries, by, model, clip, calibration)
+    plan.photos.update(pictures.photos(entries))
+    plan.cells.extend(_cells(plan, edits))
+    notes = [*pictures.notes(), *_notes(plan, entries)]
+    store.write_json("manifest.json", _manifest(plan, pictures.longest, notes))
+    score(plan, store, model, progress)
+    store.write_file("results.csv", format_results(rows(plan, store)).encode())
+    store.write_json("index.json", [_with_original(plan, one) for one in index(plan, store)])
+    return store
+
+
+class _Pictures:
+    """Reads pictures, brings each to the size at which it is compared, and keeps it."""
+
+    def __init__(self, store: Store, model: EditModel | None) -> None:
+        self.store = store
+        self.size, self.multiple = (SIDE, 1) if model is None else (model.size, model.factor)
+        self.sizes: dict[str, tuple[tuple[int, int], Entry]] = {}
+        self.lossy = 0
+        self.longest = 0
+        """Longest side, in pixels, of a picture as it is compared."""
+        self.read: set[Path] = set()
+
+    def edit(self, entry: Entry) -> str:
+        """Keep an entry's edit; returns its key."""
+        photo = _read(entry.edit, entry)
+        height, width = photo.image.shape[-2:]
+        known, first = self.sizes.setdefault(entry.photo, ((height, width), entry))
+        if known != (height, width):
+            raise UserError(
+                f"{entry.where}: {entry.edit.name} is {width} × {height} px, and "
+                f"{first.edit.name} of the same photo {known[1]} × {known[0]} px: bring a photo's "
+                "edits to one size."
+            )
+        if entry.edit not in self.read:
+            self.read.add(entry.edit)
+            self.lossy += photo.source_format in LOSSY
+        identity = key("edit", MADE, photo.digest, [self.size, self.multiple])
+        fitted = quantise(self._fit(photo.image, height, width))
+        if not self.store.has(identity):
+            self.store.write(identity, fitted)
+        return identity
+
+    def photos(self, entries: Iterable[Entry]) -> dict[str, TrialPhoto]:
+        """The untouched photos that were given, in the shape of their edits."""
+        found = {}
+        for entry in entries:
+            if entry.original is None or entry.photo in found:
+                continue
+            photo = _read(entry.original, entry)
+            height, width = self.sizes[entry.photo][0]
+            own_height, own_width = photo.image.shape[-2:]
+            if abs(own_width * height / (own_height * width) - 1) > RATIO:
+                raise UserError(
+                    f"{entry.where}: {entry.original.name} is {own_width} × {own_height} px and "
+                    f"its edits are {width} × {height} px: crop them alike."
+                )
+            fitted = quantise(self._fit(photo.image, height, width))
+            self.store.write(_original_key(photo), fitted)
+            found[entry.photo] = TrialPhoto(replace(photo, name=entry.photo, image=fitted))
+        return found
+
+    def notes(self) -> list[str]:
+        """What is to be said of the files."""
+        if not self.lossy:
+            return []
+        return [
+            f"{self.lossy} of {len(self.read)} edits came in files with loss (JPEG and such): "
+            "what that does to them counts as if the editor had done it."
+        ]
+
+    def _fit(self, image: Tensor, height: int, width: int) -> Tensor:
+        shape = model_shape(height, width, size=self.size, multiple=self.multiple)
+        self.longest = max(self.longest, *shape)
+        if shape == tuple(image.shape[-2:]):
+            return image
+        return functional.interpolate(image, shape, mode="bilinear", antialias=True)
+
+
+def _read(path: Path, entry: Entry) -> Photo:
+    try:
+        return read_photo(path)
+    except UserError as error:
+        raise UserError(f"{entry.where}: {error}") from None
+
+
+def _original_key(photo: Photo) -> str:
+    return key("release", ORIGINAL, MADE, photo.digest)
+
+
+def _plan(
+    table: Path,
+    entries: Sequence[Entry],
+    by: str,
+    model: EditModel | None,
+    clip: str | None,
+    calibration: Path | None,
+) -> Plan:
+    """The trial that the table would have been."""
+    editor = Elsewhere(by=by)
+    thresholds, lacking = _thresholds(editor, model, calibration)
+    suffix = "" if clip is None else f":clip={clip}"
+    rests_on = list(thresholds.metrics) if thresholds else [f"follow{suffix}", f"keep{suffix}"]
+    metrics = [Metric.parse(text) for text in ("perceptual", "ssim", "psnr", *rests_on)]
+    labels = dict.fromkeys(entry.transform for entry in entries)
+    transforms = {label: parse_transform(label) for label in ("none", *labels)}
+    trial = Trial(
+        title=f"Edits made elsewhere: {table.name}",
+        photos=table.name,
+        model=MADE,
+        protections=tuple(protections(entries)),
+        placebos=(),
+        transforms=tuple(transforms),
+        editors=(str(editor),),
+        prompts=tuple(dict.fromkeys(entry.prompt for entry in entries)),
+        seeds=tuple(sorted({entry.seed for entry in entries})),
+        floor_seeds=(),
+        metrics=tuple(map(str, metrics)),
+    )
+    return Plan(
+        trial,
+        {},
+        ModelIdentity(by or "edits made elsewhere", "", "", SIDE if model is None else model.size),
+        protections={},
+        placebos={},
+        transforms=transforms,
+        editors={str(editor): editor},
+        metrics={str(metric): metric for metric in metrics},
+        primary=fill_primary(trial, list(transforms), [str(metric) for metric in metrics]),
+        calibration=thresholds,
+        not_calibrated=lacking,
+    )
+
+
+def _thresholds(
+    editor: Elsewhere, model: EditModel | None, path: Path | None
+) -> tuple[Calibration | None, str]:
+    """Thresholds of another editor, lent to this one; or None and why there are none."""
+    try:
+        if path is not None:
+            found = Calibration.load(path)
+        elif model is not None:
+            found = Calibration.of(model)
+        else:
+            raise Unavailable("edits made elsewhere have no thresholds: usable is not judged")
+    except Unavailable as error:
+        if path is not None:
+            raise UserError(f"{path}: {error}.") from None
+        return None, str(error)
+    lent = found.thresholds[0].model_copy(update={"editor": str(editor), "mask": "none"})
+    return found.model_copy(update={"thresholds": (lent,)}), ""
+
+
+def _cells(plan: Plan, edits: dict[Point, str]) -> list[Cell]:
+    """A cell for each edit, and for the gray picture under every transform that it passes."""
+    editor = next(iter(plan.editors))
+    made = dict(edits)
+    for photo, arm, transform, prompt, seed in edits:
+        gray = edits.get((photo, GRAY, "none", prompt, seed))
+        moved = plan.transforms[transform].moves_pixels
+        if arm == ORIGINAL and gray is not None and not moved:
+            made.setdefault((photo, GRAY, transform, prompt, seed), gray)
+    cells = []
+    for photo, arm, transform, prompt, seed in sorted(made):
+        edited = made[photo, arm, transform, prompt, seed]
+        control = made[photo, ORIGINAL, transform, prompt, seed]
+        clean = made[photo, ORIGINAL, "none", prompt, seed]
+        floor = tuple(
+            made[photo, ORIGINAL, "none", prompt, other]
+            for other in plan.trial.seeds
+            if other != seed and (photo, ORIGINAL, "none", prompt, other) in made
+        )
+        first = arm == ORIGINAL and transform == "none"
+        compared = [edited, control, clean, *(floor if first else ())]
+        of = plan.photos[photo].digest if photo in plan.photos else ""
+        cells.append(
+            Cell(
+                cell_key(of, plan.transforms[transform], prompt, compared),
+                *(photo, arm, transform, editor, prompt, seed),
+                *(edited, control, clean, floor if first else ()),
+            )
+        )
+    return cells
+
+
+def _notes(plan: Plan, entries: Sequence[Entry]) -> list[str]:
+    """What nobody could know from the numbers alone."""
+    notes = [
+        "The edits were made elsewhere: what brittle can't check is that arm and control had the "
+        "same settings, and that transforms were what the table says.",
+        "Which comparisons carry a verdict was not declared before the edits were made: they are "
+        "brittle's usual ones that the table has.",
+    ]
+    arms = {entry.arm for entry in entries}
+    if not any("(" in arm for arm in arms):
+        notes.append(
+            "There is no placebo. Without one it is unknown how far noise of the protection's "
+            "size, or chance alone, moves an edit: effect, reach and verdicts are withheld."
+        )
+    else:
+        notes.append(
+            "The placebo is the table's own: brittle did not see whether it has the protection's "
+            "size."
+        )
+    if GRAY not in arms:
+        notes.append("There are no edits of a gray picture: without this ceiling, no reach.")
+    own = [str(one) for one in plan.transforms.values() if isinstance(one, Unknown)]
+    if own:
+        notes.append(
+            f"Transforms that brittle does not know, taken to leave pixels in place: "
+            f"{', '.join(own)}."
+        )
+    if plan.calibration is not None:
+        notes.append(
+            "The thresholds of usable edits were measured on another editor's edits; only a "
+            "person's marks (brittle report DIR --rate SHEET) can say whether they hold here."
+        )
+    return notes
+
+
+def _with_original(plan: Plan, entry: dict[str, Any]) -> dict[str, Any]:
+    """An index entry; of the unprotected photo's with the photo, where it was given."""
+    if entry["arm"] != ORIGINAL or entry["image"] not in plan.photos:
+        return entry
+    photo = plan.photos[entry["image"]].photo
+    path = Store.artifact(_original_key(photo)).as_posix()
+    received = {"received": path} if entry["transform"] == "none" else {}
+    return {**entry, "released": path, **received}
+
+
+def _manifest(plan: Plan, size: int, notes: Sequence[str]) -> dict[str, Any]:
+    arms = dict.fromkeys(cell.arm for cell in plan.cells)
+    kinds = {ORIGINAL: "original", GRAY: "ceiling"}
+    return {
+        **environment(plan, notes),
+        "made": MADE,
+        "model": {"name": plan.model.name, "size": size},
+        "photos": [_photo(plan, name) for name in dict.fromkeys(cell.photo for cell in plan.cells)],
+        "arms": [
+            {"label": arm, "kind": kinds.get(arm, "placebo" if "(" in arm else "protection")}
+            for arm in arms
+        ],
+    }
+
+
+def _photo(plan: Plan, name: str) -> dict[str, Any]:
+    if name not in plan.photos:
+        return {"name": name, "digest": "", "jpeg_traces": False, "source_format": "", "notes": []}
+    photo = plan.photos[name].photo
+    height, width = photo.image.shape[-2:]
+    return {
+        "name": name,
+        "digest": photo.digest,
+        "width": width,
+        "height": height,
+        "notes": [*photo.notes, "compared at the size of its edits"],
+        "source_format": photo.source_format,
+        "jpeg_traces": photo.jpeg_traces,
+    }
