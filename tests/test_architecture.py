@@ -11,13 +11,14 @@ SOURCE = Path(brittle.__file__).parent
 LAYERS = [
     {"errors"},
     {"component"},
-    {"noise", "images", "traces", "decoding", "budget", "progress"},
+    {"noise", "images", "traces", "decoding", "budget", "perceptual_budget", "progress"},
     {"models"},
     {"protections", "transforms", "editors", "metrics"},
     {"trial"},
     {"inference"},
+    {"audit"},
     {"report"},
-    {"api", "batch", "catalogue"},
+    {"api", "batch", "catalogue", "visibility"},
     {"cli"},
 ]
 HEIGHT = {name: height for height, layer in enumerate(LAYERS) for name in layer}

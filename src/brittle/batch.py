@@ -60,12 +60,8 @@ def measure(written: Path, photo: Photo, budget: Budget) -> str:
     from brittle.metrics import PSNR
 
     published = read_photo(written).image
-    distance = float(budget.distance(published - photo.image))
+    moved = budget.in_words(float(budget.spent(photo.image, published)))
     psnr = float(PSNR().score(published, photo.image))
-    if budget.norm == "linf":
-        moved = f"moved by at most {distance * 255:.4g} of 255 levels"
-    else:
-        moved = f"moved by {distance:.3g} (l2 at {budget.reference} px)"
     notes = [f"{written}: {moved}", f"PSNR {psnr:.1f} dB", *photo.notes]
     if written.suffix.lower() in LOSSY:
         notes.append("saved with loss, which undoes protections")

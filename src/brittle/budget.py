@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 import torch
@@ -20,6 +21,7 @@ from brittle.errors import UserError
 
 # Of the radius, kept free so that float32 rounding can't carry a projected perturbation out again.
 SLACK = 4e-6
+PERCEPTUAL = ("perceptual", "lpips")
 # Levels, since 0.5/255 × 255 and its like need not be exact in floating point.
 TINY = 1e-9
 
@@ -30,12 +32,13 @@ class Budget(BaseModel):
     ``linf``: no value moves by more than ``radius``. ``l2``: the Euclidean norm over all values of
     an image is at most ``radius`` at ``reference`` × ``reference`` pixels, and grows with the
     square root of the number of pixels, so that the root mean square is the same at every size.
-    Radii are in [0, 1] units: 8/255, not 8.
+    Radii are in [0, 1] units: 8/255, not 8. ``perceptual`` and ``lpips`` are distances of these
+    names: see `brittle.perceptual_budget.PerceptualBudget`, to which text and records lead.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    norm: Literal["linf", "l2"] = "linf"
+    norm: Literal["linf", "l2", "perceptual", "lpips"] = "linf"
     radius: Fraction = Field(gt=0, allow_inf_nan=False)
     reference: int = Field(default=512, ge=1)
 
@@ -46,6 +49,8 @@ class Budget(BaseModel):
             return cls.parse(value)
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             return handler({"radius": value})
+        if cls is Budget and isinstance(value, Mapping) and value.get("norm") in PERCEPTUAL:
+            return _perceptual().model_validate(value)
         return handler(value)
 
     @model_validator(mode="after")
@@ -55,20 +60,26 @@ class Budget(BaseModel):
                 f"a linf radius of {self.radius:g} is more than the whole range; "
                 f"budgets are in [0, 1] units: write {self.radius:g}/255, not {self.radius:g}"
             )
-        if self.norm == "linf" and self.reference != 512:
+        if self.norm != "l2" and self.reference != 512:
             raise ValueError("a reference size belongs to the l2 norm")
+        if type(self) is Budget and self.norm in PERCEPTUAL:
+            raise ValueError(f"write it as text, {self.norm}:{self.radius:g}")
         return self
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read "8/255", "linf:8/255", "l2:8" or "l2:8@512".
+        """Read "8/255", "linf:8/255", "l2:8", "l2:8@512", "perceptual:0.5" or "lpips:0.05".
 
         Raises:
             UserError: anything else, a radius that isn't positive and finite, or linf above 1.
         """
+        if cls is Budget and text.partition(":")[0].strip() in PERCEPTUAL:
+            return _perceptual().parse(text)
         match = re.fullmatch(r"\s*(?:(linf|l2)\s*:)?\s*([^:@\s][^:@]*?)\s*(?:@\s*(\d+)\s*)?", text)
         if not match:
-            raise UserError(f"The budget {text!r} isn't understood: write 8/255 or l2:8@512.")
+            raise UserError(
+                f"The budget {text!r} isn't understood: write 8/255, l2:8@512 or perceptual:0.5."
+            )
         norm, radius, reference = match.groups()
         fields = {"norm": norm or "linf", "radius": radius}
         try:
@@ -92,6 +103,23 @@ class Budget(BaseModel):
         if self.norm == "linf":
             return delta.abs().flatten(1).amax(1)
         return _norm(delta) * (self.radius / self.limit(*delta.shape[-2:]))
+
+    def spent(self, original: Tensor, perturbed: Tensor) -> Tensor:
+        """How far images (N, 3, H, W) are from the originals, (N,), in the unit of ``radius``."""
+        return self.distance(perturbed - original)
+
+    def in_words(self, distance: float) -> str:
+        """A distance as one says it of a picture."""
+        if self.norm == "linf":
+            return f"moved by at most {distance * 255:.4g} of 255 levels"
+        return f"moved by {distance:.3g} (l2 at {self.reference} px)"
+
+    def bring_inside(self, original: Tensor, perturbed: Tensor) -> Tensor:
+        """The images near ``perturbed`` that are in the budget and in [0, 1]; not rounded."""
+        if self.norm == "linf":
+            # In the order of the published loops, so that results are theirs to the bit.
+            return perturbed.clamp(original - self.radius, original + self.radius).clamp(0, 1)
+        return (original + self.project(perturbed - original)).clamp(0, 1)
 
     def project(self, delta: Tensor) -> Tensor:
         """The nearest perturbation (N, C, H, W) inside the budget; one that is inside stays."""
@@ -134,13 +162,20 @@ class Budget(BaseModel):
     def __str__(self) -> str:
         """The budget as one would type it, exactly."""
         if self.norm == "l2":
-            return f"l2:{_shortest(self.radius)}@{self.reference}"
+            return f"l2:{shortest(self.radius)}@{self.reference}"
         levels = f"{self.radius * 255:g}"
         exact = float(levels) / 255 == self.radius
-        return f"linf:{levels}/255" if exact else f"linf:{_shortest(self.radius)}"
+        return f"linf:{levels}/255" if exact else f"linf:{shortest(self.radius)}"
 
 
-def _shortest(value: float) -> str:
+def _perceptual() -> Any:
+    from brittle.perceptual_budget import PerceptualBudget  # which is built on this module
+
+    return PerceptualBudget
+
+
+def shortest(value: float) -> str:
+    """A number in as few digits as read back to it exactly."""
     return f"{value:g}" if float(f"{value:g}") == value else repr(value)
 
 

@@ -15,6 +15,9 @@ a folder
     Any diffusers folder with safetensors: a Stable Diffusion pipeline, or an autoencoder alone.
 a .safetensors file
     A whole Stable Diffusion 1.x checkpoint in one file.
+an autoencoder in TAESD's format
+    Its encoder's file (.safetensors, or .pth of weights alone), or the folder of it and its
+    decoder: for encoder protections and latents; it can't edit.
 a hub id
     Such as stable-diffusion-v1-5/stable-diffusion-v1-5: fetched once, then read from the cache."""
 

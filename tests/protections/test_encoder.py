@@ -28,7 +28,8 @@ def test_its_gradient_passes_finite_differences(tiny_sd, photos, size) -> None:
     image = photos[:, :, : size[0], : size[1]].double() * 0.9 + 0.05
     image.requires_grad_(True)
     protection = EncoderProtection()
-    settings = {"mask": None, "seeds": [0, 1], "prepared": {}}
+    settings = {"mask": None, "seeds": [0, 1]}
+    settings["prepared"] = protection.prepare(model, image.detach(), **settings)
     value = protection.objective(model, image, image, **settings)
     assert value.shape == (2,)
     (gradient,) = torch.autograd.grad(value.sum(), image)

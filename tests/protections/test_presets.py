@@ -36,3 +36,20 @@ def test_every_preset_names_its_source_and_range() -> None:
     assert set(STATED) <= set(presets)
     for _, _, source in presets.values():
         assert "Its range: " in source
+
+
+@pytest.mark.parametrize("name", ["photoguard-encoder-jpeg", "photoguard-diffusion-jpeg"])
+def test_a_jpeg_aware_preset_is_its_plain_form_but_for_the_expectation(name) -> None:
+    preset = Protection.parse(name)
+    plain = Protection.parse(name.removesuffix("-jpeg"))
+    assert [str(one) for one in preset.expectation] == ["jpeg:quality=50..95"]
+    assert (preset.budget, preset.target) == (plain.budget, plain.target)
+    if name == "photoguard-diffusion-jpeg":
+        assert preset.model_copy(update={"expectation": ()}) == plain
+
+
+def test_the_expectation_preset_foresees_what_its_name_says() -> None:
+    preset = Protection.parse("photoguard-encoder-eot")
+    kinds = {str(one).partition(":")[0] for one in preset.expectation}
+    assert kinds == {"none", "jpeg", "resize", "gaussian-blur", "gaussian-noise", "flip"}
+    assert preset.sampled == 2

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from training.config import Config, load_config
+
+from tests.models import taesd
 
 CONFIG = Path(__file__).parents[2] / "training" / "config.yaml"
 
@@ -35,13 +36,7 @@ def write_photos(folder: Path, count: int = 6) -> None:
 
 def write_teacher(folder: Path) -> None:
     """Random weights in the teacher's format."""
-    from training import teacher
-
-    folder.mkdir(parents=True)
-    torch.manual_seed(0)
-    for part in ("encoder", "decoder"):
-        weights = getattr(teacher, part)().state_dict()
-        torch.save(weights, folder / f"taef2_{part}.pth")
+    taesd.write(folder, "taef2", channels=32, pooled=True)
 
 
 def small_config(folder: Path, *more: str) -> Config:

@@ -7,10 +7,13 @@ The modules register their commands when imported, in the order that ``--help`` 
 from brittle.cli.app import app
 from brittle.cli.trials import demo, run, score, report, compare
 from brittle.cli.pictures import edit, protect, transform
+from brittle.cli.visibility import visibility
+from brittle.cli.calibration import calibrate
 from brittle.cli.listing import list_
 
 __all__ = [
     "app",
+    "calibrate",
     "compare",
     "demo",
     "edit",
@@ -21,6 +24,7 @@ __all__ = [
     "run",
     "score",
     "transform",
+    "visibility",
 ]
 
 

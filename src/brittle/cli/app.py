@@ -37,7 +37,9 @@ Photos = Annotated[list[Path], typer.Argument(help="Photo files.", show_default=
 Out = Annotated[Path, typer.Option("-o", "--out", help="A .png file, or a folder.")]
 Model = Annotated[
     str,
-    typer.Option(help="`embedded`, a diffusers folder, a .safetensors file, or a hub id."),
+    typer.Option(
+        help="`embedded`, a diffusers folder, a .safetensors file, a TAESD encoder, or a hub id."
+    ),
 ]
 Mask = Annotated[
     str | None, typer.Option(help="File (white: may be edited), `alpha`, or `auto`: an ellipse.")

@@ -28,7 +28,7 @@ def protect(
         str, typer.Option("--with", help="A protection; see `brittle list protections`.")
     ] = "photoguard-encoder",
     epsilon: Annotated[
-        str | None, typer.Option(help="The budget in [0, 1] units: 8/255, or l2:8@512.")
+        str | None, typer.Option(help="The budget: 8/255 (of [0, 1]), l2:8@512, or perceptual:0.5.")
     ] = None,
     model: Model = "embedded",
     mask: Mask = None,

@@ -63,12 +63,16 @@ class EditModel:
         self.device = device
         self.dtype = dtype
         self.vae_dtype = vae_dtype
-        self._files = files
+        self.files = files
         self._parts: dict[Part, Any] = {}
         self._embeddings: dict[str, Tensor] = {}
 
     def __repr__(self) -> str:
         return f"EditModel({self.name!r}, device={str(self.device)!r}, dtype={self.dtype})"
+
+    def with_files(self, files: ModelFiles) -> "EditModel":
+        """Another model on the same device, in the same dtypes."""
+        return EditModel(files, device=self.device, dtype=self.dtype, vae_dtype=self.vae_dtype)
 
     # What the files say, without reading weights.
 
@@ -78,13 +82,13 @@ class EditModel:
 
         Files are hashed whole (about a second a gigabyte), once a process while they don't change.
         """
-        lines = [f"{path.name} {_file_hash(path, path.stat())}" for path in self._files.paths()]
+        lines = [f"{path.name} {_file_hash(path, path.stat())}" for path in self.files.paths()]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32]
 
     @property
     def factor(self) -> int:
         """How many pixels a side one latent covers."""
-        config = self._files.config("vae")
+        config = self.files.config("vae")
         widths = config.get("block_out_channels") or config.get(
             "encoder_block_out_channels", [0] * 4
         )
@@ -95,12 +99,12 @@ class EditModel:
         """The side in pixels that the model was made for; photos are fitted to it."""
         if not self.edits:
             return AUTOENCODER_SIZE
-        return int(self._files.config("unet").get("sample_size") or 64) * self.factor
+        return int(self.files.config("unet").get("sample_size") or 64) * self.factor
 
     @property
     def latent_channels(self) -> int:
         """The number C of latent channels."""
-        return int(self._files.config("vae").get("latent_channels", 4))
+        return int(self.files.config("vae").get("latent_channels", 4))
 
     @property
     def unet_channels(self) -> int:
@@ -109,41 +113,41 @@ class EditModel:
         Raises:
             UserError: the model is an autoencoder alone.
         """
-        return int(self._files.config("unet").get("in_channels", 4))
+        return int(self.files.config("unet").get("in_channels", 4))
 
     @property
     def edits(self) -> bool:
         """Whether there is a UNet; an autoencoder alone serves encoder protections only."""
         try:
-            return bool(self._files.config("unet"))
+            return bool(self.files.config("unet"))
         except UserError:
             return False
 
     @property
     def has_latent_distribution(self) -> bool:
         """Whether `encode` can sample: the autoencoder gives a distribution, not one latent."""
-        return bool(self._files.config("vae")["_class_name"] == "AutoencoderKL")
+        return bool(self.files.config("vae")["_class_name"] == "AutoencoderKL")
 
     @property
     def scheduler_config(self) -> Mapping[str, Any]:
         """The contents of scheduler_config.json."""
-        return self._files.config("scheduler")
+        return self.files.config("scheduler")
 
     @property
     def recommended(self) -> Mapping[str, Any]:
         """Values for an editor's fields that the model's maker recommends; may be empty."""
-        return self._files.recommended()
+        return self.files.recommended()
 
     @property
     def directory(self) -> Path | None:
         """The directory of the model's files, with whatever else its maker put there; or None."""
-        return self._files.directory
+        return self.files.directory
 
     # The parts.
 
     @property
     def vae(self) -> Any:
-        """The autoencoder, ``AutoencoderKL`` or ``AutoencoderTiny``."""
+        """The autoencoder, ``AutoencoderKL``, ``AutoencoderTiny`` or ``TaesdAutoencoder``."""
         return self._part("vae")
 
     @property
@@ -174,10 +178,10 @@ class EditModel:
             dtype = self.vae_dtype if part == "vae" else self.dtype
             # Made outside of a caller's inference mode: gradients may run through it later.
             with torch.inference_mode(False):
-                loaded = self._files.load(part, dtype)
+                loaded = self.files.load(part, dtype)
                 if isinstance(loaded, torch.nn.Module):
                     loaded = loaded.to(self.device).requires_grad_(False).eval()
-                if part == "vae" and not self.has_latent_distribution:
+                if part == "vae" and not self.has_latent_distribution and loaded.decoder:
                     # A third faster for AutoencoderTiny on a CPU, neutral for AutoencoderKL.
                     loaded.decoder.to(memory_format=torch.channels_last)
             self._parts[part] = loaded
@@ -227,21 +231,26 @@ class EditModel:
         return torch.cat([self._embeddings[prompt] for prompt in prompts])
 
     def _embed(self, prompt: str) -> Tensor:
+        with torch.inference_mode(False), torch.no_grad():
+            embedding: Tensor = self.text_encoder(self.tokens(prompt))[0]
+        return embedding
+
+    def tokens(self, prompt: str) -> Tensor:
+        """What the text encoder reads of a prompt, (1, length), padded; warns where it is cut."""
         positions = self.text_encoder.config.max_position_embeddings
         length = min(self.tokenizer.model_max_length, positions)
         shape = {"padding": "max_length", "max_length": length, "return_tensors": "pt"}
         with quiet():
-            tokens = self.tokenizer(prompt, truncation=True, **shape).input_ids
+            tokens: Tensor = self.tokenizer(prompt, truncation=True, **shape).input_ids
             whole = self.tokenizer(prompt).input_ids
         if len(whole) > length:
             warnings.warn(
                 f"The prompt is longer than the {length} tokens that {self.name} reads; the rest "
                 f"of it has no effect: {prompt!r}",
-                stacklevel=3,
+                stacklevel=4,
             )
-        with torch.inference_mode(False), torch.no_grad():
-            embedding: Tensor = self.text_encoder(tokens.to(self.device, copy=True))[0]
-        return embedding
+        with torch.inference_mode(False):
+            return tokens.to(self.device, copy=True)
 
     def predict(self, latents: Tensor, timestep: int | Tensor, embeddings: Tensor) -> Tensor:
         """The UNet's output (N, C, h, w) in the latents' dtype, for noisy latents at a timestep."""

@@ -9,11 +9,12 @@ from brittle.component import unknown
 from brittle.errors import UserError
 from brittle.models.edit_model import EditModel, ModelFiles
 from brittle.models.files import SD1, Directory, SingleFile
+from brittle.models.taesd import TaesdFiles, holds_taesd, in_taesd_format
 
 EMBEDDED = Path(__file__).parent / "embedded"
 PROBE_SECONDS = 3.0
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-_PICKLES = (".ckpt", ".bin", ".pt", ".pth", ".pkl")
+_PICKLES = (".ckpt", ".bin", ".pt", ".pkl")
 
 
 def load_model(
@@ -28,7 +29,8 @@ def load_model(
 
     Args:
         name: ``embedded``; a directory in diffusers' format, of a pipeline or of an autoencoder
-            alone; a .safetensors checkpoint of Stable Diffusion 1.x; or a hub id such as
+            alone; a .safetensors checkpoint of Stable Diffusion 1.x; an encoder in TAESD's format
+            (.safetensors, .pth, or their directory); or a hub id such as
             ``stable-diffusion-v1-5/stable-diffusion-v1-5``. Only a hub id may use the network.
         device: by default CUDA, MPS or the CPU, whichever is there first.
         dtype: of UNet and text encoder. By default float32 for ``embedded``, so that its results
@@ -59,9 +61,11 @@ def find_files(name: str, config: Path = SD1) -> ModelFiles:
             f"only; convert it first."
         )
     if path.is_dir():
+        if holds_taesd(path):
+            return TaesdFiles(path)
         return Directory(path, path.resolve().name)
     if path.is_file():
-        return SingleFile(path, config)
+        return TaesdFiles(path) if in_taesd_format(path) else SingleFile(path, config)
     looks_like_path = path.is_absolute() or name.startswith((".", "~")) or path.suffix
     if _HUB_ID.fullmatch(name) and not name.startswith((".", "~")):
         if not path.parent.is_dir() and path.suffix != ".safetensors":

@@ -1,14 +1,19 @@
-"""Protections that mislead the image encoder of a latent diffusion model."""
+"""Protections that mislead the image encoders of latent diffusion models."""
 
+import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import torch
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from torch import Tensor
 
 from brittle.budget import Budget
 from brittle.component import Fraction, register
+from brittle.errors import UserError
+from brittle.models import load_model
 from brittle.protections.pgd import PGD
 from brittle.protections.target import GRAY, target_image, with_digest
 
@@ -25,9 +30,14 @@ class EncoderProtection(PGD):
     made for inpainting; other models encode the whole photo. The norm without the square, which
     PhotoGuard's code minimises, gives the same steps: only the gradient's direction is used.
 
-    ``target`` is "gray" (the latent of a gray picture), "zero" (the zero latent) or an image file,
-    stretched to the photo's shape; the record keeps its path and the digest of its pixels, as
-    ``path#digest``.
+    ``target`` is "gray" (the latent of a gray picture), "zero" (the zero latent), "away" (the
+    photo's own latent, which is left as far behind as possible: EditShield's objective, from a
+    random start) or an image file, stretched to the photo's shape; the record keeps its path and
+    the digest of its pixels, as ``path#digest``.
+
+    ``with_models`` names more models, as `load_model` takes them, whose encoders are to be misled
+    at the same time; the record keeps them as ``name#digest`` of their files. Each one's distance
+    is divided by that between the photo's latent and gray's, so that none outweighs the others.
     """
 
     name: ClassVar[str] = "encoder"
@@ -37,17 +47,34 @@ class EncoderProtection(PGD):
     steps: int = Field(40, ge=1)
     step_size: Fraction = Field(0.0075, gt=0, allow_inf_nan=False)
     target: str = "gray"
+    with_models: tuple[str, ...] = ()
 
     @field_validator("target")
     @classmethod
     def _add_digest(cls, target: str) -> str:
-        return with_digest(target, "gray", "zero")
+        return with_digest(target, "gray", "zero", "away")
+
+    @field_validator("with_models")
+    @classmethod
+    def _add_digests(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_with_content(name) for name in names)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.target == "away" and not self.random_start:
+            raise ValueError("target=away needs random_start=true: at the photo its gradient is 0")
+        return self
 
     def prepare(
         self, model: "EditModel", image: Tensor, *, mask: Tensor | None, seeds: Sequence[int]
-    ) -> dict[torch.Size, Tensor]:
-        """An empty store of target latents, by the shape of what the encoder sees."""
-        return {}
+    ) -> list["_Encoder"]:
+        """The encoders to be misled, with an empty store of target latents each."""
+        encoders = [_Encoder(model)]
+        encoders += [_Encoder(_recorded(name, str(model.device))) for name in self.with_models]
+        if self.with_models:
+            for encoder in encoders:
+                encoder.scale = encoder.latent_span(image)
+        return encoders
 
     def objective(
         self,
@@ -57,16 +84,25 @@ class EncoderProtection(PGD):
         *,
         mask: Tensor | None,
         seeds: Sequence[int],
-        prepared: dict[torch.Size, Tensor],
+        prepared: list["_Encoder"],
     ) -> Tensor:
-        """Squared distance of each latent to the target's, (N,)."""
-        if mask is not None and _hides_what_is_edited(model):
-            perturbed = torch.lerp(perturbed, mask.new_tensor(GRAY), mask)
-        seen = model.fit(perturbed)
-        if seen.shape not in prepared:
-            with torch.no_grad():
-                prepared[seen.shape] = self._target_latent(model, seen)
-        return (model.encode(seen) - prepared[seen.shape]).square().flatten(1).sum(1)
+        """Squared distance of each latent to the target's, (N,), the mean over the models."""
+        losses = [self._distance(one, perturbed, image, mask) / one.scale for one in prepared]
+        total = sum(losses[1:], losses[0]) / len(losses)
+        return -total if self.target == "away" else total
+
+    def _distance(
+        self, encoder: "_Encoder", perturbed: Tensor, image: Tensor, mask: Tensor | None
+    ) -> Tensor:
+        seen = encoder.sees(perturbed, mask)
+        if self.target == "away":
+            goal = encoder.latent_of(image, mask)
+        else:
+            if seen.shape not in encoder.targets:
+                with torch.no_grad():
+                    encoder.targets[seen.shape] = self._target_latent(encoder.model, seen)
+            goal = encoder.targets[seen.shape]
+        return (encoder.model.encode(seen) - goal).square().flatten(1).sum(1)
 
     def _target_latent(self, model: "EditModel", seen: Tensor) -> Tensor:
         """The target's latent (1, C, h, w) for a batch as the encoder sees it."""
@@ -75,6 +111,60 @@ class EncoderProtection(PGD):
         return model.encode(target_image(self.target, seen))
 
 
+@dataclass
+class _Encoder:
+    """A model whose encoder is to be misled, and what stays the same over the steps."""
+
+    model: "EditModel"
+    targets: dict[torch.Size, Tensor] = field(default_factory=dict)
+    scale: Tensor | float = 1.0
+    _photo: tuple[Tensor, Tensor] | None = None
+
+    def sees(self, image: Tensor, mask: Tensor | None) -> Tensor:
+        """The picture as this model's editor encodes it."""
+        if mask is not None and _hides_what_is_edited(self.model):
+            image = torch.lerp(image, mask.new_tensor(GRAY), mask)
+        return self.model.fit(image)
+
+    def latent_of(self, image: Tensor, mask: Tensor | None) -> Tensor:
+        """The latents of photos, computed once while they are the same."""
+        if self._photo is None or self._photo[0] is not image:
+            with torch.no_grad():
+                self._photo = image, self.model.encode(self.sees(image, mask))
+        return self._photo[1]
+
+    def latent_span(self, image: Tensor) -> Tensor:
+        """Squared distance (N,) between the latents of photos and of gray."""
+        seen = self.model.fit(image)
+        with torch.no_grad():
+            gray = self.model.encode(torch.full_like(seen[:1], GRAY))
+            return (self.model.encode(seen) - gray).square().flatten(1).sum(1)
+
+
 def _hides_what_is_edited(model: "EditModel") -> bool:
     """Whether inpainting with this model encodes the photo without the part to be edited."""
     return not model.edits or model.unet_channels != model.latent_channels
+
+
+def _with_content(name: str) -> str:
+    """The model's name as it is recorded: ``name#digest``, the digest of its files."""
+    if re.fullmatch(r".+#[0-9a-f]{32}", name):
+        return name
+    try:
+        return f"{name}#{load_model(name, device='cpu').content_hash}"
+    except UserError as error:
+        raise ValueError(str(error)) from error
+
+
+@lru_cache(maxsize=4)
+def _recorded(name: str, device: str) -> "EditModel":
+    """The model behind ``name#digest``.
+
+    Raises:
+        UserError: its files are gone, or are not those that were recorded.
+    """
+    path, _, digest = name.rpartition("#")
+    model = load_model(path, device=device)
+    if model.content_hash != digest:
+        raise UserError(f"The model {path} isn't the one that was recorded: its files differ.")
+    return model

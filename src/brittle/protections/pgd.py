@@ -1,38 +1,32 @@
 """Projected gradient descent inside a budget: the only optimisation loop of the protections."""
 
-import importlib
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 from torch import Tensor
 
-from brittle.component import FAMILIES, Component, Fraction
-from brittle.noise import generators, uniform
+from brittle.component import Fraction
+from brittle.noise import derive_seed, generators, uniform
 from brittle.protections.base import Protection, Trace
+from brittle.protections.expectation import Foreseen, Range, received
 
 if TYPE_CHECKING:
     from brittle.models import EditModel
-    from brittle.transforms.base import Transform
-else:
-
-    def _read_transform(value: object) -> object:
-        # By name, since families don't import each other: a protection is given transforms.
-        base = importlib.import_module(FAMILIES["transform"] + ".base").Transform
-        if isinstance(value, str):
-            return base.parse(value)
-        return base.from_record(value) if isinstance(value, Mapping) else value
-
-    Transform = Annotated[Component, BeforeValidator(_read_transform)]
 
 
 class PGD(Protection):
     """Minimises an objective inside the budget, by steps against the gradient's sign or direction.
 
-    Under linf each step moves every value by ``step_size`` ([0, 1] units); under l2 it has that
-    length at the budget's reference size, and grows with the photo as the budget does. With
-    ``expectation``, the gradient is the mean over the differentiable forms of these transforms.
+    Each step moves every value by ``step_size`` ([0, 1] units); under l2 it has that length at the
+    budget's reference size, and grows with the photo as the budget does.
+
+    With ``expectation``, the gradient is the mean over what these transforms make of the picture:
+    the values are the real transform's, the way back is its surrogate's. A range, such as
+    ``jpeg:quality=50..95``, is drawn from anew at each step, by each photo's own seed. Views are
+    computed one after another, so memory doesn't grow with their number.
     """
 
     steps: int = Field(ge=1)
@@ -41,7 +35,9 @@ class PGD(Protection):
     """``linear``: the step falls evenly towards 1 % of ``step_size``, as in PhotoGuard's code."""
     random_start: bool = False
     """Start at uniform noise: in the linf ball, or on the surface of the l2 ball."""
-    expectation: tuple[Transform, ...] = ()
+    expectation: tuple[Foreseen, ...] = ()
+    sampled: int = Field(0, ge=0)
+    """How many members of the expectation are drawn at each step; 0: all of them, every time."""
 
     @property
     def total_steps(self) -> int:
@@ -71,8 +67,8 @@ class PGD(Protection):
     ) -> Tensor:
         """The loss of each image, (N,), which is minimised; a row depends on its own image alone.
 
-        ``perturbed`` (N, 3, H, W) in [0, 1] and its ``mask`` are what somebody receives, so under a
-        transform in ``expectation`` they may have another size than the photo ``image``.
+        ``perturbed`` (N, 3, H, W) in [0, 1], its ``mask`` and the photo ``image`` are what somebody
+        receives: under a transform of the expectation, all three have passed through it.
         """
         raise NotImplementedError
 
@@ -86,31 +82,64 @@ class PGD(Protection):
         trace: Trace,
     ) -> Tensor:
         """Run the loop and return the last iterate; see `Protection.perturb`."""
-        prepared = self.prepare(model, image, mask=mask, seeds=seeds)
-        views = self._views(mask) * self.passes
+        parts = self._parts(model, image, mask, seeds)
         keep = None if mask is None else 1 - mask
         perturbed = self._start(image, keep, seeds)
         for step in range(self.steps):
-            perturbed = perturbed.detach().requires_grad_()
-            gradient, loss = torch.zeros_like(image), image.new_zeros(len(image))
-            for transform, moved in views:
-                with torch.enable_grad():
-                    seen = perturbed if transform is None else transform.surrogate(perturbed)
-                    losses = self.objective(
-                        model, seen, image, mask=moved, seeds=seeds, prepared=prepared
-                    )
-                    gradient += torch.autograd.grad(losses.sum(), perturbed)[0]
-                loss += losses.detach()
-            perturbed = self._move(perturbed.detach(), gradient, image, keep, step)
-            trace.step(loss / len(views), self.steps)
+            found = [self._gradient(model, perturbed[part.rows], part, step) for part in parts]
+            gradient, loss = (torch.cat(each) for each in zip(*found, strict=True))
+            perturbed = self._move(perturbed, gradient, image, keep, step)
+            trace.step(loss, self.steps)
         trace.vanished = ~gradient.flatten(1).any(1)
         return perturbed
 
-    def _views(self, mask: Tensor | None) -> list[tuple["Transform | None", Tensor | None]]:
-        """The transforms that the gradient is averaged over, each with the mask moved along."""
+    def _parts(
+        self, model: "EditModel", image: Tensor, mask: Tensor | None, seeds: Sequence[int]
+    ) -> list["_Part"]:
+        """The batch as it goes through the objective: whole, or by photo where each draws."""
+        draws = self.sampled or any(isinstance(one, Range) for one in self.expectation)
+        count = len(image)
+        parts = []
+        for rows in [slice(i, i + 1) for i in range(count)] if draws else [slice(0, count)]:
+            own = None if mask is None else mask[rows]
+            prepared = self.prepare(model, image[rows], mask=own, seeds=seeds[rows])
+            parts.append(_Part(rows, image[rows], own, seeds[rows], prepared))
+        return parts
+
+    def _gradient(
+        self, model: "EditModel", perturbed: Tensor, part: "_Part", step: int
+    ) -> tuple[Tensor, Tensor]:
+        """The summed gradient (n, 3, H, W) of a part over its views, and its mean loss (n,)."""
+        perturbed = perturbed.detach().requires_grad_()
+        gradient, loss = torch.zeros_like(part.image), part.image.new_zeros(len(part.image))
+        views = self._views(step, part.seeds[0])
+        for place, transform in enumerate(views):
+            seen, image, mask = perturbed, part.image, part.mask
+            with torch.enable_grad():
+                if transform is not None:
+                    seeds = [derive_seed(s, "view", f"{step}", f"{place}") for s in part.seeds]
+                    seen = received(transform, perturbed, seeds)
+                    image = transform.apply(part.image, seeds=seeds)
+                    mask = mask if mask is None else transform.move_mask(mask)
+                losses = self.objective(
+                    model, seen, image, mask=mask, seeds=part.seeds, prepared=part.prepared
+                )
+                gradient += torch.autograd.grad(losses.sum(), perturbed)[0]
+            loss += losses.detach()
+        return gradient, loss / len(views)
+
+    def _views(self, step: int, seed: int) -> list[Any]:
+        """The transforms of one step, or None for the picture as it is; ranges are drawn."""
         if not self.expectation:
-            return [(None, mask)]
-        return [(one, mask if mask is None else one.move_mask(mask)) for one in self.expectation]
+            return [None] * self.passes
+        seeds = [derive_seed(seed, "drawn", f"{step}", f"{k}") for k in range(self.sampled)]
+        members = [self.expectation[one % len(self.expectation)] for one in seeds]
+        return [
+            one.draw(derive_seed(seed, "range", f"{step}", f"{place}"))
+            if isinstance(one, Range)
+            else one
+            for place, one in enumerate((members or list(self.expectation)) * self.passes)
+        ]
 
     def _start(self, image: Tensor, keep: Tensor | None, seeds: Sequence[int]) -> Tensor:
         if not self.random_start:
@@ -128,12 +157,21 @@ class PGD(Protection):
         size = self.step_size
         if self.schedule == "linear":
             size -= 0.99 * self.step_size * step / self.steps
-        if self.budget.norm == "linf":
-            # In the order of the published loops, so that results are theirs to the bit.
-            moved = perturbed - size * gradient.sign()
-            radius = self.budget.radius
-            return moved.clamp(image - radius, image + radius).clamp(0, 1)
-        norm = gradient.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
-        direction = gradient / norm.clamp_min(torch.finfo(gradient.dtype).tiny)
-        size *= self.budget.limit(*image.shape[-2:]) / self.budget.radius
-        return (image + self.budget.project(perturbed - size * direction - image)).clamp(0, 1)
+        if self.budget.norm == "l2":
+            norm = gradient.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
+            direction = gradient / norm.clamp_min(torch.finfo(gradient.dtype).tiny)
+            size *= self.budget.limit(*image.shape[-2:]) / self.budget.radius
+        else:
+            direction = gradient.sign()
+        return self.budget.bring_inside(image, perturbed - size * direction)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Photos of a batch that go through the objective together, and what belongs to them."""
+
+    rows: slice
+    image: Tensor
+    mask: Tensor | None
+    seeds: Sequence[int]
+    prepared: Any

@@ -1,0 +1,32 @@
+"""The command that says what the eye may see of a protection."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from brittle.cli.app import Force, app
+
+
+@app.command()
+def visibility(
+    original: Annotated[Path, typer.Argument(help="The photo as it was.", show_default=False)],
+    protected: Annotated[Path, typer.Argument(help="Its protected file.", show_default=False)],
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="A .png file for the difference.")
+    ] = None,
+    gain: Annotated[float, typer.Option(min=1, help="How much to amplify the difference.")] = 10,
+    force: Force = False,
+) -> None:
+    """Say how visible a protection is on one photo, and show what it added.
+
+    Example: brittle visibility me.png protected/me.png -o added.png
+    """
+    from brittle import visibility as seen
+    from brittle.images import read_photo, write_image
+
+    photo, published = (read_photo(path).image for path in (original, protected))
+    typer.echo(seen.in_words(seen.measure(photo, published)))
+    if out is not None:
+        write_image(out, seen.difference(photo, published, gain), overwrite=force)
+        typer.echo(f"{out}: the difference on gray, {gain:g} times as strong")

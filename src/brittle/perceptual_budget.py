@@ -1,0 +1,138 @@
+"""The budget that is a perceptual distance: what the eye is said to notice, not what pixels do."""
+
+import math
+import re
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal, Self
+
+import torch
+from pydantic import Field, ValidationError
+from torch import Tensor
+
+from brittle.budget import TINY, Budget, shortest
+from brittle.component import Fraction, explain, registry
+from brittle.errors import Unavailable, UserError
+
+ROUGH, FINE = 4, 12
+"""How often the line search measures, at most: at a step of an optimisation, and on the file."""
+CLOSE = 0.98
+"""Of the radius, what the search is content with."""
+SHORTEST = 1e-4
+
+
+class PerceptualBudget(Budget):
+    """At most ``radius`` in a perceptual distance, and no value moved by more than ``within``.
+
+    ``norm`` names the distance: ``perceptual``, which brittle brings (EfficientNet's features, 0 to
+    20; not LPIPS's scale), or ``lpips`` where the user has it. A perturbation outside is shortened
+    as a whole until the picture is inside; on the 8-bit file the distance is measured, not
+    estimated. ``within`` ([0, 1] units) is an outer guard in linf: a network can be blind to a few
+    very wrong pixels.
+    """
+
+    norm: Literal["perceptual", "lpips"] = "perceptual"
+    radius: Fraction = Field(gt=0, allow_inf_nan=False)
+    within: Fraction = Field(default=32 / 255, gt=0, le=1)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read "perceptual:0.5", "lpips:0.05" or, with another guard, "perceptual:0.5@16/255".
+
+        Raises:
+            UserError: anything else.
+        """
+        match = re.fullmatch(r"\s*(\w+)\s*:\s*([^:@\s]+)\s*(?:@\s*([^:@\s]+)\s*)?", text)
+        if not match:
+            raise UserError(
+                f"The budget {text!r} isn't understood: write perceptual:0.5 or "
+                f"perceptual:0.5@16/255."
+            )
+        fields = zip(("norm", "radius", "within"), match.groups(), strict=True)
+        try:
+            return cls(**{name: value for name, value in fields if value is not None})
+        except ValidationError as error:
+            raise UserError(explain(error, f"The budget {text!r}", cls)) from None
+
+    @property
+    def levels(self) -> int:
+        """How many of the 256 levels a value may move under the guard."""
+        return math.floor(self.within * 255 + TINY)
+
+    def limit(self, height: int, width: int) -> float:
+        """The guard, whatever the size."""
+        return self.within
+
+    def spent(self, original: Tensor, perturbed: Tensor) -> Tensor:
+        """The perceptual distance of images from the originals, (N,).
+
+        Raises:
+            UserError: it can't be measured here, or on images of this size.
+        """
+        metric: Any = registry("metric").components[self.norm]()
+        try:
+            return metric.as_distance(metric.score(perturbed, original)).to(original)
+        except Unavailable as error:
+            raise UserError(f"The budget {self} can't be measured: {error}.") from error
+
+    def in_words(self, distance: float) -> str:
+        """A distance as one says it of a picture."""
+        return f"{self.norm} distance {distance:.3g}"
+
+    def project(self, delta: Tensor) -> Tensor:
+        """A perturbation inside the guard; the distance needs the picture: see `bring_inside`."""
+        return delta.clamp(-self.within, self.within)
+
+    def bring_inside(self, original: Tensor, perturbed: Tensor) -> Tensor:
+        """The images on the way to ``perturbed`` that are in the budget; not rounded."""
+        delta = self.project(perturbed - original)
+
+        def at(row: int, scale: float) -> Tensor:
+            return (original[row : row + 1] + scale * delta[row : row + 1]).clamp(0, 1)
+
+        return self._search(original, at, ROUGH)
+
+    def round_inside(self, original: Tensor, perturbed: Tensor) -> Tensor:
+        """The 8-bit image on the way to ``perturbed`` whose measured distance is in the budget."""
+        start = (original * 255).round()
+        wanted = self.project(perturbed.clamp(0, 1) - original) * 255
+
+        def at(row: int, scale: float) -> Tensor:
+            moved = (scale * wanted[row : row + 1]).round().clamp(-self.levels, self.levels)
+            # A tensor as divisor, as in `Budget.round_inside`.
+            return (start[row : row + 1] + moved).clamp(0, 255) / original.new_tensor(255.0)
+
+        return self._search(original, at, FINE)
+
+    def _search(self, original: Tensor, at: Callable[[int, float], Tensor], tries: int) -> Tensor:
+        """For each image, ``at`` the largest scale found whose picture is in the budget."""
+        rows = [self._longest(one, partial(at, row), tries) for row, one in enumerate(original)]
+        return torch.cat(rows) if rows else original
+
+    def _longest(self, original: Tensor, at: Callable[[float], Tensor], tries: int) -> Tensor:
+        best, low, high, scale, measured = at(0.0), 0.0, 1.0, 1.0, 0
+        while scale > SHORTEST and (measured < tries or low == 0):
+            picture, measured = at(scale), measured + 1
+            distance = float(self.spent(original[None], picture))
+            if distance <= self.radius:
+                best, low = picture, scale
+                if scale == 1 or distance > CLOSE * self.radius:
+                    break
+                scale = (low + high) / 2
+            else:
+                high = scale
+                # A distance of squares grows about as the scale's square.
+                guess = scale * math.sqrt(CLOSE * self.radius / distance)
+                scale = guess if low < guess < high else (low + high) / 2
+        return best
+
+    def describe(self) -> str:
+        """The budget in words."""
+        return (
+            f"{self.radius:g} in {self.norm} distance, no value by more than {self.levels} levels"
+        )
+
+    def __str__(self) -> str:
+        """The budget as one would type it, exactly."""
+        guard = "" if self.within == 32 / 255 else f"@{shortest(self.within)}"
+        return f"{self.norm}:{shortest(self.radius)}{guard}"

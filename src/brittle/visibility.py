@@ -1,0 +1,71 @@
+"""What the eye may see of a protection: numbers for one photo, and the difference as a picture."""
+
+import importlib.util
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from brittle.errors import Unavailable, UserError
+from brittle.images import quantise
+from brittle.metrics import PSNR, SSIM, Perceptual
+
+GRAY = 0.5
+
+
+def measure(original: Tensor, protected: Tensor) -> dict[str, float | str]:
+    """How far a protected photo (1, 3, H, W) is from its original, each number under its name.
+
+    A number that can't be had is its reason. ``largest change`` is in levels of 255; SSIM and PSNR
+    are higher, the distances lower, the less there is to see.
+
+    Raises:
+        UserError: the two differ in size.
+    """
+    if original.shape != protected.shape:
+        sizes = " and ".join(f"{x.shape[-1]} x {x.shape[-2]}" for x in (original, protected))
+        raise UserError(f"The photos have different sizes, {sizes}: compare what belongs together.")
+    found: dict[str, float | str] = {
+        "largest change": float(((protected - original) * 255).abs().max())
+    }
+    for name, metric in {"PSNR": PSNR(), "SSIM": SSIM(), "perceptual": Perceptual()}.items():
+        try:
+            found[name] = float(metric.score(protected, original))
+        except Unavailable as error:
+            found[name] = str(error)
+    found["FLIP"] = flip(original, protected)
+    return found
+
+
+def flip(original: Tensor, protected: Tensor) -> float | str:
+    """The mean LDR-FLIP of an image (1, 3, H, W), 0 to 1, or why it can't be had.
+
+    Andersson et al. 2020, by NVIDIA's own package, at its 67 pixels per degree.
+    """
+    if importlib.util.find_spec("flip_evaluator") is None:
+        return "needs flip-evaluator: pip install 'brittle[flip]'"
+    import flip_evaluator
+
+    pictures = (x[0].permute(1, 2, 0).contiguous().cpu().numpy() for x in (original, protected))
+    _, mean, _ = flip_evaluator.evaluate(*pictures, "LDR", applyMagma=False)
+    return float(mean)
+
+
+def difference(original: Tensor, protected: Tensor, gain: float) -> Tensor:
+    """What was added, ``gain`` times as strong, on gray; (N, 3, H, W) on the 8-bit grid."""
+    return quantise(GRAY + gain * (protected - original))
+
+
+def in_words(found: Mapping[str, float | str]) -> str:
+    """The numbers one a line."""
+    rows = {
+        "largest change": "{:.0f} of 255 levels",
+        "PSNR": "{:.1f} dB (higher: less to see)",
+        "SSIM": "{:.4f} (1: nothing to see)",
+        "perceptual": "{:.3f} (0: nothing to see; up to 20, brittle's own scale)",
+        "FLIP": "{:.4f} (0: nothing to see; up to 1)",
+    }
+    width = max(map(len, rows))
+    return "\n".join(
+        f"{name:<{width}}  " + (value if isinstance(value, str) else rows[name].format(value))
+        for name, value in found.items()
+    )

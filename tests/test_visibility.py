@@ -1,0 +1,81 @@
+import sys
+import types
+
+import numpy as np
+import pytest
+import torch
+from skimage.metrics import peak_signal_noise_ratio
+from typer.testing import CliRunner
+
+from brittle import visibility
+from brittle.cli import app
+from brittle.errors import UserError
+from brittle.images import read_photo, write_image
+
+
+@pytest.fixture
+def pair(photos) -> tuple[torch.Tensor, torch.Tensor]:
+    """A photo and the same with a square moved by 5 levels up or down."""
+    photo = photos[:1]
+    moved = torch.zeros_like(photo)
+    moved[..., 30:60, 40:80] = 5 / 255
+    moved[:, 1] *= -1
+    return photo, ((photo + moved).clamp(0, 1) * 255).round() / 255
+
+
+def test_the_numbers_are_those_of_the_pair(pair) -> None:
+    found = visibility.measure(*pair)
+    assert list(found) == ["largest change", "PSNR", "SSIM", "perceptual", "FLIP"]
+    assert found["largest change"] == pytest.approx(5, abs=1e-3)
+    expected = peak_signal_noise_ratio(*(x.numpy() for x in pair), data_range=1)
+    assert found["PSNR"] == pytest.approx(expected, abs=1e-3)
+    assert 0.9 < found["SSIM"] < 1
+    assert found["perceptual"] > 0
+    nothing = visibility.measure(pair[0], pair[0])
+    assert (nothing["largest change"], nothing["SSIM"], nothing["perceptual"]) == (0, 1, 0)
+
+
+def test_other_sizes_are_refused(pair) -> None:
+    with pytest.raises(UserError, match="128 x 128 and 96 x 128"):
+        visibility.measure(pair[0], pair[1][..., :96])
+
+
+def test_flip_is_asked_for_as_its_package_wants_it(pair, monkeypatch) -> None:
+    asked = []
+
+    def evaluate(reference, test, kind, **options):
+        asked.append((reference, test, kind))
+        return None, 0.125, {}
+
+    fake = types.ModuleType("flip_evaluator")
+    fake.evaluate = evaluate
+    fake.__spec__ = types.SimpleNamespace(name="flip_evaluator")
+    monkeypatch.setitem(sys.modules, "flip_evaluator", fake)
+    assert visibility.flip(*pair) == 0.125
+    ((reference, test, kind),) = asked
+    assert kind == "LDR"
+    assert reference.shape == (128, 128, 3)
+    assert np.array_equal(test, pair[1][0].permute(1, 2, 0).numpy())
+
+
+def test_without_flip_it_says_how_to_get_it(pair, monkeypatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert "pip install" in visibility.flip(*pair)
+
+
+def test_the_difference_is_amplified_on_gray(pair) -> None:
+    shown = visibility.difference(*pair, gain=10) * 255
+    assert shown[0, :, 0, 0].tolist() == pytest.approx([128] * 3, abs=1)
+    assert shown[0, 0, 45, 60] == pytest.approx(127.5 + 50, abs=1)
+    assert shown[0, 1, 45, 60] == pytest.approx(127.5 - 50, abs=1)
+
+
+def test_the_command_writes_the_picture_and_the_numbers(pair, tmp_path) -> None:
+    for name, image in zip(("a.png", "b.png"), pair, strict=True):
+        write_image(tmp_path / name, image)
+    paths = [str(tmp_path / name) for name in ("a.png", "b.png", "added.png")]
+    done = CliRunner().invoke(app, ["visibility", *paths[:2], "-o", paths[2], "--gain", "4"])
+    assert done.exit_code == 0, done.output
+    assert "5 of 255 levels" in done.output
+    written = read_photo(tmp_path / "added.png").image
+    assert torch.equal(written, visibility.difference(*pair, gain=4))
