@@ -76,7 +76,7 @@ def test_shards_and_their_index_are_read(pipeline, expected, tmp_path):
     assert (tmp_path / "text_encoder" / "model.safetensors.index.json").is_file()
     model = load_model(tmp_path, device="cpu", dtype="float32")
     assert_same(model, expected)
-    assert len(model._files.paths()) > 10
+    assert len(model.files.paths()) > 10
 
 
 @pytest.mark.parametrize("shards", [{}, {"max_shard_size": "200KB"}])

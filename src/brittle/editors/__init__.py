@@ -1,8 +1,9 @@
 """Editors: they edit an image with an edit model, a prompt and a seed."""
 
 from brittle.editors.base import Editor
+from brittle.editors.finetune import FineTune
 from brittle.editors.img2img import Img2Img
 from brittle.editors.inpaint import Inpaint
 from brittle.editors.unedited import Unedited
 
-__all__ = ["Editor", "Img2Img", "Inpaint", "Unedited"]
+__all__ = ["Editor", "FineTune", "Img2Img", "Inpaint", "Unedited"]

@@ -16,6 +16,8 @@ class Editor(Component):
 
     family: ClassVar[str] = "editor"
     needs_mask: ClassVar[bool] = False
+    takes_collection: ClassVar[bool] = False
+    """Whether all images of a call are one collection that it learns from."""
 
     def resolve(self, model: "EditModel") -> Self:
         """The editor with every open field set as ``model`` recommends: what records hold."""

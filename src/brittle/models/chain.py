@@ -2,6 +2,7 @@
 
 An edit is planned once (`plan`: prompts, timesteps, all of its noise), started from an image
 (`start_img2img`, `start_inpaint`) and denoised (`denoise`). Only the last two depend on the image.
+`start_noise` starts from no image at all.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -72,9 +73,12 @@ def plan(
     negative_prompt: str = "",
     scheduler: str | None = None,
     inpaint: bool = False,
+    from_noise: bool = False,
     differentiable: bool = False,
 ) -> Plan:
     """Compute and draw what an edit of N images of ``height`` by ``width`` pixels needs.
+
+    With ``from_noise`` there is no image, and N pictures are made from their prompts.
 
     ``streams`` holds one generator an image; noise is drawn from it in the order of diffusers'
     pipelines, so seed N gives what their generator gives with seed N.
@@ -107,7 +111,7 @@ def plan(
 
     shape = (model.latent_channels, height // model.factor, width // model.factor)
     draw = partial(noise.gaussian, shape, streams)
-    needs_image = not inpaint or not concatenates or strength < 1
+    needs_image = not from_noise and (not inpaint or not concatenates or strength < 1)
     encoder_noise = draw() if model.has_latent_distribution and needs_image else None
     latent_noise = draw()
     masked_noise = draw() if model.has_latent_distribution and inpaint else None
@@ -134,6 +138,11 @@ def start_img2img(
     """
     latents = _encode(model, image, plan.encoder_noise, recompute)
     return Start(plan.scheduler.noised(latents, plan.noise, 0))
+
+
+def start_noise(plan: Plan) -> Start:
+    """Pure noise: a picture is made from its prompt alone, as diffusers' text-to-image does."""
+    return Start(plan.noise * plan.scheduler.initial_scale)
 
 
 def start_inpaint(

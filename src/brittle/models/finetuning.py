@@ -1,0 +1,217 @@
+"""Fine-tuning: a model learns from a few pictures what a rare word means, after DreamBooth.
+
+A training that is stopped goes on where it was last kept, to the same weights: each step draws from
+its own stream, and what the optimizer remembers is kept beside the weights, without pickles.
+"""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from brittle.errors import UserError
+from brittle.models.schedulers import make_scheduler
+from brittle.models.tuned import WEIGHTS, Scope, learning, take
+from brittle.noise import derive_seed
+from brittle.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from brittle.models.edit_model import EditModel, Part
+
+PARTIAL = "partial.safetensors"
+KEEP_SECONDS = 60.0
+"""How much work a kill may cost."""
+_MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """Pictures that show what a prompt means: scaled latents (N, C, h, w), on the CPU."""
+
+    latents: Tensor
+    prompt: str
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Course:
+    """How a model is taught: AdamW at a constant rate; each step shows ``batch`` of each lesson."""
+
+    scope: Scope
+    steps: int
+    learning_rate: float
+    batch: int
+    seed: int
+
+
+def fine_tune(
+    model: "EditModel",
+    lessons: Sequence[Lesson],
+    course: Course,
+    folder: Path,
+    progress: Progress = silent,
+) -> Path:
+    """Train on top of ``model`` and return the file of learned weights; at once if it is there.
+
+    The weights are float32; the UNet computes in bfloat16 where the model's dtype is that. The
+    file's metadata holds the loss of each step as JSON.
+
+    Raises:
+        UserError: not enough memory; a loss that isn't a number; LoRA without peft.
+    """
+    weights = folder / WEIGHTS
+    if weights.is_file():
+        return weights
+    folder.mkdir(parents=True, exist_ok=True)
+    classroom = _Classroom(model, lessons, course)
+    classroom.resume(folder / PARTIAL)
+    kept = time.monotonic()
+    with progress("fine-tuning", course.steps) as advance:
+        advance(len(classroom.losses))
+        for step in range(len(classroom.losses), course.steps):
+            classroom.step(step)
+            if time.monotonic() - kept >= KEEP_SECONDS:
+                classroom.keep(folder / PARTIAL)
+                kept = time.monotonic()
+            advance(1)
+    classroom.keep(weights, finished=True)
+    (folder / PARTIAL).unlink(missing_ok=True)
+    return weights
+
+
+@dataclass
+class _Classroom:
+    """A fine-tune in progress."""
+
+    model: "EditModel"
+    lessons: Sequence[Lesson]
+    course: Course
+    losses: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        model, scope = self.model, self.course.scope
+        self.half = model.dtype == torch.bfloat16
+        # What learns is float32; frozen weights below LoRA may be half as large.
+        dtype = torch.bfloat16 if self.half and scope.rank is not None else torch.float32
+        self.modules: dict[Part, Any] = {}
+        for part in scope.parts:
+            module = model.files.load(part, dtype)
+            if scope.rank is None:
+                check_memory(model, sum(p.numel() for p in module.parameters()))
+            opened = scope.open(part, module, derive_seed(self.course.seed, "lora", part))
+            self.modules[part] = opened.to(model.device).train()
+        self.parameters = learning(self.modules)
+        self.optimizer = torch.optim.AdamW(
+            self.parameters.values(), lr=self.course.learning_rate, weight_decay=1e-2
+        )
+        schedule: Any = make_scheduler(model.scheduler_config, "ddim", num_inference_steps=1)
+        self.alphas, self.prediction = schedule.alphas, schedule.prediction
+        self.fixed = model.embed([lesson.prompt for lesson in self.lessons]).float()
+
+    def step(self, number: int) -> None:
+        """One step of the optimizer, drawn from its own stream."""
+        stream = torch.Generator("cpu").manual_seed(
+            derive_seed(self.course.seed, "step", f"{number}")
+        )
+        device, batch = self.model.device, self.course.batch
+        chosen = [
+            lesson.latents[torch.randint(len(lesson.latents), (batch,), generator=stream)]
+            for lesson in self.lessons
+        ]
+        clean = torch.cat(chosen).to(device)
+        noise = torch.randn(clean.shape, generator=stream).to(device)
+        times = torch.randint(len(self.alphas), (len(clean),), generator=stream)
+        alpha = self.alphas[times].view(-1, 1, 1, 1).to(device)
+        noisy = alpha.sqrt() * clean + (1 - alpha).sqrt() * noise
+        wanted = noise
+        if self.prediction == "v_prediction":
+            wanted = alpha.sqrt() * noise - (1 - alpha).sqrt() * clean
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.half):
+            output = self.modules["unet"](
+                noisy,
+                times.to(device),
+                encoder_hidden_states=self._embeddings().repeat_interleave(batch, 0),
+                return_dict=False,
+            )[0]
+        errors = (output.float() - wanted).square().flatten(1).mean(1)
+        shares = torch.tensor([lesson.weight / batch for lesson in self.lessons], device=device)
+        loss = (errors * shares.repeat_interleave(batch)).sum()
+        if not loss.isfinite():
+            raise UserError(
+                f"The fine-tune's loss is no number at step {number + 1}: lower learning_rate."
+            )
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.parameters.values(), 1.0)
+        self.optimizer.step()
+        self.losses.append(float(loss.detach()))
+
+    def _embeddings(self) -> Tensor:
+        if "text_encoder" not in self.modules:
+            return self.fixed
+        tokens = [self.model.tokens(lesson.prompt) for lesson in self.lessons]
+        embeddings: Tensor = self.modules["text_encoder"](torch.cat(tokens))[0]
+        return embeddings
+
+    def keep(self, path: Path, *, finished: bool = False) -> None:
+        """Write the weights, and while unfinished what the optimizer remembers; whole or not."""
+        tensors = {name: p.detach().cpu().contiguous() for name, p in self.parameters.items()}
+        if not finished:
+            for name, parameter in self.parameters.items():
+                for moment, value in self.optimizer.state[parameter].items():
+                    tensors[f"{moment}:{name}"] = value.detach().cpu().contiguous()
+        partial = path.with_suffix(".tmp")
+        save_file(tensors, partial, metadata={"losses": json.dumps(self.losses)})
+        partial.replace(path)
+
+    def resume(self, path: Path) -> None:
+        """Go on from what `keep` wrote, where there is such a file."""
+        if not path.is_file():
+            return
+        kept = load_file(path)
+        take(self.modules, kept)
+        for name, parameter in self.parameters.items():
+            self.optimizer.state[parameter] = {
+                moment: kept[f"{moment}:{name}"].to("cpu" if moment == "step" else parameter.device)
+                for moment in _MOMENTS
+            }
+        self.losses = losses_of(path)
+
+
+def losses_of(weights: Path) -> list[float]:
+    """The loss of each step of a fine-tune, from its file of weights."""
+    with safe_open(weights, "pt") as file:
+        metadata: Mapping[str, str] = file.metadata()
+    return [float(loss) for loss in json.loads(metadata["losses"])]
+
+
+def check_memory(model: "EditModel", parameters: int) -> None:
+    """Refuse a full fine-tune of so many parameters that can't fit, before it starts.
+
+    Weights, gradients and AdamW's two moments take 16 bytes a parameter, activations not counted.
+
+    Raises:
+        UserError: less memory is free.
+    """
+    needed, free = 16 * parameters, free_memory(model.device)
+    if needed > free:
+        raise UserError(
+            f"A full fine-tune of {model.name} needs {needed / 2**30:.1f} GiB and "
+            f"{free / 2**30:.1f} GiB are free on {model.device}: say method=lora."
+        )
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that a program may still take on a device."""
+    import psutil  # type: ignore[import-untyped]
+
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return int(psutil.virtual_memory().available)

@@ -1,0 +1,110 @@
+"""A fine-tuned model: another model's files, and weights that were learned on top of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from brittle.errors import UserError
+from brittle.models.edit_model import ModelFiles, Part
+
+WEIGHTS = "weights.safetensors"
+LORA_LAYERS = {
+    "unet": ["to_q", "to_k", "to_v", "to_out.0"],
+    "text_encoder": ["q_proj", "k_proj", "v_proj", "out_proj"],
+}
+CONVOLUTIONS = ["conv1", "conv2", "conv_shortcut", "proj_in", "proj_out", "conv"]
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What of a model learns.
+
+    ``rank`` is LoRA's: a product of two thin matrices is added to each layer named in
+    ``LORA_LAYERS``, the attention's; None lets all weights learn. With ``convolutions``, LoRA
+    reaches the UNet's convolutions as well.
+    """
+
+    parts: tuple[Part, ...]
+    rank: int | None
+    convolutions: bool = False
+
+    def open(self, part: Part, module: Any, seed: int = 0) -> Any:
+        """The module with exactly those parameters trainable that learn; LoRA's start from seed.
+
+        Raises:
+            UserError: LoRA without the package peft.
+        """
+        module.requires_grad_(self.rank is None)
+        if self.rank is None:
+            return module
+        try:
+            from peft import LoraConfig, inject_adapter_in_model
+        except ImportError:
+            raise UserError(
+                "LoRA needs the package peft: pip install 'brittle[finetune]'."
+            ) from None
+        layers = LORA_LAYERS[part] + CONVOLUTIONS * (self.convolutions and part == "unet")
+        config = LoraConfig(r=self.rank, lora_alpha=self.rank, target_modules=layers)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            opened = inject_adapter_in_model(config, module)
+        for parameter in opened.parameters():
+            if parameter.requires_grad:
+                parameter.data = parameter.data.float()
+        return opened
+
+
+def learning(modules: Mapping[Part, Any]) -> dict[str, nn.Parameter]:
+    """The trainable parameters by the names of diffusers' LoRA files: ``unet.….lora_A.weight``."""
+    return {
+        f"{part}.{name.replace('.default.', '.')}": parameter
+        for part, module in modules.items()
+        for name, parameter in module.named_parameters()
+        if parameter.requires_grad
+    }
+
+
+def take(modules: Mapping[Part, Any], weights: Mapping[str, Tensor]) -> None:
+    """Put learned weights into opened modules."""
+    with torch.no_grad():
+        for name, parameter in learning(modules).items():
+            parameter.copy_(weights[name])
+
+
+class TunedFiles:
+    """A model's files (`ModelFiles`) with the learned ``weights`` on top, whose bytes count too."""
+
+    def __init__(self, base: ModelFiles, scope: Scope, weights: Path) -> None:
+        self.base, self.scope, self.weights = base, scope, weights
+        self.name = f"{base.name} + {weights.parent.name[:8]}"
+
+    @property
+    def directory(self) -> Path | None:
+        """As `ModelFiles.directory`: the base model's."""
+        return self.base.directory
+
+    def config(self, part: Part | Literal["scheduler"]) -> Mapping[str, Any]:
+        """As `ModelFiles.config`."""
+        return self.base.config(part)
+
+    def load(self, part: Part, dtype: torch.dtype) -> Any:
+        """As `ModelFiles.load`; LoRA's weights stay beside the layers, in float32."""
+        loaded = self.base.load(part, dtype)
+        if part not in self.scope.parts:
+            return loaded
+        opened = self.scope.open(part, loaded)
+        take({part: opened}, load_file(self.weights))
+        return opened
+
+    def paths(self) -> list[Path]:
+        """As `ModelFiles.paths`."""
+        return [*self.base.paths(), self.weights]
+
+    def recommended(self) -> Mapping[str, Any]:
+        """As `ModelFiles.recommended`: the base model's."""
+        return self.base.recommended()

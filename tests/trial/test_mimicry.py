@@ -1,0 +1,53 @@
+"""From a folder of pictures to what a model paints after it has learned from them."""
+
+from pathlib import Path
+
+import pytest
+from skimage import data
+from typer.testing import CliRunner
+
+from brittle.cli import app
+from brittle.images import from_bytes, read_photo, write_image
+
+FIELDS = "max_train_steps=1,num_class_images=1,num_inference_steps=2,train_batch_size=1"
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    for name, crop in (("a", data.chelsea()[:200, :220]), ("b", data.chelsea()[90:290, 100:280])):
+        write_image(tmp_path / "cats" / f"{name}.png", from_bytes(crop[None].copy()))
+    return tmp_path / "cats"
+
+
+def run(*arguments: object):
+    return CliRunner().invoke(app, ["mimic", *map(str, arguments), "--device", "cpu"])
+
+
+def test_pictures_are_written_once_and_the_fine_tune_is_kept(folder, tmp_path):
+    out = tmp_path / "out"
+    wanted = [folder, "--prompt", "sks at night", "-o", out, "--editor", f"finetune:{FIELDS}"]
+    first = run(*wanted)
+    assert first.exit_code == 0, first.output
+    assert read_photo(out / "sks-at-night-0.png").image.shape == (1, 3, 128, 128)
+    (weights,) = out.glob("fine-tunes/*/weights.safetensors")
+    kept = weights.stat().st_mtime_ns
+    again = run(*wanted)
+    assert again.exit_code == 2
+    assert "exists" in again.output
+    assert run(*wanted, "--seed", 3).exit_code == 0
+    assert weights.stat().st_mtime_ns == kept
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--editor", "img2img"], "learns from no collection"),
+        (["--editor", "finetune:token=xqzzy,instance_prompt=a xqzzy"], "one token"),
+        (["--prompt", "sks!"], "share one file name"),
+    ],
+)
+def test_what_cannot_be_learned_is_said_in_a_sentence(folder, tmp_path, options, said):
+    result = run(folder, "--prompt", "sks", "-o", tmp_path / "out", *options)
+    assert result.exit_code == 2
+    assert said in " ".join(result.output.split())
+    assert "Traceback" not in result.output
