@@ -16,7 +16,9 @@ SEEDS = (3, 4)
 
 @pytest.fixture(params=registry("transform").names())
 def transform(request) -> Transform:
-    return Transform.parse(registry("transform").components[request.param].example)
+    known = registry("transform")
+    preset = request.param in known.presets
+    return Transform.parse(request.param if preset else known.components[request.param].example)
 
 
 @pytest.fixture

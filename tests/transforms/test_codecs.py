@@ -117,13 +117,64 @@ def test_jpeg_as_text():
     assert str(Jpeg(quality=65, subsampling="4:2:2")) == "jpeg:quality=65,subsampling=4:2:2"
 
 
-def test_a_progressive_file_holds_the_same_pixels(real):
+def saved(levels: np.ndarray, **options) -> np.ndarray:
     file = io.BytesIO()
-    Image.fromarray(to_bytes(real)[0]).save(
-        file, "JPEG", quality=75, subsampling="4:2:0", progressive=True
-    )
+    Image.fromarray(levels).save(file, "JPEG", subsampling="4:2:0", **options)
     with Image.open(file) as picture:
-        assert np.array_equal(np.array(picture), to_bytes(Jpeg(quality=75).apply(real))[0])
+        return np.array(picture)
+
+
+def test_a_progressive_file_holds_the_same_pixels(real):
+    theirs = saved(to_bytes(real)[0], quality=75, progressive=True)
+    assert np.array_equal(theirs, to_bytes(Jpeg(quality=75, progressive=True).apply(real))[0])
+    assert np.array_equal(theirs, to_bytes(Jpeg(quality=75).apply(real))[0])
+    with Image.open(io.BytesIO(jpeg_bytes(real, progressive=True))) as picture:
+        assert picture.info["progressive"]
+
+
+def jpeg_bytes(image, **fields) -> bytes:
+    """The file that a transform writes."""
+    kept = []
+    save = Image.Image.save
+
+    def keeping(picture, file, *rest, **options):
+        save(picture, file, *rest, **options)
+        kept.append(file.getvalue())
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Image.Image, "save", keeping)
+        Jpeg(quality=75, **fields).apply(image[:1])
+    return kept[0]
+
+
+def test_several_saves_are_several_files(real):
+    levels = to_bytes(real)[0]
+    for saves in (1, 2, 3):
+        expected = levels
+        for _ in range(saves):
+            expected = saved(expected, quality=75)
+        received = Jpeg(quality=75, saves=saves).apply(real[:1])
+        assert np.array_equal(to_bytes(received)[0], expected)
+
+
+def test_saving_again_does_little_unless_the_grid_moves(real):
+    once, twice, moved = (
+        Jpeg(quality=75, **fields).apply(real)
+        for fields in ({}, {"saves": 2}, {"saves": 2, "shift": 4})
+    )
+    again = (twice - once).square().mean()
+    assert again < 0.2 * (once - real).square().mean()
+    assert (moved - once).square().mean() > 3 * again
+
+
+def test_a_moved_grid_is_that_of_a_cut_photo(real):
+    once = saved(to_bytes(real)[0], quality=60)
+    wide = np.pad(once, ((4, 0), (4, 0), (0, 0)), mode="edge")
+    expected = saved(wide, quality=60)[4:, 4:]
+    received = to_bytes(Jpeg(quality=60, saves=2, shift=4).apply(real[:1]))[0]
+    assert np.array_equal(received, expected)
+    near = Jpeg(quality=60, saves=2, shift=4).surrogate(real[:1])
+    assert (near - from_bytes(received[None])).square().mean() < 1e-4
 
 
 # WebP, AVIF and JPEG 2000.

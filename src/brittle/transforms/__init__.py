@@ -1,13 +1,20 @@
-"""Transforms: what happens to an image after it was published."""
+"""Transforms: what happens to an image after it was published; presets come from presets.yaml."""
 
+from importlib.resources import files
+
+import yaml
+
+from brittle.component import registry
 from brittle.transforms.base import Transform
 from brittle.transforms.chain import Chain
 from brittle.transforms.codecs import Avif, Jpeg, Jpeg2000, Nothing, WebP
 from brittle.transforms.colours import Brightness, Contrast, Gamma, Grayscale, Levels
 from brittle.transforms.filters import Bilateral, GaussianBlur, MedianBlur
+from brittle.transforms.framing import Crop, Perspective
 from brittle.transforms.geometry import Flip, Rotate, Shift
 from brittle.transforms.noises import GaussianNoise
 from brittle.transforms.resampling import Resize
+from brittle.transforms.screens import Screenshot
 
 __all__ = [
     "Avif",
@@ -15,6 +22,7 @@ __all__ = [
     "Brightness",
     "Chain",
     "Contrast",
+    "Crop",
     "Flip",
     "Gamma",
     "GaussianBlur",
@@ -25,9 +33,21 @@ __all__ = [
     "Levels",
     "MedianBlur",
     "Nothing",
+    "Perspective",
     "Resize",
     "Rotate",
+    "Screenshot",
     "Shift",
     "Transform",
     "WebP",
 ]
+
+
+def _add_presets() -> None:
+    text = (files(__name__) / "presets.yaml").read_text(encoding="utf-8")
+    for name, preset in yaml.safe_load(text).items():
+        source = f"Modelled, not measured. {preset['assumed']}"
+        registry("transform").add_preset(name, preset["of"], preset["fields"], source)
+
+
+_add_presets()

@@ -41,7 +41,7 @@ class Transform(Component):
         if reason := self.missing():
             raise UserError(f"{self} can't run here: {reason}.")
         each = [None] * len(image) if seeds is None else seeds
-        rows = [*zip(image.split(1), each, strict=True)]
+        rows = [*zip(image.detach().split(1), each, strict=True)]
         if len(rows) == 1:
             return self._alone(rows[0])
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:

@@ -2,12 +2,14 @@
 
 import io
 import math
+from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from PIL import Image, features
 from pydantic import Field
 from torch import Tensor
+from torch.nn import functional
 
 from brittle.component import register
 from brittle.images import from_bytes, quantise, to_bytes
@@ -46,10 +48,13 @@ class Nothing(Transform):
 
 @register
 class Jpeg(Transform):
-    """Saved as a baseline JPEG with libjpeg's tables, and opened with smooth chroma upsampling.
+    """Saved as a JPEG with libjpeg's tables, and opened with smooth chroma upsampling.
 
     ``quality`` is libjpeg's, a whole number from 1 to 100; ``subsampling`` is that of the colours.
-    A progressive file holds the same pixels. Several saves are a chain of several of these.
+    A ``progressive`` file holds the same pixels as a baseline one. ``saves`` is how often it is
+    saved and opened: at the same quality, the first save does nearly all of it, unless ``shift``
+    moves the grid of blocks by that many pixels right and down before each further save, as when
+    a photo is cut a little and saved anew. The pixels stay where they are.
     """
 
     name: ClassVar[str] = "jpeg"
@@ -59,21 +64,35 @@ class Jpeg(Transform):
     # Strict and bounded here, since Pillow quietly takes 0, -5 and 101.
     quality: Annotated[int, Field(strict=True, ge=1, le=100)]
     subsampling: Literal["4:4:4", "4:2:2", "4:2:0"] = "4:2:0"
+    progressive: bool = False
+    saves: Annotated[int, Field(strict=True, ge=1, le=100)] = 1
+    shift: Annotated[int, Field(strict=True, ge=0, le=15)] = 0
 
     def receive(self, image: Tensor, *, seed: int | None) -> Tensor:
         """The image after the real codec."""
+        return self._each_save(image, self._through_file)
+
+    def surrogate(self, image: Tensor) -> Tensor:
+        """The same in torch, see `soft_jpeg`; rounding has a slope there."""
+        return self._each_save(image, lambda at: soft_jpeg(at, self.quality, self.subsampling))
+
+    def _through_file(self, image: Tensor) -> Tensor:
         return through_file(
             image,
             "JPEG",
             quality=self.quality,
             subsampling=self.subsampling,
             optimize=False,
-            progressive=False,
+            progressive=self.progressive,
         )
 
-    def surrogate(self, image: Tensor) -> Tensor:
-        """The same in torch, see `soft_jpeg`; rounding has a slope there."""
-        return soft_jpeg(image, self.quality, self.subsampling)
+    def _each_save(self, image: Tensor, save: Callable[[Tensor], Tensor]) -> Tensor:
+        for index in range(self.saves):
+            # 16 pixels are the largest period of the grid.
+            moved = index * self.shift % 16
+            wide = functional.pad(image, [moved, 0, moved, 0], mode="replicate")
+            image = save(wide)[..., moved:, moved:]
+        return image
 
 
 @register

@@ -8,6 +8,7 @@ from torch import Tensor
 from brittle.component import register
 from brittle.images import quantise
 from brittle.transforms.base import Transform
+from brittle.transforms.soft_jpeg import straight
 
 
 def luma(image: Tensor) -> Tensor:
@@ -83,6 +84,6 @@ class Levels(Transform):
 
     count: Annotated[int, Field(strict=True, ge=2, le=255)]
 
-    def receive(self, image: Tensor, *, seed: int | None) -> Tensor:
-        """The image with fewer levels; there is no surrogate."""
-        return quantise((image * (self.count - 1)).round() / (self.count - 1))
+    def surrogate(self, image: Tensor) -> Tensor:
+        """The rounded image, with a slope of 1."""
+        return straight(image, (image * (self.count - 1)).round() / (self.count - 1))
