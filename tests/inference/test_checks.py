@@ -88,6 +88,12 @@ def test_a_sound_trial_raises_no_flag_but_for_what_it_did_not_judge():
     assert summary_of(rows, evidence=evidence).flags == ()
 
 
+def test_a_flip_that_is_undone_without_an_edit_is_no_sign_of_a_fault():
+    rows = build(trial(0.6, 0.3)) + original(JPEG, "clean", 0.0)
+    unedited = [dataclasses.replace(row, editor="none") for row in rows]
+    assert not find(summary_of(unedited), "transform did nothing")
+
+
 @pytest.mark.parametrize(
     ("rows", "evidence"),
     [

@@ -65,7 +65,7 @@ def run(
 
         typer.echo(describe_cost(loaded, device=device, dtype=dtype))
         rows = len(loaded.prompts) * len(loaded.seeds)
-        needed = plan_photos(loaded.primary, arms=len(loaded.protections), rows_a_photo=rows)
+        needed = plan_photos(loaded.primary, arms=len(loaded.protection_arms), rows_a_photo=rows)
         typer.echo(f"  verdict      {needed.sentence}")
     else:
         _run(loaded, out or Path(trial.stem), device=device, dtype=dtype, shard=_shard(shard))

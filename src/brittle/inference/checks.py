@@ -189,7 +189,9 @@ def check_scores(effects: Effects, usable: UsableEdits, arms: Iterable[str]) -> 
         yield raise_flag("editor ignored the photo", effects.editor)
     for transform in table.names("transform"):
         moved = table.block("original", transform, reference="clean", **where)
-        if transform != "none" and _all_zero(moved.values):
+        # Unedited, what a flip moved is back in place to the pixel: only pictures tell that.
+        edits = effects.editor != "none"
+        if transform != "none" and edits and _all_zero(moved.values):
             name = transform_name(transform)
             yield raise_flag("transform did nothing", name, transform=transform)
     floor = table.block("original", "none", reference="seed", **where).values

@@ -9,6 +9,7 @@ from brittle.errors import UserError
 from brittle.inference.checks import Evidence, check_evidence, check_scales, check_scores
 from brittle.inference.comparisons import compare
 from brittle.inference.effects import EXPLORATORY_ALPHA, Effects, choose_placebo
+from brittle.inference.fair import compare_fairly
 from brittle.inference.half_life import half_life, ladders
 from brittle.inference.headline import headline
 from brittle.inference.summary import (
@@ -146,6 +147,7 @@ class _Summariser:
             half_lives=tuple(self._half_lives()),
             comparisons=tuple(compare(self.main, main_usable, self.primary)),
             worst_cases=tuple(self._worst_cases()),
+            fair=compare_fairly(self.main, main_usable, self.primary),
             flags=tuple(flags),
             missing=self._missing(),
         )

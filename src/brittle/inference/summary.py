@@ -35,6 +35,7 @@ AttackerWord = Literal[
 Finding = Literal["more is left after left", "more is left after right", "not settled"]
 Side = Literal["below", "above"]
 Line = Literal["oracle", "selector", "fixed"]
+Measure = Literal["reach", "usable"]
 
 
 class Record(BaseModel):
@@ -429,6 +430,92 @@ class Agreement(Record):
     """The finding in words."""
 
 
+class FairPoint(Record):
+    """One point of a curve of protection against imperceptibility."""
+
+    protection: str
+    """The protection, without its budget."""
+    transform: str
+    """The transform, in its text form."""
+    ruler: str
+    """What distortion is measured in: the primary metric, or ``psnr``."""
+    place: float
+    """Where in each photo's range of distortions that all protections reach: 0 mild, 1 strong."""
+    distortion: float
+    """Mean over photos of the published file's distance to the photo; of psnr, in decibels (of the
+    mean RMSE)."""
+    effect: Interval | None
+    """Distance of the edits beyond the placebo's, read off between the budgets."""
+    reach: Interval | None
+    """The same as a share of the ceiling's."""
+    usable: float | None
+    """Share of usable edits; null where usable is not judged."""
+    n: int
+    """Photos behind it."""
+
+
+class FairDifference(Record):
+    """Two protections at equal distortion, paired by photo."""
+
+    left: str
+    """One protection."""
+    right: str
+    """The other."""
+    transform: str
+    """The transform, in its text form."""
+    ruler: str
+    """What is equal: the primary metric's distance of the published files, or their ``psnr``."""
+    outcome: Measure
+    """``reach``, tested as a difference of effects, or ``usable``."""
+    difference: Interval
+    """The outcome of ``left`` minus that of ``right``, in the middle of the common range."""
+
+
+class FairRanking(Record):
+    """Protections in order, under one transform and by one outcome."""
+
+    transform: str
+    """The transform, in its text form."""
+    outcome: Measure
+    """More reach is better, and fewer usable edits."""
+    at: Literal["equal distortion", "equal budget"]
+    """What was equal; a ranking at equal budget alone is no comparison of what protections cost."""
+    budget: str = ""
+    """The budget that was equal, in its text form; empty: each protection's own."""
+    ranks: dict[str, int]
+    """1 + the number of protections that are better: at equal distortion, in both rulers for sure;
+    at equal budget, by the estimate alone."""
+    sentence: str
+    """The ranking in words."""
+
+
+class Fair(Record):
+    """Protections compared at equal distortion."""
+
+    editor: str
+    """The editor, in its text form."""
+    metric: str
+    """The metric, by its name."""
+    protections: dict[str, tuple[str, ...]]
+    """The budgets of each protection, in their text form."""
+    reason: str
+    """Why protections are not compared at equal distortion; empty where they are."""
+    rulers: tuple[str, ...]
+    """What distortion was measured in."""
+    left_out: dict[str, tuple[str, ...]]
+    """By ruler, the photos without a distortion that all protections reach."""
+    curve: tuple[FairPoint, ...]
+    """Protection against imperceptibility."""
+    differences: tuple[FairDifference, ...]
+    """Every pair of protections."""
+    rankings: tuple[FairRanking, ...]
+    """At equal distortion, and at equal budget for contrast."""
+    level: float
+    """Coverage of the intervals of ``differences``: all pairs and transforms share the error."""
+    sentences: tuple[str, ...]
+    """The findings in words."""
+
+
 class Headline(Record):
     """The report's first sentence, in counts a hundred edits, placebo included."""
 
@@ -491,6 +578,8 @@ class Summary(Record):
     """The announced contrasts."""
     worst_cases: tuple[WorstCase, ...]
     """The attacker's choice of a transform for each photo."""
+    fair: Fair | None = None
+    """Protections compared at equal distortion; null for a trial of one protection."""
     flags: tuple[Flag, ...]
     """Whatever may make a result invalid."""
     missing: Missing

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from brittle.report import figures, scatter, tables, words
+from brittle.report.fair import fair_section
 from brittle.report.gallery import Gallery
 from brittle.report.page import render_page
 from brittle.report.pictures import PAGE_LIMIT, embed
@@ -65,6 +66,7 @@ def render(source: Source, limit: int = PAGE_LIMIT) -> str:
         gallery=gallery,
         outside=outside,
         sections=[_section(source, arm, placebo, number) for number, arm in enumerate(arms)],
+        fair=fair_section(source),
         settings=_settings(source),
         words=words,
         as_yaml=as_yaml,

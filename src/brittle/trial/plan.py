@@ -186,7 +186,7 @@ def cell_key(photo: str, transform: Transform, prompt: str, edits: Sequence[str]
 
 
 def _empty_plan(trial: Trial, photos: dict[str, TrialPhoto], model: "EditModel") -> Plan:
-    protections = {label: Protection.parse(label) for label in trial.protections}
+    protections = {label: Protection.parse(label) for label in trial.protection_arms}
     transforms = _by_text(map(Transform.parse, trial.transforms))
     for label, transform in transforms.items():
         if reason := transform.missing():
@@ -194,7 +194,7 @@ def _empty_plan(trial: Trial, photos: dict[str, TrialPhoto], model: "EditModel")
     calibration, not_calibrated = _calibration(trial, model)
     metrics = _metrics(trial, calibration if trial.calibration else None)
     editors = {str(one): one.resolve(model) for one in map(Editor.parse, trial.editors)}
-    _check_masks(trial, editors)
+    _check_editors(trial, editors)
     return Plan(
         trial,
         photos,
@@ -235,7 +235,13 @@ def _metrics(trial: Trial, calibration: Calibration | None) -> dict[str, Metric]
     return _by_text([*metrics, *map(Metric.parse, rests_on)])
 
 
-def _check_masks(trial: Trial, editors: dict[str, Editor]) -> None:
+def _check_editors(trial: Trial, editors: dict[str, Editor]) -> None:
+    collects = [label for label, editor in editors.items() if editor.takes_collection]
+    if collects:
+        raise UserError(
+            f"{collects[0]} learns from a collection, and a trial edits photo by photo: use "
+            f"`brittle mimic`."
+        )
     paints = [label for label, editor in editors.items() if editor.needs_mask]
     if paints and trial.mask is None:
         raise UserError(f"{paints[0]} needs masks: set `mask` to auto, alpha or a folder of them.")
@@ -256,7 +262,7 @@ def fill_primary(trial: Trial, transforms: list[str], metrics: list[str]) -> Pri
         wanted = present or measured[:MAX_PRIMARY_TRANSFORMS] or wanted
     for kind, named, known in (
         ("primary transform", wanted, measured or wanted),
-        ("primary arm", declared.arms, trial.protections),
+        ("primary arm", declared.arms, trial.protection_arms),
         ("primary metric", [declared.metric], metrics),
     ):
         for name in named:

@@ -13,7 +13,7 @@ from pydantic import ConfigDict
 
 from brittle.errors import UserError
 
-Reference = Literal["control", "photo", "published", "clean", "seed"]
+Reference = Literal["control", "photo", "published", "clean", "seed", "release"]
 COLUMNS = (
     "image",
     "arm",
@@ -51,7 +51,8 @@ class Row:
     """A metric's name for its raw score; with ``.distance`` behind it for its distance form."""
     reference: Reference
     """What was compared with: the ``control``'s edit, the original ``photo``, the ``published``
-    file, the ``clean`` edit (no transform), or the edits under the other ``seed`` values."""
+    file, the ``clean`` edit (no transform), or the edits under the other ``seed`` values; of
+    ``release`` no edit is scored but the published file, against the photo."""
     value: float | None
     """The score; null where it is missing."""
     reason: str = ""

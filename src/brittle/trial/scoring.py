@@ -132,7 +132,7 @@ class Views:
             return [] if cell.arm == GRAY else self._against_photo(metric, label)
         if cell.arm != ORIGINAL:
             raw = _attempt(label, "control", lambda: self._against_control(metric))
-            return [raw, _as_distance(metric, raw)]
+            return [raw, _as_distance(metric, raw), *self._visibility(metric, label)]
         if cell.transform != "none":
             return [_attempt(f"{label}.distance", "clean", lambda: self._cost(metric))]
         if cell.floor:
@@ -145,6 +145,22 @@ class Views:
         if metric.name in PUBLISHED and released is not None:
             scores.append(_attempt(label, "published", lambda: self._seen(metric, released)))
         return scores
+
+    def _visibility(self, metric: Metric, label: str) -> list[Score]:
+        """What the published file costs the eye, at its own size, where protections are compared.
+
+        In the primary metric and in PSNR: protections are compared at equal distortion in both.
+        """
+        released = self.plan.released(self.cell.edit)
+        compared = len(self.plan.protections) > 1 and self.cell.arm in self.plan.protections
+        rules = label in (self.plan.primary.metric, "psnr") and self.cell.transform == "none"
+        if released is None or not (compared and rules):
+            return []
+        photo = self.plan.photos[self.cell.photo].image
+        raw = _attempt(
+            label, "release", lambda: self._compare(metric, self.store.read(released), photo)
+        )
+        return [raw, _as_distance(metric, raw)]
 
     def _against_control(self, metric: Metric) -> float:
         edited, control = self._edited(self.cell.edit), self._edited(self.cell.control)

@@ -33,6 +33,9 @@ class Trial(BaseModel):
     )
     model: str = "embedded"
     protections: tuple[str, ...] = ("photoguard-encoder",)
+    budgets: tuple[str, ...] = Field(
+        (), description="every protection at each of these budgets, four or more, to be compared"
+    )
     placebos: tuple[PlaceboKind, ...] = ("noise", "noise-spectrum")
     transforms: tuple[str, ...] = ("none",)
     editors: tuple[str, ...] = ("img2img",)
@@ -48,7 +51,9 @@ class Trial(BaseModel):
     primary: Primary = Primary()
     batch: int = Field(8, ge=1, le=1024, description="rows a model call; part of every result")
 
-    @field_validator("protections", "transforms", "editors", "prompts", "metrics", mode="before")
+    @field_validator(
+        "protections", "budgets", "transforms", "editors", "prompts", "metrics", mode="before"
+    )
     @classmethod
     def _one_is_a_list(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str) else value
@@ -67,7 +72,17 @@ class Trial(BaseModel):
 
     @model_validator(mode="after")
     def _nothing_twice(self) -> Self:
-        for field in ("protections", "transforms", "editors", "prompts", "seeds", "metrics"):
+        if self.budgets and any("budget=" in text for text in self.protections):
+            raise ValueError("a protection has its own budget, and budgets are swept: name either")
+        for field in (
+            "protections",
+            "budgets",
+            "transforms",
+            "editors",
+            "prompts",
+            "seeds",
+            "metrics",
+        ):
             values = getattr(self, field)
             if repeated := {str(value) for value in values if values.count(value) > 1}:
                 raise ValueError(f"{field} names {', '.join(sorted(repeated))} twice")
@@ -76,10 +91,21 @@ class Trial(BaseModel):
         return self
 
     @property
+    def protection_arms(self) -> tuple[str, ...]:
+        """The protections' labels: as they are named, or each with every budget of the sweep."""
+        if not self.budgets:
+            return self.protections
+        return tuple(
+            f"{text}{',' if ':' in text else ':'}budget={budget}"
+            for text in self.protections
+            for budget in self.budgets
+        )
+
+    @property
     def arms(self) -> tuple[str, ...]:
         """The labels of all arms: original, gray, protections and their placebos."""
-        placebos = [f"{kind}({of})" for of in self.protections for kind in self.placebos]
-        return ("original", "gray", *self.protections, *placebos)
+        placebos = [f"{kind}({of})" for of in self.protection_arms for kind in self.placebos]
+        return ("original", "gray", *self.protection_arms, *placebos)
 
 
 def load_trial(path: Path, settings: Iterable[str] = ()) -> Trial:

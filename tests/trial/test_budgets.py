@@ -1,0 +1,63 @@
+import csv
+
+import pytest
+from skimage import data
+
+from brittle.errors import UserError
+from brittle.images import from_bytes, write_image
+from brittle.inference.summary import Summary
+from brittle.trial.spec import Trial, make_trial
+
+BUDGETS = ["4/255", "8/255", "12/255", "16/255"]
+
+
+def trial(**changes):
+    fields = {
+        "protections": ["encoder:steps=2", "encoder:steps=2,target=zero"],
+        "budgets": BUDGETS,
+        "placebos": ["noise"],
+        "transforms": ["none", "jpeg:quality=75"],
+        "prompts": ["a sepia photo"],
+        "floor_seeds": [],
+        "metrics": ["perceptual", "psnr"],
+        "editors": ["none"],
+        "square": 64,
+    }
+    return make_trial(fields | changes, "trial.yaml")
+
+
+def test_every_protection_runs_at_every_budget():
+    arms = trial().arms
+    assert "encoder:steps=2,budget=4/255" in arms
+    assert "noise(encoder:steps=2,target=zero,budget=16/255)" in arms
+    assert len(arms) == 2 + 2 * 4 * 2
+    assert Trial.model_validate(trial().model_dump(exclude_unset=True)) == trial()
+
+
+def test_a_budget_is_named_once():
+    with pytest.raises(UserError, match="name either"):
+        trial(protections=["encoder:budget=8/255"])
+
+
+def test_a_trial_says_what_its_published_files_cost_the_eye(tmp_path):
+    from brittle.api import run_trial
+
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    write_image(folder / "cat.png", from_bytes(data.chelsea()[None, :256:4, :256:4]))
+    run_trial(trial(photos=str(folder)), tmp_path / "out")
+    fair = Summary.read(tmp_path / "out" / "summary.json").fair
+    assert set(fair.protections) == {"encoder:steps=2", "encoder:steps=2,target=zero"}
+    assert fair.protections["encoder:steps=2"] == tuple(sorted(BUDGETS))
+    assert set(fair.rulers) <= {"perceptual", "psnr"}
+    with (tmp_path / "out" / "results.csv").open() as file:
+        cost = {
+            (row["arm"], row["metric"]): float(row["value"])
+            for row in csv.DictReader(file)
+            if row["reference"] == "release"
+        }
+    for arm in ("encoder:steps=2", "encoder:steps=2,target=zero"):
+        for metric in ("perceptual.distance", "psnr.distance"):
+            mild, *_, strong = (cost[f"{arm},budget={budget}", metric] for budget in BUDGETS)
+            assert 0 < mild <= strong
+    assert 'id="fair"' in (tmp_path / "out" / "report.html").read_text()
