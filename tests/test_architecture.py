@@ -16,7 +16,7 @@ LAYERS = [
     {"protections", "transforms", "editors", "metrics"},
     {"trial"},
     {"inference"},
-    {"audit"},
+    {"auditing"},
     {"report"},
     {"api", "batch", "catalogue", "visibility"},
     {"cli"},

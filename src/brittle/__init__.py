@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 from brittle.errors import Unavailable, UserError
 
 if TYPE_CHECKING:
-    from brittle.api import edit, load_model, protect, run_trial, transform
+    from brittle.api import audit, edit, load_model, protect, run_trial, transform
 
 __version__ = "0.1.0"
 __all__ = [
     "Unavailable",
     "UserError",
+    "audit",
     "edit",
     "load_model",
     "protect",

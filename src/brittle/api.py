@@ -5,6 +5,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from brittle.auditing import PROMPTS, TRANSFORMS, Audited, Request
 from brittle.budget import Budget
 from brittle.editors import Editor
 from brittle.inference.summary import Summary
@@ -15,6 +16,9 @@ from brittle.transforms import Transform
 from brittle.trial.spec import Trial
 
 __all__ = [
+    "PROMPTS",
+    "TRANSFORMS",
+    "audit",
     "edit",
     "finish",
     "load_model",
@@ -85,6 +89,37 @@ def edit(
     return Editor.read(editor).edit(
         model or load_model(), image, prompts=prompts, mask=mask, seeds=[seed] * len(image)
     )
+
+
+def audit(
+    original: str | Path | None,
+    protected: str | Path,
+    *,
+    models: Sequence[EditModel] | None = None,
+    transforms: Sequence[str] = TRANSFORMS,
+    prompts: Sequence[str] = PROMPTS,
+    editor: str | Editor = "img2img",
+    quick: bool = False,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> Audited:
+    """Ask whether the protection of a file acts beyond noise of its size, and what undoes it.
+
+    ``original`` and ``protected`` are two files or two folders, made by any tool. Without an
+    original only little can be said. ``quick`` compares what the models' encoders see, and makes
+    no edit. ``audit(…).document`` holds the answers; its ``model_dump_json()`` is what
+    ``brittle audit --json`` prints.
+
+    Raises:
+        UserError: files that can't be read or don't belong together; an unknown transform.
+    """
+    from brittle.auditing import run
+
+    if original is None:
+        return run.audit_alone(Path(protected))
+    request = Request.read(transforms, prompts, editor, quick=quick, seed=seed)
+    chosen = [load_model()] if models is None else models
+    return run.audit(Path(original), Path(protected), chosen, request, progress)
 
 
 def run_trial(

@@ -14,11 +14,13 @@ class PlaceboTest(Record):
     p: float
     """``(1 + placebos at least as far) / (1 + placebos)``."""
     placebos: int
+    """How many placebos there were."""
     at_least_as_far: int
     """Placebos that moved the photo at least as far as its protection did."""
     stronger: bool
     """Whether it acts more strongly than all of them, and they are enough to say so."""
     words: str
+    """The answer in words."""
 
 
 def placebo_test(protected: float, placebos: Sequence[float]) -> PlaceboTest:

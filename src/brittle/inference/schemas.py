@@ -6,6 +6,7 @@ docs/results.md; a test holds both to the models.
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,11 @@ def field_tables() -> dict[str, str]:
     """Make a Markdown table of the fields of each part of both files, by the part's name."""
     row, summary = schemas().values()
     parts = {"Row": row, "Summary": summary, **summary["$defs"]}
-    return {name: _table(part) for name, part in parts.items() if "properties" in part}
+    return {name: table_of(part) for name, part in parts.items() if "properties" in part}
 
 
-def _table(schema: dict[str, Any]) -> str:
+def table_of(schema: dict[str, Any]) -> str:
+    """A Markdown table of a schema's fields."""
     lines = ["| field | type | meaning |", "|---|---|---|"]
     for name, field in schema["properties"].items():
         meaning = " ".join(field.get("description", "").split()).replace("|", "\\|")
@@ -59,9 +61,8 @@ def _type(field: dict[str, Any]) -> str:
     return names.get(str(field.get("type")), str(field.get("type", "")))
 
 
-def with_tables(text: str) -> str:
+def with_tables(text: str, tables: Mapping[str, str]) -> str:
     """Fill the tables into a document, between their marks."""
-    tables = field_tables()
     return MARK.sub(lambda match: match[1] + tables[match[2]] + match[3], text)
 
 
@@ -70,7 +71,9 @@ def write(document: Path) -> None:
     FOLDER.mkdir(exist_ok=True)
     for name, schema in schemas().items():
         (FOLDER / name).write_text(json.dumps(schema, indent=1) + "\n", encoding="utf-8")
-    document.write_text(with_tables(document.read_text(encoding="utf-8")), encoding="utf-8")
+    document.write_text(
+        with_tables(document.read_text(encoding="utf-8"), field_tables()), encoding="utf-8"
+    )
 
 
 if __name__ == "__main__":

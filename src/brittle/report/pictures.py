@@ -102,10 +102,11 @@ def perturbation(original: Pixels | None, released: Pixels | None, what: str) ->
     )
 
 
-def embed(pictures: Iterable[Picture], album: Album, limit: int) -> int:
+def embed(pictures: Iterable[Picture], album: Album | None, limit: int) -> int:
     """Fill in every picture's ``src``, the first ones first, until ``limit`` characters are used.
 
-    Returns how many are linked to, or left out, for lack of room.
+    Without an album every picture brings its pixels. Returns how many are linked to, or left out,
+    for lack of room.
     """
     room, outside, known = limit, 0, dict[str, str]()
     for picture in pictures:
@@ -138,9 +139,11 @@ def _probe(path: Path | None, relative: str) -> Picture:
     return Picture("", width=width, height=height, path=relative)
 
 
-def _data_uri(picture: Picture, album: Album) -> str:
+def _data_uri(picture: Picture, album: Album | None) -> str:
     """The picture as lossless WebP in a data URI; empty where the file is damaged."""
-    pixels = picture.pixels if picture.pixels is not None else album.pixels(picture.path)
+    pixels = picture.pixels
+    if pixels is None and album is not None:
+        pixels = album.pixels(picture.path)
     if pixels is None:
         return ""
     buffer = io.BytesIO()

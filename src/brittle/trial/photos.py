@@ -73,7 +73,7 @@ def load_photos(
         UserError: nothing there, two photos of one name or with the same pixels, a file that is
             no usable image, a photo without its mask.
     """
-    found = _sample() if source == "sample" else [(path, "") for path in _files(Path(source))]
+    found = _sample() if source == "sample" else [(path, "") for path in photo_files(Path(source))]
     photos: dict[str, TrialPhoto] = {}
     digests: dict[str, Path] = {}
     for path, credit in found:
@@ -141,7 +141,12 @@ def _sample() -> list[tuple[Path, str]]:
     ]
 
 
-def _files(source: Path) -> list[Path]:
+def photo_files(source: Path) -> list[Path]:
+    """The photos of a folder in the order of their names, without masks; or the one file.
+
+    Raises:
+        UserError: nothing there.
+    """
     if not source.exists():
         raise UserError(f"{source}: there is no such folder or photo.")
     if source.is_file():

@@ -1,0 +1,187 @@
+"""What an audit found, as data: what ``brittle audit --json`` prints.
+
+Distances have the unit of their metric. ``None`` means that a number can't be had; the reason
+stands in the field beside it.
+"""
+
+from typing import Literal
+
+from pydantic import Field
+
+from brittle.inference.one_photo import PlaceboTest
+from brittle.inference.summary import Effect, Placebo, Record, Scope, Summary
+
+SCHEMA_VERSION = 1
+
+Seen = Literal["latents", "edits"]
+
+
+class PictureFile(Record):
+    """One file, as it was read."""
+
+    path: str
+    """Where it lies."""
+    format: str
+    """The file's format: ``PNG``, ``JPEG`` …"""
+    width: int
+    """Pixels across, as a person sees the picture: turned upright."""
+    height: int
+    """Pixels down."""
+    jpeg_traces: bool
+    """Whether the file is a JPEG, or holds a picture that was one at quality 90 or below."""
+    notes: tuple[str, ...]
+    """What was done on reading: turned upright, transparency on white, 16 bits to 8 …"""
+
+
+class Distortion(Record):
+    """How far the protected file is from the original: what the eye pays, and the budget used."""
+
+    largest: int
+    """Largest change of any value, in levels of 255 (linf)."""
+    rms: float
+    """Root mean square of all changes, in levels of 255 (l2)."""
+    changed: float
+    """Share of pixels with any change."""
+    psnr: float
+    """Peak signal-to-noise ratio in dB, at most 100."""
+    ssim: float | None
+    """Structural similarity; on pictures of at most 1024 px a side, larger ones reduced to that."""
+    perceptual: float | None
+    """Perceptual distance (EfficientNet features), on pictures of at most 1024 px a side."""
+
+
+class UsableCounts(Record):
+    """How many edits follow the prompt and keep the subject."""
+
+    edits: int
+    """Edits judged of the original, and as many of the protected file: one for each prompt."""
+    original: int
+    """Usable ones of the unprotected photo, under the same transform."""
+    protected: int
+    """Usable ones of the protected file."""
+    placebos: int
+    """Usable ones with random perturbations."""
+    placebo_edits: int
+    """Edits judged with random perturbations."""
+
+
+class Answer(Record):
+    """One transform: the protected file against random perturbations of its size."""
+
+    transform: str
+    """The transform, in its text form; ``none``: the file as it is."""
+    name: str
+    """The transform as a person would say it."""
+    seen: Seen
+    """``latents``: what the model's encoder sees; ``edits``: what the model makes of it."""
+    metric: str
+    """The metric of all distances here."""
+    distance: float
+    """From the unprotected photo under the same transform (and prompt and noise); mean over
+    prompts."""
+    placebos: tuple[float, ...]
+    """The same for each random perturbation."""
+    ceiling: float
+    """The same for a gray picture: what a perfect protection does."""
+    reach: float | None
+    """Distance beyond the placebos' mean, as a share of the ceiling's; 0: like noise."""
+    left: float | None
+    """Share of the distance beyond the placebos' mean that the transform leaves; null for
+    ``none``, and where the file is no more than noise already without a transform."""
+    test: PlaceboTest
+    """The randomisation test; ``test.words`` is its answer."""
+    finding: str
+    """The answer in the words of the table."""
+    usable: UsableCounts | None
+    """Usable edits; null for latents, and where they can't be judged."""
+    usable_reason: str
+    """Why usable edits are not judged."""
+
+
+class ModelResult(Record):
+    """One photo on one edit model."""
+
+    model: str
+    """The edit model's name."""
+    width: int
+    """Pixels across at which the model sees the photo."""
+    height: int
+    """Pixels down."""
+    placebo: Placebo
+    """Which kind of random perturbation decides: one choice a model, for all photos."""
+    comparisons: tuple[Answer, ...]
+    """Every transform, latents first, then edits."""
+    answer: tuple[str, ...]
+    """What was found, in sentences."""
+
+    def seen_as(self, seen: Seen) -> tuple[Answer, ...]:
+        """The comparisons of one kind, in the order of the transforms."""
+        return tuple(one for one in self.comparisons if one.seen == seen)
+
+    @property
+    def deciding(self) -> tuple[Answer, ...]:
+        """Edits where there are any, latents otherwise."""
+        return self.seen_as("edits") or self.seen_as("latents")
+
+
+class PhotoAudit(Record):
+    """One photo."""
+
+    name: str
+    """The file name that original and protected share, or the protected file's."""
+    original: PictureFile | None
+    """Null where no original was given."""
+    protected: PictureFile
+    """The file that is audited."""
+    unchanged: bool
+    """Whether both files hold the same pixels."""
+    distortion: Distortion | None
+    """Null where no original was given."""
+    results: tuple[ModelResult, ...]
+    """One for each model; none where nothing was changed or no original was given."""
+    answer: tuple[str, ...]
+    """What was found apart from models: the distortion, or what can be said without an original."""
+    flags: tuple[str, ...]
+    """Signs that a result may not mean what it seems to."""
+
+
+class ModelScope(Record):
+    """One edit model, and what is known over all photos."""
+
+    scope: Scope
+    """What the numbers are about."""
+    edits: bool
+    """Whether edits were made; otherwise only latents were compared."""
+    why_no_edits: str
+    """Why not."""
+    editor: str
+    """The editor with every setting filled in; empty without edits."""
+    latents: tuple[Effect, ...]
+    """From eight photos on: effect, reach and retention of the encoder's shift, with intervals."""
+    summary: Summary | None
+    """From eight photos on: everything that a trial's summary says, on edits."""
+    answer: tuple[str, ...]
+    """What was found over all photos, in sentences; empty for one photo."""
+
+
+class Audit(Record):
+    """Everything that ``brittle audit`` found."""
+
+    schema_version: int = SCHEMA_VERSION
+    """Raised when a field changes its meaning."""
+    version: str
+    """The version of brittle."""
+    quick: bool
+    """Whether only latents were asked for."""
+    seed: int = Field(ge=0)
+    """What placebos and noise were drawn from."""
+    transforms: tuple[str, ...]
+    """The transforms, in their text form, ``none`` first."""
+    prompts: tuple[str, ...]
+    """What edits were asked for; empty where none were made."""
+    models: tuple[ModelScope, ...]
+    """The edit models, in the order in which they were named."""
+    photos: tuple[PhotoAudit, ...]
+    """Every pair."""
+    without_partner: tuple[str, ...]
+    """Files in one folder without a file of that name in the other: not audited."""

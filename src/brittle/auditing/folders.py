@@ -1,0 +1,101 @@
+"""Over many photos: the intervals and verdicts that trials have, from the audits' numbers."""
+
+from collections.abc import Sequence
+
+from brittle.auditing import words
+from brittle.auditing.compare import ARM, ENCODER
+from brittle.auditing.document import Answer, ModelResult, ModelScope, PhotoAudit
+from brittle.inference import summarise
+from brittle.inference.effects import EXPLORATORY_ALPHA, Effects
+from brittle.inference.summary import MIN_PHOTOS, Effect, Summary
+from brittle.inference.table import Table, placebo_arm
+from brittle.trial.primary import MAX_PRIMARY_TRANSFORMS, Primary
+from brittle.trial.rows import Row
+
+
+def over_photos(scope: ModelScope, photos: Sequence[PhotoAudit]) -> ModelScope:
+    """The scope with what was found over all photos on its model."""
+    model = scope.scope.model
+    found = [
+        (photo.name, result)
+        for photo in photos
+        for result in photo.results
+        if result.model == model
+    ]
+    latents: tuple[Effect, ...] = ()
+    summary = None
+    answer = words.together([result for _, result in found], scope.scope.statement)
+    if len(found) >= MIN_PHOTOS:
+        latents = _latents(found)
+        summary = _summary(scope, found) if scope.edits else None
+        answer += words.verdicts(summary) if summary else words.shifts(latents)
+    return scope.model_copy(update={"latents": latents, "summary": summary, "answer": answer})
+
+
+def _latents(found: Sequence[tuple[str, ModelResult]]) -> tuple[Effect, ...]:
+    """Effects on latents carry intervals and never a verdict: protections optimise them."""
+    rows = [
+        row
+        for name, result in found
+        for one in result.seen_as("latents")
+        for row in _rows(name, result, one, ENCODER)
+    ]
+    table = Table(rows)
+    kind = found[0][1].placebo.chosen
+    effects = Effects(table, editor=ENCODER, metric="latent", kind=kind)
+    records = [
+        effects.record(ARM, one.transform, alpha=EXPLORATORY_ALPHA, primary=False)
+        for one in found[0][1].seen_as("latents")
+    ]
+    return tuple(record for record in records if record)
+
+
+def _summary(scope: ModelScope, found: Sequence[tuple[str, ModelResult]]) -> Summary | None:
+    """A trial's summary of the edits; None where no transform was tried."""
+    transforms = [one.transform for one in found[0][1].seen_as("edits")]
+    declared = [one for one in Primary().transforms if one in transforms] or transforms[1:]
+    if not declared:
+        return None
+    rows = [
+        row
+        for name, result in found
+        for one in result.seen_as("edits")
+        for row in _rows(name, result, one, scope.editor)
+    ]
+    primary = Primary(transforms=tuple(declared[:MAX_PRIMARY_TRANSFORMS]))
+    return summarise(rows, primary, scope=scope.scope)
+
+
+def _rows(name: str, result: ModelResult, one: Answer, editor: str) -> list[Row]:
+    """One comparison as a trial's rows: prompts and draws are averaged within the photo."""
+    placebo = placebo_arm(result.placebo.chosen or "noise", ARM)
+    distances = {
+        ARM: one.distance,
+        placebo: sum(one.placebos) / len(one.placebos),
+        "gray": one.ceiling,
+    }
+    rows = [
+        Row(name, arm, one.transform, editor, "", 0, f"{one.metric}.distance", "control", value)
+        for arm, value in distances.items()
+    ]
+    if one.seen == "edits":
+        rows += _usable_rows(name, placebo, one, editor)
+    return rows
+
+
+def _usable_rows(name: str, placebo: str, one: Answer, editor: str) -> list[Row]:
+    """Usable edits, one row a prompt; a placebo's rows hold the share over all of its draws."""
+    counts = one.usable
+    if counts is None:
+        point = (name, ARM, one.transform, editor, "", 0)
+        return [Row(*point, "usable", "photo", None, one.usable_reason)]
+    values = {
+        "original": [float(at < counts.original) for at in range(counts.edits)],
+        ARM: [float(at < counts.protected) for at in range(counts.edits)],
+        placebo: [counts.placebos / counts.placebo_edits] * counts.edits,
+    }
+    return [
+        Row(name, arm, one.transform, editor, "", at, "usable", "photo", value)
+        for arm, shares in values.items()
+        for at, value in enumerate(shares)
+    ]

@@ -1,0 +1,248 @@
+"""The audit: pairs of files in, answers out."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+from torch import Tensor
+
+from brittle import __version__
+from brittle.auditing import folders, words
+from brittle.auditing.compare import choose_placebo, compare
+from brittle.auditing.distortion import measure
+from brittle.auditing.document import Audit, ModelResult, ModelScope, PhotoAudit
+from brittle.auditing.edits import make_judge
+from brittle.auditing.pairs import Pair, Pictures, describe, find_pairs, read_pair
+from brittle.auditing.views import ROWS, Bench
+from brittle.editors import Editor
+from brittle.errors import UserError
+from brittle.images import read_photo
+from brittle.inference.summary import Scope
+from brittle.models import EditModel
+from brittle.progress import Advance, Progress, silent
+from brittle.transforms import Transform
+from brittle.trial.photos import photo_files
+
+TRANSFORMS = (
+    *("jpeg:quality=95", "jpeg:quality=85", "jpeg:quality=75", "jpeg:quality=65"),
+    *("jpeg:quality=50", "gaussian-blur:sigma=1", "resize:factor=0.5", "flip"),
+)
+PROMPTS = ("a sepia photo", "golden hour")
+QUICK = "only the encoder was asked for (quick)"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be audited, and how.
+
+    Raises:
+        UserError: an unknown transform or editor, an editor that needs a mask, an empty prompt.
+    """
+
+    transforms: tuple[Transform, ...]
+    prompts: tuple[str, ...]
+    editor: Editor
+    quick: bool
+    seed: int
+
+    @classmethod
+    def read(
+        cls,
+        transforms: Sequence[str],
+        prompts: Sequence[str],
+        editor: str | Editor,
+        *,
+        quick: bool,
+        seed: int,
+    ) -> "Request":
+        """From text."""
+        named = [Transform.parse(text) for text in ("none", *transforms)]
+        for transform in named:
+            if reason := transform.missing():
+                raise UserError(f"{transform} can't run here: {reason}.")
+        chosen = Editor.read(editor)
+        if chosen.needs_mask:
+            raise UserError(f"{chosen.name} needs a mask: an audit edits whole photos (img2img).")
+        if not prompts or not all(prompt.strip() for prompt in prompts):
+            raise UserError("A prompt is empty: say what the edits should show.")
+        unique = {str(transform): transform for transform in named}
+        return cls(tuple(unique.values()), tuple(dict.fromkeys(prompts)), chosen, quick, seed)
+
+
+@dataclass
+class Audited:
+    """The document, and pictures for a report: tensors (1, 3, h, w) in [0, 1]."""
+
+    document: Audit
+    edits: dict[tuple[str, str, str, str], dict[int, Tensor]] = field(default_factory=dict)
+    """By photo, model, transform and prompt: edits by row of `views.ROWS`."""
+
+    def pictures(self, photo: PhotoAudit) -> Pictures | None:
+        """Both files of a photo, read again; None without an original."""
+        if photo.original is None:
+            return None
+        pair = Pair(photo.name, Path(photo.original.path), Path(photo.protected.path))
+        return read_pair(pair)
+
+
+def audit(
+    original: Path,
+    protected: Path,
+    models: Sequence[EditModel],
+    request: Request,
+    progress: Progress = silent,
+) -> Audited:
+    """Audit a protected file, or a folder of them, against the originals.
+
+    Raises:
+        UserError: files that can't be read or don't belong together; a model that is no model.
+    """
+    pairs, alone = find_pairs(original, protected)
+    if len({model.name for model in models}) < len(models):
+        raise UserError("Two of the models have the same name: name each one once.")
+    with ThreadPoolExecutor(1) as pool:
+        loading = [pool.submit(_load, model) for model in models]
+        work = _Work(pairs, request, progress)
+        for model, loaded in zip(models, loading, strict=True):
+            work.run(Bench(model, request.transforms, request.seed, loaded))
+    photos = work.photos()
+    return Audited(
+        Audit(
+            version=__version__,
+            quick=request.quick,
+            seed=request.seed,
+            transforms=tuple(map(str, request.transforms)),
+            prompts=request.prompts if any(scope.edits for scope in work.scopes) else (),
+            models=tuple(folders.over_photos(scope, photos) for scope in work.scopes),
+            photos=photos,
+            without_partner=alone,
+        ),
+        work.edits,
+    )
+
+
+def audit_alone(protected: Path) -> Audited:
+    """What can be said of files without their originals.
+
+    Raises:
+        UserError: files that can't be read.
+    """
+    photos = []
+    for path in photo_files(protected):
+        file = describe(path, read_photo(path))
+        photos.append(
+            PhotoAudit(
+                name=path.stem,
+                original=None,
+                protected=file,
+                unchanged=False,
+                distortion=None,
+                results=(),
+                answer=words.without_original(file),
+                flags=(),
+            )
+        )
+    return Audited(
+        Audit(
+            version=__version__,
+            quick=True,
+            seed=0,
+            transforms=(),
+            prompts=(),
+            models=(),
+            photos=tuple(photos),
+            without_partner=(),
+        )
+    )
+
+
+def _load(model: EditModel) -> object:
+    return model.vae
+
+
+class _Work:
+    """Everything that is computed, model by model."""
+
+    def __init__(self, pairs: Sequence[Pair], request: Request, progress: Progress) -> None:
+        self.pairs, self.request, self.progress = pairs, request, progress
+        self.read = lru_cache(maxsize=1)(read_pair)
+        self.scopes: list[ModelScope] = []
+        self.edits: dict[tuple[str, str, str, str], dict[int, Tensor]] = {}
+        self._results: dict[str, list[ModelResult]] = defaultdict(list)
+        with progress("files", len(pairs)) as advance:
+            self._facts = [self._look(pair, advance) for pair in pairs]
+        self.changed = [
+            pair for pair, fact in zip(pairs, self._facts, strict=True) if not fact.unchanged
+        ]
+
+    def _look(self, pair: Pair, advance: Advance) -> PhotoAudit:
+        pictures = self.read(pair)
+        unchanged = pictures.unchanged
+        found = measure(pictures.original, pictures.protected)
+        advance(1)
+        return PhotoAudit(
+            name=pair.name,
+            original=pictures.files[0],
+            protected=pictures.files[1],
+            unchanged=unchanged,
+            distortion=found,
+            results=(),
+            answer=(words.UNCHANGED if unchanged else words.distortion_sentence(found),),
+            flags=pictures.flags,
+        )
+
+    def photos(self) -> tuple[PhotoAudit, ...]:
+        """Every photo with its results."""
+        return tuple(
+            fact.model_copy(update={"results": tuple(self._results[fact.name])})
+            for fact in self._facts
+        )
+
+    def run(self, bench: Bench) -> None:
+        """All photos on one model."""
+        model, request = bench.model, self.request
+        why_not = QUICK if request.quick else ""
+        if not why_not and not model.edits:
+            why_not = f"{model.name} is an autoencoder alone, which can't edit"
+        judge = None if why_not else make_judge(bench, request.editor, request.prompts)
+        statement = words.scope_words(model.name, model.size, len(self.changed))
+        scope = Scope(
+            model=model.name, models=(model.name,), resolution=model.size, statement=statement
+        )
+        self.scopes.append(
+            ModelScope(
+                scope=scope,
+                edits=judge is not None,
+                why_no_edits=why_not,
+                editor="" if judge is None else str(judge.editor),
+                latents=(),
+                summary=None,
+                answer=(),
+            )
+        )
+        if not self.changed:
+            return
+        with self.progress("placebos", 2 * ROWS * len(self.changed)) as advance:
+            placebo = choose_placebo(bench, map(self.read, self.changed), advance)
+        edits = 0 if judge is None else len(request.transforms) * len(request.prompts)
+        with self.progress("comparisons", ROWS * (1 + edits) * len(self.changed)) as advance:
+            for pair in self.changed:
+                pictures = self.read(pair)
+                comparisons, shown = compare(bench, judge, pictures, placebo, advance)
+                self._results[pair.name].append(
+                    ModelResult(
+                        model=model.name,
+                        width=model.fit(pictures.original).shape[-1],
+                        height=model.fit(pictures.original).shape[-2],
+                        placebo=placebo,
+                        comparisons=comparisons,
+                        answer=words.photo_answer(
+                            comparisons, words.scope_words(model.name, model.size, 1)
+                        ),
+                    )
+                )
+                for (transform, prompt), rows in shown.items():
+                    self.edits[pair.name, model.name, transform, prompt] = rows

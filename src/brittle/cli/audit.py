@@ -1,0 +1,86 @@
+"""The command that audits protected files of any tool."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from brittle.cli.app import Device, Dtype, app
+
+if TYPE_CHECKING:
+    from brittle.auditing import Audited
+
+
+@app.command("audit")
+def audit_(
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="[ORIGINAL] PROTECTED",
+            help="Two files, or two folders whose files share names; or the protected one alone.",
+            show_default=False,
+        ),
+    ],
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Compare what the encoder sees; make no edits.")
+    ] = False,
+    transforms: Annotated[
+        list[str] | None,
+        typer.Option("--with", help="A transform to try; repeat it. Default: JPEG, blur …"),
+    ] = None,
+    prompts: Annotated[
+        list[str] | None,
+        typer.Option("--prompt", help="What edits are asked for; repeat it."),
+    ] = None,
+    models: Annotated[
+        list[str] | None,
+        typer.Option("--model", help="An edit model, `embedded` if not given; repeat it."),
+    ] = None,
+    editor: Annotated[str, typer.Option(help="An editor without a mask.")] = "img2img",
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", help="A folder, or an .html file, for a report with pictures."),
+    ] = None,
+    device: Device = None,
+    dtype: Dtype = None,
+) -> None:
+    """Say whether a protected file, of any tool, acts beyond noise, and what undoes it.
+
+    Example: brittle audit me.jpg me-protected.png --quick
+    """
+    from brittle import api
+    from brittle.errors import UserError
+    from brittle.progress import bars
+
+    if len(files) > 2:
+        raise UserError(f"{len(files)} paths were named: name ORIGINAL and PROTECTED.")
+    original = files[0] if len(files) == 2 else None
+    chosen = [
+        api.load_model(name, device=device, dtype=dtype)
+        for name in (models or ["embedded"] if original else [])
+    ]
+    with bars() as progress:
+        found = api.audit(
+            original,
+            files[-1],
+            models=chosen,
+            transforms=transforms or api.TRANSFORMS,
+            prompts=prompts or api.PROMPTS,
+            editor=editor,
+            quick=quick,
+            seed=seed,
+            progress=progress,
+        )
+    _say(found, json, out)
+
+
+def _say(found: "Audited", json: bool, out: Path | None) -> None:
+    """Print the answer, and write the report where one is asked for."""
+    from brittle.report.audit import audit_text, write_audit
+
+    written = write_audit(found, out) if out else None
+    typer.echo(found.document.model_dump_json(indent=1) if json else audit_text(found.document))
+    if written and not json:
+        typer.echo(f"\nReport: {written}")

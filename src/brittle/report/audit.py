@@ -1,0 +1,176 @@
+"""The audit's answer as text, and as one HTML file with its pictures."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from brittle.auditing.document import Answer, Audit, ModelResult, PhotoAudit
+from brittle.auditing.run import Audited
+from brittle.auditing.views import CONTROL, PROTECTED
+from brittle.errors import UserError
+from brittle.images import fit, to_bytes, write_bytes
+from brittle.report import words
+from brittle.report.page import render_page
+from brittle.report.pictures import PAGE_LIMIT, Picture, embed, perturbation
+from brittle.report.text import as_columns
+
+REPORT, DATA = "audit.html", "audit.json"
+SHOWN_SIDE = 512  # of originals and protected files in the page, in pixels
+
+
+@dataclass(frozen=True)
+class Line:
+    """One transform in a photo's table."""
+
+    name: str
+    finding: str
+    stronger: bool
+    cells: tuple[str, ...]
+
+
+HEADS = ("shift", "noise of its size", "gray picture", "left", "p", "usable edits")
+
+
+def line(one: Answer) -> Line:
+    """A comparison as a table shows it."""
+    usable = "–"
+    if one.usable:
+        counts = one.usable
+        usable = (
+            f"{counts.protected} of {counts.edits} (unprotected {counts.original}, noise "
+            f"{counts.placebos} of {counts.placebo_edits})"
+        )
+    low, high = words.number(min(one.placebos), 3), words.number(max(one.placebos), 3)
+    cells = (
+        words.number(one.distance, 3),
+        f"{low} to {high}",
+        words.number(one.ceiling, 3),
+        "–" if one.left is None else words.percent(one.left),
+        words.number(one.test.p),
+        usable,
+    )
+    return Line(one.name, one.finding, one.test.stronger, cells)
+
+
+def tables(result: ModelResult) -> Iterator[tuple[str, tuple[Line, ...]]]:
+    """Edits first, where there are any, then what the encoder sees."""
+    titles = {"edits": "Edits", "latents": "What the image encoder sees"}
+    for seen in ("edits", "latents"):
+        lines = tuple(line(one) for one in result.comparisons if one.seen == seen)
+        if lines:
+            yield titles[seen], lines
+
+
+def audit_text(document: Audit) -> str:
+    """The answers, and for few photos the tables behind them."""
+    parts = [sentence for model in document.models for sentence in model.answer]
+    for photo in document.photos:
+        name = f"{photo.name}: " if len(document.photos) > 1 else ""
+        answers = [sentence for result in photo.results for sentence in result.answer]
+        parts.append(name + " ".join([*answers, *photo.answer]))
+        parts += [f"Note: {flag}" for flag in photo.flags]
+        for result in photo.results:
+            parts.append(seen_at(result, photo))
+            for title, lines in tables(result):
+                rows = [(one.name, *one.cells, one.finding) for one in lines]
+                parts.append(as_columns([(title, *HEADS, "finding"), *rows]))
+    parts += [f"Not audited, for lack of a partner: {path}" for path in document.without_partner]
+    if document.quick and document.models:
+        parts.append("Run again without --quick to see edits.")
+    return "\n\n".join(parts)
+
+
+def seen_at(result: ModelResult, photo: PhotoAudit) -> str:
+    """At which size the model sees the photo, which decides what of a protection reaches it."""
+    text = f"{result.model} sees the photo at {result.width} × {result.height} px"
+    file = photo.protected
+    if result.width * result.height < file.width * file.height:
+        text += (
+            f", reduced from {file.width} × {file.height}: finer detail, and what JPEG does to it, "
+            "doesn't reach it"
+        )
+    return f"{text}."
+
+
+def write_audit(found: Audited, out: Path) -> Path:
+    """Write the report: ``audit.html`` and ``audit.json`` into a folder, or one .html file.
+
+    Raises:
+        UserError: a name for something else, or a full disk.
+    """
+    if out.suffix and not out.is_dir():
+        if out.suffix.lower() not in (".html", ".htm"):
+            raise UserError(f"{out} is no .html file: name one, or a folder, with -o.")
+        page = out
+    else:
+        page = out / REPORT
+        data = found.document.model_dump_json(indent=1) + "\n"
+        write_bytes(out / DATA, data.encode(), overwrite=True)
+    write_bytes(page, render_audit(found).encode("utf-8", "replace"), overwrite=True)
+    return page
+
+
+def render_audit(found: Audited, limit: int = PAGE_LIMIT) -> str:
+    """The report as text, with at most ``limit`` characters of pictures in it."""
+    document = found.document
+    files = {photo.name: _files(found, photo) for photo in document.photos}
+    edits = {photo.name: _edits(found, photo) for photo in document.photos}
+    pictures = [one for row in files.values() for one in row]
+    for cards in edits.values():
+        pictures += [one for _, row in cards for one in row]
+    embed(pictures, None, limit)
+    return render_page(
+        "audit.html",
+        styles=("report.css",),
+        script="report.js",
+        document=document,
+        files=files,
+        edits=edits,
+        heads=HEADS,
+        tables=tables,
+        seen_at=seen_at,
+        words=words,
+    )
+
+
+def _files(found: Audited, photo: PhotoAudit) -> list[Picture]:
+    """The original, the protected file and the difference; nothing without an original."""
+    pictures = found.pictures(photo)
+    if pictures is None:
+        return []
+    original, protected = (_small(one) for one in (pictures.original, pictures.protected))
+    shown = [
+        _picture(original, f"{photo.name}, the original", "original"),
+        _picture(protected, f"{photo.name}, the protected file", "protected"),
+    ]
+    difference = perturbation(shown[0].pixels, shown[1].pixels, "the protection")
+    return [*shown, difference]
+
+
+def _edits(found: Audited, photo: PhotoAudit) -> list[tuple[str, list[Picture]]]:
+    """For each model, transform and prompt the edits of the unprotected and protected photo."""
+    cards = []
+    for (name, model, transform, prompt), rows in found.edits.items():
+        if name != photo.name:
+            continue
+        after = words.transform_name(transform)
+        title = f"{after}, “{prompt}”"
+        if len(found.document.models) > 1:
+            title += f", {model}"
+        pair = [
+            _picture(rows[row], f"Edit of the {what} photo, {after}, “{prompt}”", what)
+            for row, what in ((CONTROL, "unprotected"), (PROTECTED, "protected"))
+        ]
+        cards.append((title, pair))
+    return cards
+
+
+def _small(image: Tensor) -> Tensor:
+    return fit(image, size=SHOWN_SIDE, multiple=1)
+
+
+def _picture(image: Tensor, alt: str, fact: str) -> Picture:
+    pixels = to_bytes(image)[0]
+    return Picture(alt, width=pixels.shape[1], height=pixels.shape[0], pixels=pixels, facts=[fact])

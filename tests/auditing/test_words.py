@@ -1,0 +1,63 @@
+"""What a person reads of protections that are perfect, undone by JPEG, or nothing."""
+
+import pytest
+import torch
+
+from brittle.auditing import words
+from brittle.auditing.compare import Found, _comparisons
+from brittle.auditing.views import GRAY, PLACEBOS, PROTECTED, ROWS
+from brittle.transforms import Transform
+
+NAMES = ("none", "jpeg:quality=75", "flip")
+
+
+def comparisons(seen, *shifts):
+    """Distances of the protected file; noise lies at 1 to 1.9, a gray picture at 10."""
+    found = []
+    for name, shift in zip(NAMES, shifts, strict=True):
+        distance = torch.zeros(ROWS, dtype=torch.float64)
+        distance[PLACEBOS] = 1 + torch.arange(19, dtype=torch.float64) / 20
+        distance[PROTECTED], distance[GRAY] = shift, 10
+        found.append(Found(Transform.parse(name), seen, distance))
+    return [*_comparisons(found)]
+
+
+def answer(seen, *shifts):
+    return " ".join(words.photo_answer(comparisons(seen, *shifts), "On the embedded model"))
+
+
+def test_a_perfect_protection():
+    said = answer("edits", 10, 10, 10)
+    assert "acts more strongly than all 19 random perturbations of its size" in said
+    assert "It still does after all 2 transforms tried: JPEG 75 and flip." in said
+    assert [one.reach for one in comparisons("edits", 10, 10, 10)] == pytest.approx([1, 1, 1])
+
+
+def test_a_protection_that_jpeg_undoes():
+    said = answer("edits", 5, 1.5, 5)
+    assert "It still does after flip." in said
+    assert "After JPEG 75 it acts no more than noise of its size" in said
+    found = comparisons("edits", 5, 1.5, 5)
+    assert found[0].left is None
+    assert found[1].left == pytest.approx((1.5 - 1.45) / (5 - 1.45))
+    assert found[1].test.p == pytest.approx((1 + 9) / 20)
+
+
+def test_a_protection_that_does_nothing():
+    said = answer("edits", 1.5, 1.5, 1.5)
+    assert "the file does no more than noise of its size: 9 of 19" in said
+    assert "No protection can be seen in it." in said
+    assert all(one.left is None for one in comparisons("edits", 1.5, 1.5, 1.5))
+
+
+def test_one_hit_of_several_is_called_chance():
+    assert "one such result in 20 comes by chance" in answer("edits", 1.5, 1.5, 5)
+
+
+def test_a_quick_look_speaks_of_the_encoder_and_never_of_the_protection_being_gone():
+    said = answer("latents", 5, 1.5, 5)
+    assert "After JPEG 75 the encoder's shift is gone" in said
+    assert "protection is gone" not in said
+    assert "says nothing yet about edits" in said
+    assert comparisons("latents", 5, 1.5, 5)[1].finding.startswith("the encoder's shift is gone")
+    assert "gone" not in comparisons("latents", 1.5, 1.5, 5)[1].finding
