@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,9 @@ from skimage import data
 
 from brittle.errors import UserError
 from brittle.images import from_bytes, write_image
+from brittle.models.loading import EMBEDDED
 from brittle.trial import runner
+from brittle.trial.rows import read_results
 from brittle.trial.spec import Trial
 from brittle.trial.store import Store
 
@@ -185,6 +188,72 @@ def test_traces_say_how_a_protection_went(undisturbed):
     for trace in traces:
         assert trace["last_loss"] < trace["first_loss"]
         assert 0 < trace["budget_used"] <= 1
+
+
+def test_the_index_has_the_clean_edits_under_the_floors_seeds(trial, undisturbed):
+    index = json.loads((undisturbed / "index.json").read_text())
+    floor = [one for one in index if one["seed"] in trial.floor_seeds]
+    assert [(one["image"], one["arm"], one["transform"]) for one in floor] == [
+        ("astronaut", "original", "none"), ("chelsea", "original", "none"),
+    ]  # fmt: skip
+    edits = {one["edited"] for one in index if one["arm"] == "original" and one not in floor}
+    assert all((undisturbed / one["edited"]).is_file() for one in floor)
+    assert not edits & {one["edited"] for one in floor}
+
+
+def test_a_saved_file_that_was_changed_is_flagged(trial, tmp_path):
+    from brittle.inference.store import summarise_store
+
+    runner.run(trial, tmp_path / "out")
+    flags = {flag.name for flag in summarise_store(tmp_path / "out").flags}
+    assert "saved file differs" not in flags
+    picture = next((tmp_path / "out" / "artifacts").rglob("*.json")).with_suffix(".png")
+    store = Store(tmp_path / "out")
+    store.write(picture.stem, (store.read(picture.stem) - 1 / 255).clamp(0, 1))
+    found = [flag for flag in summarise_store(tmp_path / "out").flags if "saved" in flag.name]
+    assert [flag.where for flag in found] == ["photoguard-encoder:steps=2, 1 of 2 photos"]
+
+
+def test_keep_is_scored_against_the_published_file_too(trial, tmp_path):
+    runner.run(trial.model_copy(update={"metrics": ("psnr", "keep")}), tmp_path / "out")
+    kept = [row for row in read_results(tmp_path / "out" / "results.csv") if row.metric == "keep"]
+    by_point = {(row.key[:6], row.reference): row.value for row in kept}
+    assert {reference for _, reference in by_point} == {"photo", "published"}
+    for point, reference in by_point:
+        # The unprotected photo is what was published; of a protected one it is another file.
+        same = by_point[point, "photo"] == by_point[point, "published"]
+        assert same == (point[1] == "original") or reference == "photo"
+
+
+def test_a_classifier_that_was_trained_again_judges_anew(trial, tiny_sd, tmp_path, monkeypatch):
+    from brittle.metrics import Follow
+
+    model = tmp_path / "model"
+    shutil.copytree(tiny_sd, model)
+    of = trial.model_copy(update={"model": str(model), "metrics": ("psnr", "follow")})
+    for name in ("json", "safetensors"):
+        shutil.copy(EMBEDDED / f"look_classifier.{name}", model)
+    runner.run(of, tmp_path / "out")
+    before = (tmp_path / "out" / "results.csv").read_text()
+    assert "follow" in before
+    monkeypatch.setattr("brittle.metrics.PSNR.compare", None)
+    monkeypatch.setattr(Follow, "compare", lambda *a, **k: 0.125)
+    runner.run(of, tmp_path / "out")
+    assert (tmp_path / "out" / "results.csv").read_text() == before
+    about = json.loads((model / "look_classifier.json").read_text())
+    (model / "look_classifier.json").write_text(json.dumps(about | {"trained": "again"}))
+    runner.run(of, tmp_path / "out")
+    rows = read_results(tmp_path / "out" / "results.csv")
+    assert {row.value for row in rows if row.metric == "follow"} == {0.125}
+
+
+def test_a_plain_metrics_scores_stay_under_its_own_key():
+    from brittle.component import key
+    from brittle.metrics import PSNR, Keep
+    from brittle.trial.scoring import identity
+
+    assert identity(PSNR(), None) == key(PSNR())
+    assert identity(Keep(), None) != key(Keep())
 
 
 def test_the_store_writes_whole_files_or_none(tmp_path, monkeypatch):

@@ -86,21 +86,20 @@ def compare_trials(directories: Sequence[Path], out: Path) -> str:
 def differing_settings(manifests: Sequence[Mapping[str, Any]]) -> list[Setting]:
     """The settings that are not the same in all manifests, by name.
 
-    What a trial has and another lacks is one line; its own settings follow where both have it.
+    What a trial has and another lacks is one line; its settings are compared among those that have
+    it.
     """
     flat = [dict(_flat(manifest)) for manifest in manifests]
-    lacking = [
-        name
-        for name in sorted({name for one in flat for name in one})
-        if name.endswith(THERE) and not all(name in one for one in flat)
-    ]
-    parts = tuple(name.removesuffix(THERE) for name in lacking)
-    found = [
-        (name.removesuffix(THERE), tuple(one.get(name, "–") for one in flat))
-        for name in sorted({name for one in flat for name in one})
-        if name in lacking or not name.startswith(parts)
-    ]
-    return [Setting(name, values) for name, values in found if len(set(values)) > 1]
+    names = sorted({name for one in flat for name in one})
+    parts = [name.removesuffix(THERE) for name in names if name.endswith(THERE)]
+    found = []
+    for name in names:
+        part = next((part for part in parts if name.startswith(f"{part}.")), None)
+        having = [one for one in flat if part is None or part + THERE in one]
+        if len({one.get(name) for one in having}) > 1:
+            values = tuple(one.get(name, "–") for one in flat)
+            found.append(Setting(name.removesuffix(THERE), values))
+    return found
 
 
 def said(outcome: str, interval: Interval) -> str:
@@ -159,7 +158,10 @@ def _leaves(name: str, value: Any) -> Iterator[tuple[str, str]]:
                 yield f"{label}{THERE}", "there"
                 yield from _leaves(label, {key: one[key] for key in one if key != "label"})
     elif value is not None:
-        yield name, ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        yield (
+            name,
+            (", ".join(map(str, value)) or "none") if isinstance(value, list) else str(value),
+        )
 
 
 def _as_text(

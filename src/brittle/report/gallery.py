@@ -143,7 +143,7 @@ class Gallery:
             Card(
                 self._card_title(label, after),
                 self._kind(label),
-                self._known(self._received(photo, label, after)),
+                None if self.only_edits else self._received(photo, label, after),
                 self._edited(photo, label, after, prompt),
             )
             for label, after in cells
@@ -261,7 +261,7 @@ class Gallery:
     def _scored(self, point: Point) -> list[str]:
         scores = self.source.scores.get(point, {})
         facts = []
-        if "usable" in scores:
+        if "usable" in scores and not self.source.summary.usable_reason:
             facts.append("usable" if scores["usable"] >= 0.5 else "not usable")
         return facts
 

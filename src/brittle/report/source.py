@@ -140,8 +140,9 @@ class Source:
         return data
 
     def _json(self, name: str) -> Any:
+        text = self._text(name)
         try:
-            return json.loads(self._text(name))
+            return json.loads(text)
         except ValueError:
             raise UserError(
                 f"{self.directory / name} can't be read; run the trial again to write it anew."

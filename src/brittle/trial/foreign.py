@@ -224,7 +224,7 @@ def _thresholds(
         elif model is not None:
             found = Calibration.of(model)
         else:
-            raise Unavailable("edits made elsewhere have no thresholds: usable is not judged")
+            raise Unavailable("edits made elsewhere have no thresholds of their own")
     except Unavailable as error:
         if path is not None:
             raise UserError(f"{path}: {error}.") from None

@@ -1,0 +1,165 @@
+"""Edits made elsewhere with the truth known: what a protection does comes out of its table."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from brittle import api
+from brittle.errors import UserError
+from brittle.trial.rows import read_results
+from tests.trial.edits import JPEG, PROMPT, TRUTHS, write_edits, write_table
+
+
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("edits")
+    table = write_edits(folder / "table", seeds=(0, 1))
+    return folder / "out", api.score(table, folder / "out", by="Photoshop 2026")
+
+
+def test_each_protection_is_found_out(scored):
+    _, summary = scored
+    words = {found.arm: found.word for found in summary.verdicts}
+    assert words == {"idle": "never protected", "perfect": "survived", "undone": "broken"}
+    for arm, truth in TRUTHS.items():
+        for transform, share in truth.items():
+            reach = summary.effect(arm, transform).reach
+            if share in (0, 1):
+                assert reach.estimate == pytest.approx(share, abs=0.02)
+            else:
+                assert 0.5 < reach.low < reach.high < 1
+
+
+def test_what_nobody_can_know_is_said(scored):
+    folder, summary = scored
+    assert summary.scope.white_box is None
+    assert summary.scope.statement.startswith("On Photoshop 2026 (48 px;")
+    assert "no thresholds" in summary.usable_reason
+    rows = read_results(folder / "results.csv")
+    follow = [row for row in rows if row.metric == "follow"]
+    assert follow
+    assert all(row.value is None and row.reason for row in follow)
+    assert all(row.value is not None for row in rows if row.metric == "keep")
+    assert not [row for row in rows if row.reference == "published"]
+    page = (folder / "report.html").read_text()
+    assert "The placebo is the table’s own" in page or "The placebo is the table&#39;s own" in page
+    assert "not computed" not in page
+
+
+def test_the_gray_picture_serves_every_transform_that_keeps_pixels_in_place(scored):
+    folder, _ = scored
+    gray = {(row.transform, row.seed) for row in read_results(folder / "results.csv")
+            if row.arm == "gray"}  # fmt: skip
+    assert gray == {("none", 0), ("none", 1), (JPEG, 0), (JPEG, 1)}
+
+
+def test_tries_of_one_prompt_are_the_floor(scored):
+    folder, _ = scored
+    rows = read_results(folder / "results.csv")
+    floor = {row.seed for row in rows if row.reference == "seed" and row.value is not None}
+    assert floor == {0, 1}
+
+
+def test_a_second_look_computes_nothing_and_a_new_edit_only_itself(tmp_path, monkeypatch):
+    table = write_edits(tmp_path / "t", {"shield": {"none": 0.5}}, photos=2, side=32)
+    api.score(table, tmp_path / "out")
+    before = (tmp_path / "out" / "results.csv").read_bytes()
+    counted = []
+    from brittle.metrics import PSNR
+
+    compare = PSNR.compare
+    monkeypatch.setattr(
+        PSNR, "compare", lambda self, *a, **k: counted.append(1) or compare(self, *a, **k)
+    )
+    api.score(table, tmp_path / "out")
+    assert not counted
+    assert (tmp_path / "out" / "results.csv").read_bytes() == before
+    picture = np.asarray(Image.open(tmp_path / "t" / "0-shield-0-0.png"))
+    Image.fromarray(255 - picture).save(tmp_path / "t" / "0-shield-0-0.png")
+    api.score(table, tmp_path / "out")
+    assert len(counted) == 1
+    assert (tmp_path / "out" / "results.csv").read_bytes() != before
+
+
+def test_without_placebo_and_gray_nothing_is_claimed(tmp_path):
+    table = write_edits(tmp_path / "t", {"shield": {"none": 1.0, JPEG: 1.0}}, side=32, controls=())
+    summary = api.score(table, tmp_path / "out")
+    effect = summary.effect("shield", "none")
+    assert (effect.effect, effect.reach, effect.win_rate) == (None, None, None)
+    assert effect.distance > 0
+    assert [found.word for found in summary.verdicts] == ["no verdict"]
+    assert {flag.name for flag in summary.flags} >= {"no placebo"}
+    notes = json.loads((tmp_path / "out" / "manifest.json").read_text())["notes"]
+    assert any("There is no placebo" in note for note in notes)
+
+
+def test_an_exact_copy_of_the_control_stops_the_verdict(tmp_path):
+    table = write_edits(tmp_path / "t", {"shield": {"none": 0.0}}, photos=8, side=32)
+    for number in range(8):
+        control = (tmp_path / "t" / f"{number}-original-0-0.png").read_bytes()
+        (tmp_path / "t" / f"{number}-shield-0-0.png").write_bytes(control)
+    summary = api.score(table, tmp_path / "out")
+    assert "protection did nothing" in {flag.name for flag in summary.flags}
+
+
+def test_originals_may_lack(tmp_path):
+    table = write_edits(tmp_path / "t", {"shield": {"none": 0.5}}, photos=1, side=32)
+    lines = [[*line[:-1], ""] for line in csv.reader(table.open(encoding="utf-8"))][1:]
+    api.score(write_table(table, lines), tmp_path / "out")
+    kept = [row for row in read_results(tmp_path / "out" / "results.csv") if row.metric == "keep"]
+    assert {row.reason for row in kept} == {"the untouched photo was not given"}
+
+
+@pytest.mark.parametrize(
+    ("size", "name", "complaint"),
+    [
+        ((40, 32), "0-shield-0-0.png", r"40 × 32 px, and 0-original-0-0.png of the same photo 32"),
+        ((32, 40), "photo-0.png", "crop them alike"),
+    ],
+)
+def test_pictures_of_other_sizes_are_refused(tmp_path, size, name, complaint):
+    table = write_edits(tmp_path / "t", {"shield": {"none": 0.5}}, photos=1, side=32)
+    Image.new("RGB", size, (90, 90, 90)).save(tmp_path / "t" / name)
+    with pytest.raises(UserError, match=complaint):
+        api.score(table, tmp_path / "out")
+
+
+def test_an_unreadable_picture_is_named_with_its_line(tmp_path):
+    table = write_edits(tmp_path / "t", {"shield": {"none": 0.5}}, photos=1, side=32)
+    (tmp_path / "t" / "0-shield-0-0.png").write_text("no picture")
+    with pytest.raises(UserError, match=r"edits\.csv, line \d: .*0-shield"):
+        api.score(table, tmp_path / "out")
+
+
+def test_a_run_trial_is_not_written_over(tmp_path):
+    table = write_edits(tmp_path / "t", {"shield": {"none": 0.5}}, photos=1, side=32)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "manifest.json").write_text('{"schema_version": 1}')
+    with pytest.raises(UserError, match="holds a trial that was run"):
+        api.score(table, tmp_path / "out")
+
+
+def test_the_embedded_model_judges_where_its_looks_were_asked_for(tmp_path, embedded, photos):
+    """Its own edits, handed in as if made elsewhere, are judged by its own classifier."""
+    from brittle.images import write_image
+
+    edited = api.edit(photos, PROMPT, model=embedded, seed=3)
+    lines = []
+    for number in range(2):
+        write_image(tmp_path / f"p{number}.png", photos[number : number + 1])
+        for arm, picture in (("original", edited), ("shield", photos)):
+            name = f"{arm}{number}.png"
+            write_image(tmp_path / name, picture[number : number + 1].clamp(0, 1))
+            lines.append((f"p{number}", arm, "none", PROMPT, 0, name, f"p{number}.png"))
+    api.score(write_table(tmp_path / "edits.csv", lines), tmp_path / "out", model=embedded)
+    rows = read_results(tmp_path / "out" / "results.csv")
+    follow = {(row.image, row.arm): row.value for row in rows if row.metric == "follow"}
+    assert min(value for (_, arm), value in follow.items() if arm == "original") > 0.5
+    assert max(value for (_, arm), value in follow.items() if arm == "shield") < 0.5
+    usable = {row.arm: row.value for row in rows if row.metric == "usable"}
+    assert usable["shield"] == 0
+    notes = json.loads((tmp_path / "out" / "manifest.json").read_text())["notes"]
+    assert any("measured on another editor's edits" in note for note in notes)
