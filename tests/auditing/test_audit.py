@@ -1,0 +1,200 @@
+"""Audits on the embedded model, from files to answers."""
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+import brittle
+from brittle.auditing.document import Audit
+from brittle.auditing.pairs import Pair, read_pair
+from brittle.auditing.schemas import SCHEMA, field_tables, schema
+from brittle.auditing.views import PLACEBOS, PROTECTED, ROWS, Bench
+from brittle.cli import app
+from brittle.errors import UserError
+from brittle.inference.schemas import with_tables
+from brittle.metrics import Latent
+from brittle.protections import Noise, NoiseSpectrum
+from brittle.report.audit import audit_text, render_audit
+from brittle.transforms import Transform
+
+JPEG = "jpeg:quality=50"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "audit.md"
+
+
+class Loaded:
+    def result(self):
+        return None
+
+
+def quick(files, name, embedded, **options):
+    options = {"transforms": [JPEG], "quick": True, "models": [embedded], **options}
+    return brittle.audit(files / "original.png", files / name, **options)
+
+
+@pytest.fixture(scope="module")
+def protected(files, embedded):
+    return quick(files, "protected.png", embedded)
+
+
+def test_a_protection_shifts_the_encoder_and_jpeg_takes_some_of_it(protected):
+    none, jpeg = protected.document.photos[0].results[0].comparisons
+    assert none.test.stronger
+    assert none.distance > 1.5 * max(none.placebos)
+    assert jpeg.left < 0.9
+    assert (none.seen, none.metric, none.transform) == ("latents", "latent", "none")
+
+
+def test_noise_is_no_more_than_noise(files, embedded):
+    (photo,) = quick(files, "noise.png", embedded).document.photos
+    assert not photo.results[0].comparisons[0].test.stronger
+    said = " ".join(photo.results[0].answer)
+    assert "no more than noise of its size" in said
+    assert "No shift of the encoder can be seen in it." in said
+
+
+def test_nothing_changed_is_said_plainly_and_costs_no_model(files, embedded):
+    document = quick(files, "same.tif", embedded).document
+    assert document.photos[0].unchanged
+    assert document.photos[0].results == ()
+    assert "Nothing was changed" in audit_text(document)
+
+
+def test_the_distortion_is_what_was_done(protected):
+    found = protected.document.photos[0].distortion
+    assert found.largest == 12
+    assert 0.9 < found.changed <= 1
+    assert found.psnr == pytest.approx(20 * math.log10(255 / found.rms), abs=1e-4)
+
+
+def test_the_same_seed_gives_the_same_answer(files, embedded, protected):
+    again = quick(files, "protected.png", embedded)
+    assert again.document == protected.document
+    other = quick(files, "protected.png", embedded, transforms=["none"], seed=1)
+    first = other.document.photos[0].results[0].comparisons[0]
+    assert first.placebos != protected.document.photos[0].results[0].comparisons[0].placebos
+
+
+def test_the_shift_is_the_metric_latent(files, embedded):
+    pictures = read_pair(Pair("cat", files / "original.png", files / "protected.png"))
+    flip = Transform.parse("flip")
+    bench = Bench(embedded, (flip,), 0, Loaded())
+    views = bench.views(pictures, NoiseSpectrum(), (flip,), lambda rows: None)["flip"]
+    shift = bench.shift(views, flip)
+    assert shift.shape == (ROWS,)
+    expected = Latent().score(views[PROTECTED : PROTECTED + 1], views[:1], model=embedded)
+    assert float(shift[PROTECTED]) == pytest.approx(float(expected), rel=1e-4)
+
+
+@pytest.mark.parametrize("kind", [Noise(), NoiseSpectrum()], ids=str)
+def test_placebos_are_as_large_as_the_protection_on_disk(files, embedded, kind):
+    pictures = read_pair(Pair("cat", files / "original.png", files / "protected.png"))
+    none = Transform.parse("none")
+    bench = Bench(embedded, (none,), 0, Loaded())
+    views = bench.views(pictures, kind, (none,), lambda rows: None)["none"] * 255
+    assert torch.allclose(views, views.round(), atol=1e-3)
+    change = views - views[:1]
+    power = change.square().flatten(1).mean(1)
+    for row in range(PLACEBOS.start, PLACEBOS.stop):
+        assert round(float(change[row].abs().max())) == round(float(change[PROTECTED].abs().max()))
+        assert abs(10 * math.log10(power[row] / power[PROTECTED])) < 0.5
+    assert len({row.numpy().tobytes() for row in change[PLACEBOS]}) == 19
+
+
+def test_edits_with_counts_and_a_report(files, embedded):
+    found = quick(
+        files, "protected.png", embedded, quick=False, transforms=[], prompts=["a sepia photo"]
+    )
+    result = found.document.photos[0].results[0]
+    edits = result.comparisons[1]
+    assert result.deciding == (edits,)
+    assert (edits.seen, edits.metric) == ("edits", "perceptual")
+    assert edits.usable.edits == 1
+    assert edits.usable.placebo_edits == 19
+    page = render_audit(found)
+    assert page.count("data:image/webp") == 5  # original, protected, difference, two edits
+    assert "acts more strongly" in page or "no more than noise" in page
+    assert "http" not in page.split("</style>")[1].replace("http-equiv", "")
+
+
+def test_an_autoencoder_alone_compares_latents_and_says_so(files, embedded, monkeypatch):
+    monkeypatch.setattr(type(embedded), "edits", property(lambda self: False))
+    monkeypatch.setattr(type(embedded), "size", property(lambda self: 128))
+    document = quick(files, "protected.png", embedded, quick=False, transforms=[]).document
+    assert document.models[0].why_no_edits.endswith("is an autoencoder alone, which can't edit")
+    assert document.prompts == ()
+
+
+def test_without_the_original_little_is_said(files):
+    said = audit_text(brittle.audit(None, files / "protected.png").document)
+    assert "Without the original nothing can be said" in said
+    assert "128 × 128 px" in said
+
+
+def test_eight_photos_get_intervals(files, embedded, tmp_path):
+    from PIL import Image
+
+    for folder in ("left", "right"):
+        (tmp_path / folder).mkdir()
+    for at in range(8):
+        box = (at, 2 * at, at + 96, 2 * at + 96)
+        for folder, name in (("left", "original.png"), ("right", "protected.png")):
+            Image.open(files / name).crop(box).save(tmp_path / folder / f"{at}.png")
+    document = brittle.audit(
+        tmp_path / "left", tmp_path / "right", models=[embedded], transforms=[JPEG], quick=True
+    ).document
+    none, jpeg = document.models[0].latents
+    assert none.effect.n == 8
+    assert none.effect.low is not None
+    assert jpeg.retention is None or jpeg.retention.high is not None
+    assert document.models[0].summary is None
+    assert "of 8 photos" in document.models[0].answer[0]
+
+
+def test_the_schema_and_its_tables_are_those_of_the_models(protected):
+    assert json.loads(SCHEMA.read_text(encoding="utf-8")) == schema()
+    text = DOCUMENT.read_text(encoding="utf-8")
+    assert with_tables(text, field_tables()) == text
+    for name, table in field_tables().items():
+        assert f"<!-- fields of {name} -->" in text
+        assert "|  |" not in table, f"{name} has a field without a description"
+    again = Audit.model_validate_json(protected.document.model_dump_json())
+    assert again == protected.document
+
+
+def test_the_command_refuses_in_a_sentence(files):
+    for arguments in (
+        [files / "original.png", files / "original.png"],
+        [files / "original.png", files / "missing.png"],
+        [files / "original.png", files / "noise.png", "--with", "jpg:quality=3"],
+        [files / "original.png", files / "noise.png", "--prompt", " "],
+        [files / "original.png", files / "noise.png", "--editor", "inpaint"],
+        [files / "original.png"] * 3,
+    ):
+        done = CliRunner().invoke(app, ["audit", *map(str, arguments)])
+        assert done.exit_code == 2, done.output
+        assert done.stderr.startswith("brittle: ")
+        assert "Traceback" not in done.stderr
+
+
+def test_two_models_of_one_name_are_refused(files, embedded):
+    with pytest.raises(UserError, match="same name"):
+        quick(files, "noise.png", embedded, models=[embedded, embedded])
+
+
+@pytest.mark.slow
+def test_a_quick_audit_imports_no_pipeline_and_no_denoiser(files):
+    code = (
+        "import sys, brittle\n"
+        f"found = brittle.audit({str(files / 'original.png')!r}, {str(files / 'noise.png')!r},\n"
+        "    quick=True, transforms=['flip'])\n"
+        "loaded = [name for name in sys.modules if name.startswith('diffusers.pipelines.')]\n"
+        "assert loaded == [], loaded\n"
+        "assert 'transformers.models.clip.modeling_clip' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
