@@ -14,7 +14,9 @@ from brittle.inference.agreement import (
     keep_marks,
     kept_marks,
     parse_marks,
+    pseudo_values,
 )
+from brittle.inference.intervals import mean_interval
 from tests.inference.trials import ARM, JPEG, build
 
 KEY = SheetKey(
@@ -64,8 +66,11 @@ def test_full_agreement_on_few_photos_is_not_certain():
     assert kappa_interval(verdicts[:16], verdicts[:16], [names[:16] == i for i in range(4)]).note
 
 
-@pytest.mark.parametrize(("photos", "each", "wrong"), [(8, 12, 0.2), (20, 5, 0.05)])
-def test_intervals_cover_where_a_photos_edits_are_alike(photos, each, wrong):
+@pytest.mark.parametrize(
+    ("photos", "each", "wrong", "plain"), [(8, 12, 0.2, 0.95), (20, 5, 0.05, 0.88)]
+)
+def test_intervals_cover_where_a_photos_edits_are_alike(photos, each, wrong, plain):
+    """Where the plain jackknife does not: it covers at most ``plain``."""
     random = np.random.default_rng(3)
     masks = [np.repeat(np.arange(photos), each) == photo for photo in range(photos)]
 
@@ -75,9 +80,13 @@ def test_intervals_cover_where_a_photos_edits_are_alike(photos, each, wrong):
         return usable.ravel(), (usable ^ (random.random((number, each)) < chance)).ravel()
 
     truth = cohens_kappa(*draw(20000))
-    found = [kappa_interval(*draw(photos), masks) for _ in range(300)]
-    covered = np.mean([one is not None and one.low <= truth <= one.high for one in found])
-    assert covered >= 0.93
+    drawn = [draw(photos) for _ in range(300)]
+
+    def covered(intervals):
+        return np.mean([one is not None and one.low <= truth <= one.high for one in intervals])
+
+    assert covered(kappa_interval(*one, masks) for one in drawn) >= 0.93
+    assert covered(mean_interval(pseudo_values(*one, masks), 0.025) for one in drawn) <= plain
 
 
 def rows_and_marks(wrong=0):

@@ -167,19 +167,25 @@ def kappa_interval(
 ) -> Interval | None:
     """Cohen's kappa of two verdicts on each edit, with an interval over photos (masks of edits).
 
-    A jackknife: each photo's pseudo-value is what kappa owes to it, and `share_difference_bounds`
-    makes the interval, with one photo's worth of doubt added, since few photos that agree by chance
-    show too little scatter. None where both give one and the same verdict throughout.
+    `share_difference_bounds` makes the interval of `pseudo_values`, with one photo's worth of doubt
+    added, since few photos that agree by chance show too little scatter. None where both give one
+    and the same verdict throughout.
     """
     whole = cohens_kappa(person, brittle)
     if whole is None:
         return None
+    pseudo = pseudo_values(person, brittle, photos)
+    return share_difference_interval(pseudo - pseudo.mean() + whole, ALPHA)
+
+
+def pseudo_values(person: Verdicts, brittle: Verdicts, photos: Iterable[Verdicts]) -> Array:
+    """What kappa owes to each photo, by the jackknife: (photos,)."""
+    whole = cohens_kappa(person, brittle) or 0.0
     kept = [~photo for photo in photos]
     without = [cohens_kappa(person[rest], brittle[rest]) if rest.any() else None for rest in kept]
     n = len(kept)
     left: Array = np.array([whole if one is None else one for one in without])
-    pseudo = n * whole - (n - 1) * left
-    return share_difference_interval(pseudo - pseudo.mean() + whole, ALPHA)
+    return n * whole - (n - 1) * left
 
 
 def cohens_kappa(one: Verdicts, other: Verdicts) -> float | None:
