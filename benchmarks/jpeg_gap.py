@@ -1,12 +1,13 @@
 """How near differentiable JPEGs are to the real codec, and how far their gradients carry.
 
-    python benchmarks/jpeg_gap.py [agreement gradient protection] [--photos 8] [--side 64]
+    python benchmarks/jpeg_gap.py [agreement gradient protection] [--photos 4] [--side 64]
+        [--qualities 90 75 50] [--steps 20] [--only "kornia" "soft values, cosine" …]
 
 ``agreement``: PSNR in dB between each one's pixels and Pillow's, on whole photos.
 ``gradient``: the encoder protection's loss (squared distance of the latent to a gray picture's) of
 the embedded model *after the real codec*; how much one step of 1/255 or 4/255 along the sign of
 each gradient lowers it, and how each gradient's slope correlates with real finite differences.
-``protection``: what 40 steps of PGD at 8/255 leave of that loss after the real codec.
+``protection``: what PGD with steps of 0.0075 in 8/255 leaves of that loss after the real codec.
 The lower two use crops of scikit-image's photos, halved so that their own JPEG's traces are gone.
 """
 
@@ -21,7 +22,7 @@ from torch import Tensor
 from brittle.images import from_bytes
 from brittle.models import EditModel, load_model
 from brittle.transforms import Jpeg
-from brittle.transforms.soft_jpeg import round_softly, soft_jpeg, straight
+from brittle.transforms.soft_jpeg import soft_jpeg, soften, straight
 
 PHOTOS = {
     "astronaut": data.astronaut,
@@ -46,20 +47,19 @@ def with_rounding(rounding: Callable[[Tensor], Tensor]) -> Surrogate:
     return lambda image, jpeg: soft_jpeg(image, jpeg.quality, jpeg.subsampling, rounding)
 
 
-def wave(value: Tensor, share: float) -> Tensor:
-    """The soft rounding whose slope is 1 - share·cos(2πx)."""
-    return value - share * torch.sin(2 * torch.pi * value) / (2 * torch.pi)
+def whole(value: Tensor) -> Tensor:
+    """Rounded as libjpeg rounds: halves away from 0."""
+    return value.sign() * (value.abs() + 0.5).floor()
 
 
 def cubic(value: Tensor) -> Tensor:
     """Shin and Song's soft rounding (2017)."""
-    whole = value.round()
-    return whole + (value - whole) ** 3
+    return value.round() + (value - value.round()) ** 3
 
 
 def hard(soft: Tensor) -> Callable[[Tensor], Tensor]:
     """Rounded in value, with the slope of a soft rounding."""
-    return lambda value: straight(soft(value), round_softly(value).detach())
+    return lambda value: straight(soft(value), whole(value))
 
 
 def behind(image: Tensor, jpeg: Jpeg) -> Tensor:
@@ -72,11 +72,14 @@ SURROGATES: dict[str, Surrogate] = {
     "real codec, slope 1": behind,
     "kornia": kornia,
     "soft values, cubic": with_rounding(cubic),
-    "soft values, cosine": with_rounding(lambda value: wave(value, 1)),
+    "soft values, cosine": with_rounding(soften),
+    "half hard values, cosine": with_rounding(
+        lambda value: straight(soften(value), (soften(value) + whole(value)) / 2)
+    ),
     "hard values, cubic": with_rounding(hard(cubic)),
-    "hard values, cosine": with_rounding(hard(lambda value: wave(value, 1))),
-    "hard values, half cosine": with_rounding(hard(lambda value: wave(value, 0.5))),
-    "hard values, slope 1": with_rounding(round_softly),
+    "hard values, cosine": with_rounding(hard(soften)),
+    "hard values, half cosine": with_rounding(hard(lambda value: (value + soften(value)) / 2)),
+    "hard values, slope 1": with_rounding(hard(lambda value: value)),
 }
 
 
@@ -86,7 +89,7 @@ def agreement() -> None:
     print("PSNR to Pillow in dB at quality " + " ".join(f"{q:>6}" for q in qualities))
     for subsampling in ("4:2:0", "4:2:2", "4:4:4"):
         for name in ("kornia", "soft values, cosine", "hard values, slope 1"):
-            if name == "kornia" and subsampling != "4:2:0":
+            if name not in SURROGATES or (name == "kornia" and subsampling != "4:2:0"):
                 continue
             for photo, load in PHOTOS.items():
                 image = from_bytes(load()[None])
@@ -165,8 +168,8 @@ def gradient(attack: Attack, jpegs: list[Jpeg]) -> None:
             )
 
 
-def protection(attack: Attack, jpegs: list[Jpeg]) -> None:
-    """Print what 40 steps of PGD leave after the real codec."""
+def protection(attack: Attack, jpegs: list[Jpeg], steps: int) -> None:
+    """Print what PGD leaves after the real codec."""
     images, radius = attack.images, 8 / 255
     print(f"{len(images)} photos; loss after PGD and the real codec, in % of the unprotected one's")
     for jpeg in jpegs:
@@ -175,7 +178,7 @@ def protection(attack: Attack, jpegs: list[Jpeg]) -> None:
             if name == "kornia" and jpeg.subsampling != "4:2:0":
                 continue
             moved = images
-            for _ in range(40):
+            for _ in range(steps):
                 step = 0.0075 * attack.gradient(moved, jpeg, surrogate).sign()
                 moved = (moved - step).clamp(images - radius, images + radius).clamp(0, 1)
             left = 100 * (attack.real(moved, jpeg) / before).mean().item()
@@ -187,20 +190,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parts = ("agreement", "gradient", "protection")
     parser.add_argument("parts", nargs="*", choices=[*parts, []], default=parts)
-    parser.add_argument("--photos", type=int, default=8)
+    parser.add_argument("--photos", type=int, default=4)
     parser.add_argument("--side", type=int, default=64)
+    parser.add_argument("--qualities", type=int, nargs="+", default=(90, 75, 50))
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--only", nargs="+", choices=[*SURROGATES], default=[*SURROGATES])
     options = parser.parse_args()
+    for name in {*SURROGATES} - {*options.only}:
+        del SURROGATES[name]
     if "agreement" in options.parts:
         agreement()
     if not {"gradient", "protection"} & {*options.parts}:
         return
     attack = Attack(load_model("embedded"), options.photos, options.side)
-    jpegs = [Jpeg(quality=quality) for quality in (90, 75, 50)]
-    jpegs.append(Jpeg(quality=75, subsampling="4:4:4"))
+    jpegs = [Jpeg(quality=quality) for quality in options.qualities]
     if "gradient" in options.parts:
         gradient(attack, jpegs)
     if "protection" in options.parts:
-        protection(attack, jpegs[:3])
+        protection(attack, jpegs, options.steps)
 
 
 if __name__ == "__main__":

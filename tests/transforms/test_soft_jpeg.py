@@ -6,9 +6,14 @@ import torch
 from PIL import Image
 
 from brittle.transforms import Jpeg
-from brittle.transforms.soft_jpeg import HALVED, quantisation, soft_jpeg
+from brittle.transforms.soft_jpeg import HALVED, quantisation, soft_jpeg, soften, straight
 
 QUALITIES = (100, 90, 75, 30, 1)
+
+
+def whole(value: torch.Tensor) -> torch.Tensor:
+    """Rounded as libjpeg does it, with a slope of 1."""
+    return straight(value, value.sign() * (value.abs() + 0.5).floor())
 
 
 def psnr(image: torch.Tensor, other: torch.Tensor) -> float:
@@ -17,10 +22,22 @@ def psnr(image: torch.Tensor, other: torch.Tensor) -> float:
 
 @pytest.mark.parametrize("subsampling", list(HALVED))
 @pytest.mark.parametrize("quality", QUALITIES)
-def test_it_shows_pillows_pixels(real, quality, subsampling):
+def test_its_steps_are_pillows(real, quality, subsampling):
     jpeg = Jpeg(quality=quality, subsampling=subsampling)
+    received = jpeg.apply(real)
     # What is left are coefficients near a half, which libjpeg calculates in whole numbers.
-    assert psnr(jpeg.surrogate(real), jpeg.apply(real)) > 48
+    assert psnr(soft_jpeg(real, quality, subsampling, whole), received) > 48
+    # Soft rounding keeps a part of what the codec drops.
+    soft = (jpeg.surrogate(real) - received).square().mean()
+    assert soft < 0.5 * (real - received).square().mean()
+
+
+def test_soft_rounding_holds_whole_numbers_still():
+    value = torch.tensor([-2.0, -0.5, 0.0, 0.25, 0.5, 3.0], requires_grad=True)
+    rounded = soften(value)
+    rounded.sum().backward()
+    assert torch.allclose(rounded, torch.tensor([-2, -0.5, 0, 0.25 - 0.5 / torch.pi, 0.5, 3]))
+    assert torch.allclose(value.grad, torch.tensor([0.0, 2, 0, 1, 2, 0]), atol=1e-5)
 
 
 @pytest.mark.parametrize("subsampling", list(HALVED))
@@ -30,7 +47,7 @@ def test_it_shows_pillows_pixels(real, quality, subsampling):
 def test_edges_are_pillows_at_any_size(real, height, width, subsampling):
     small = real[..., 60 : 60 + height, 80 : 80 + width]
     jpeg = Jpeg(quality=100, subsampling=subsampling)
-    near, received = jpeg.surrogate(small), jpeg.apply(small)
+    near, received = soft_jpeg(small, 100, subsampling, whole), jpeg.apply(small)
     assert near.shape == received.shape
     # Coefficients at a half that fall to the other side move a block by a few levels.
     assert (near - received).abs().max() * 255 < 4.5
@@ -61,7 +78,9 @@ def test_slopes_are_those_of_the_real_codec_over_large_steps(real, subsampling):
     direction, weights = torch.nn.functional.interpolate(coarse.flatten(1, 2), scale_factor=8)[
         :, None
     ]
-    (slope,) = torch.autograd.grad((jpeg.surrogate(image) * weights).sum(), image)
+    (slope,) = torch.autograd.grad(
+        (soft_jpeg(image, 95, subsampling, whole) * weights).sum(), image
+    )
     step = 0.05 * direction
     with torch.no_grad():
         found = ((jpeg.apply(image + step) - jpeg.apply(image - step)) * weights).sum() / 2

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from brittle.component import Component
+from brittle.decoding import Levels
 from brittle.errors import UserError
-from brittle.images import quantise
+from brittle.images import from_bytes, quantise, to_bytes
 
 
 class Transform(Component):
@@ -29,6 +30,11 @@ class Transform(Component):
         """Why this transform can't run on this computer, or None."""
         return None
 
+    def refuse_if_missing(self) -> None:
+        """Raise UserError if this computer lacks what the transform needs."""
+        if reason := self.missing():
+            raise UserError(f"{self} can't run here: {reason}.")
+
     def apply(self, image: Tensor, *, seeds: Sequence[int] | None = None) -> Tensor:
         """The images as received, (N, 3, H', W') in [0, 1] on the 8-bit grid, without gradients.
 
@@ -38,8 +44,7 @@ class Transform(Component):
         Raises:
             UserError: this computer lacks what the transform needs.
         """
-        if reason := self.missing():
-            raise UserError(f"{self} can't run here: {reason}.")
+        self.refuse_if_missing()
         each = [None] * len(image) if seeds is None else seeds
         rows = [*zip(image.detach().split(1), each, strict=True)]
         if len(rows) == 1:
@@ -54,6 +59,14 @@ class Transform(Component):
     def receive(self, image: Tensor, *, seed: int | None) -> Tensor:
         """One image (1, 3, H, W) as received, on the 8-bit grid."""
         return quantise(self.surrogate(image))
+
+    def on_levels(self, levels: Levels, *, seed: int | None) -> Levels:
+        """One picture of 8 bits, (H, W, 3), as received: what `apply` gives, as a trial needs it.
+
+        Codecs and the like go without the way through floats.
+        """
+        seeds = None if seed is None else [seed]
+        return to_bytes(self.apply(from_bytes(levels[None]), seeds=seeds))[0]
 
     def surrogate(self, image: Tensor) -> Tensor:
         """A differentiable stand-in for ``apply``, for gradients only: not clamped, not rounded.

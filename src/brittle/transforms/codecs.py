@@ -2,7 +2,6 @@
 
 import io
 import math
-from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -12,22 +11,40 @@ from torch import Tensor
 from torch.nn import functional
 
 from brittle.component import register
+from brittle.decoding import Levels
 from brittle.images import from_bytes, quantise, to_bytes
 from brittle.transforms.base import Transform
 from brittle.transforms.soft_jpeg import soft_jpeg
 
 
-def through_file(image: Tensor, kind: str, **options: Any) -> Tensor:
-    """One image (1, 3, H, W) saved in one of Pillow's formats and opened again, on the grid."""
+def through_file(levels: Levels, kind: str, **options: Any) -> Levels:
+    """One picture (H, W, 3) saved in one of Pillow's formats and opened again."""
     file = io.BytesIO()
-    Image.fromarray(to_bytes(image)[0]).save(file, kind, **options)
+    Image.fromarray(levels).save(file, kind, **options)
     with Image.open(file, formats=(kind,)) as picture:
-        return from_bytes(np.array(picture)[None]).to(image)
+        return np.array(picture)
 
 
 def missing_codec(feature: str, name: str) -> str | None:
     """Why a codec can't be used, or None; ``feature`` is Pillow's name for it."""
     return None if features.check(feature) else f"this Pillow was built without {name}"
+
+
+class Codec(Transform):
+    """A transform that works on 8-bit pictures alone; subclasses write ``reopened``."""
+
+    def reopened(self, levels: Levels) -> Levels:
+        """One picture (H, W, 3) saved and opened again."""
+        raise NotImplementedError
+
+    def receive(self, image: Tensor, *, seed: int | None) -> Tensor:
+        """The image after the real codec."""
+        return from_bytes(self.reopened(to_bytes(image)[0])[None]).to(image)
+
+    def on_levels(self, levels: Levels, *, seed: int | None) -> Levels:
+        """The same without floats."""
+        self.refuse_if_missing()
+        return self.reopened(levels)
 
 
 @register
@@ -47,7 +64,7 @@ class Nothing(Transform):
 
 
 @register
-class Jpeg(Transform):
+class Jpeg(Codec):
     """Saved as a JPEG with libjpeg's tables, and opened with smooth chroma upsampling.
 
     ``quality`` is libjpeg's, a whole number from 1 to 100; ``subsampling`` is that of the colours.
@@ -68,35 +85,35 @@ class Jpeg(Transform):
     saves: Annotated[int, Field(strict=True, ge=1, le=100)] = 1
     shift: Annotated[int, Field(strict=True, ge=0, le=15)] = 0
 
-    def receive(self, image: Tensor, *, seed: int | None) -> Tensor:
-        """The image after the real codec."""
-        return self._each_save(image, self._through_file)
+    def reopened(self, levels: Levels) -> Levels:
+        """The picture after the real codec."""
+        for moved in self._moves():
+            # Nothing to pad is no copy.
+            wide = np.pad(levels, ((moved, 0), (moved, 0), (0, 0)), "edge") if moved else levels
+            levels = through_file(
+                wide,
+                "JPEG",
+                quality=self.quality,
+                subsampling=self.subsampling,
+                optimize=False,
+                progressive=self.progressive,
+            )[moved:, moved:]
+        return levels
 
     def surrogate(self, image: Tensor) -> Tensor:
         """The same in torch, see `soft_jpeg`; rounding has a slope there."""
-        return self._each_save(image, lambda at: soft_jpeg(at, self.quality, self.subsampling))
-
-    def _through_file(self, image: Tensor) -> Tensor:
-        return through_file(
-            image,
-            "JPEG",
-            quality=self.quality,
-            subsampling=self.subsampling,
-            optimize=False,
-            progressive=self.progressive,
-        )
-
-    def _each_save(self, image: Tensor, save: Callable[[Tensor], Tensor]) -> Tensor:
-        for index in range(self.saves):
-            # 16 pixels are the largest period of the grid.
-            moved = index * self.shift % 16
+        for moved in self._moves():
             wide = functional.pad(image, [moved, 0, moved, 0], mode="replicate")
-            image = save(wide)[..., moved:, moved:]
+            image = soft_jpeg(wide, self.quality, self.subsampling)[..., moved:, moved:]
         return image
+
+    def _moves(self) -> list[int]:
+        """Where the grid of blocks is at each save; 16 pixels are its largest period."""
+        return [index * self.shift % 16 for index in range(self.saves)]
 
 
 @register
-class WebP(Transform):
+class WebP(Codec):
     """Saved as a lossy WebP, and opened again; its colours are always 4:2:0.
 
     ``quality`` is libwebp's, a whole number from 0 to 100.
@@ -112,13 +129,13 @@ class WebP(Transform):
         """WebP is an optional part of Pillow."""
         return missing_codec("webp", "WebP")
 
-    def receive(self, image: Tensor, *, seed: int | None) -> Tensor:
-        """The image after the real codec; there is no surrogate."""
-        return through_file(image, "WEBP", quality=self.quality, method=4)
+    def reopened(self, levels: Levels) -> Levels:
+        """The picture after the real codec; there is no surrogate."""
+        return through_file(levels, "WEBP", quality=self.quality, method=4)
 
 
 @register
-class Avif(Transform):
+class Avif(Codec):
     """Saved as an AVIF, and opened again.
 
     ``quality`` is libavif's, a whole number from 0 to 100; ``subsampling`` is that of the colours.
@@ -135,11 +152,11 @@ class Avif(Transform):
         """AVIF is an optional part of Pillow."""
         return missing_codec("avif", "AVIF")
 
-    def receive(self, image: Tensor, *, seed: int | None) -> Tensor:
-        """The image after the real codec; there is no surrogate."""
+    def reopened(self, levels: Levels) -> Levels:
+        """The picture after the real codec; there is no surrogate."""
         # One thread, since the number of threads changes the pixels.
         return through_file(
-            image,
+            levels,
             "AVIF",
             quality=self.quality,
             subsampling=self.subsampling,
@@ -149,7 +166,7 @@ class Avif(Transform):
 
 
 @register
-class Jpeg2000(Transform):
+class Jpeg2000(Codec):
     """Saved as a lossy JPEG 2000 of a given size, and opened again.
 
     ``ratio`` is how many times smaller than the raw pixels the file is to be, from 1 to 1000.
@@ -165,11 +182,11 @@ class Jpeg2000(Transform):
         """JPEG 2000 is an optional part of Pillow."""
         return missing_codec("jpg_2000", "JPEG 2000")
 
-    def receive(self, image: Tensor, *, seed: int | None) -> Tensor:
-        """The image after the real codec; there is no surrogate."""
-        halvings = int(math.log2(min(image.shape[-2:])))
+    def reopened(self, levels: Levels) -> Levels:
+        """The picture after the real codec; there is no surrogate."""
+        halvings = int(math.log2(min(levels.shape[:2])))
         return through_file(
-            image,
+            levels,
             "JPEG2000",
             quality_mode="rates",
             quality_layers=[self.ratio],

@@ -1,4 +1,4 @@
-"""JPEG in torch, for gradients: libjpeg-turbo's pixels, and a slope where rounding has none.
+"""JPEG in torch, for gradients: libjpeg-turbo's steps, and a slope where rounding has none.
 
 Every step of a baseline save and load is here: colours, subsampling, cosine transform, tables,
 rounding, and libjpeg-turbo's smooth upsampling, with its treatment of the edges.
@@ -31,16 +31,20 @@ def straight(value: Tensor, rounded: Tensor) -> Tensor:
     return value + (rounded - value).detach()
 
 
-def round_softly(value: Tensor) -> Tensor:
-    """Whole numbers, halves away from 0, with a slope of 1 in the middle between two."""
-    return straight(value, value.sign() * (value.abs() + 0.5).floor())
+def soften(value: Tensor) -> Tensor:
+    """Near the next whole number, with a slope of 0 there and of 2 between two.
+
+    So a gradient sees what rounding will undo. It won over hard values with slopes of 1 or of this
+    form, and over cubic ones: see `benchmarks/jpeg_gap.py`.
+    """
+    return value - torch.sin(2 * torch.pi * value) / (2 * torch.pi)
 
 
 def soft_jpeg(
     image: Tensor,
     quality: int | Tensor,
     subsampling: str,
-    rounding: Callable[[Tensor], Tensor] = round_softly,
+    rounding: Callable[[Tensor], Tensor] = soften,
 ) -> Tensor:
     """Images (N, 3, H, W) in [0, 1] as a JPEG would show them, differentiable.
 
