@@ -9,7 +9,7 @@ from torch import Tensor
 from brittle.auditing.document import Answer, Seen, UsableCounts
 from brittle.auditing.edits import METRIC, Judge, count_usable
 from brittle.auditing.pairs import Pictures
-from brittle.auditing.views import GRAY, PLACEBOS, PROTECTED, Bench
+from brittle.auditing.views import CHOOSING, GRAY, PLACEBOS, PROTECTED, Bench
 from brittle.auditing.words import finding
 from brittle.inference import effects
 from brittle.inference.one_photo import PlaceboTest, placebo_test
@@ -44,8 +44,8 @@ def choose_placebo(bench: Bench, photos: Iterable[Pictures], advance: Advance) -
     rows = []
     for pictures in photos:
         for kind in PLACEBO_KINDS:
-            views = bench.views(pictures, Drawn.parse(kind), none, advance)
-            mean = float(bench.shift(views[str(none[0])], none[0])[PLACEBOS].mean())
+            views = bench.views(pictures, Drawn.parse(kind), none, advance, rows=CHOOSING)
+            mean = float(bench.shift(views[str(none[0])], none[0])[1:].mean())
             point = (pictures.pair.name, placebo_arm(kind, ARM), "none", ENCODER, "", 0)
             rows.append(Row(*point, "latent.distance", "control", mean))
     return effects.choose_placebo(Table(rows), arms=(ARM,), editor=ENCODER, metric="latent")

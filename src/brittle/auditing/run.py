@@ -16,7 +16,7 @@ from brittle.auditing.distortion import measure
 from brittle.auditing.document import Audit, ModelResult, ModelScope, PhotoAudit
 from brittle.auditing.edits import make_judge
 from brittle.auditing.pairs import Pair, Pictures, describe, find_pairs, read_pair
-from brittle.auditing.views import ROWS, Bench
+from brittle.auditing.views import CHOOSING, ROWS, Bench
 from brittle.editors import Editor
 from brittle.errors import UserError
 from brittle.images import read_photo
@@ -66,6 +66,8 @@ class Request:
         chosen = Editor.read(editor)
         if chosen.needs_mask:
             raise UserError(f"{chosen.name} needs a mask: an audit edits whole photos (img2img).")
+        if chosen.name == "none":
+            raise UserError("The editor none makes no edits: say --quick for that.")
         if not prompts or not all(prompt.strip() for prompt in prompts):
             raise UserError("A prompt is empty: say what the edits should show.")
         unique = {str(transform): transform for transform in named}
@@ -225,7 +227,7 @@ class _Work:
         )
         if not self.changed:
             return
-        with self.progress("placebos", 2 * ROWS * len(self.changed)) as advance:
+        with self.progress("placebos", 2 * len(CHOOSING) * len(self.changed)) as advance:
             placebo = choose_placebo(bench, map(self.read, self.changed), advance)
         edits = 0 if judge is None else len(request.transforms) * len(request.prompts)
         with self.progress("comparisons", ROWS * (1 + edits) * len(self.changed)) as advance:

@@ -27,6 +27,8 @@ from brittle.trial.runner import gray_like
 CONTROL, PROTECTED, GRAY = 0, 1, 2
 PLACEBOS = slice(3, 3 + DRAWS)
 ROWS = 3 + DRAWS
+CHOOSING = (CONTROL, *range(PLACEBOS.start, PLACEBOS.start + 5))
+"""What tells which kind of random perturbation acts further: five of each say it well enough."""
 
 DRAWN = FeatureMemory(limit=256 * 2**20)
 """Random perturbations are looked at twice: to choose a kind, and to compare."""
@@ -52,8 +54,9 @@ class Bench:
         placebo: Placebo,
         transforms: Sequence[Transform],
         advance: Advance,
+        rows: Sequence[int] = range(ROWS),
     ) -> Views:
-        """Pass every row through the transforms, on all cores; ``advance`` counts rows."""
+        """Pass rows through the transforms, on all cores; ``advance`` counts them."""
 
         def one(row: int) -> list[Tensor]:
             image = self._row(pictures, placebo, row)
@@ -63,9 +66,9 @@ class Bench:
             return [self.model.fit(image) for image in received]
 
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-            rows = [*pool.map(one, range(ROWS))]
+            passed = [*pool.map(one, rows)]
         return {
-            str(transform): torch.cat([row[at] for row in rows])
+            str(transform): torch.cat([row[at] for row in passed])
             for at, transform in enumerate(transforms)
         }
 
@@ -87,7 +90,7 @@ class Bench:
         return drawn
 
     def shift(self, views: Tensor, transform: Transform) -> Tensor:
-        """How far the latents of each row lie from the control's, (ROWS,): the metric `latent`."""
+        """How far the latents of each row lie from the first's, the control, (rows,): `latent`."""
         valid = transform.valid(views[:1])
         shown = fill_invalid(views, valid)
         self.loading.result()
