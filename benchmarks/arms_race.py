@@ -66,18 +66,21 @@ def main() -> None:
         "plain": protection(budget, options.steps, ()),
         "aware": protection(budget, options.steps, ("jpeg:quality=50..95",)),
     }
-    rows = []
+    options.work.mkdir(parents=True, exist_ok=True)
+    about = {"name": model.name, "model": str(model), "side": options.side}
+    about |= {name: str(one) for name, one in protections.items()}
+    rows: list[dict] = []
     photos = load_photos(options.photos, square=options.side)
     for label, of in list(photos.items())[: options.count]:
-        photo = of.image
-        files = {name: kept(options.work, model, one, photo) for name, one in protections.items()}
-        rows.append({"photo": label, **measured(model, photo, level(photo, files))})
-        print(f"{label}: {rows[-1]['plain']['psnr']:.1f} and {rows[-1]['aware']['psnr']:.1f} "
-              f"dB at {rows[-1]['aware']['perceptual']:.3f}", flush=True)  # fmt: skip
-    about = {"name": model.name, "model": str(model), "side": options.side, "n": len(rows)}
-    about |= {name: str(one) for name, one in protections.items()}
-    options.work.mkdir(parents=True, exist_ok=True)
-    (options.work / "results.json").write_text(json.dumps({**about, "photos": rows}, indent=1))
+        files = {
+            name: kept(options.work, model, one, of.image) for name, one in protections.items()
+        }
+        rows.append({"photo": label, **measured(model, of.image, level(of.image, files))})
+        results = {**about, "n": len(rows), "photos": rows}
+        (options.work / "results.json").write_text(json.dumps(results, indent=1))
+        shown = [f"{rows[-1][name]['psnr']:.1f}" for name in protections]
+        print(f"{label}: {' and '.join(shown)} dB at {rows[-1]['aware']['perceptual']:.3f}",
+              flush=True)  # fmt: skip
     print(table(rows))
 
 

@@ -14,8 +14,8 @@ from brittle.budget import TINY, Budget, shortest
 from brittle.component import Fraction, explain, registry
 from brittle.errors import Unavailable, UserError
 
-ROUGH, FINE = 4, 12
-"""How often the line search measures, at most: at a step of an optimisation, and on the file."""
+ROUGH, FINE = 2, 10
+"""How often a line search measures once it is inside: at a step of an optimisation, on the file."""
 CLOSE = 0.98
 """Of the radius, what the search is content with."""
 SHORTEST = 1e-4
@@ -110,9 +110,9 @@ class PerceptualBudget(Budget):
         return torch.cat(rows) if rows else original
 
     def _longest(self, original: Tensor, at: Callable[[float], Tensor], tries: int) -> Tensor:
-        best, low, high, scale, measured = at(0.0), 0.0, 1.0, 1.0, 0
-        while scale > SHORTEST and (measured < tries or low == 0):
-            picture, measured = at(scale), measured + 1
+        best, low, high, scale = at(0.0), 0.0, 1.0, 1.0
+        while scale > SHORTEST and tries > 0:
+            picture, tries = at(scale), tries - (low > 0)
             distance = float(self.spent(original[None], picture))
             if distance <= self.radius:
                 best, low = picture, scale

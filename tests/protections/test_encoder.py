@@ -112,7 +112,7 @@ def test_the_record_holds_the_target_images_pixels(kl, photos, tmp_path) -> None
 
 
 def test_a_target_that_is_no_image_is_refused(tmp_path) -> None:
-    with pytest.raises(UserError, match=r"'grey' is neither gray nor zero, nor an image"):
+    with pytest.raises(UserError, match=r"'grey' is neither gray nor zero nor away, nor an image"):
         Protection.parse("encoder:target=grey")
     (tmp_path / "broken.png").write_bytes(b"\x89PNG")
     with pytest.raises(UserError, match=r"broken\.png"):
