@@ -48,7 +48,9 @@ def choose_placebo(bench: Bench, photos: Iterable[Pictures], advance: Advance) -
             mean = float(bench.shift(views[str(none[0])], none[0])[1:].mean())
             point = (pictures.pair.name, placebo_arm(kind, ARM), "none", ENCODER, "", 0)
             rows.append(Row(*point, "latent.distance", "control", mean))
-    return effects.choose_placebo(Table(rows), arms=(ARM,), editor=ENCODER, metric="latent")
+    chosen = effects.choose_placebo(Table(rows), arms=(ARM,), editor=ENCODER, metric="latent")
+    said = chosen.sentence.replace("moves untransformed edits", "shifts what the encoder sees")
+    return chosen.model_copy(update={"sentence": said})
 
 
 def compare(

@@ -96,7 +96,7 @@ def _at_first(none: Answer, scope: str, edits: bool) -> str:
 
 def _after(others: Sequence[Answer], edits: bool) -> list[str]:
     """What is left after the transforms."""
-    still = [one.name for one in others if one.test.stronger]
+    still = [_with_rest(one) for one in others if one.test.stronger]
     gone = [one.name for one in others if not one.test.stronger]
     if not others:
         return []
@@ -109,6 +109,10 @@ def _after(others: Sequence[Answer], edits: bool) -> list[str]:
     else:
         rest = "the encoder's shift is gone: it is no more than noise of its size"
     return [*sentences, f"After {_listed(gone)} {rest}."]
+
+
+def _with_rest(one: Answer) -> str:
+    return one.name if one.left is None else f"{one.name} ({percent(one.left)} % of it is left)"
 
 
 def _usable(none: Answer, others: Sequence[Answer]) -> list[str]:
