@@ -199,8 +199,18 @@ def png_bytes(image: Tensor, *, exif: bytes | None = None) -> bytes:
 
 def from_png(data: bytes) -> Tensor:
     """The image (1, 3, H, W) in an RGB PNG that brittle wrote."""
+    return from_bytes(levels_from_png(data)[None])
+
+
+def levels_from_png(data: bytes) -> Levels:
+    """The levels (H, W, 3) in an RGB PNG that brittle wrote."""
     with Image.open(io.BytesIO(data), formats=("PNG",)) as picture:
-        return from_bytes(np.array(picture.convert("RGB"))[None])
+        return np.array(picture.convert("RGB"))
+
+
+def png_from_levels(levels: Levels) -> bytes:
+    """The PNG file of levels (H, W, 3): the same bytes as `png_bytes` of the same picture."""
+    return _save(levels, "PNG")
 
 
 def quantise(image: Tensor) -> Tensor:
@@ -280,9 +290,13 @@ def fit_mask(mask: Tensor, *, size: int, multiple: int) -> Tensor:
 
 
 def _encode(image: Tensor, kind: str, *, exif: bytes | None, **options: Any) -> bytes:
-    file = io.BytesIO()
     levels = to_bytes(image if image.dim() == 4 else image[None])
     if len(levels) != 1:
         raise ValueError(f"one image goes into one file, not {len(levels)}")
-    Image.fromarray(levels[0]).save(file, kind, **options, **({"exif": exif} if exif else {}))
+    return _save(levels[0], kind, **options, **({"exif": exif} if exif else {}))
+
+
+def _save(levels: Levels, kind: str, **options: Any) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(levels).save(file, kind, **options)
     return file.getvalue()

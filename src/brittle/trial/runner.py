@@ -5,8 +5,11 @@ bytes depend on the batch's shape, but neither on its neighbours nor on their or
 does not depend on what was done before a kill.
 """
 
+import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +23,7 @@ from brittle.progress import Progress, silent
 from brittle.protections import Trace
 from brittle.trial.manifest import manifest
 from brittle.trial.photos import load_photos
-from brittle.trial.plan import GRAY, ORIGINAL, Plan, Release, make_plan
+from brittle.trial.plan import GRAY, ORIGINAL, Plan, Reception, Release, make_plan
 from brittle.trial.results import index, rows
 from brittle.trial.rows import format_results
 from brittle.trial.scoring import score
@@ -77,8 +80,8 @@ def run(
 def compute(plan: Plan, store: Store, model: EditModel, progress: Progress) -> None:
     """All stages of a plan, each skipping what the store has."""
     release(plan, store, model, progress)
-    receive(plan, store, progress)
-    edit(plan, store, model, progress)
+    with receiving(plan, store, progress) as wait_for:
+        edit(plan, store, model, progress, wait_for)
     score(plan, store, model, progress)
 
 
@@ -143,19 +146,42 @@ def _protect(
         store.write(one.key, optimised)
 
 
-def receive(plan: Plan, store: Store, progress: Progress) -> None:
-    """Pass released files through the transforms, one by one, as they would be in the world."""
+@contextmanager
+def receiving(plan: Plan, store: Store, progress: Progress) -> Iterator[Callable[[str], None]]:
+    """Pass released files through the transforms, as in the world, while other work goes on.
+
+    Threads do it, since codecs don't hold Python's lock; what is yielded waits for one key. If
+    anything fails or is interrupted, what has begun is finished and the rest is not begun.
+    """
     missing = [one for one in plan.receptions.values() if not store.has(one.key)]
     if not missing:
+        yield lambda key: None
         return
+
+    def pass_through(one: Reception) -> None:
+        levels = store.read_levels(one.release)
+        received = plan.transforms[one.transform].on_levels(levels, seed=one.seed)
+        store.write_levels(one.key, received)
+        advance(1)
+
     with progress("transforms", len(missing)) as advance:
-        for one in missing:
-            transform = plan.transforms[one.transform]
-            store.write(one.key, transform.apply(store.read(one.release), seeds=[one.seed]))
-            advance(1)
+        pool = ThreadPoolExecutor(os.cpu_count())
+        try:
+            arriving = {one.key: pool.submit(pass_through, one) for one in missing}
+            yield lambda key: arriving[key].result() if key in arriving else None
+            for one in arriving.values():
+                one.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
-def edit(plan: Plan, store: Store, model: EditModel, progress: Progress) -> None:
+def edit(
+    plan: Plan,
+    store: Store,
+    model: EditModel,
+    progress: Progress,
+    wait_for: Callable[[str], None],
+) -> None:
     """Edit received files in batches of one shape, those of different arms and prompts together."""
     missing = [one for one in plan.edits.values() if not store.has(one.key)]
     if not missing:
@@ -164,6 +190,7 @@ def edit(plan: Plan, store: Store, model: EditModel, progress: Progress) -> None
     with progress("edits", len(missing)) as advance:
         waiting = defaultdict(list)
         for one in missing:
+            wait_for(one.reception)
             image = store.read(one.reception)
             waiting[one.editor, image.shape].append((one, image))
             for key in [key for key, batch in waiting.items() if len(batch) == size]:

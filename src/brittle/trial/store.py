@@ -11,8 +11,15 @@ from typing import Any
 
 from torch import Tensor
 
+from brittle.decoding import Levels
 from brittle.errors import UserError
-from brittle.images import from_png, png_bytes, write_bytes
+from brittle.images import (
+    from_png,
+    levels_from_png,
+    png_bytes,
+    png_from_levels,
+    write_bytes,
+)
 
 SCHEMA_VERSION = 1
 MAY_DIFFER = ("title", "metrics", "calibration", "batch")
@@ -104,6 +111,14 @@ class Store:
     def write(self, key: str, image: Tensor) -> None:
         """Keep an image (1, 3, H, W), losslessly."""
         self.write_file(str(self.artifact(key)), png_bytes(image))
+
+    def read_levels(self, key: str) -> Levels:
+        """The image of a key as levels (H, W, 3)."""
+        return levels_from_png((self.directory / self.artifact(key)).read_bytes())
+
+    def write_levels(self, key: str, levels: Levels) -> None:
+        """Keep levels (H, W, 3): the same file that `write` makes of the same picture."""
+        self.write_file(str(self.artifact(key)), png_from_levels(levels))
 
     def write_trace(self, key: str, trace: dict[str, Any]) -> None:
         """Keep what a protection told about its work on the image of a key, beside it."""

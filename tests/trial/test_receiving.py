@@ -1,0 +1,75 @@
+import threading
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from brittle.images import png_bytes, quantise
+from brittle.progress import silent
+from brittle.transforms import Transform
+from brittle.trial.plan import Reception
+from brittle.trial.runner import receiving
+from brittle.trial.store import Store
+
+TEXTS = ["jpeg:quality=50", "gaussian-noise:sigma=8/255", "flip", "webp:quality=60"]
+
+
+@pytest.fixture
+def work(tmp_path):
+    """A plan of receptions without a model, and a store with what was released."""
+    store = Store(tmp_path / "out")
+    image = quantise(torch.rand(1, 3, 40, 56, generator=torch.Generator().manual_seed(0)))
+    store.write("aa", image)
+    transforms = {text: Transform.parse(text) for text in TEXTS}
+    receptions = {f"{k:02}": Reception(f"{k:02}", "aa", TEXTS[k % 4], k) for k in range(12)}
+    return SimpleNamespace(receptions=receptions, transforms=transforms), store, image
+
+
+def test_files_are_those_of_one_after_another(work):
+    plan, store, image = work
+    with receiving(plan, store, silent) as wait_for:
+        wait_for("07")
+        assert store.has("07")
+        wait_for("aa")  # which nobody has to make
+    for key, one in plan.receptions.items():
+        alone = plan.transforms[one.transform].apply(image, seeds=[one.seed])
+        assert (store.directory / store.artifact(key)).read_bytes() == png_bytes(alone)
+
+
+def test_what_exists_is_not_made_again(work):
+    plan, store, image = work
+    for key in plan.receptions:
+        store.write(key, image)
+    with receiving(plan, store, silent):
+        pass
+    assert torch.equal(store.read("00"), image)
+
+
+def test_an_interruption_stops_what_has_not_begun(work, monkeypatch):
+    plan, store, _ = work
+    gate = threading.Event()
+    monkeypatch.setattr("brittle.trial.runner.os.cpu_count", lambda: 2)
+    write = Store.write_levels
+
+    def slowly(self, key, levels):
+        gate.wait(10)
+        write(self, key, levels)
+
+    monkeypatch.setattr(Store, "write_levels", slowly)
+    threading.Timer(0.5, gate.set).start()
+    with pytest.raises(KeyboardInterrupt), receiving(plan, store, silent):
+        raise KeyboardInterrupt
+    assert 1 <= sum(store.has(key) for key in plan.receptions) <= 4
+
+
+def test_a_failure_is_raised_where_its_file_is_needed(work, monkeypatch):
+    plan, store, _ = work
+
+    def full(self, key, levels):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(Store, "write_levels", full)
+    with pytest.raises(OSError, match="no space"), receiving(plan, store, silent) as wait_for:
+        wait_for("03")
+    with pytest.raises(OSError, match="no space"), receiving(plan, store, silent):
+        pass
