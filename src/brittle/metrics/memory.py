@@ -27,7 +27,10 @@ class FeatureMemory:
         """The features of one image (1, 3, H, W): remembered, or from ``run``.
 
         ``network`` names everything that the features depend on beside the image: weights and form.
+        An image that a gradient is to reach goes through the network every time.
         """
+        if image.requires_grad:
+            return run(image)
         key = (network, f"{image.device}:{content(image)}")
         with self._lock:
             if key in self._kept:

@@ -6,6 +6,7 @@ import yaml
 
 from brittle.component import registry
 from brittle.protections.base import Protection, Trace
+from brittle.protections.cloak import StyleCloak
 from brittle.protections.diffusion import DiffusionProtection
 from brittle.protections.encoder import EncoderProtection
 from brittle.protections.pgd import PGD
@@ -19,6 +20,7 @@ __all__ = [
     "NoiseSpectrum",
     "Placebo",
     "Protection",
+    "StyleCloak",
     "Trace",
 ]
 

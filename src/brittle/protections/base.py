@@ -20,13 +20,15 @@ class Trace:
     """What a protection tells about its work beside the image; give it an empty one to fill.
 
     ``losses`` holds the objective of each image, (N,), before each step; ``vanished`` (N,) says
-    whose gradient was zero everywhere at the last step. ``on_step`` is called after each step with
-    the number of steps done and their total.
+    whose gradient was zero everywhere at the last step. ``more`` holds other numbers of each image,
+    (N,), by name. ``on_step`` is called after each step with the number of steps done and their
+    total.
     """
 
     on_step: Callable[[int, int], None] | None = None
     losses: list[Tensor] = field(default_factory=list)
     vanished: Tensor | None = None
+    more: dict[str, Tensor] = field(default_factory=dict)
 
     def step(self, loss: Tensor, total: int) -> None:
         """Note the loss (N,) of one step of ``total``, without waiting for it to be computed."""
@@ -46,7 +48,8 @@ class Trace:
         )
         return [
             {"first_loss": first, "last_loss": last, "gradient_vanished": vanished}
-            for first, last, vanished in rows
+            | {name: float(values[i]) for name, values in self.more.items()}
+            for i, (first, last, vanished) in enumerate(rows)
         ]
 
 

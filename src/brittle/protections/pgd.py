@@ -85,10 +85,11 @@ class PGD(Protection):
         parts = self._parts(model, image, mask, seeds)
         keep = None if mask is None else 1 - mask
         perturbed = self._start(image, keep, seeds)
+        memory: dict[str, Tensor] = {}
         for step in range(self.steps):
             found = [self._gradient(model, perturbed[part.rows], part, step) for part in parts]
             gradient, loss = (torch.cat(each) for each in zip(*found, strict=True))
-            perturbed = self._move(perturbed, gradient, image, keep, step)
+            perturbed = self._move(perturbed, gradient, image, keep, step, memory)
             trace.step(loss, self.steps)
         trace.vanished = ~gradient.flatten(1).any(1)
         return perturbed
@@ -149,9 +150,18 @@ class PGD(Protection):
         return (image + (delta if keep is None else delta * keep)).clamp(0, 1)
 
     def _move(
-        self, perturbed: Tensor, gradient: Tensor, image: Tensor, keep: Tensor | None, step: int
+        self,
+        perturbed: Tensor,
+        gradient: Tensor,
+        image: Tensor,
+        keep: Tensor | None,
+        step: int,
+        memory: dict[str, Tensor],
     ) -> Tensor:
-        """One step against the gradient, brought back into the budget and into [0, 1]."""
+        """One step against the gradient, brought back into the budget and into [0, 1].
+
+        ``memory`` is empty at the first step, for what a subclass carries from step to step.
+        """
         if keep is not None:
             gradient = gradient * keep
         size = self.step_size

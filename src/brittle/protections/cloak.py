@@ -1,0 +1,207 @@
+"""A cloak of style: what a model learns from the picture is the latent of another style.
+
+After Glaze (Shan et al. 2023), whose code is closed: neither Glaze, nor compatible with it.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional
+
+from brittle.budget import Budget
+from brittle.component import Fraction, register, registry
+from brittle.errors import Unavailable, UserError
+from brittle.models import chain
+from brittle.noise import derive_seed, generators
+from brittle.protections.base import Trace
+from brittle.protections.pgd import PGD
+
+if TYPE_CHECKING:
+    from brittle.models import EditModel
+
+STYLES = (
+    "a cubist painting",
+    "an impressionist painting",
+    "a pointillist painting",
+    "a Japanese woodblock print",
+    "a baroque oil painting",
+    "a pencil sketch",
+    "a black and white ink drawing",
+    "a stained glass window",
+)
+"""Styles that nobody owns, as prompts; all older than a century."""
+UNLIKE = 0.75
+"""Of the styles ordered by distance, which one is taken: far, but not the farthest."""
+BETAS, EPSILON = (0.9, 0.999), 1e-8
+
+
+@register
+class StyleCloak(PGD):
+    """Moves the picture's latent to that of the same picture in another style.
+
+    Minimises mean (Φ(x + δ) − Φ(restyled x))² + alpha · max(d(x, x + δ) − p, 0): Φ is the encoder
+    at the size at which the model sees the picture, d the perceptual distance that brittle brings
+    (0 to 20; not LPIPS, for which the source's p was chosen). The edit model itself restyles the
+    picture with img2img. ``style`` is a prompt; left open, each of ``styles`` is tried, and that is
+    taken whose restyled picture lies at three quarters of the order of perceptual distance: unlike
+    the picture, as Glaze's target is unlike the artist's style. Name one ``style`` to give all
+    pictures of an artist the same.
+
+    ``optimizer`` is "adam" (the source's, its rate being ``step_size``, in [0, 1] units) or "sign"
+    (PGD's steps). Whatever the penalty says, the result stays inside ``budget``. The record of a
+    protected picture tells the mean square of latents and the perceptual distance of the file.
+    """
+
+    name: ClassVar[str] = "style-cloak"
+    source: ClassVar[str] = (
+        "After Glaze (Shan et al. 2023, arXiv:2302.04222), whose code is closed; p, alpha, steps "
+        "and rate as in a public re-implementation"
+    )
+
+    budget: Budget = Budget(radius=32 / 255)
+    steps: int = Field(500, ge=1)
+    step_size: Fraction = Field(0.01, gt=0, allow_inf_nan=False)
+    optimizer: Literal["adam", "sign"] = "adam"
+    p: float = Field(0.05, ge=0)
+    alpha: float = Field(30.0, ge=0)
+    style: str | None = None
+    styles: tuple[str, ...] = Field(STYLES, min_length=1)
+    strength: Fraction = Field(0.5, gt=0, le=1)
+    guidance_scale: float = Field(7.5, ge=0, allow_inf_nan=False)
+    evaluations: int = Field(25, ge=1)
+
+    def prepare(
+        self, model: "EditModel", image: Tensor, *, mask: Tensor | None, seeds: Sequence[int]
+    ) -> "_Target":
+        """The restyled pictures, at the size at which the model sees these."""
+        return _Target(self.restyle(model, image, seeds=seeds))
+
+    def objective(
+        self,
+        model: "EditModel",
+        perturbed: Tensor,
+        image: Tensor,
+        *,
+        mask: Tensor | None,
+        seeds: Sequence[int],
+        prepared: "_Target",
+    ) -> Tensor:
+        """Mean squared distance of latents, and the penalty on what is seen, (N,)."""
+        loss = self._latent_distance(model, perturbed, prepared)
+        if self.alpha == 0:
+            return loss
+        excess = perceptual_distance(perturbed, image) - self.p
+        return loss + self.alpha * excess.clamp_min(0).to(loss)
+
+    def perturb(
+        self,
+        model: "EditModel",
+        image: Tensor,
+        *,
+        mask: Tensor | None,
+        seeds: Sequence[int],
+        trace: Trace,
+    ) -> Tensor:
+        """As `PGD.perturb`; tells the trace what the file will hold."""
+        perturbed = super().perturb(model, image, mask=mask, seeds=seeds, trace=trace)
+        file = self.budget.round_inside(image, perturbed.detach())
+        with torch.no_grad():
+            trace.more["perceptual_distance"] = perceptual_distance(file, image)
+        return perturbed
+
+    def restyle(self, model: "EditModel", image: Tensor, *, seeds: Sequence[int]) -> Tensor:
+        """Each picture (N, 3, H, W) in the style that is its target, fitted to the model."""
+        with torch.no_grad():
+            seen = model.fit(image)
+            if self.style is not None:
+                return self._restyled(model, seen, self.style, seeds)
+            tried = [self._restyled(model, seen, style, seeds) for style in self.styles]
+            far = torch.stack([perceptual_distance(one, seen) for one in tried])
+            rank = math.floor(UNLIKE * (len(tried) - 1))
+            taken = far.argsort(dim=0, stable=True)[rank].tolist()
+            return torch.stack([tried[style][row] for row, style in enumerate(taken)])
+
+    def _restyled(
+        self, model: "EditModel", seen: Tensor, style: str, seeds: Sequence[int]
+    ) -> Tensor:
+        count = math.ceil(self.evaluations / self.strength)
+        plan = chain.plan(
+            model,
+            prompts=[style] * len(seen),
+            streams=generators([derive_seed(seed, "restyle") for seed in seeds]),
+            height=seen.shape[-2],
+            width=seen.shape[-1],
+            num_inference_steps=count + (int(count * self.strength) < self.evaluations),
+            strength=self.strength,
+            guidance_scale=self.guidance_scale,
+            scheduler="ddim",
+        )
+        *_, latents = chain.denoise(model, chain.start_img2img(model, seen, plan), plan)
+        return model.decode(latents).clamp(0, 1)
+
+    def _latent_distance(self, model: "EditModel", image: Tensor, target: "_Target") -> Tensor:
+        seen = model.fit(image)
+        goal = target.latents(model, seen)
+        return (model.encode(seen) - goal).square().flatten(1).mean(1)
+
+    def _move(
+        self,
+        perturbed: Tensor,
+        gradient: Tensor,
+        image: Tensor,
+        keep: Tensor | None,
+        step: int,
+        memory: dict[str, Tensor],
+    ) -> Tensor:
+        if self.optimizer == "sign":
+            return super()._move(perturbed, gradient, image, keep, step, memory)
+        if keep is not None:
+            gradient = gradient * keep
+        moments = []
+        for name, beta, value in zip("mv", BETAS, (gradient, gradient.square()), strict=True):
+            memory[name] = torch.lerp(value, memory.get(name, torch.zeros_like(value)), beta)
+            moments.append(memory[name] / (1 - beta ** (step + 1)))
+        mean, square = moments
+        moved = perturbed - self.step_size * mean / (square.sqrt() + EPSILON)
+        return self.budget.bring_inside(image, moved)
+
+
+@dataclass
+class _Target:
+    """Restyled pictures, and their latents by the shape at which the model sees them."""
+
+    restyled: Tensor
+    known: dict[torch.Size, Tensor] = field(default_factory=dict)
+
+    def latents(self, model: "EditModel", seen: Tensor) -> Tensor:
+        """Latents (N, C, h, w) of the restyled pictures at the shape of ``seen``."""
+        if seen.shape not in self.known:
+            with torch.no_grad():
+                shape = seen.shape[-2:]
+                picture = self.restyled
+                if picture.shape[-2:] != shape:
+                    picture = functional.interpolate(
+                        picture, shape, mode="bilinear", antialias=True
+                    )
+                self.known[seen.shape] = model.encode(picture)
+        return self.known[seen.shape]
+
+
+def perceptual_distance(image: Tensor, reference: Tensor) -> Tensor:
+    """The metric `perceptual` of pairs (N, 3, H, W), (N,); a gradient reaches ``image``.
+
+    Raises:
+        UserError: it can't be computed on pictures of this size.
+    """
+    metric: Any = registry("metric").components["perceptual"]()
+    valid = torch.ones_like(reference[:1, :1])
+    try:
+        pairs = zip(image.split(1), reference.split(1), strict=True)
+        return torch.stack([metric.compare(*pair, valid=valid) for pair in pairs])
+    except Unavailable as error:
+        raise UserError(f"The cloak's perceptual distance can't be measured: {error}.") from error
