@@ -1,5 +1,6 @@
 """From a folder of pictures to what a model paints after it has learned from them."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ from typer.testing import CliRunner
 
 from brittle.cli import app
 from brittle.images import from_bytes, read_photo, write_image
+from brittle.metrics import Style
+from brittle.trial.photos import load_photos
 
 FIELDS = "max_train_steps=1,num_class_images=1,num_inference_steps=2,train_batch_size=1"
 
@@ -29,6 +32,17 @@ def test_pictures_are_written_once_and_the_fine_tune_is_kept(folder, tmp_path):
     first = run(*wanted)
     assert first.exit_code == 0, first.output
     assert read_photo(out / "sks-at-night-0.png").image.shape == (1, 3, 128, 128)
+    told = json.loads((out / "mimicry.json").read_text())
+    picture, (first_cat, second_cat) = (
+        read_photo(out / "sks-at-night-0.png").image,
+        (photo.image for photo in load_photos(str(folder), square=128).values()),
+    )
+    near = [float(Style().score(picture, one)) for one in (first_cat, second_cat)]
+    assert told["pictures"][0]["distances"]["style"] == pytest.approx(sum(near) / 2)
+    between = float(Style().score(first_cat, second_cat))
+    assert told["ends"]["originals"]["style"] == pytest.approx(between)
+    assert read_photo(out / "untaught" / "sks-at-night-0.png").digest
+    assert "style" in first.output
     (weights,) = out.glob("fine-tunes/*/weights.safetensors")
     kept = weights.stat().st_mtime_ns
     again = run(*wanted)

@@ -22,6 +22,10 @@ def mimic_(
     ] = "finetune",
     model: Model = "embedded",
     seeds: Annotated[list[int] | None, typer.Option("--seed", min=0, help="Repeatable.")] = None,
+    originals: Annotated[
+        Path | None,
+        typer.Option(help="Measure against these, where the collection is a copy of them."),
+    ] = None,
     tuning_seed: Annotated[int, typer.Option(min=0, help="The seed of the fine-tune.")] = 0,
     device: Device = None,
     dtype: Dtype = None,
@@ -30,7 +34,9 @@ def mimic_(
     """Fine-tune a model on a collection (DreamBooth), then paint from prompts.
 
     One fine-tune serves every prompt and seed. It is kept by the hash of its pictures and setting,
-    and one that was stopped goes on.
+    and one that was stopped goes on. Each picture's distances from the collection are printed,
+    and beside them those of the collection's pictures from each other, and of what the model
+    paints without having learned.
 
     Example: brittle mimic paintings/ --prompt "a photo of sks, a boat" -o mimicry/
     """
@@ -39,15 +45,19 @@ def mimic_(
     from brittle.trial.mimicry import mimic
 
     with bars() as progress:
-        written = mimic(
+        found = mimic(
             collection,
             prompts,
             out,
             editor=editor,
             model=load_model(model, device=device, dtype=dtype),
             seeds=seeds or [0],
+            originals=originals,
             tuning_seed=tuning_seed,
             overwrite=force,
             progress=progress,
         )
-    typer.echo("\n".join(map(str, written)))
+    rows = [*zip(map(str, found.paths), found.distances, strict=True), *found.ends.items()]
+    for name, distances in rows:
+        told = ", ".join(f"{metric} {distance:.3f}" for metric, distance in distances.items())
+        typer.echo(f"{name}: {told}")

@@ -7,6 +7,7 @@ from brittle.metrics.lpips import LPIPS
 from brittle.metrics.perceptual import Perceptual
 from brittle.metrics.psnr import PSNR
 from brittle.metrics.ssim import SSIM
+from brittle.metrics.style import Style
 from brittle.metrics.usable import Follow, Keep
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Latent",
     "Metric",
     "Perceptual",
+    "Style",
     "Thresholds",
     "calibrate",
 ]
