@@ -2,12 +2,13 @@
 
     python benchmarks/arms_race.py --model embedded --photos FOLDER --side 128 --count 12
 
-Two encoder protections of each photo's square differ only in their expectation: none, or JPEG at
-qualities 50..95. The more visible one is shortened until the published 8-bit files have the same
-perceptual distance from the photo. Printed for each transform: the effect (root mean square
-distance of latents to the unprotected photo's under the same transform, less a placebo's of the
-same size) of both, and the contrast e_aware - 2 e_plain with its one-sided 97.5 % bounds (t over
-photos). The placebo is the one with the larger mean distance without a transform.
+Two encoder protections of each photo's square differ only in their expectation: none, or what
+--foreseen says, JPEG at qualities 50..95 unless told otherwise. The more visible one is shortened
+until the published 8-bit files have the same perceptual distance from the photo. Printed for each
+transform: the effect (root mean square distance of latents to the unprotected photo's under the
+same transform, less a placebo's of the same size) of both, and the contrast e_aware - 2 e_plain
+with its one-sided 97.5 % bounds (t over photos). The placebo is the one with the larger mean
+distance without a transform.
 
 Protected files are kept in --work, so that a run that was stopped goes on; results.json lies there.
 """
@@ -58,13 +59,14 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=16)
     parser.add_argument("--steps", type=int, default=80)
     parser.add_argument("--radius", default="12.75/255")
+    parser.add_argument("--foreseen", nargs="+", default=["jpeg:quality=50..95"])
     parser.add_argument("--work", type=Path, default=Path("arms-race-latents"))
     options = parser.parse_args()
     model = load_model(options.model)
     budget = f"linf:{options.radius}"
     protections = {
         "plain": protection(budget, options.steps, ()),
-        "aware": protection(budget, options.steps, ("jpeg:quality=50..95",)),
+        "aware": protection(budget, options.steps, tuple(options.foreseen)),
     }
     options.work.mkdir(parents=True, exist_ok=True)
     about = {"name": model.name, "model": str(model), "side": options.side}
