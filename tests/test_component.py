@@ -215,7 +215,9 @@ plains = st.builds(
     Plain,
     level=st.floats(0, 1e6),
     count=st.integers(-(10**9), 10**9),
-    label=st.none() | words | st.sampled_from(["null", "1", "1e5", "yes", "-", "a,b", "[a", "a)", "'"]),
+    label=st.none()
+    | words
+    | st.sampled_from(["null", "1", "1e5", "yes", "-", "a,b", "[a", "a)", "'"]),
     flag=st.booleans(),
 )
 
