@@ -5,7 +5,7 @@ import hashlib
 from importlib import resources
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 
@@ -22,9 +22,14 @@ def render_page(template: str, *, styles: tuple[str, ...], script: str = "", **v
         f"script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     )
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FunctionLoader(_resource),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
-    return environment.from_string(_resource(template)).render(
+    return environment.get_template(template).render(
         style=Markup("\n".join(map(_resource, styles))),
         script=Markup(code),
         policy=Markup(policy),
