@@ -71,7 +71,9 @@ def transform_table(source: Source, arm: str, placebo: str | None, editor: str) 
             )
         )
     kinds = {label: source.arms[label].kind if label in source.arms else "" for label in labels}
-    names = tuple(words.arm_name(label, kinds[label]) for label in labels)
+    names = tuple(
+        "protected" if label == arm else words.arm_name(label, kinds[label]) for label in labels
+    )
     return TransformTable(arm, editor, names, tuple(rows))
 
 
