@@ -562,3 +562,10 @@ def test_saved_jpegs_have_traces_even_when_cropped(tmp_path, clean, quality, sub
 
 def test_a_jpeg_file_has_traces_at_any_quality(tmp_path, clean):
     assert read(tmp_path, encoded(clean, "JPEG", quality=100)).jpeg_traces
+
+
+def test_the_rectangle_around_a_mask():
+    image = torch.arange(3 * 8 * 10.0).reshape(1, 3, 8, 10)
+    mask = torch.zeros(1, 1, 8, 10)
+    mask[..., 2, 3] = mask[..., 5, 8] = 1
+    assert torch.equal(images.around(mask, image), image[..., 2:6, 3:9])

@@ -289,6 +289,18 @@ def fit_mask(mask: Tensor, *, size: int, multiple: int) -> Tensor:
     return fitted
 
 
+def around(mask: Tensor, image: Tensor) -> Tensor:
+    """The smallest rectangle of an image (1, C, H, W) that holds all of its mask (1, 1, H, W).
+
+    Where the mask is black everywhere, the whole image.
+    """
+    white = mask[0, 0] == 1
+    if not white.any():
+        return image
+    rows, columns = (white.any(dim).nonzero().flatten() for dim in (1, 0))
+    return image[..., int(rows[0]) : int(rows[-1]) + 1, int(columns[0]) : int(columns[-1]) + 1]
+
+
 def _encode(image: Tensor, kind: str, *, exif: bytes | None, **options: Any) -> bytes:
     levels = to_bytes(image if image.dim() == 4 else image[None])
     if len(levels) != 1:

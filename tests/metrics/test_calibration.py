@@ -145,3 +145,14 @@ def test_thresholds_are_tenth_percentiles_over_edits_of_untouched_photos(model):
     assert found.validity.keep_between_photos == pytest.approx(
         others.quantile(0.95).item(), abs=1e-6
     )
+
+
+def test_under_masks_follow_is_judged_on_what_was_painted(model):
+    photos = torch.rand(8, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    masks = torch.zeros(8, 1, 64, 64)
+    masks[..., 8:40, 16:56] = 1
+    paint = Painter(photos)
+    found = calibrate(paint, model, photos, ["snow"], editor=EDITOR, masks=masks, source="made up")
+    painted, reference = (x[..., 8:40, 16:56] for x in (paint(range(8), "snow"), photos))
+    expected = Follow().score(painted, reference, prompts=["snow"] * 8, model=model)
+    assert found.tau_follow["snow"] == pytest.approx(expected.quantile(0.1).item())

@@ -38,6 +38,12 @@ def test_follow_says_what_it_cannot_judge(photos, model, prompt, reason):
         Follow().score(photos, photos, prompts=prompts, model=model)
 
 
+def test_follow_needs_some_pixels_to_judge(photos, model):
+    tiny = photos[..., :15, :40]
+    with pytest.raises(Unavailable, match="at least 16 pixels"):
+        Follow().score(tiny, tiny, prompts=["snow"] * 2, model=model)
+
+
 def test_follow_without_a_classifier_asks_for_clip(photos, tmp_path):
     for model in (None, SimpleNamespace(directory=None), SimpleNamespace(directory=tmp_path)):
         with pytest.raises(Unavailable, match="follow:clip=DIR"):

@@ -2,9 +2,12 @@ import json
 
 import pytest
 import torch
+from skimage import data
 
 from brittle.errors import UserError
-from brittle.images import from_png, write_image
+from brittle.images import around, ellipse_mask, from_bytes, from_png, read_photo, write_image
+from brittle.inference import read_results
+from brittle.metrics import Follow, Keep
 from brittle.models import load_model
 from brittle.trial import runner
 from brittle.trial.photos import load_photos
@@ -121,3 +124,46 @@ def test_the_automatic_mask_is_an_ellipse_in_the_middle(folder):
     assert mask[0, 0, 32, 32] == 1
     assert mask[0, 0, 0, 0] == mask[0, 0, 32, 2] == 0
     assert mask.mean().item() == pytest.approx(torch.pi * 0.6**2 / 4, abs=0.02)
+
+
+def judged(tmp_path, **changes):
+    """The astronaut, edited in a trial: photo and edit (1, 3, 128, 128), and scores by metric."""
+    photo = tmp_path / "photo.png"
+    write_image(photo, from_bytes(data.astronaut()[None, :128, 150:278]))
+    fields = {
+        "protections": (),
+        "prompts": ("neon",),
+        "metrics": ("psnr", "follow", "keep"),
+        "primary": {"metric": "psnr"},
+        "floor_seeds": (),
+        "batch": 1,
+    }
+    runner.run(Trial(photos=str(photo), **fields, **changes), tmp_path / "out")
+    transform = changes.get("transforms", ("none",))[-1]
+    _, edited = pictures(tmp_path / "out", transform=transform, arm="original")
+    rows = read_results(tmp_path / "out" / "results.csv")
+    here = [row for row in rows if (row.arm, row.transform) == ("original", transform)]
+    return read_photo(photo).image, edited, {row.metric: row.value for row in here}
+
+
+def test_follow_judges_what_was_painted(tmp_path):
+    image, edited, scores = judged(
+        tmp_path, mask="auto", editors=("inpaint:num_inference_steps=2",)
+    )
+    box = [around(ellipse_mask(image), picture) for picture in (edited, image)]
+    assert box[0].shape[-1] < image.shape[-1]
+    follow = Follow().score(*box, prompts=["neon"], model=load_model("embedded"))
+    assert scores["follow"] == pytest.approx(float(follow), abs=1e-6)
+    assert scores["keep"] == pytest.approx(float(Keep().score(edited, image)), abs=1e-6)
+
+
+def test_what_a_shift_pushed_out_is_not_judged(tmp_path):
+    image, edited, scores = judged(
+        tmp_path,
+        transforms=("none", "shift:right=16,down=8"),
+        editors=("img2img:num_inference_steps=4",),
+    )
+    shown, photo = edited[..., 8:, 16:], image[..., :-8, :-16]
+    follow = Follow().score(shown, photo, prompts=["neon"], model=load_model("embedded"))
+    assert scores["follow"] == pytest.approx(float(follow), abs=1e-6)
+    assert scores["keep"] == pytest.approx(float(Keep().score(shown, photo)), abs=1e-6)

@@ -28,6 +28,8 @@ class Metric(Component):
     higher_means: ClassVar[Literal["closer", "farther"]]
     against: ClassVar[Literal["control", "photo"]] = "control"
     unit: ClassVar[str] = ""
+    of_the_painted: ClassVar[bool] = False
+    """Whether it judges what was painted alone, where an editor may paint only under a mask."""
 
     @final
     def score(

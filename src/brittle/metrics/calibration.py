@@ -11,6 +11,7 @@ from torch import Tensor
 
 from brittle.component import explain
 from brittle.errors import Unavailable
+from brittle.images import around
 from brittle.metrics.usable import Follow, Keep
 from brittle.models.looks import look_of
 
@@ -182,6 +183,7 @@ def calibrate(
     *,
     editor: str,
     mask: str = "none",
+    masks: Tensor | None = None,
     source: str,
     follow: Follow | None = None,
     keep: Keep | None = None,
@@ -196,6 +198,7 @@ def calibrate(
         prompts: those whose looks, or themselves, get a threshold.
         editor: the editor with all of its settings; recorded.
         mask: the kind of mask; recorded.
+        masks: (N, 1, H, W), white where the editor painted; None: everywhere.
         source: where the photos are from; recorded.
         follow: the metric, by default the embedded model's look classifier.
         keep: the metric, by default EfficientNet's features.
@@ -211,6 +214,10 @@ def calibrate(
         places = [range(start, min(start + batch, n)) for start in range(0, n, batch)]
         return torch.cat([edit(some, prompt) for some in places])
 
+    def painted(pictures: Tensor) -> list[Tensor]:
+        each = pictures.split(1)
+        return [*map(around, masks.split(1), each)] if masks is not None else [*each]
+
     unasked = edits("")
     followed: dict[str, list[Tensor]] = {}
     empty: dict[str, list[Tensor]] = {}
@@ -218,10 +225,13 @@ def calibrate(
     for prompt in prompts:
         look = look_of(prompt) if follow.clip is None else None
         asked = look or prompt
-        edited, every = edits(prompt), [prompt] * n
+        edited = edits(prompt)
         for found, pictures in ((followed, edited), (empty, unasked)):
-            scores = follow.score(pictures, photos, prompts=every, model=model)
-            found.setdefault(asked, []).append(scores)
+            scores = [
+                follow.score(*pair, prompts=[prompt], model=model)
+                for pair in zip(painted(pictures), painted(photos), strict=True)
+            ]
+            found.setdefault(asked, []).extend(scores)
         kept.append(keep.score(edited, photos, model=model))
     between = [keep.score(photos, photos.roll(by, 0), model=model) for by in range(1, min(n, 5))]
     return Thresholds(

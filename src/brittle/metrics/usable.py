@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from brittle.models import EditModel
 
 LAYOUT = 3  # the map, of five, that `keep` compares
+SMALLEST = 16  # pixels a side that the look classifier can judge
 
 
 @register
@@ -27,12 +28,14 @@ class Follow(Metric):
 
     Without ``clip``: the probability, by the small classifier that ships with the embedded model,
     of the look that the prompt names. With ``clip``, a directory or downloaded hub id: cosine of
-    edit and prompt minus cosine of photo and prompt in CLIP's space.
+    edit and prompt minus cosine of photo and prompt in CLIP's space. Of inpainting, the rectangle
+    around the mask is judged: what is kept around it can't follow a prompt.
     """
 
     name: ClassVar[str] = "follow"
     higher_means: ClassVar[Literal["closer", "farther"]] = "closer"
     against: ClassVar[Literal["control", "photo"]] = "photo"
+    of_the_painted: ClassVar[bool] = True
 
     clip: str | None = None
 
@@ -134,6 +137,8 @@ def _classifier_folder(model: "EditModel | None") -> Path:
 
 
 def _look_probability(edit: Tensor, look: str, folder: Path) -> Tensor:
+    if min(edit.shape[-2:]) < SMALLEST:
+        raise Unavailable(f"the look classifier needs at least {SMALLEST} pixels a side")
     classifier = _look_classifier(folder, str(edit.device))
     (probabilities,) = MEMORY.recall(
         f"looks:{folder}", edit, lambda x: (classifier(x).softmax(1)[0],)

@@ -90,6 +90,7 @@ def calibrate_model(
                     asked,
                     editor=str(editor),
                     mask=photos.mask if editor.needs_mask else "none",
+                    masks=_fitted(model, photos.masks) if editor.needs_mask else None,
                     source=photos.source,
                     follow=follow,
                     keep=keep,
@@ -126,8 +127,11 @@ class _Edits:
         self.advance(len(images))
         if mask is None:
             return edited
-        fitted = fit_mask(mask, size=self.model.size, multiple=self.model.factor)
-        return torch.where(fitted == 1, edited, self.model.fit(images))
+        return torch.where(_fitted(self.model, mask) == 1, edited, self.model.fit(images))
+
+
+def _fitted(model: EditModel, mask: Tensor) -> Tensor:
+    return fit_mask(mask, size=model.size, multiple=model.factor)
 
 
 def describe(found: Thresholds) -> str:

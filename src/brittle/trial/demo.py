@@ -24,6 +24,9 @@ EXPENDABLE = (
 )
 """What a slow machine leaves out, in this order; what carries the verdict stays."""
 
+PAINTED = ("a pencil sketch", "neon lights")
+"""Prompts for inpainting, where the calibration is valid for fewer looks."""
+
 FULL = Trial(
     title="The paper's experiment on the embedded model",
     square=128,
@@ -46,8 +49,9 @@ def demo_trial(
     source = "sample" if photos is None else str(photos)
     changes = {"photos": source, "editors": (editor,)}
     if editor == "inpaint":
-        changes |= {"mask": "auto", "title": f"{FULL.title}, inpainting"}
-    trial = FULL.model_copy(update=changes)
+        title = f"{FULL.title}, inpainting"
+        changes |= {"mask": "auto", "title": title, "prompts": PAINTED}
+    trial = full = FULL.model_copy(update=changes)
     found = Store(directory).manifest
     if found is not None and found["title"] == trial.title:
         begun = make_trial(found["trial"]["as_written"], "manifest.json")
@@ -64,8 +68,8 @@ def demo_trial(
             break
         trial = smaller
     left_out = [
-        *_missing(trial.prompts, FULL.prompts),
-        *_missing(trial.transforms, FULL.transforms),
+        *_missing(trial.prompts, full.prompts),
+        *_missing(trial.transforms, full.transforms),
     ]
     if left_out:
         notes.append(

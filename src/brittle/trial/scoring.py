@@ -15,7 +15,7 @@ from torch import Tensor
 
 from brittle.component import key
 from brittle.errors import Unavailable
-from brittle.images import fit_mask
+from brittle.images import around, fit_mask
 from brittle.metrics import Metric
 from brittle.models import EditModel
 from brittle.progress import Progress
@@ -73,6 +73,8 @@ def identity(metric: Metric, model: EditModel | None) -> str:
     ]
     if metric.name in PUBLISHED:
         more.append("published")
+    if metric.against == "photo":
+        more.append("where it is shown")
     return key(metric, *more)
 
 
@@ -104,13 +106,17 @@ class Views:
     def _transform(self) -> Transform:
         return self.plan.transforms[self.cell.transform]
 
+    @property
+    def _masked(self) -> bool:
+        return self.plan.editors[self.cell.editor].needs_mask
+
     def _edited(self, edit: str) -> Tensor:
         """An edit as received; of inpainting, with the control's own pixels where all is kept.
 
         Otherwise the perturbation itself, which stays where nothing is painted, would count.
         """
         picture = self.store.read(edit)
-        if not self.plan.editors[self.cell.editor].needs_mask:
+        if not self._masked:
             return picture
         control = self.plan.edits[self.cell.control]
         kept = self._fit(self.store.read(control.reception))
@@ -167,12 +173,26 @@ class Views:
         return self._compare(metric, edited, control, self.valid)
 
     def _kept(self, metric: Metric) -> float:
-        return self._compare(metric, self._undone(self.cell.edit), self.photo)
+        return self._judged(metric, self._undone(self.cell.edit), self.photo)
 
     def _seen(self, metric: Metric, released: str) -> float:
         """As an attacker sees it: the edit as it came out, against the published file."""
         edit = self._transform.undo(self.store.read(self.cell.edit))
-        return self._compare(metric, edit, self._fit(self.store.read(released)))
+        return self._judged(metric, edit, self._fit(self.store.read(released)))
+
+    def _judged(self, metric: Metric, edit: Tensor, photo: Tensor) -> float:
+        """Judge an edit, turned back, on the part of the photo that it shows and may have changed.
+
+        What a shift or a rotation pushed out of the picture says nothing about the edit.
+        """
+        shown = self._transform.undo(self.valid)
+        region = shown
+        if metric.of_the_painted and self._masked:
+            mask = self.plan.photos[self.cell.photo].mask
+            assert mask is not None, "checked when the plan was made"
+            region = shown * self._fitted(mask)
+        edit, photo, shown = (around(region, picture) for picture in (edit, photo, shown))
+        return self._compare(metric, edit, photo, shown)
 
     def _cost(self, metric: Metric) -> float:
         """How far the transform alone moves the edit, once it is turned back."""
