@@ -2,7 +2,10 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+import torch
 
+from brittle.budget import Budget
+from brittle.images import quantise
 from brittle.inference import Evidence, ProtectedFile, Row
 from brittle.inference.checks import FLAGS
 from tests.inference.trials import ARM, JPEG, PLACEBO, build, find, summary_of, trial
@@ -126,3 +129,13 @@ def test_flags_about_files_count_the_photos_of_their_arm():
     (flag,) = find(summary_of(GOOD, evidence=evidence), "budget exceeded")
     assert flag.where == "shield, 2 of 3 photos"
     assert flag.arm == ARM
+
+
+def test_a_budget_is_not_exceeded_by_the_rounding_of_float32():
+    image = torch.arange(256, dtype=torch.float32).div(255).view(1, 1, 16, 16).expand(1, 3, 16, 16)
+    budget = Budget(radius=4 / 255)
+    moved = torch.where(image < 0.5, image + 4 / 255, image - 4 / 255)
+    used = float(budget.spent(image, quantise(moved)) / budget.radius)
+    evidence = Evidence(protected=(ProtectedFile(photo="p", arm=ARM, used=used),))
+    assert used != 1
+    assert not find(summary_of(GOOD, evidence=evidence), "budget exceeded")

@@ -8,6 +8,7 @@ import pytest
 
 from brittle.errors import UserError
 from brittle.inference import Row, format_results, parse_results
+from brittle.inference.table import natural
 from brittle.trial.primary import Contrast, Primary
 from tests.inference.trials import (
     ARM,
@@ -239,3 +240,8 @@ def test_rows_of_unknown_arms_do_no_harm():
     extra = [Row("p00", "noise(other)", "none", "img2img", "x", 0, "perceptual.distance",
                  "control", 0.3)]  # fmt: skip
     assert summary_of(ROWS + extra).verdicts == summary_of(ROWS).verdicts
+
+
+def test_names_are_sorted_as_a_person_sorts_them():
+    names = ["jpeg:quality=95", "a:budget=12/255", "a:budget=4/255", "jpeg:quality=10", "a:b=0.05"]
+    assert sorted(names, key=natural) == [names[4], names[2], names[1], names[3], names[0]]

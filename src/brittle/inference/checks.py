@@ -14,6 +14,7 @@ from brittle.inference.words import count, transform_name
 SATURATION = 0.8
 SCALE_GAP = 0.25
 LITTLE_USED = 0.5
+ROUNDING = 1e-4  # of a budget: two float32 levels differ by this much less than by a level
 
 # name: (what it means, what to do, whether it stops the verdict)
 FLAGS: dict[str, tuple[str, str, bool]] = {
@@ -158,7 +159,7 @@ def check_evidence(evidence: Evidence) -> Iterator[Flag]:
         for name, failed in (
             ("loss did not fall", [f for f in files if _loss_stayed(f)]),
             ("gradient vanished", [f for f in files if f.smallest_gradient == 0]),
-            ("budget exceeded", [f for f in files if f.used is not None and f.used > 1 + 1e-6]),
+            ("budget exceeded", [f for f in files if f.used is not None and f.used > 1 + ROUNDING]),
             ("budget unused", [f for f in files if f.used is not None and f.used < LITTLE_USED]),
             ("saved file differs", [f for f in files if f.saved_as_optimised is False]),
         ):

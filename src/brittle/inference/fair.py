@@ -15,7 +15,7 @@ from brittle.inference.effects import Effects
 from brittle.inference.intervals import mean_interval, ratio_interval, share_difference_interval
 from brittle.inference.summary import Fair, FairDifference, FairPoint, FairRanking, Measure
 from brittle.inference.sweep import Reading, Sweep, split_budget
-from brittle.inference.table import Mask
+from brittle.inference.table import Mask, natural
 from brittle.inference.usable import UsableEdits
 from brittle.inference.words import count, transform_name
 from brittle.trial.primary import Primary
@@ -194,7 +194,7 @@ class FairComparison:
             for budget in budgets
             if sum(budget in arms for arms in self.protections.values()) > 1
         ]
-        for budget in sorted(shared):
+        for budget in sorted(shared, key=natural):
             for transform in self.transforms:
                 estimates = {}
                 for name in self.names:

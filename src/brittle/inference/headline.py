@@ -13,7 +13,10 @@ FAVOURITE = "jpeg:quality=75"
 
 
 def headline(effects: Effects, usable: UsableEdits, primary: Primary, scope: str) -> Headline:
-    """Say what became of a hundred edits, for the first primary arm and JPEG 75 if declared."""
+    """Say what became of a hundred edits, for the first primary arm and JPEG 75 if declared.
+
+    The arm is named where there are several.
+    """
     if not primary.arms:
         return Headline(
             sentence=f"{scope}: no protection was tried.",
@@ -33,7 +36,8 @@ def headline(effects: Effects, usable: UsableEdits, primary: Primary, scope: str
     if usable.reason:
         sentence = _without_usable(effects, usable, arm, transform, scope)
     else:
-        sentence = _with_usable(effects, usable, shares, transform, scope)
+        named = f" ({arm})" if len(primary.arms) > 1 else ""
+        sentence = _with_usable(effects, usable, shares, transform, scope, named)
     photos = _by_effect(effects, arm)
     return Headline(
         sentence=sentence,
@@ -72,6 +76,7 @@ def _with_usable(
     shares: dict[str, float],
     transform: str | None,
     scope: str,
+    named: str,
 ) -> str:
     clean = usable.shares("original", "none").per_photo
     n = int(np.isfinite(clean).sum())
@@ -79,7 +84,7 @@ def _with_usable(
     words = {
         "unprotected": "of the unprotected photo",
         "placebo": "with plain noise" if effects.kind == "noise" else "with noise of its spectrum",
-        "protected": "of the protected one",
+        "protected": f"of the protected one{named}",
     }
     parts = [f"{shares[key]:.0f} {text}" for key, text in words.items() if key in shares]
     if transform and "protected after" in shares:

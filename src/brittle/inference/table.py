@@ -1,5 +1,6 @@
 """The rows of a trial as arrays: photos down, (prompt, seed) points across."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -86,10 +87,13 @@ class Table:
         return any(key[1:4] == (metric, reference, arm) for key in self._blocks)
 
     def names(self, position: str, *, reference: str | None = None) -> tuple[str, ...]:
-        """All ``editor``, ``metric``, ``arm`` or ``transform`` names, sorted, ``none`` first."""
+        """All ``editor``, ``metric``, ``arm`` or ``transform`` names, in `natural` order.
+
+        ``none`` comes first.
+        """
         at = ("editor", "metric", "reference", "arm", "transform").index(position)
         found = {key[at] for key in self._blocks if reference in (None, key[2])}
-        return tuple(sorted(found, key=lambda name: (name != "none", name)))
+        return tuple(sorted(found, key=lambda name: (name != "none", natural(name))))
 
     def reasons_of(self, metric: str, editor: str) -> list[str]:
         """Why scores of a metric are missing, once for each missing one."""
@@ -121,3 +125,9 @@ def photo_means(values: Array, valid: Mask) -> Array:
     count = valid.sum(1)
     total = np.where(valid, values, 0.0).sum(1)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def natural(name: str) -> list[tuple[int, float, str]]:
+    """What to sort by so that 8/255 comes before 12/255, and 0.05 before 0.1."""
+    parts = re.split(r"(\d+(?:\.\d+)?)", name)
+    return [(1, float(part), "") if i % 2 else (0, 0.0, part) for i, part in enumerate(parts)]

@@ -18,6 +18,7 @@ def answer(directory: Path) -> str:
     source = Source(directory)
     summary = source.summary
     parts = [scoped(summary, summary.headline.sentence)]
+    parts += summary.fair.sentences if summary.fair else []
     parts += [verdict.sentence for verdict in summary.verdicts]
     editor = summary.primary.editor or next(iter(source.editors), "")
     kind = summary.placebo.chosen
