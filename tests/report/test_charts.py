@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from brittle.report.charts import LEFT, RIGHT, WIDTH, Axis, Chart, steps
 
 Y = Axis(0, 1, ((0, "0"), (1, "1")), "share")
@@ -53,3 +55,14 @@ def test_labels_never_cover_each_other() -> None:
 
 def test_steps_include_both_ends() -> None:
     assert steps(-0.25, 1, 0.25) == (-0.25, 0, 0.25, 0.5, 0.75, 1)
+
+
+@pytest.mark.parametrize(("length", "columns"), [(5, 3), (20, 2), (40, 1), (90, 1)])
+def test_words_of_the_legend_never_overlap(length, columns):
+    words = [letter * length for letter in "abc"]
+    drawn = Chart("name", "", "", Y, Y, [("original", "circle", one) for one in words])
+    places = re.findall(r'class="key" x="([\d.]+)" y="([\d.]+)"[^>]*>([abc]+…?)<', drawn.render())
+    assert len({x for x, *_ in places}) == columns
+    for x, y, text in places:
+        later = [float(other) for other, row, _ in places if row == y and float(other) > float(x)]
+        assert float(x) + 7 * len(text) < min(later, default=WIDTH)

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 WIDTH = 480
 LEFT, RIGHT, BOTTOM = 56, 14, 52
-LEGEND_ROW, LEGEND_COLUMNS = 22, 3
+LEGEND_ROW, LEGEND_KEY, LETTER = 22, 27, 7.2  # pixels; a letter of the legend on average
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Chart:
     @property
     def top(self) -> int:
         """Room above the plot: the legend's."""
-        rows = -(-len(self.legend) // LEGEND_COLUMNS)
+        rows = -(-len(self.legend) // self._columns)
         return 14 + LEGEND_ROW * rows
 
     @property
@@ -198,14 +198,22 @@ class Chart:
         )
         return Markup("").join(parts)
 
+    @property
+    def _columns(self) -> int:
+        """Columns of the legend: three at the most, and no word over another."""
+        longest = max((len(words) for *_, words in self.legend), default=0)
+        return max(1, min(3, int((WIDTH - LEFT) / (LEGEND_KEY + 10 + LETTER * longest))))
+
     def _legend(self) -> Markup:
         parts = []
+        fits = int((WIDTH - LEFT - LEGEND_KEY) / LETTER)
         for number, (style, shape, words) in enumerate(self.legend):
-            x = LEFT + (number % LEGEND_COLUMNS) * (WIDTH - LEFT) // LEGEND_COLUMNS
-            y = 10 + LEGEND_ROW * (number // LEGEND_COLUMNS)
+            row, column = divmod(number, self._columns)
+            x, y = LEFT + column * (WIDTH - LEFT) // self._columns, 10 + LEGEND_ROW * row
+            words = words if len(words) <= fits else words[: fits - 1] + "…"
             line = Markup('<path class="line {}" d="M{} {}h22"/>').format(style, x, y)
             text = Markup('<text class="key" x="{}" y="{}" dy=".35em">{}</text>')
-            parts += [line, _marker(x + 11, y, shape, style), text.format(x + 27, y, words)]
+            parts += [line, _marker(x + 11, y, shape, style), text.format(x + LEGEND_KEY, y, words)]
         return Markup("").join(parts)
 
     def _free_place(
