@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from brittle.cli import app
 from brittle.images import read_photo
+from tests.models import taesd
 
 
 @pytest.fixture
@@ -173,10 +174,21 @@ def test_mistakes_in_protect_are_one_sentence(photo, tmp_path, arguments, messag
         ("jpeg:quality=65,subsampling=4:1:1", "subsampling"),
         ("median-blur:size=4", "size"),
         ("jpeg:quality=65+nope", "nope"),
+        ("denoise:strength=0.01", "leaves no step"),
     ],
 )
 def test_mistakes_in_transforms_are_one_sentence(photo, tmp_path, transform, message):
     assert message in refused("transform", photo, "--with", transform, "-o", tmp_path / "out.png")
+
+
+def test_purifiers_run_the_model_that_is_named(photo, tmp_path):
+    out, same = tmp_path / "out.png", tmp_path / "same.png"
+    brittle("transform", photo, "--with", "flip+autoencode", "-o", out)
+    brittle("transform", photo, "--with", "flip+autoencode", "--model", "embedded", "-o", same)
+    assert out.read_bytes() == same.read_bytes()
+    alone = taesd.write(tmp_path / "alone", "taesd", channels=4, pooled=False)
+    arguments = ["transform", photo, "--with", "denoise:strength=0.1", "-o", tmp_path / "no.png"]
+    assert "is an autoencoder alone" in refused(*arguments, "--model", alone)
 
 
 @pytest.mark.parametrize(

@@ -62,13 +62,24 @@ def protect(
     return component(model or load_model(), image, mask=mask, seeds=[seed] * len(image))
 
 
-def transform(image: Tensor, transform: str | Transform, *, seed: int = 0) -> Tensor:
+def transform(
+    image: Tensor,
+    transform: str | Transform,
+    *,
+    model: EditModel | None = None,
+    seed: int = 0,
+) -> Tensor:
     """Pass images (N, 3, H, W) in [0, 1] through a transform's real codec or filter.
 
+    ``model`` is for purifiers, which run one: the embedded model if none is given.
+
     Raises:
-        UserError: an unknown transform or parameter.
+        UserError: an unknown transform or parameter; a purifier that this model can't run.
     """
-    return Transform.read(transform).apply(image, seeds=[seed] * len(image))
+    component = Transform.read(transform)
+    if component.needs_model and model is None:
+        model = load_model()
+    return component.apply(image, seeds=[seed] * len(image), model=model)
 
 
 def edit(

@@ -130,6 +130,17 @@ def test_an_autoencoder_alone_compares_latents_and_says_so(files, embedded, monk
     assert document.prompts == ()
 
 
+def test_purifiers_are_tried_with_each_audited_model(files, embedded, monkeypatch):
+    found = quick(files, "protected.png", embedded, transforms=["autoencode"])
+    none, purified = found.document.photos[0].results[0].comparisons
+    assert purified.name == "autoencoder's round trip"
+    assert purified.distance < none.distance
+    assert purified.ceiling != none.ceiling
+    monkeypatch.setattr(type(embedded), "edits", False)
+    with pytest.raises(UserError, match="autoencoder alone"):
+        quick(files, "protected.png", embedded, transforms=["denoise:strength=0.1"])
+
+
 def test_without_the_original_little_is_said(files):
     said = audit_text(brittle.audit(None, files / "protected.png").document)
     assert "Without the original nothing can be said" in said

@@ -5,10 +5,12 @@ import pytest
 from brittle.errors import UserError
 from brittle.models import load_model
 from brittle.noise import derive_seed
+from brittle.trial.cost import count
 from brittle.trial.photos import load_photos
 from brittle.trial.plan import make_plan
 from brittle.trial.primary import Primary
 from brittle.trial.spec import Trial
+from tests.models import taesd
 
 TRIAL = Trial(
     prompts=("heavy rain", "night"),
@@ -108,6 +110,43 @@ def test_codecs_that_are_missing_are_refused_before_work_starts(model, photos, m
     monkeypatch.setattr("PIL.features.check", lambda feature: feature != "avif")
     with pytest.raises(UserError, match=r"names flip.avif:quality=60, and this Pillow"):
         make_plan(trial, photos, model)
+
+
+PURIFIERS = ("none", "jpeg:quality=75", "rotate:degrees=90", "flip+denoise:strength=0.1")
+
+
+def keys_of(stage, transform):
+    """The keys of what a transform made, or of everything else."""
+    return {key for key, one in stage.items() if one.transform == transform}
+
+
+def test_what_a_purifier_makes_depends_on_the_model_and_nothing_else_does(plan, photos, model):
+    trial, purifier = TRIAL.model_copy(update={"transforms": PURIFIERS}), PURIFIERS[-1]
+    purified = make_plan(trial, photos, model)
+    assert set(plan.receptions) < set(purified.receptions)
+    assert len(keys_of(purified.receptions, purifier)) == 8 * 5  # gray passes it too
+    other = load_model("embedded", device="cpu")
+    elsewhere = make_plan(trial.model_copy(update={"protections": ()}), photos, other)
+    here = make_plan(trial.model_copy(update={"protections": ()}), photos, model)
+    shared = set(here.receptions) & set(elsewhere.receptions)
+    assert shared == set(here.receptions) - keys_of(here.receptions, purifier)
+
+
+def test_a_purifier_that_this_model_can_not_run_is_refused(photos, tmp_path):
+    alone = taesd.write(tmp_path / "alone", "taesd", channels=4, pooled=False)
+    trial = TRIAL.model_copy(update={"transforms": PURIFIERS, "editors": ("none",)})
+    with pytest.raises(UserError, match="is an autoencoder alone"):
+        make_plan(trial, photos, load_model(alone, device="cpu"))
+
+
+def test_the_cost_counts_what_purifiers_do(plan, photos, model):
+    transforms = (*PURIFIERS, "impress:steps=5", "autoencode")
+    trial = TRIAL.model_copy(update={"transforms": transforms})
+    before, cost = count(plan, model), count(make_plan(trial, photos, model), model)
+    assert (cost.purifiers, cost.purifying_steps) == (3 * 8 * 5, 5 * 8 * 5)
+    assert cost.purifying_evaluations == 6 * 8 * 5  # PLMS runs one more than 0.1 of 50
+    each = before.evaluations / before.edits
+    assert cost.evaluations == cost.purifying_evaluations + each * cost.edits
 
 
 def primary_of(model, photos, **change):

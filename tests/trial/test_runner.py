@@ -13,8 +13,11 @@ from skimage import data
 
 from brittle.errors import UserError
 from brittle.images import from_bytes, write_image
+from brittle.models import load_model
 from brittle.models.loading import EMBEDDED
 from brittle.trial import runner
+from brittle.trial.photos import load_photos
+from brittle.trial.plan import make_plan
 from brittle.trial.rows import read_results
 from brittle.trial.spec import Trial
 from brittle.trial.store import Store
@@ -92,6 +95,23 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(trial, undisturbed, tmp_path):
             runner.run(trial, tmp_path / "out", progress=killing_after(count))
     runner.run(trial, tmp_path / "out")
     assert content(tmp_path / "out") == content(undisturbed)
+
+
+def test_purifiers_run_the_model_and_survive_a_stop(trial, tmp_path):
+    purifier = "denoise:strength=0.5,num_inference_steps=4"
+    trial = trial.model_copy(update={"transforms": ("none", purifier)})
+    with pytest.raises(Killed):
+        runner.run(trial, tmp_path / "out", progress=killing_after(8))
+    store = runner.run(trial, tmp_path / "out")
+    model = load_model(trial.model)
+    plan = make_plan(trial, load_photos(trial.photos), model)
+    received = [one for one in plan.receptions.values() if one.transform == purifier]
+    assert len(received) == 2 * 4
+    for one in received:
+        alone = plan.transforms[purifier].apply(
+            store.read(one.release), seeds=[one.seed], model=model
+        )
+        assert torch.equal(store.read(one.key), alone)
 
 
 def test_sigkill_at_any_moment_loses_nothing(trial, undisturbed, tmp_path):

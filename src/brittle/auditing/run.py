@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import product
 from pathlib import Path
 
 from torch import Tensor
@@ -105,6 +106,8 @@ def audit(
     pairs, alone = find_pairs(original, protected)
     if len({model.name for model in models}) < len(models):
         raise UserError("Two of the models have the same name: name each one once.")
+    for model, transform in product(models, request.transforms):
+        transform.check_model(model)
     with ThreadPoolExecutor(1) as pool:
         loading = [pool.submit(_load, model) for model in models]
         work = _Work(pairs, request, progress)

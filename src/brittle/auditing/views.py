@@ -56,16 +56,24 @@ class Bench:
         advance: Advance,
         rows: Sequence[int] = range(ROWS),
     ) -> Views:
-        """Pass rows through the transforms, on all cores; ``advance`` counts them."""
+        """Pass rows through the transforms, on all cores; ``advance`` counts them.
+
+        Transforms that run the model keep to one thread.
+        """
+        by_model = any(transform.needs_model for transform in transforms)
+        if by_model:
+            self.loading.result()
 
         def one(row: int) -> list[Tensor]:
             image = self._row(pictures, placebo, row)
             seed = derive_seed(self.seed, pictures.digest, "transform")
-            received = [transform.apply(image, seeds=[seed]) for transform in transforms]
+            received = [
+                transform.apply(image, seeds=[seed], model=self.model) for transform in transforms
+            ]
             advance(1)
             return [self.model.fit(image) for image in received]
 
-        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        with ThreadPoolExecutor(1 if by_model else torch.get_num_threads()) as pool:
             passed = [*pool.map(one, rows)]
         return {
             str(transform): torch.cat([row[at] for row in passed])

@@ -67,23 +67,32 @@ def transform(
     photos: Photos,
     out: Out,
     transform: Annotated[str, typer.Option("--with", help="A transform, or several joined by +.")],
+    model: Model = "embedded",
     seed: Annotated[int, typer.Option(min=0)] = 0,
+    device: Device = None,
+    dtype: Dtype = None,
     force: Force = False,
     lossy: Lossy = False,
     keep_metadata: KeepMetadata = False,
 ) -> None:
     """Pass photos through a transform, and keep what would be received as PNG.
 
+    A model is read only for transforms that run one (denoise, autoencode, impress).
+
     Example: brittle transform protected/me.png --with jpeg:quality=65+flip -o received/
     """
     from brittle import api
     from brittle.batch import Destination
     from brittle.images import read_photo
+    from brittle.transforms import Transform
 
     to = Destination(photos, out, force=force, lossy=lossy, keep_metadata=keep_metadata)
+    component = Transform.parse(transform)
+    loaded = api.load_model(model, device=device, dtype=dtype) if component.needs_model else None
     for path in photos:
         photo = read_photo(path)
-        typer.echo(to.write(path, photo, api.transform(photo.image, transform, seed=seed)))
+        received = api.transform(photo.image, component, model=loaded, seed=seed)
+        typer.echo(to.write(path, photo, received))
 
 
 @app.command()

@@ -15,8 +15,11 @@ NAMES = {
     "median-blur": "median blur",
     "rotate": "rotation by",
     "flip": "flip",
+    "denoise": "noise and denoise at",
+    "autoencode": "autoencoder's round trip",
+    "impress": "IMPRESS",
 }
-UNITS = {"rotate": "°"}
+UNITS = {"rotate": "°", "impress": " steps"}
 
 
 def transform_name(text: str) -> str:

@@ -13,21 +13,25 @@ from brittle.transforms.filters import Bilateral, GaussianBlur, MedianBlur
 from brittle.transforms.framing import Crop, Perspective
 from brittle.transforms.geometry import Flip, Rotate, Shift
 from brittle.transforms.noises import GaussianNoise
+from brittle.transforms.purifiers import Autoencode, Denoise, Impress
 from brittle.transforms.resampling import Resize
 from brittle.transforms.screens import Screenshot
 
 __all__ = [
+    "Autoencode",
     "Avif",
     "Bilateral",
     "Brightness",
     "Chain",
     "Contrast",
     "Crop",
+    "Denoise",
     "Flip",
     "Gamma",
     "GaussianBlur",
     "GaussianNoise",
     "Grayscale",
+    "Impress",
     "Jpeg",
     "Jpeg2000",
     "Levels",

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import ClassVar, Self
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -13,6 +14,9 @@ from brittle.decoding import Levels
 from brittle.errors import UserError
 from brittle.images import from_bytes, quantise, to_bytes
 
+if TYPE_CHECKING:
+    from brittle.models import EditModel
+
 
 class Transform(Component):
     """Something that happens to an image after it was published.
@@ -20,7 +24,8 @@ class Transform(Component):
     Images are float32 tensors (N, 3, H, W), sRGB in [0, 1]; what ``apply`` returns lies on the
     8-bit grid, since what a person receives is an 8-bit file. Lengths are in pixels of the image
     at hand. A transform writes ``surrogate`` if torch can do all of it, ``receive`` if not, and
-    both if the surrogate is only near. ``example`` is how one types it.
+    both if the surrogate is only near; one that runs an edit model says so in ``needs_model`` and
+    writes ``receive_with``. ``example`` is how one types it.
     """
 
     family: ClassVar[str] = "transform"
@@ -35,26 +40,61 @@ class Transform(Component):
         if reason := self.missing():
             raise UserError(f"{self} can't run here: {reason}.")
 
-    def apply(self, image: Tensor, *, seeds: Sequence[int] | None = None) -> Tensor:
+    @property
+    def needs_model(self) -> bool:
+        """Whether it runs an edit model: then `apply` needs one, and what is received is its."""
+        return False
+
+    def check_model(self, model: "EditModel | None") -> None:
+        """Raise UserError if the transform needs a model and can't run with this one."""
+        if self.needs_model and model is None:
+            raise UserError(f"{self} runs an edit model, and none was given: name one (model).")
+
+    def evaluations(self, model: "EditModel") -> int:
+        """How often one picture runs the model's UNet; reads no weights."""
+        return 0
+
+    @property
+    def total_steps(self) -> int:
+        """How many gradients through the model's autoencoder one picture takes."""
+        return 0
+
+    def apply(
+        self,
+        image: Tensor,
+        *,
+        seeds: Sequence[int] | None = None,
+        model: "EditModel | None" = None,
+    ) -> Tensor:
         """The images as received, (N, 3, H', W') in [0, 1] on the 8-bit grid, without gradients.
 
-        ``seeds`` holds one seed an image, for transforms that draw random numbers. Each image goes
-        alone, so that its bytes never depend on the batch around it.
+        ``seeds`` holds one seed an image, for transforms that draw random numbers; ``model`` is for
+        those that need one. Each image goes alone, so that its bytes never depend on the batch
+        around it.
 
         Raises:
-            UserError: this computer lacks what the transform needs.
+            UserError: this computer lacks what the transform needs, or there is no such model.
         """
         self.refuse_if_missing()
+        self.check_model(model)
         each = [None] * len(image) if seeds is None else seeds
         rows = [*zip(image.detach().split(1), each, strict=True)]
-        if len(rows) == 1:
-            return self._alone(rows[0])
+        alone = partial(self._alone, model)
+        if len(rows) == 1 or self.needs_model:  # a model's calls stay in one thread
+            return torch.cat([*map(alone, rows)])
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-            return torch.cat([*pool.map(self._alone, rows)])
+            return torch.cat([*pool.map(alone, rows)])
 
-    def _alone(self, row: tuple[Tensor, int | None]) -> Tensor:
+    def _alone(self, model: "EditModel | None", row: tuple[Tensor, int | None]) -> Tensor:
+        image, seed = row
         with torch.no_grad():  # which holds for one thread
-            return self.receive(row[0], seed=row[1])
+            if self.needs_model and model is not None:
+                return self.receive_with(model, image, seed=seed)
+            return self.receive(image, seed=seed)
+
+    def receive_with(self, model: "EditModel", image: Tensor, *, seed: int | None) -> Tensor:
+        """As `receive`, of a transform that needs a model."""
+        raise NotImplementedError
 
     def receive(self, image: Tensor, *, seed: int | None) -> Tensor:
         """One image (1, 3, H, W) as received, on the 8-bit grid."""

@@ -1,7 +1,7 @@
 """Chains: one transform after another, written ``a+b``."""
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import field_validator
 from torch import Tensor
@@ -9,6 +9,9 @@ from torch import Tensor
 from brittle.component import register
 from brittle.noise import derive_seed
 from brittle.transforms.base import Transform
+
+if TYPE_CHECKING:
+    from brittle.models import EditModel
 
 
 @register
@@ -34,11 +37,37 @@ class Chain(Transform):
         """The first reason that a step has."""
         return next((reason for step in self.steps if (reason := step.missing())), None)
 
+    @property
+    def needs_model(self) -> bool:
+        """Whether a step does."""
+        return any(step.needs_model for step in self.steps)
+
+    def check_model(self, model: "EditModel | None") -> None:
+        """As `Transform.check_model`, for every step."""
+        for step in self.steps:
+            step.check_model(model)
+
+    def evaluations(self, model: "EditModel") -> int:
+        """Those of all steps."""
+        return sum(step.evaluations(model) for step in self.steps)
+
+    @property
+    def total_steps(self) -> int:
+        """Those of all steps."""
+        return sum(step.total_steps for step in self.steps)
+
     def receive(self, image: Tensor, *, seed: int | None) -> Tensor:
         """One image after all steps; each step draws from a seed of its own."""
+        return self._pass(image, seed, None)
+
+    def receive_with(self, model: "EditModel", image: Tensor, *, seed: int | None) -> Tensor:
+        """As `receive`, where a step needs a model."""
+        return self._pass(image, seed, model)
+
+    def _pass(self, image: Tensor, seed: int | None, model: "EditModel | None") -> Tensor:
         for index, step in enumerate(self.steps):
             seeds = None if seed is None else [derive_seed(seed, str(index))]
-            image = step.apply(image, seeds=seeds)
+            image = step.apply(image, seeds=seeds, model=model)
         return image
 
     def surrogate(self, image: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from brittle.models import EditModel, load_model
+from brittle.transforms import Impress
 from brittle.trial.photos import load_photos
 from brittle.trial.plan import Plan, make_plan
 from brittle.trial.spec import Trial
@@ -17,13 +18,19 @@ SECONDS_A_PICTURE = 0.02
 
 @dataclass(frozen=True)
 class Cost:
-    """How much work a plan is. Steps are gradients of one photo; evaluations those of the UNet."""
+    """How much work a plan is. Steps are gradients of one photo; evaluations those of the UNet.
+
+    The purifiers' evaluations are among all evaluations; their steps are counted by themselves.
+    """
 
     photos: int
     protections: int
     steps: int
     placebos: int
     transforms: int
+    purifiers: int
+    purifying_evaluations: int
+    purifying_steps: int
     edits: int
     evaluations: int
     cells: int
@@ -33,6 +40,8 @@ def count(plan: Plan, model: EditModel) -> Cost:
     """Count a plan's work, each piece once; the store may have some of it already."""
     protected = [one for one in plan.releases.values() if one.arm in plan.protections]
     received = [one for one in plan.receptions.values() if one.key != one.release]
+    passed = [plan.transforms[one.transform] for one in received]
+    purifying = sum(transform.evaluations(model) for transform in passed)
     each = {label: editor.evaluations(model) for label, editor in plan.editors.items()}
     return Cost(
         photos=len({cell.photo for cell in plan.cells}),
@@ -40,8 +49,11 @@ def count(plan: Plan, model: EditModel) -> Cost:
         steps=sum(plan.protections[one.arm].total_steps for one in protected),
         placebos=sum(one.of is not None for one in plan.releases.values()),
         transforms=len(received),
+        purifiers=sum(transform.needs_model for transform in passed),
+        purifying_evaluations=purifying,
+        purifying_steps=sum(transform.total_steps for transform in passed),
         edits=len(plan.edits),
-        evaluations=sum(each[one.editor] for one in plan.edits.values()),
+        evaluations=purifying + sum(each[one.editor] for one in plan.edits.values()),
         cells=len(plan.cells),
     )
 
@@ -67,13 +79,22 @@ def estimate(cost: Cost, plan: Plan, model: EditModel) -> float:
         image = photo.requires_grad_()
         torch.autograd.grad(model.encode(image).square().sum(), image)
 
+    def purifying() -> float:
+        """Seconds of one step; a plugin's is taken to cost what one of IMPRESS's does."""
+        if not cost.purifying_steps:
+            return 0.0
+        once = Impress(steps=1)
+        return seconds(lambda: once.purify(model, photo[:1].detach(), seed=0))
+
     pictures = cost.transforms + cost.edits + cost.cells
     return (
         (cost.evaluations * evaluation() + cost.steps * seconds(gradient)) / rows
-    ) + pictures * SECONDS_A_PICTURE
+        + cost.purifying_steps * purifying()
+        + pictures * SECONDS_A_PICTURE
+    )
 
 
-def seconds(work: Callable[[], None]) -> float:
+def seconds(work: Callable[[], object]) -> float:
     """How long ``work`` takes once it is warm."""
     work()
     start = time.perf_counter()
@@ -91,16 +112,25 @@ def describe_cost(trial: Trial, *, device: str | None = None, dtype: str | None 
     photos = load_photos(trial.photos, square=trial.square, mask=trial.mask)
     plan = make_plan(trial, photos, model)
     cost = count(plan, model)
+    editing = cost.evaluations - cost.purifying_evaluations
     return "\n".join(
         [
             f"{trial.title}: {cost.photos} photos on {model.name}, {model.device}, {model.dtype}",
             f"  protections  {cost.protections:>7,} ({cost.steps:,} gradient steps)",
             f"  placebos     {cost.placebos:>7,}",
             f"  transforms   {cost.transforms:>7,}",
-            f"  edits        {cost.edits:>7,} ({cost.evaluations:,} evaluations of the denoiser)",
+            *([_purifiers(cost)] if cost.purifiers else []),
+            f"  edits        {cost.edits:>7,} ({editing:,} evaluations of the denoiser)",
             f"  comparisons  {cost.cells:>7,}",
             f"  time         about {duration(estimate(cost, plan, model))} on this machine",
         ]
+    )
+
+
+def _purifiers(cost: Cost) -> str:
+    return (
+        f"  by the model {cost.purifiers:>7,} of these ({cost.purifying_evaluations:,} evaluations "
+        f"of the denoiser, {cost.purifying_steps:,} gradient steps)"
     )
 
 

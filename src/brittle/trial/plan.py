@@ -191,6 +191,7 @@ def _empty_plan(trial: Trial, photos: dict[str, TrialPhoto], model: "EditModel")
     for label, transform in transforms.items():
         if reason := transform.missing():
             raise UserError(f"The trial names {label}, and {reason}.")
+        transform.check_model(model)
     calibration, not_calibrated = _calibration(trial, model)
     metrics = _metrics(trial, calibration if trial.calibration else None)
     editors = {str(one): one.resolve(model) for one in map(Editor.parse, trial.editors)}
@@ -292,11 +293,13 @@ def _reception(plan: Plan, photo: str, arm: str, transform: str) -> Reception:
     release = _release(plan, photo, arm)
     component = plan.transforms[transform]
     # What passes a transform as it is keeps its key: one edit of a gray picture serves them all.
-    if transform == "none" or (arm == GRAY and not component.moves_pixels):
+    as_it_is = arm == GRAY and not (component.moves_pixels or component.needs_model)
+    if transform == "none" or as_it_is:
         reception = Reception(release.key, release.key, "none", 0)
     else:
         seed = derive_seed(0, plan.photos[photo].digest, transform)
-        identity = key("receive", release.key, component, seed)
+        by_model = _compute(plan) if component.needs_model else ()
+        identity = key("receive", release.key, component, seed, *by_model)
         reception = Reception(identity, release.key, transform, seed)
     return plan.receptions.setdefault(reception.key, reception)
 

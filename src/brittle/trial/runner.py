@@ -80,6 +80,7 @@ def run(
 def compute(plan: Plan, store: Store, model: EditModel, progress: Progress) -> None:
     """All stages of a plan, each skipping what the store has."""
     release(plan, store, model, progress)
+    purify(plan, store, model, progress)
     with receiving(plan, store, progress) as wait_for:
         edit(plan, store, model, progress, wait_for)
     score(plan, store, model, progress)
@@ -146,9 +147,26 @@ def _protect(
         store.write(one.key, optimised)
 
 
+def purify(plan: Plan, store: Store, model: EditModel, progress: Progress) -> None:
+    """Pass released files through the transforms that run the model, one after another."""
+    missing = [
+        one
+        for one in plan.receptions.values()
+        if plan.transforms[one.transform].needs_model and not store.has(one.key)
+    ]
+    if not missing:
+        return
+    with progress("purifiers", len(missing)) as advance:
+        for one in missing:
+            image = store.read(one.release)
+            received = plan.transforms[one.transform].apply(image, seeds=[one.seed], model=model)
+            store.write(one.key, received)
+            advance(1)
+
+
 @contextmanager
 def receiving(plan: Plan, store: Store, progress: Progress) -> Iterator[Callable[[str], None]]:
-    """Pass released files through the transforms, as in the world, while other work goes on.
+    """Pass released files through the other transforms, as in the world, beside other work.
 
     Threads do it, since codecs don't hold Python's lock; what is yielded waits for one key. If
     anything fails or is interrupted, what has begun is finished and the rest is not begun.

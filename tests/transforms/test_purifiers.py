@@ -1,0 +1,138 @@
+import pytest
+import torch
+
+from brittle import api
+from brittle.editors import Img2Img
+from brittle.errors import UserError
+from brittle.images import quantise
+from brittle.metrics import Perceptual
+from brittle.models import load_model
+from brittle.protections import EncoderProtection
+from brittle.transforms import Autoencode, Chain, Denoise, GaussianBlur, Impress, Jpeg, Transform
+from tests.models import taesd
+
+IMPRESS = Impress(steps=12, learning_rate=0.01)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """An autoencoder without a denoiser."""
+    folder = taesd.write(tmp_path_factory.mktemp("alone"), "taesd", channels=4, pooled=False)
+    return load_model(folder, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def protected(embedded, photos):
+    protection = EncoderProtection(budget="12.75/255", steps=6)
+    return protection(embedded, photos[:1], seeds=[0])
+
+
+def inconsistency(model, image):
+    with torch.no_grad():
+        return float((model.decode(model.encode(image)) - image).square().mean())
+
+
+def test_the_round_trip_is_the_autoencoders(embedded, photos):
+    with torch.no_grad():
+        expected = quantise(embedded.decode(embedded.encode(photos[:1])))
+    assert torch.equal(Autoencode().apply(photos, model=embedded)[:1], expected)
+
+
+@pytest.mark.parametrize("strength", [0.1, 0.3])
+def test_denoise_is_an_edit_with_an_empty_prompt(embedded, photos, strength):
+    editor = Img2Img(strength=strength, guidance_scale=1, num_inference_steps=50)
+    edit = editor.edit(embedded, photos[:1], prompts=[""], seeds=[7])
+    denoise = Denoise(strength=strength)
+    assert torch.equal(denoise.apply(photos[:1], seeds=[7], model=embedded), quantise(edit))
+    assert denoise.evaluations(embedded) == editor.evaluations(embedded) == 50 * strength
+
+
+def test_impress_lowers_its_objective_and_stays_near(embedded, protected):
+    received = IMPRESS.apply(protected, seeds=[3], model=embedded)
+    with torch.no_grad():
+        before, after = (
+            float(IMPRESS.objective(embedded, one, protected)) for one in (protected, received)
+        )
+    assert after < before / 2
+    assert inconsistency(embedded, received) < inconsistency(embedded, protected) / 2
+    free = IMPRESS.model_copy(update={"alpha": 0.0}).apply(protected, seeds=[3], model=embedded)
+    apart, unheld = (float(Perceptual().score(one, protected)) for one in (received, free))
+    assert apart < unheld  # the hinge holds it
+
+
+def test_the_objective_is_the_papers(embedded, photos):
+    moved = (photos[:1] + 0.05).clamp(0, 1)
+    found = float(Impress(eps=0.02, alpha=0.3).objective(embedded, moved, photos[:1]))
+    apart = float(Perceptual().score(moved, photos[:1]))
+    assert apart > 0.02
+    expected = 4 * inconsistency(embedded, moved) + 0.3 * (apart - 0.02)
+    assert found == pytest.approx(expected, rel=1e-4)
+    same = float(Impress().objective(embedded, moved, moved))
+    assert same == pytest.approx(4 * inconsistency(embedded, moved), rel=1e-4)
+
+
+@pytest.mark.parametrize("purifier", [Denoise(strength=0.1), Autoencode(), IMPRESS], ids=str)
+def test_a_photo_keeps_its_size(embedded, purifier):
+    from skimage import data
+
+    cut = torch.from_numpy(data.astronaut()[:150, 150:350].copy()).permute(2, 0, 1)[None]
+    photo = cut.float() / 255
+    received = purifier.apply(photo, seeds=[0], model=embedded)
+    assert received.shape == photo.shape
+    assert torch.equal(received, quantise(received))
+    assert 15 < -10 * (received - photo).square().mean().log10() < 40
+
+
+@pytest.mark.parametrize("purifier", [Denoise(strength=0.2), IMPRESS], ids=str)
+def test_noise_belongs_to_the_seed(embedded, photos, purifier):
+    twice = photos[:1].expand(2, -1, -1, -1)
+    first, second = purifier.apply(twice, seeds=[1, 2], model=embedded)
+    assert not torch.equal(first, second)
+    assert torch.equal(purifier.apply(photos[:1], seeds=[2], model=embedded)[0], second)
+    with pytest.raises(ValueError, match="give a seed"):
+        purifier.apply(photos[:1], model=embedded)
+
+
+def test_a_chain_hands_the_model_on(embedded, photos):
+    chain = Transform.parse("jpeg:quality=75+autoencode+gaussian-blur:sigma=1")
+    assert chain.needs_model
+    assert not Chain(steps=(Jpeg(quality=75), GaussianBlur(sigma=1))).needs_model
+    step = Autoencode().apply(Jpeg(quality=75).apply(photos), model=embedded)
+    received = chain.apply(photos, model=embedded, seeds=[0, 0])
+    assert torch.equal(received, GaussianBlur(sigma=1).apply(step))
+    work = Transform.parse("denoise:strength=0.1+denoise:strength=0.2+impress:steps=30")
+    assert (work.evaluations(embedded), work.total_steps) == (15, 30)
+
+
+@pytest.mark.parametrize("text", ["autoencode", "denoise:strength=0.1", "impress", "flip+impress"])
+def test_without_a_model_they_are_refused(photos, text):
+    with pytest.raises(UserError, match="runs an edit model, and none was given"):
+        Transform.parse(text).apply(photos, seeds=[0, 1])
+
+
+def test_an_autoencoder_alone_serves_all_but_denoise(alone, photos):
+    for purifier in (Autoencode(), Impress(steps=1)):
+        received = purifier.apply(photos[:1], seeds=[0], model=alone)
+        assert received.shape == photos[:1].shape
+    for text in ("denoise:strength=0.1", "flip+denoise:strength=0.1"):
+        with pytest.raises(UserError, match="is an autoencoder alone"):
+            Transform.parse(text).apply(photos[:1], seeds=[0], model=alone)
+
+
+def test_what_can_not_run_is_said_in_a_sentence(embedded, photos):
+    with pytest.raises(UserError, match="leaves no step"):
+        Denoise(strength=0.01).apply(photos[:1], seeds=[0], model=embedded)
+    with pytest.raises(UserError, match="impress can't run on this picture: EfficientNet"):
+        IMPRESS.apply(photos[:1, :, :16, :16], seeds=[0], model=embedded)
+
+
+def test_no_protection_can_foresee_them(embedded, photos):
+    for text in ("autoencode", "denoise:strength=0.1", "impress"):
+        protection = EncoderProtection(steps=1, expectation=[text])
+        with pytest.raises(UserError, match="no differentiable form"):
+            protection(embedded, photos[:1], seeds=[0])
+
+
+def test_the_library_takes_the_embedded_model_where_none_is_named(embedded, photos):
+    expected = Autoencode().apply(photos[:1], model=embedded)
+    assert torch.equal(api.transform(photos[:1], "autoencode"), expected)
