@@ -87,6 +87,25 @@ def test_writes_one_file_and_touches_nothing_else(tmp_path: Path) -> None:
     assert all(after[path] == when for path, when in before.items())
 
 
+def test_the_attacker_and_what_was_not_tried_stand_beside_the_worst_case(
+    tmp_path: Path, page: Page
+) -> None:
+    store = make_store(tmp_path / "store", transforms=("none", "jpeg:quality=75"))
+    manifest = json.loads((store / "manifest.json").read_text(encoding="utf-8"))
+    manifest["trial"]["resolved"] |= {
+        "threat_model": "He has the file <alone>.",
+        "not_tried": ["DiffPure", "noisy upscaling"],
+    }
+    write_json(store / "manifest.json", manifest)
+    text = report_of(store).text
+    worst = text[text.index("If the attacker chooses the transform") :]
+    assert "The attacker: He has the file <alone>." in worst
+    assert worst.index("The attacker:") < worst.index("Not tried: DiffPure; noisy upscaling.")
+    assert "If the attacker chooses the transform" in page.text
+    assert "The attacker:" not in page.text
+    assert "Not tried:" not in page.text
+
+
 def test_same_folder_same_bytes(store: Path, html: str) -> None:
     assert build_report(store).read_text(encoding="utf-8") == html
 

@@ -79,7 +79,8 @@ def test_keys_follow_what_results_depend_on(plan, model, photos, change):
 
 
 def test_keys_ignore_what_results_do_not_depend_on(plan, model, photos):
-    other = make_plan(TRIAL.model_copy(update={"title": "renamed"}), photos, model)
+    words = {"title": "renamed", "threat_model": "he has it all", "not_tried": ("DiffPure",)}
+    other = make_plan(TRIAL.model_copy(update=words), photos, model)
     assert [dataclasses.astuple(c) for c in other.cells] == [
         dataclasses.astuple(c) for c in plan.cells
     ]

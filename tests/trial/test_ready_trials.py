@@ -24,6 +24,14 @@ def test_a_ready_trial_can_be_read(path) -> None:
             assert base.read(text)
 
 
+def test_the_adaptive_attacker_is_declared() -> None:
+    trial = load_trial(TRIALS[0].with_stem("adaptive"))
+    assert "published file alone" in trial.threat_model
+    assert any("DiffPure" in one for one in trial.not_tried)
+    purifiers = {one.partition(":")[0] for one in trial.transforms}
+    assert {"denoise", "autoencode", "impress", "bilateral", "shift", "webp"} <= purifiers
+
+
 def test_the_arms_race_is_run_at_one_distance() -> None:
     plain, aware = map(Protection.read, load_trial(TRIALS[1].with_stem("arms-race")).protections)
     assert plain.budget == aware.budget

@@ -171,6 +171,9 @@ def test_shards_gather_to_the_same_results(trial, undisturbed, tmp_path):
 
 def test_a_folder_of_another_trial_is_refused(trial, undisturbed):
     before = content(undisturbed)
+    words = {"title": "renamed", "threat_model": "he has it all", "not_tried": ("DiffPure",)}
+    runner.run(trial.model_copy(update=words), undisturbed)
+    runner.run(trial, undisturbed)
     with pytest.raises(UserError, match=r"another trial \(its prompts differ\)"):
         runner.run(trial.model_copy(update={"prompts": ("night",)}), undisturbed)
     assert content(undisturbed) == before

@@ -135,13 +135,12 @@ class Search:
         return np.stack([photo_means(values, valid & half) for half in self.halves], -1)
 
     def _attackers_score(self, arm: str, line: Line) -> Array | None:
-        """Score transforms for an attacker, small is good: minus the lower of two ranks."""
+        """Score transforms for an attacker, small is good."""
         follow = self._halved(arm, "follow")
         keep = self._halved(arm, "keep", "published" if line == "selector" else "photo")
         if follow is None or keep is None:
             return None
-        lower: Array = np.minimum(_ranks(follow), _ranks(keep))
-        return -lower
+        return -lower_rank(follow, keep)
 
     def _share(self, arm: str, values: Array) -> float | None:
         before = self.effects.contrast(arm, "none").effect
@@ -151,8 +150,17 @@ class Search:
         return float(values[both].mean() / before[both].mean())
 
 
+def lower_rank(follow: Array, keep: Array) -> Array:
+    """What an attacker goes by: the lower of a transform's two ranks among all; large is good.
+
+    Scores and result are (photos, transforms, k), k sets of scores that are ranked apart.
+    """
+    lower: Array = np.minimum(_ranks(follow), _ranks(keep))
+    return lower
+
+
 def _ranks(scores: Array) -> Array:
-    """Ranks among transforms, ties halved, NaN kept; (photos, transforms, 2) in and out."""
+    """Ranks among transforms, ties halved, NaN kept; (photos, transforms, k) in and out."""
     mine, other = scores[:, :, None], scores[:, None]
     ranks: Array = ((mine > other) + 0.5 * (mine == other)).sum(2)
     return np.where(np.isnan(scores), np.nan, ranks)

@@ -67,6 +67,7 @@ def render(source: Source, limit: int = PAGE_LIMIT) -> str:
         outside=outside,
         sections=[_section(source, arm, placebo, number) for number, arm in enumerate(arms)],
         fair=fair_section(source),
+        declared=_mapping(_mapping(source.manifest.get("trial")).get("resolved")),
         settings=_settings(source),
         words=words,
         as_yaml=as_yaml,

@@ -49,10 +49,17 @@ class Trial(BaseModel):
         None, description="thresholds of usable edits, by `brittle calibrate`; else the model's own"
     )
     primary: Primary = Primary()
+    threat_model: str = Field(
+        "", description="in words: what the attacker who chooses the transform knows and has"
+    )
+    not_tried: tuple[str, ...] = Field(
+        (), description="what that attacker could also do, and this trial does not measure"
+    )
     batch: int = Field(8, ge=1, le=1024, description="rows a model call; part of every result")
 
     @field_validator(
-        "protections", "budgets", "transforms", "editors", "prompts", "metrics", mode="before"
+        *("protections", "budgets", "transforms", "editors", "prompts", "metrics", "not_tried"),
+        mode="before",
     )
     @classmethod
     def _one_is_a_list(cls, value: Any) -> Any:

@@ -22,7 +22,7 @@ from brittle.images import (
 )
 
 SCHEMA_VERSION = 1
-MAY_DIFFER = ("title", "metrics", "calibration", "batch")
+MAY_DIFFER = ("title", "metrics", "calibration", "threat_model", "not_tried", "batch")
 """Fields of a trial that a folder may see change: all others would mix two trials."""
 
 
