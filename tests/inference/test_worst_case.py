@@ -68,7 +68,7 @@ def test_the_selector_sees_only_the_published_file():
     missing = lines((0.5, 0.4, 0.3))[ARM, "selector"]
     assert missing.effect is None
     assert "published file" in missing.reason
-    extra = scores("follow", "photo", (0.9, 0.8, 0.7)) + scores(
+    extra = scores("follow", "published", (0.9, 0.8, 0.7)) + scores(
         "keep", "published", (0.9, 0.2, 0.1)
     )
     found = lines((0.5, 0.4, 0.3), extra=extra)[ARM, "selector"]
@@ -77,7 +77,7 @@ def test_the_selector_sees_only_the_published_file():
 
 
 def test_the_lower_rank_of_both_scores_decides():
-    extra = scores("follow", "photo", (0.9, 0.8, 0.1)) + scores(
+    extra = scores("follow", "published", (0.9, 0.8, 0.1)) + scores(
         "keep", "published", (0.1, 0.8, 0.9)
     )
     assert lines((0.5, 0.4, 0.3), extra=extra)[ARM, "selector"].chosen == {"jpeg:quality=75": 24}

@@ -136,8 +136,8 @@ class Search:
 
     def _attackers_score(self, arm: str, line: Line) -> Array | None:
         """Score transforms for an attacker, small is good."""
-        follow = self._halved(arm, "follow")
-        keep = self._halved(arm, "keep", "published" if line == "selector" else "photo")
+        reference = "published" if line == "selector" else "photo"
+        follow, keep = (self._halved(arm, metric, reference) for metric in ("follow", "keep"))
         if follow is None or keep is None:
             return None
         return -lower_rank(follow, keep)

@@ -25,8 +25,9 @@ from brittle.trial.store import Store
 
 Score = dict[str, Any]
 
-PUBLISHED = ("keep",)
-"""Metrics that are also computed against the published file, which is all that an attacker has."""
+PUBLISHED = ("follow", "keep")
+"""Metrics that are also computed as an attacker can: on the edit as it came out, against the
+published file, which is all that he has."""
 
 
 def score(plan: Plan, store: Store, model: EditModel | None, progress: Progress) -> None:
