@@ -1,5 +1,6 @@
 """Audits on the embedded model, from files to answers."""
 
+import html
 import json
 import math
 import subprocess
@@ -19,9 +20,12 @@ from brittle.cli import app
 from brittle.errors import UserError
 from brittle.inference.schemas import with_tables
 from brittle.metrics import Latent
+from brittle.models import load_model
 from brittle.protections import Noise, NoiseSpectrum
 from brittle.report.audit import audit_text, render_audit
+from brittle.report.transfer import transfer
 from brittle.transforms import Transform
+from tests.models import taesd
 
 JPEG = "jpeg:quality=50"
 DOCUMENT = Path(__file__).parents[2] / "docs" / "audit.md"
@@ -139,6 +143,32 @@ def test_purifiers_are_tried_with_each_audited_model(files, embedded, monkeypatc
     monkeypatch.setattr(type(embedded), "edits", False)
     with pytest.raises(UserError, match="autoencoder alone"):
         quick(files, "protected.png", embedded, transforms=["denoise:strength=0.1"])
+
+
+def test_several_models_get_one_table_of_transfer(files, embedded, protected, tmp_path):
+    folder = taesd.write(tmp_path / "other", "other", channels=4, pooled=False)
+    other = load_model(folder, device="cpu")
+    found = quick(files, "protected.png", embedded, models=[embedded, other])
+    table = transfer(found.document)
+    assert table.models == ("embedded", other.name)
+    assert [row[0] for row in table.rows] == ["no transform", "JPEG 50"]
+    (photo,) = found.document.photos
+    for row, *answers in zip(
+        table.rows, *(result.seen_as("latents") for result in photo.results), strict=True
+    ):
+        for cell, answer in zip(row[1:], answers, strict=True):
+            assert cell.startswith(f"{round(100 * answer.reach)}".replace("-", "−"))
+            assert cell.endswith("(like noise)") != answer.test.stronger
+    assert table.rows[0][1].endswith("%")  # made on the embedded model
+    for shown in (audit_text(found.document), html.unescape(render_audit(found))):
+        assert table.title in shown
+        assert table.sentence in shown
+        assert all(cell in shown for row in table.rows for cell in row)
+    twice = found.document.model_copy(update={"photos": (photo, photo)})
+    assert transfer(twice).title.endswith("mean over 2 photos")
+    assert transfer(twice).rows[0][1].endswith("(2 of 2 beyond noise)")
+    assert transfer(protected.document) is None
+    assert transfer(brittle.audit(None, files / "protected.png").document) is None
 
 
 def test_without_the_original_little_is_said(files):

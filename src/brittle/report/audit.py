@@ -15,6 +15,7 @@ from brittle.report import words
 from brittle.report.page import render_page
 from brittle.report.pictures import PAGE_LIMIT, Picture, embed, perturbation
 from brittle.report.text import as_columns
+from brittle.report.transfer import transfer
 
 REPORT, DATA = "audit.html", "audit.json"
 SHOWN_SIDE = 512  # of originals and protected files in the page, in pixels
@@ -76,6 +77,8 @@ def audit_text(document: Audit) -> str:
             for title, lines in tables(result):
                 rows = [(one.name, *one.cells, one.finding) for one in lines]
                 parts.append(as_columns([(title, *HEADS, "finding"), *rows]))
+    if table := transfer(document):
+        parts += [as_columns([(table.title, *table.models), *table.rows]), table.sentence]
     parts += [f"Not audited, for lack of a partner: {path}" for path in document.without_partner]
     if document.quick and document.models:
         parts.append("Run again without --quick to see edits.")
@@ -130,6 +133,7 @@ def render_audit(found: Audited, limit: int = PAGE_LIMIT) -> str:
         edits=edits,
         heads=HEADS,
         tables=tables,
+        transfer=transfer(document),
         seen_at=seen_at,
         words=words,
     )
