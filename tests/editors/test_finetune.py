@@ -43,9 +43,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("fine-tunes")
 
 
-def pictures(model, collection, folder, *, seed=0, **fields) -> torch.Tensor:
+def pictures(model, collection, folder, **fields) -> torch.Tensor:
     editor = FineTune(**{**SHORT, **fields})
-    tuned = editor.learn(model, collection, seed=seed, folder=folder)
+    tuned = editor.learn(model, collection, folder=folder)
     return editor.generate(tuned, prompts=PROMPTS, seeds=SEEDS)
 
 
@@ -81,12 +81,12 @@ def test_different_collections_give_different_pictures(embedded, cats, coffee, f
 def test_the_seed_and_nothing_else_decides(embedded, cats, of_cats, folder, tmp_path):
     again = pictures(embedded, cats[::-1], tmp_path)
     assert torch.equal(again, of_cats)
-    assert not torch.equal(pictures(embedded, cats, folder, seed=1), of_cats)
+    assert not torch.equal(pictures(embedded, cats, folder, tuning_seed=1), of_cats)
 
 
 def test_a_picture_does_not_depend_on_what_else_was_asked_for(embedded, cats, folder, of_cats):
     editor = FineTune(**SHORT)
-    tuned = editor.learn(embedded, cats, seed=0, folder=folder)
+    tuned = editor.learn(embedded, cats, folder=folder)
     assert torch.equal(editor.generate(tuned, prompts=PROMPTS[1:], seeds=SEEDS[1:]), of_cats[1:])
 
 
@@ -111,14 +111,14 @@ def test_an_interrupted_fine_tune_goes_on_to_the_same_weights(
     with monkeypatch.context() as once:
         once.setattr(finetuning._Classroom, "step", dies)
         with pytest.raises(Killed):
-            editor.learn(embedded, cats, seed=0, folder=tmp_path)
+            editor.learn(embedded, cats, folder=tmp_path)
     resumed = []
     monkeypatch.setattr(
         finetuning._Classroom, "step", lambda self, n: (resumed.append(n), step(self, n))
     )
-    editor.learn(embedded, cats, seed=0, folder=tmp_path)
+    editor.learn(embedded, cats, folder=tmp_path)
     assert resumed == [2]
-    editor.learn(embedded, cats, seed=0, folder=folder)
+    editor.learn(embedded, cats, folder=folder)
     (weights,) = tmp_path.glob(f"*/{WEIGHTS}")
     assert weights.read_bytes() == (folder / weights.relative_to(tmp_path)).read_bytes()
     assert not list(tmp_path.glob("*/partial*"))
@@ -136,7 +136,7 @@ def test_it_learns_what_is_shown(embedded, cats, folder):
         editor = FineTune(
             **{**SHORT, "max_train_steps": 16, "prior_loss_weight": 0, "learning_rate": rate}
         )
-        tuned = editor.learn(embedded, cats, seed=0, folder=folder)
+        tuned = editor.learn(embedded, cats, folder=folder)
         losses = losses_of(tuned.files.weights)
         assert len(losses) == 16
         return sum(losses[8:])
@@ -151,7 +151,7 @@ def test_diffusers_reads_the_lora(tiny_sd, folder):
 
     model = load_model(tiny_sd, device="cpu", dtype="float32")
     editor = FineTune(**{**SHORT, "max_train_steps": 1, "prior_loss_weight": 0})
-    tuned = editor.learn(model, crops(data.chelsea()), seed=0, folder=folder)
+    tuned = editor.learn(model, crops(data.chelsea()), folder=folder)
     pipeline = tiny.diffusers_img2img(tiny_sd)
     pipeline.load_lora_weights(tuned.files.weights.parent, weight_name=WEIGHTS)
     latents, text = torch.randn(1, 4, 8, 8), model.embed(["a photo of sks"])
@@ -207,7 +207,7 @@ def test_bad_collections_and_tokens_are_refused(embedded, tmp_path, fields, coun
     editor = FineTune(**{**SHORT, **fields})
     collection = [torch.full((1, 3, side, side), 0.5)] * count
     with pytest.raises(UserError, match=said):
-        editor.learn(embedded, collection, seed=0, folder=tmp_path)
+        editor.learn(embedded, collection, folder=tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -220,7 +220,7 @@ def test_too_little_memory_is_said_before_the_work(embedded, cats, tmp_path, mon
     monkeypatch.setattr(finetuning, "free_memory", lambda device: 2**20)
     editor = FineTune(**{**SHORT, "method": "full", "prior_loss_weight": 0})
     with pytest.raises(UserError, match="say method=lora"):
-        editor.learn(embedded, cats, seed=0, folder=tmp_path)
+        editor.learn(embedded, cats, folder=tmp_path)
 
 
 def test_a_trial_of_single_photos_refuses_it(tmp_path, photos):

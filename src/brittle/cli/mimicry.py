@@ -26,7 +26,6 @@ def mimic_(
         Path | None,
         typer.Option(help="Measure against these, where the collection is a copy of them."),
     ] = None,
-    tuning_seed: Annotated[int, typer.Option(min=0, help="The seed of the fine-tune.")] = 0,
     device: Device = None,
     dtype: Dtype = None,
     force: Force = False,
@@ -53,7 +52,6 @@ def mimic_(
             model=load_model(model, device=device, dtype=dtype),
             seeds=seeds or [0],
             originals=originals,
-            tuning_seed=tuning_seed,
             overwrite=force,
             progress=progress,
         )

@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import torch
 from pydantic import Field, model_validator
@@ -64,6 +64,8 @@ class FineTune(Sampling):
     max_train_steps: int = Field(400, ge=0)
     train_batch_size: int = Field(2, ge=1)
     learning_rate: Annotated[float, Field(gt=0)] | None = None
+    tuning_seed: int = Field(0, ge=0)
+    """What the training draws from; pictures have seeds of their own."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -95,7 +97,7 @@ class FineTune(Sampling):
     ) -> Tensor:
         """All of ``image`` (N, 3, H, W) is one collection; a picture for each prompt and seed.
 
-        Learns anew at each call, with seed 0; `learn` keeps what was learned.
+        Learns anew at each call; `learn` keeps what was learned.
 
         Raises:
             UserError: as `learn`; a mask.
@@ -103,7 +105,7 @@ class FineTune(Sampling):
         if mask is not None:
             raise UserError("finetune paints whole pictures: it takes no mask.")
         with tempfile.TemporaryDirectory() as folder:
-            tuned = self.learn(model, image.split(1), seed=0, folder=Path(folder))
+            tuned = self.learn(model, image.split(1), folder=Path(folder))
             return self.generate(tuned, prompts=prompts, seeds=seeds)
 
     def learn(
@@ -111,14 +113,15 @@ class FineTune(Sampling):
         model: "EditModel",
         collection: Sequence[Tensor],
         *,
-        seed: int,
         folder: Path,
+        ordered: bool = False,
         progress: Progress = silent,
     ) -> "EditModel":
         """The model fine-tuned on pictures (1, 3, H, W) in [0, 1], of any sizes and in any order.
 
         It is kept under ``folder``: asked for again, it is there at once, and one that was stopped
-        goes on.
+        goes on. With ``ordered`` the pictures' order counts: two versions of a collection then meet
+        the same draws, picture by picture, and differ in nothing else.
 
         Raises:
             UserError: fewer than two pictures, or smaller ones than the model makes; a token that
@@ -129,12 +132,14 @@ class FineTune(Sampling):
 
         setting = self.resolve(model)
         setting.check(model, collection)
-        squares = sorted((_square(image, model.size) for image in collection), key=images.digest)
+        squares = [_square(image, model.size) for image in collection]
+        if not ordered:
+            squares.sort(key=images.digest)
         prior = []
         if setting.prior_loss_weight and setting.max_train_steps:
             prior = setting.class_images(model, folder, progress)
         parts = [images.digest(square) for square in (*squares, *prior)]
-        name = key("finetune", setting, model.content_hash, str(model.dtype), seed, parts)
+        name = key("finetune", setting, model.content_hash, str(model.dtype), parts)
         lessons = [Lesson(_latents(model, squares), setting.instance_prompt)]
         if prior:
             weight = setting.prior_loss_weight
@@ -142,7 +147,7 @@ class FineTune(Sampling):
         assert setting.learning_rate is not None, "resolved"
         course = Course(
             setting.scope, setting.max_train_steps, setting.learning_rate, setting.train_batch_size,
-            derive_seed(seed, "finetune"),
+            derive_seed(setting.tuning_seed, "finetune"),
         )  # fmt: skip
         try:
             weights = fine_tune(model, lessons, course, folder / name, progress)
@@ -163,6 +168,11 @@ class FineTune(Sampling):
             made.append(setting._draw(model, some + some[-1:] * (ROWS - len(some)))[: len(some)])
         return torch.cat(made)
 
+    @property
+    def sampling(self) -> dict[str, Any]:
+        """The fields that decide how pictures are made, whatever was learned."""
+        return {field: getattr(self, field) for field in Sampling.model_fields}
+
     def _draw(self, model: "EditModel", pairs: Sequence[tuple[str, int]]) -> Tensor:
         from brittle import noise
         from brittle.models import chain
@@ -175,7 +185,7 @@ class FineTune(Sampling):
                 height=model.size,
                 width=model.size,
                 from_noise=True,
-                **{field: getattr(self, field) for field in Sampling.model_fields},
+                **self.sampling,
             )
             *_, latents = chain.denoise(model, chain.start_noise(plan), plan)
             return model.decode(latents).clamp(0, 1).cpu()
@@ -214,8 +224,7 @@ class FineTune(Sampling):
 
     def class_images(self, model: "EditModel", folder: Path, progress: Progress) -> list[Tensor]:
         """What the model itself makes of the class prompt; kept as PNGs under ``folder``."""
-        sampling = {name: getattr(self, name) for name in Sampling.model_fields}
-        name = key("prior", self.class_prompt, sampling, model.content_hash, str(model.dtype))
+        name = key("prior", self.class_prompt, self.sampling, model.content_hash, str(model.dtype))
         paths = [folder / f"class-{name}" / f"{i:03}.png" for i in range(self.num_class_images)]
         missing = [i for i, path in enumerate(paths) if not path.is_file()]
         if missing:

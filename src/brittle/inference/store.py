@@ -76,7 +76,7 @@ def _evidence(directory: Path, manifest: dict[str, Any]) -> Evidence:
     edits = {
         (paths[cell["received"]], paths[cell["edited"]])
         for cell in cells
-        if cell["editor"] not in idle and "received" in cell
+        if cell["editor"] not in idle and {"received", "edited"} <= cell.keys()
     }
     return Evidence(
         protected=tuple(_protected(made[one], *one) for one in sorted(made)),

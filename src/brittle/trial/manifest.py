@@ -12,6 +12,7 @@ from brittle import __version__
 from brittle.component import Component, registry
 from brittle.models import EditModel
 from brittle.noise import derive_seed
+from brittle.trial.collections import CollectionPlan
 from brittle.trial.plan import Plan
 from brittle.trial.store import SCHEMA_VERSION, Store
 
@@ -34,7 +35,8 @@ def manifest(plan: Plan, model: EditModel, notes: Iterable[str]) -> dict[str, An
         "model": vars(plan.model)
         | {"safety_checker": "never loaded: it blackens pictures, which would count as edits"},
         "photos": [_photo(plan, name) for name in plan.photos],
-        "arms": [_arm(plan, label) for label in plan.trial.arms],
+        "arms": [_arm(plan, label) for label in plan.arms],
+        **_collections(plan),
     }
 
 
@@ -66,6 +68,8 @@ def environment(plan: Plan, notes: Iterable[str]) -> dict[str, Any]:
 def _photo(plan: Plan, name: str) -> dict[str, Any]:
     of = plan.photos[name]
     seeds = (*plan.trial.seeds, *plan.trial.floor_seeds)
+    if isinstance(plan, CollectionPlan):
+        seeds = ()  # which belong to collections
     return {
         "name": name,
         "digest": of.digest,
@@ -78,6 +82,21 @@ def _photo(plan: Plan, name: str) -> dict[str, Any]:
         "mask": None if of.mask_key is None else Store.artifact(of.mask_key).as_posix(),
         "seeds": {str(seed): derive_seed(seed, of.digest) for seed in seeds},
     }
+
+
+def _collections(plan: Plan) -> dict[str, Any]:
+    """What learning was about, in trials over collections."""
+    if not isinstance(plan, CollectionPlan):
+        return {}
+    described = [
+        {
+            "name": name,
+            "pictures": list(pictures),
+            "seeds": {str(seed): plan.seed(name, seed) for seed in plan.trial.seeds},
+        }
+        for name, pictures in plan.collections.items()
+    ]
+    return {"collections": described}
 
 
 def _arm(plan: Plan, label: str) -> dict[str, Any]:

@@ -46,7 +46,6 @@ def mimic(
     model: EditModel,
     seeds: Sequence[int],
     originals: Path | None = None,
-    tuning_seed: int = 0,
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> Mimicry:
@@ -67,9 +66,7 @@ def mimic(
     paths = _free([f"{_slug(prompt)}-{seed}.png" for prompt, seed in pairs], out, overwrite)
     learned = [read_photo(path).image for path in photo_files(collection)]
     shown = load_photos(str(originals or collection), square=model.size)
-    tuned = tuner.learn(
-        model, learned, seed=tuning_seed, folder=out / FINE_TUNES, progress=progress
-    )
+    tuned = tuner.learn(model, learned, folder=out / FINE_TUNES, progress=progress)
     pictures: dict[str, list[Tensor]] = {}
     with progress("pictures", 2 * len(pairs)) as advance:
         for name, painter in ((UNTAUGHT, model), (".", tuned)):

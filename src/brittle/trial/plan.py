@@ -118,6 +118,11 @@ class Plan:
     edits: dict[str, Edit] = field(default_factory=dict)
     cells: list[Cell] = field(default_factory=list)
 
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """The labels of all arms."""
+        return self.trial.arms
+
     def rows(self, photo: str) -> int:
         """Photos that are protected together: those of one shape, at most a batch of them."""
         shape = self.photos[photo].image.shape
@@ -156,7 +161,8 @@ def make_plan(
     Raises:
         UserError: a component that is unknown or wrongly set.
     """
-    plan = _empty_plan(trial, photos, model)
+    plan = empty_plan(trial, photos, model)
+    _check_editors(trial, plan.editors)
     index, count = shard
     mine = list(photos)[index - 1 :: count]
     for photo, editor, prompt, seed in product(mine, plan.editors, trial.prompts, trial.seeds):
@@ -185,7 +191,8 @@ def cell_key(photo: str, transform: Transform, prompt: str, edits: Sequence[str]
     return key("cell", photo, transform, prompt, list(edits))
 
 
-def _empty_plan(trial: Trial, photos: dict[str, TrialPhoto], model: "EditModel") -> Plan:
+def empty_plan(trial: Trial, photos: dict[str, TrialPhoto], model: "EditModel") -> Plan:
+    """A plan's components, without any work; errors as `make_plan`."""
     protections = {label: Protection.parse(label) for label in trial.protection_arms}
     transforms = _by_text(map(Transform.parse, trial.transforms))
     for label, transform in transforms.items():
@@ -195,7 +202,6 @@ def _empty_plan(trial: Trial, photos: dict[str, TrialPhoto], model: "EditModel")
     calibration, not_calibrated = _calibration(trial, model)
     metrics = _metrics(trial, calibration if trial.calibration else None)
     editors = {str(one): one.resolve(model) for one in map(Editor.parse, trial.editors)}
-    _check_editors(trial, editors)
     return Plan(
         trial,
         photos,
@@ -237,12 +243,8 @@ def _metrics(trial: Trial, calibration: Calibration | None) -> dict[str, Metric]
 
 
 def _check_editors(trial: Trial, editors: dict[str, Editor]) -> None:
-    collects = [label for label, editor in editors.items() if editor.takes_collection]
-    if collects:
-        raise UserError(
-            f"{collects[0]} learns from a collection, and a trial edits photo by photo: use "
-            f"`brittle mimic`."
-        )
+    if trial.tuning_seeds is not None:
+        raise UserError("The trial has tuning_seeds and no editor that learns: drop them.")
     paints = [label for label, editor in editors.items() if editor.needs_mask]
     if paints and trial.mask is None:
         raise UserError(f"{paints[0]} needs masks: set `mask` to auto, alpha or a folder of them.")
@@ -281,15 +283,16 @@ def _edit(
 ) -> Edit:
     # The noise belongs to the seed and the photo: arms, transforms and prompts share it.
     seed = derive_seed(seed, plan.photos[photo].digest)
-    reception = _reception(plan, photo, arm, transform)
-    made = [reception.key, plan.editors[editor], prompt, seed, *_compute(plan), plan.trial.batch]
+    reception = reception_of(plan, photo, arm, transform)
+    made = [reception.key, plan.editors[editor], prompt, seed, *compute_identity(plan), plan.trial.batch]
     if plan.editors[editor].needs_mask:
         made.append(plan.photos[photo].mask_key)
     edit = Edit(key("edit", *made), photo, reception.key, editor, prompt, seed)
     return plan.edits.setdefault(edit.key, edit)
 
 
-def _reception(plan: Plan, photo: str, arm: str, transform: str) -> Reception:
+def reception_of(plan: Plan, photo: str, arm: str, transform: str) -> Reception:
+    """What arrives of a photo in an arm after a transform; it and its release join the plan."""
     release = _release(plan, photo, arm)
     component = plan.transforms[transform]
     # What passes a transform as it is keeps its key: one edit of a gray picture serves them all.
@@ -310,7 +313,7 @@ def _release(plan: Plan, photo: str, arm: str) -> Release:
     if arm in (ORIGINAL, GRAY):
         release = Release(key("release", arm, digest), photo, arm, seed)
     elif arm in plan.protections:
-        made = [digest, plan.protections[arm], seed, *_compute(plan), plan.rows(photo)]
+        made = [digest, plan.protections[arm], seed, *compute_identity(plan), plan.rows(photo)]
         if (mask := plan.photos[photo].mask_key) is not None:
             made.append(mask)
         release = Release(key("release", *made), photo, arm, seed)
@@ -321,6 +324,6 @@ def _release(plan: Plan, photo: str, arm: str) -> Release:
     return plan.releases.setdefault(release.key, release)
 
 
-def _compute(plan: Plan) -> tuple[str, str]:
+def compute_identity(plan: Plan) -> tuple[str, str]:
     """What of the model its output depends on."""
     return plan.model.content_hash, plan.model.dtype

@@ -4,6 +4,8 @@ from typing import Any
 
 from brittle.errors import Unavailable
 from brittle.metrics.calibration import mask_kind
+from brittle.trial.collections import CollectionPlan
+from brittle.trial.painting import received_pictures
 from brittle.trial.plan import Cell, Plan
 from brittle.trial.rows import Row
 from brittle.trial.scoring import Score
@@ -58,7 +60,10 @@ def _number(scores: dict[str, Score], metric: str) -> float:
 
 
 def index(plan: Plan, store: Store) -> list[dict[str, Any]]:
-    """Each cell's pictures, and the clean edits under the floor's seeds, as paths in the folder."""
+    """Each cell's pictures, and the clean edits under the floor's seeds, as paths in the folder.
+
+    Over collections also the pictures that were learned from, which have no editor and no prompt.
+    """
     pictures = []
     for cell in plan.cells:
         pictures.append({**_point(cell), **_paths(plan, store, cell.edit)})
@@ -67,6 +72,8 @@ def index(plan: Plan, store: Store) -> list[dict[str, Any]]:
                 {**_point(cell), "seed": seed, **_paths(plan, store, edit)}
                 for seed, edit in zip(plan.trial.floor_seeds, cell.floor, strict=True)
             ]
+    if isinstance(plan, CollectionPlan):
+        pictures += received_pictures(plan)
     return pictures
 
 

@@ -13,7 +13,9 @@ from pydantic import ConfigDict
 
 from brittle.errors import UserError
 
-Reference = Literal["control", "photo", "published", "clean", "seed", "release"]
+Reference = Literal[
+    "control", "photo", "published", "clean", "seed", "release", "originals", "between"
+]
 COLUMNS = (
     "image",
     "arm",
@@ -36,9 +38,9 @@ class Row:
     __pydantic_config__ = ConfigDict(use_attribute_docstrings=True, extra="forbid")
 
     image: str
-    """The photo's name."""
+    """The photo's name, or the collection's."""
     arm: str
-    """``original``, ``gray``, a protection's label, or its placebo: ``noise(LABEL)`` and such."""
+    """``original``, ``gray`` or ``untaught`` (the ends), a protection's label, or its placebo: ``noise(LABEL)`` and such."""
     transform: str
     """What happened after release, in its text form; ``none`` for nothing."""
     editor: str
@@ -52,7 +54,9 @@ class Row:
     reference: Reference
     """What was compared with: the ``control``'s edit, the original ``photo``, the ``published``
     file, the ``clean`` edit (no transform), or the edits under the other ``seed`` values; of
-    ``release`` no edit is scored but the published file, against the photo."""
+    ``release`` no edit is scored but the published file, against the photo. In a trial over
+    collections: the mean over all ``originals``, and of ``between`` no picture is scored but the
+    originals, against each other."""
     value: float | None
     """The score; null where it is missing."""
     reason: str = ""

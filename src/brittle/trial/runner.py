@@ -21,9 +21,10 @@ from brittle.images import digest
 from brittle.models import EditModel, load_model
 from brittle.progress import Progress, silent
 from brittle.protections import Trace
+from brittle.trial import painting
+from brittle.trial.collections import CollectionPlan, lay_out, read_photos
 from brittle.trial.manifest import manifest
-from brittle.trial.photos import load_photos
-from brittle.trial.plan import GRAY, ORIGINAL, Plan, Reception, Release, make_plan
+from brittle.trial.plan import GRAY, ORIGINAL, Plan, Reception, Release
 from brittle.trial.results import index, rows
 from brittle.trial.rows import format_results
 from brittle.trial.scoring import score
@@ -54,10 +55,10 @@ def run(
     if found is not None:
         # A batch that had to be halved for memory stays halved: it is part of every result.
         trial = trial.model_copy(update={"batch": found["batch"]})
-    photos = load_photos(trial.photos, square=trial.square, mask=trial.mask)
+    photos = read_photos(trial)
     model = load_model(trial.model, device=device, dtype=dtype)
     while True:
-        plan = make_plan(trial, photos, model, shard=shard)
+        plan = lay_out(trial, photos, model, shard=shard)
         store.open(manifest(plan, model, notes))
         try:
             compute(plan, store, model, progress)
@@ -82,8 +83,14 @@ def compute(plan: Plan, store: Store, model: EditModel, progress: Progress) -> N
     release(plan, store, model, progress)
     purify(plan, store, model, progress)
     with receiving(plan, store, progress) as wait_for:
-        edit(plan, store, model, progress, wait_for)
-    score(plan, store, model, progress)
+        if isinstance(plan, CollectionPlan):
+            painting.paint(plan, store, model, progress, wait_for)
+        else:
+            edit(plan, store, model, progress, wait_for)
+    if isinstance(plan, CollectionPlan):
+        painting.score(plan, store, model, progress)
+    else:
+        score(plan, store, model, progress)
 
 
 def release(plan: Plan, store: Store, model: EditModel, progress: Progress) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import mean
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -30,14 +30,20 @@ PUBLISHED = ("follow", "keep")
 published file, which is all that he has."""
 
 
-def score(plan: Plan, store: Store, model: EditModel | None, progress: Progress) -> None:
+def score(
+    plan: Plan,
+    store: Store,
+    model: EditModel | None,
+    progress: Progress,
+    views: Callable[[Cell], "Scorer"] | None = None,
+) -> None:
     """Fill in the scores that cells lack; one that was computed stays.
 
     Without a model, metrics that need one give their reason, and photos are taken as fitted.
     """
     identities = {label: identity(metric, model) for label, metric in plan.metrics.items()}
     missing = []
-    for cell in plan.cells:
+    for cell in {cell.key: cell for cell in plan.cells}.values():
         kept = store.read_cell(cell.key)
         lacking = [
             label
@@ -50,8 +56,8 @@ def score(plan: Plan, store: Store, model: EditModel | None, progress: Progress)
         return
     with progress("scores", len(missing)) as advance:
         for cell, kept, lacking in missing:
-            views = Views(cell, plan, store, model)
-            scores = {label: views.scores(plan.metrics[label], label) for label in lacking}
+            scorer = views(cell) if views else Views(cell, plan, store, model)
+            scores = {label: scorer.scores(plan.metrics[label], label) for label in lacking}
             done = {label: identities[label] for label in lacking}
             store.write_cell(
                 cell.key,
@@ -61,6 +67,13 @@ def score(plan: Plan, store: Store, model: EditModel | None, progress: Progress)
                 },
             )
             advance(1)
+
+
+class Scorer(Protocol):
+    """What knows the pictures of one cell."""
+
+    def scores(self, metric: Metric, label: str) -> list[Score]:
+        """All scores of one metric that the cell has."""
 
 
 def identity(metric: Metric, model: EditModel | None) -> str:
@@ -138,19 +151,19 @@ class Views:
         if metric.against == "photo":
             return [] if cell.arm == GRAY else self._against_photo(metric, label)
         if cell.arm != ORIGINAL:
-            raw = _attempt(label, "control", lambda: self._against_control(metric))
+            raw = attempt(label, "control", lambda: self._against_control(metric))
             return [raw, _as_distance(metric, raw), *self._visibility(metric, label)]
         if cell.transform != "none":
-            return [_attempt(f"{label}.distance", "clean", lambda: self._cost(metric))]
+            return [attempt(f"{label}.distance", "clean", lambda: self._cost(metric))]
         if cell.floor:
-            return [_attempt(f"{label}.distance", "seed", lambda: self._floor(metric))]
+            return [attempt(f"{label}.distance", "seed", lambda: self._floor(metric))]
         return []
 
     def _against_photo(self, metric: Metric, label: str) -> list[Score]:
-        scores = [_attempt(label, "photo", lambda: self._kept(metric))]
+        scores = [attempt(label, "photo", lambda: self._kept(metric))]
         released = self.plan.released(self.cell.edit)
         if metric.name in PUBLISHED and released is not None:
-            scores.append(_attempt(label, "published", lambda: self._seen(metric, released)))
+            scores.append(attempt(label, "published", lambda: self._seen(metric, released)))
         return scores
 
     def _visibility(self, metric: Metric, label: str) -> list[Score]:
@@ -164,7 +177,7 @@ class Views:
         if released is None or not (compared and rules):
             return []
         photo = self.plan.photos[self.cell.photo].image
-        raw = _attempt(
+        raw = attempt(
             label, "release", lambda: self._compare(metric, self.store.read(released), photo)
         )
         return [raw, _as_distance(metric, raw)]
@@ -232,7 +245,8 @@ def _as_distance(metric: Metric, raw: Score) -> Score:
     return {**raw, "metric": f"{raw['metric']}.distance", "value": distance}
 
 
-def _attempt(label: str, reference: str, compare: Callable[[], float]) -> Score:
+def attempt(label: str, reference: str, compare: Callable[[], float]) -> Score:
+    """A score of a metric, or null with the reason why it can't be had."""
     try:
         return {"metric": label, "reference": reference, "value": compare()}
     except Unavailable as error:

@@ -41,6 +41,9 @@ class Trial(BaseModel):
     editors: tuple[str, ...] = ("img2img",)
     prompts: tuple[str, ...] = Field(min_length=1)
     seeds: tuple[int, ...] = Field((0,), min_length=1)
+    tuning_seeds: tuple[int, ...] | None = Field(
+        None, min_length=1, description="for finetune: it learns once with each; repeats of it"
+    )
     floor_seeds: tuple[int, ...] = Field(
         (1, 2), description="more seeds for the clean edit: how far two honest edits lie apart"
     )
@@ -88,9 +91,10 @@ class Trial(BaseModel):
             "editors",
             "prompts",
             "seeds",
+            "tuning_seeds",
             "metrics",
         ):
-            values = getattr(self, field)
+            values = getattr(self, field) or ()
             if repeated := {str(value) for value in values if values.count(value) > 1}:
                 raise ValueError(f"{field} names {', '.join(sorted(repeated))} twice")
         if shared := set(self.seeds) & set(self.floor_seeds):
