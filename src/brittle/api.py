@@ -8,6 +8,7 @@ from torch import Tensor
 from brittle.auditing import PROMPTS, TRANSFORMS, Audited, Request
 from brittle.budget import Budget
 from brittle.editors import Editor
+from brittle.inference.mimicry_summary import MimicrySummary
 from brittle.inference.summary import Summary
 from brittle.models import EditModel, load_model
 from brittle.progress import Progress, silent
@@ -142,7 +143,7 @@ def run_trial(
     shard: tuple[int, int] = (1, 1),
     notes: Sequence[str] = (),
     progress: Progress = silent,
-) -> Summary | None:
+) -> Summary | MimicrySummary | None:
     """Run a trial, or go on with it, and write results, summary and report into its folder.
 
     With ``shard`` (i, n) only every n-th photo's work is done, and None is returned.
@@ -194,10 +195,12 @@ def score(
         calibration=None if calibration is None else Path(calibration),
         progress=progress,
     )
-    return finish(Path(directory))
+    summary = finish(Path(directory))
+    assert isinstance(summary, Summary), "a table of edits is no collection"
+    return summary
 
 
-def finish(directory: Path) -> Summary:
+def finish(directory: Path) -> Summary | MimicrySummary:
     """Make ``summary.json`` and ``report.html`` of a folder from its store alone.
 
     Raises:

@@ -169,6 +169,11 @@ class FineTune(Sampling):
         return torch.cat(made)
 
     @property
+    def pictures_a_step(self) -> int:
+        """Pictures that a step of the training shows, those of the class included."""
+        return self.train_batch_size * (2 if self.prior_loss_weight else 1)
+
+    @property
     def sampling(self) -> dict[str, Any]:
         """The fields that decide how pictures are made, whatever was learned."""
         return {field: getattr(self, field) for field in Sampling.model_fields}

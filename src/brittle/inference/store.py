@@ -2,20 +2,26 @@
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from brittle.errors import UserError
 from brittle.inference.agreement import agreement, kept_marks
-from brittle.inference.checks import Evidence, ProtectedFile
+from brittle.inference.checks import Evidence, ProtectedFile, check_evidence
+from brittle.inference.mimicry import summarise_mimicry
+from brittle.inference.mimicry_summary import MimicrySummary
 from brittle.inference.summarise import summarise
 from brittle.inference.summary import Scope, Summary
+from brittle.inference.words import count
 from brittle.trial.primary import Primary
-from brittle.trial.rows import read_results
+from brittle.trial.rows import Row, read_results
 
 
-def summarise_store(directory: Path) -> Summary:
+def summarise_store(directory: Path) -> Summary | MimicrySummary:
     """Draw all conclusions from a folder and write them into its ``summary.json``.
+
+    Of a trial over collections the summary is another one.
 
     Raises:
         UserError: the folder holds no finished trial, or files that brittle didn't write.
@@ -24,14 +30,41 @@ def summarise_store(directory: Path) -> Summary:
 
     manifest = _read_json(directory, "manifest.json")
     rows = read_results(directory / "results.csv")
-    summary = summarise(
-        rows,
-        Primary.model_validate(manifest["primary"]),
-        scope=_scope(manifest),
-        evidence=_evidence(directory, manifest),
-    ).model_copy(update={"agreement": agreement(rows, kept_marks(directory))})
+    evidence, scope = _evidence(directory, manifest), _scope(manifest)
+    summary: Summary | MimicrySummary
+    if over_collections(manifest):
+        summary = _summarise_mimicry(rows, manifest, scope, evidence)
+    else:
+        primary = Primary.model_validate(manifest["primary"])
+        summary = summarise(rows, primary, scope=scope, evidence=evidence).model_copy(
+            update={"agreement": agreement(rows, kept_marks(directory))}
+        )
     write_bytes(directory / "summary.json", summary.to_json().encode(), overwrite=True)
     return summary
+
+
+def over_collections(manifest: Mapping[str, Any]) -> bool:
+    """Whether a folder's trial is about collections."""
+    return "collections" in manifest
+
+
+def _summarise_mimicry(
+    rows: list[Row], manifest: dict[str, Any], scope: Scope, evidence: Evidence
+) -> MimicrySummary:
+    trial, collections = manifest["trial"]["resolved"], manifest["collections"]
+    pictures = {one["name"]: len(one["pictures"]) for one in collections}
+    size = f"{scope.resolution} px, " if scope.resolution else ""
+    about = f"{count(len(pictures), 'collection')} of {count(sum(pictures.values()), 'picture')}"
+    return summarise_mimicry(
+        rows,
+        scope=scope.model_copy(update={"statement": f"On {scope.model} ({size}{about})"}),
+        metric=manifest["primary"]["metric"],
+        placebos=trial["placebos"],
+        protections=[arm["label"] for arm in manifest["arms"] if arm["kind"] == "protection"],
+        transforms=[one["label"] for one in manifest["transforms"]],
+        pictures=pictures,
+        flags=tuple(check_evidence(evidence)),
+    )
 
 
 def _read_json(directory: Path, name: str) -> Any:

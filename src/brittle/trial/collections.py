@@ -22,9 +22,9 @@ from brittle.trial.plan import (
     ORIGINAL,
     Cell,
     Plan,
-    compute_identity,
     empty_plan,
     make_plan,
+    model_identity,
     reception_of,
 )
 from brittle.trial.spec import Trial
@@ -77,8 +77,9 @@ class CollectionPlan(Plan):
         return "ceiling" if arm == UNTAUGHT else super().kind(arm)
 
     def digest(self, collection: str) -> str:
-        """The identity of a collection's pictures, from which the noise of its paintings derives."""
-        return key("collection", *(self.photos[name].digest for name in self.collections[collection]))
+        """The identity of a collection's pictures; the noise of its paintings derives from it."""
+        names = self.collections[collection]
+        return key("collection", *(self.photos[name].digest for name in names))
 
     def seed(self, collection: str, seed: int) -> int:
         """The seed of a painting: arms, transforms, prompts and fine-tunes share it."""
@@ -209,10 +210,10 @@ def _painting(
         receptions = [
             reception_of(plan, name, arm, transform).key for name in plan.collections[collection]
         ]
-        identity = key("tuning", setting, *compute_identity(plan), *receptions)
+        identity = key("tuning", setting, *model_identity(plan), *receptions)
         tuning = plan.tunings.setdefault(identity, Tuning(identity, editor, tuple(receptions)))
     seed = plan.seed(collection, seed)
-    made = [tuning.key if tuning else None, setting.sampling, prompt, seed, *compute_identity(plan)]
+    made = [tuning.key if tuning else None, setting.sampling, prompt, seed, *model_identity(plan)]
     painting = Painting(
         key("painting", *made), editor, tuning.key if tuning else None, prompt, seed
     )

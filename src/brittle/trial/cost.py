@@ -6,12 +6,15 @@ from dataclasses import dataclass
 
 import torch
 
+from brittle.editors import FineTune
 from brittle.models import EditModel, load_model
 from brittle.transforms import Impress
-from brittle.trial.photos import load_photos
-from brittle.trial.plan import Plan, make_plan
+from brittle.trial.collections import CollectionPlan, lay_out, read_photos
+from brittle.trial.plan import Plan
 from brittle.trial.spec import Trial
 
+LEARNING = 4
+"""A gradient of the UNet in runs of it, the optimizer's step included: 4.2 on the embedded one."""
 SECONDS_A_PICTURE = 0.02
 """For a transform, or to score one edit: small beside a model's work, and so not measured."""
 
@@ -34,6 +37,10 @@ class Cost:
     edits: int
     evaluations: int
     cells: int
+    tunings: int = 0
+    tuning_steps: int = 0
+    shown: int = 0
+    """Pictures that all steps of fine-tunes show."""
 
 
 def count(plan: Plan, model: EditModel) -> Cost:
@@ -43,8 +50,14 @@ def count(plan: Plan, model: EditModel) -> Cost:
     passed = [plan.transforms[one.transform] for one in received]
     purifying = sum(transform.evaluations(model) for transform in passed)
     each = {label: editor.evaluations(model) for label, editor in plan.editors.items()}
+    edits = [one.editor for one in plan.edits.values()]
+    tunings: list[FineTune] = []
+    if isinstance(plan, CollectionPlan):
+        edits = [one.editor for one in plan.paintings.values()]
+        editors = [plan.editors[one.editor] for one in plan.tunings.values()]
+        tunings = [editor for editor in editors if isinstance(editor, FineTune)]
     return Cost(
-        photos=len({cell.photo for cell in plan.cells}),
+        photos=len({one.photo for one in plan.releases.values()}),
         protections=len(protected),
         steps=sum(plan.protections[one.arm].total_steps for one in protected),
         placebos=sum(one.of is not None for one in plan.releases.values()),
@@ -52,9 +65,12 @@ def count(plan: Plan, model: EditModel) -> Cost:
         purifiers=sum(transform.needs_model for transform in passed),
         purifying_evaluations=purifying,
         purifying_steps=sum(transform.total_steps for transform in passed),
-        edits=len(plan.edits),
-        evaluations=purifying + sum(each[one.editor] for one in plan.edits.values()),
-        cells=len(plan.cells),
+        edits=len(edits),
+        evaluations=purifying + sum(each[label] for label in edits),
+        cells=len({cell.key for cell in plan.cells}),
+        tunings=len(tunings),
+        tuning_steps=sum(one.max_train_steps for one in tunings),
+        shown=sum(one.max_train_steps * one.pictures_a_step for one in tunings),
     )
 
 
@@ -87,8 +103,10 @@ def estimate(cost: Cost, plan: Plan, model: EditModel) -> float:
         return seconds(lambda: once.purify(model, photo[:1].detach(), seed=0))
 
     pictures = cost.transforms + cost.edits + cost.cells
+    # An evaluation is of a picture twice, for guidance; learning from one is of it and back.
+    evaluations = cost.evaluations + cost.shown * LEARNING / 2
     return (
-        (cost.evaluations * evaluation() + cost.steps * seconds(gradient)) / rows
+        (evaluations * evaluation() + cost.steps * seconds(gradient)) / rows
         + cost.purifying_steps * purifying()
         + pictures * SECONDS_A_PICTURE
     )
@@ -109,17 +127,22 @@ def describe_cost(trial: Trial, *, device: str | None = None, dtype: str | None 
         UserError: a photo, model or component that can't be used.
     """
     model = load_model(trial.model, device=device, dtype=dtype)
-    photos = load_photos(trial.photos, square=trial.square, mask=trial.mask)
-    plan = make_plan(trial, photos, model)
+    plan = lay_out(trial, read_photos(trial), model)
     cost = count(plan, model)
+    about, learning = f"{cost.photos} photos", []
+    if isinstance(plan, CollectionPlan):
+        many = len(plan.collections)
+        about += f" in {many} collection{'s' * (many > 1)}"
+        learning = [f"  fine-tunes   {cost.tunings:>7,} ({cost.tuning_steps:,} steps)"]
     editing = cost.evaluations - cost.purifying_evaluations
     return "\n".join(
         [
-            f"{trial.title}: {cost.photos} photos on {model.name}, {model.device}, {model.dtype}",
+            f"{trial.title}: {about} on {model.name}, {model.device}, {model.dtype}",
             f"  protections  {cost.protections:>7,} ({cost.steps:,} gradient steps)",
             f"  placebos     {cost.placebos:>7,}",
             f"  transforms   {cost.transforms:>7,}",
             *([_purifiers(cost)] if cost.purifiers else []),
+            *learning,
             f"  edits        {cost.edits:>7,} ({editing:,} evaluations of the denoiser)",
             f"  comparisons  {cost.cells:>7,}",
             f"  time         about {duration(estimate(cost, plan, model))} on this machine",

@@ -78,9 +78,7 @@ def _learn(
 def score(plan: CollectionPlan, store: Store, model: EditModel, progress: Progress) -> None:
     """Score each painting against its collection's originals."""
     originals = {
-        name: Originals(
-            torch.cat([_as_seen(plan, picture, model) for picture in pictures]), model
-        )
+        name: Originals(torch.cat([_as_seen(plan, picture, model) for picture in pictures]), model)
         for name, pictures in plan.collections.items()
     }
     scoring.score(
@@ -113,9 +111,7 @@ class Originals:
         return self.known[label]
 
     def _mean(self, metric: Metric, images: Tensor, references: Tensor, prompt: str) -> float:
-        scores = metric.score(
-            images, references, prompts=[prompt] * len(images), model=self.model
-        )
+        scores = metric.score(images, references, prompts=[prompt] * len(images), model=self.model)
         return mean(metric.as_distance(scores).tolist())
 
 
@@ -145,8 +141,7 @@ def received_pictures(plan: CollectionPlan) -> list[dict[str, Any]]:
         tunings = {
             (cell.arm, cell.transform): plan.tunings[tuning].receptions
             for cell in plan.cells
-            if cell.photo == collection
-            and (tuning := plan.paintings[cell.edit].tuning) is not None
+            if cell.photo == collection and (tuning := plan.paintings[cell.edit].tuning) is not None
         }
         for (arm, transform), receptions in tunings.items():
             for name, key in zip(names, receptions, strict=True):

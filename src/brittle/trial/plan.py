@@ -284,7 +284,14 @@ def _edit(
     # The noise belongs to the seed and the photo: arms, transforms and prompts share it.
     seed = derive_seed(seed, plan.photos[photo].digest)
     reception = reception_of(plan, photo, arm, transform)
-    made = [reception.key, plan.editors[editor], prompt, seed, *compute_identity(plan), plan.trial.batch]
+    made = [
+        reception.key,
+        plan.editors[editor],
+        prompt,
+        seed,
+        *model_identity(plan),
+        plan.trial.batch,
+    ]
     if plan.editors[editor].needs_mask:
         made.append(plan.photos[photo].mask_key)
     edit = Edit(key("edit", *made), photo, reception.key, editor, prompt, seed)
@@ -313,7 +320,7 @@ def _release(plan: Plan, photo: str, arm: str) -> Release:
     if arm in (ORIGINAL, GRAY):
         release = Release(key("release", arm, digest), photo, arm, seed)
     elif arm in plan.protections:
-        made = [digest, plan.protections[arm], seed, *compute_identity(plan), plan.rows(photo)]
+        made = [digest, plan.protections[arm], seed, *model_identity(plan), plan.rows(photo)]
         if (mask := plan.photos[photo].mask_key) is not None:
             made.append(mask)
         release = Release(key("release", *made), photo, arm, seed)
@@ -324,6 +331,6 @@ def _release(plan: Plan, photo: str, arm: str) -> Release:
     return plan.releases.setdefault(release.key, release)
 
 
-def compute_identity(plan: Plan) -> tuple[str, str]:
+def model_identity(plan: Plan) -> tuple[str, str]:
     """What of the model its output depends on."""
     return plan.model.content_hash, plan.model.dtype

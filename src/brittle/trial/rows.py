@@ -40,7 +40,8 @@ class Row:
     image: str
     """The photo's name, or the collection's."""
     arm: str
-    """``original``, ``gray`` or ``untaught`` (the ends), a protection's label, or its placebo: ``noise(LABEL)`` and such."""
+    """``original``, ``gray`` or ``untaught`` (the ends), a protection's label, or its placebo:
+    ``noise(LABEL)`` and such."""
     transform: str
     """What happened after release, in its text form; ``none`` for nothing."""
     editor: str

@@ -1,0 +1,352 @@
+"""From the scores of a trial over collections to its summary: is mimicry any worse for the cloak?
+
+A painting is compared with its twins, which share prompt, seed and seed of the fine-tune: that of
+the unprotected pictures, and that of the placebo, both after the same transform. Definitions:
+docs/style-mimicry.md.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from math import comb
+
+import numpy as np
+
+from brittle.errors import UserError
+from brittle.inference.intervals import (
+    Array,
+    Bounds,
+    fieller_bounds,
+    make_interval,
+    mean_bounds,
+    share_bounds,
+    t_quantile,
+)
+from brittle.inference.mimicry_summary import (
+    MIN_COLLECTIONS,
+    MIN_TUNINGS,
+    BestTransform,
+    Collection,
+    Ends,
+    Mimicked,
+    MimicrySummary,
+)
+from brittle.inference.summary import Flag, Interval, Scope
+from brittle.inference.table import placebo_arm
+from brittle.inference.words import count, transform_name
+from brittle.trial.rows import Row
+
+ALPHA = 0.025
+"""Error on a side of every interval: none carries a verdict."""
+NOTHING_LEARNED = "unprotected pictures taught the model too little for a scale"
+TOO_WEAK = "too weak for a share"
+
+
+class Paintings:
+    """The distances of all paintings from the originals, by arm, transform and metric.
+
+    Each is an array (collections, fine-tunes, prompts, seeds).
+
+    Raises:
+        UserError: no such rows, or a point of the grid without its row.
+    """
+
+    def __init__(self, rows: Iterable[Row]) -> None:
+        kept = [row for row in rows if row.reference in ("originals", "between")]
+        if not kept:
+            raise UserError("The results hold no distances from originals: run the trial first.")
+        self.missing = {row.metric: row.reason for row in kept if row.value is None}
+        found = [row for row in kept if row.metric not in self.missing]
+        self.axes = [
+            sorted({getattr(row, name) for row in found})
+            for name in ("image", "editor", "prompt", "seed")
+        ]
+        places = [{one: place for place, one in enumerate(axis)} for axis in self.axes]
+        self.between: dict[tuple[str, str], float] = {}
+        self._values: dict[tuple[str, str, str], Array] = {}
+        for row in found:
+            metric = row.metric.removesuffix(".distance")
+            assert row.value is not None
+            if row.reference == "between":
+                self.between[row.image, metric] = row.value
+                continue
+            values = self._values.setdefault(
+                (row.arm, row.transform, metric), np.full([*map(len, self.axes)], np.nan)
+            )
+            point = (row.image, row.editor, row.prompt, row.seed)
+            values[tuple(at[one] for at, one in zip(places, point, strict=True))] = row.value
+        for (arm, transform, _), values in self._values.items():
+            if not np.isfinite(values).all():
+                raise UserError(f"results.csv lacks pictures of {arm} after {transform}.")
+        arms, transforms, metrics = zip(*self._values, strict=True)
+        self.arms, self.metrics = dict.fromkeys(arms), list(dict.fromkeys(metrics))
+        self.transforms = sorted(set(transforms), key=lambda label: (label != "none", label))
+
+    def __call__(self, arm: str, transform: str, metric: str) -> Array:
+        """The distances (collections, fine-tunes, prompts, seeds) of one arm after a transform."""
+        return self._values[arm, transform, metric]
+
+
+def closer_share(protected: Array, clean: Array) -> Array:
+    """1 where a picture is closer than its twin, 1/2 where it is as close, else 0."""
+    return (protected < clean) + 0.5 * (protected == clean)
+
+
+def best_of(tried: Array, clean: Array) -> Array:
+    """How often the best of K tries is as close as the middle one of the clean, K = 1..seeds.
+
+    Both are (…, seeds); the result (seeds, …) is exact over all choices of K tries: one minus the
+    chance that all of them lie farther. Ties count half, as in `closer_share`.
+    """
+    seeds = tried.shape[-1]
+    middle = np.median(clean, axis=-1, keepdims=True)
+    farther, not_closer = ((tried > middle).sum(-1), (tried >= middle).sum(-1))
+    chance = np.array([[comb(n, k) / comb(seeds, k) for n in range(seeds + 1)]
+                       for k in range(1, seeds + 1)])  # fmt: skip
+    return 1 - (chance[:, farther] + chance[:, not_closer]) / 2
+
+
+def summarise_mimicry(
+    rows: Iterable[Row],
+    *,
+    scope: Scope,
+    metric: str,
+    placebos: Sequence[str],
+    protections: Sequence[str],
+    transforms: Sequence[str] = (),
+    pictures: dict[str, int] | None = None,
+    flags: Sequence[Flag] = (),
+) -> MimicrySummary:
+    """Draw all conclusions from the scores of a trial over collections.
+
+    ``metric`` decides the headline; of ``placebos``, kinds of noise, the first is compared with;
+    ``transforms`` gives their order and ``pictures`` each collection's size, where known.
+
+    Raises:
+        UserError: as `Paintings`; the metric has no distances.
+    """
+    found = Paintings(rows)
+    if metric not in found.metrics:
+        reason = found.missing.get(f"{metric}.distance", "it was not scored")
+        raise UserError(f"The primary metric {metric} has no distances: {reason}.")
+    order = [label for label in transforms if label in found.transforms] or found.transforms
+    analysis = _Analysis(found, placebos[0] if placebos else None)
+    results = [
+        analysis.compare(arm, transform, one)
+        for one in [metric, *(other for other in found.metrics if other != metric)]
+        for arm in protections
+        for transform in order
+    ]
+    ends = [analysis.ends(one, transform) for one in found.metrics for transform in order]
+    return MimicrySummary(
+        scope=scope,
+        metric=metric,
+        collections=tuple(
+            Collection(name=name, pictures=(pictures or {}).get(name, 0)) for name in found.axes[0]
+        ),
+        tunings=len(found.axes[1]),
+        prompts=tuple(found.axes[2]),
+        seeds=tuple(found.axes[3]),
+        unit=analysis.unit,
+        unit_words=analysis.unit_words(),
+        headline=_headline(scope, found, [one for one in results if one.metric == metric]),
+        placebo=analysis.kind,
+        results=tuple(results),
+        ends=tuple(ends),
+        best_transforms=tuple(
+            analysis.best_transform(arm, one) for one in found.metrics for arm in protections
+        ),
+        flags=(*_learning_flags(ends, metric), *flags),
+        missing=found.missing,
+    )
+
+
+class _Analysis:
+    def __init__(self, found: Paintings, kind: str | None) -> None:
+        self.found, self.kind = found, kind
+        self.counts = [len(axis) for axis in found.axes]
+        collections, tunings = self.counts[:2]
+        self.unit = "none"
+        if collections >= MIN_COLLECTIONS:
+            self.unit = "collections"
+        elif tunings >= MIN_TUNINGS:
+            self.unit = "fine-tunes"
+
+    def unit_words(self) -> str:
+        collections, tunings, *_ = self.counts
+        about = f"{count(collections, 'collection')}, {count(tunings, 'fine-tune')} of each"
+        if self.unit == "collections":
+            return f"{about}; intervals are over the collections"
+        if self.unit == "fine-tunes":
+            return (
+                f"{about}; intervals are over the fine-tunes' seeds, for these pictures: they say "
+                "nothing about other artists or subjects"
+            )
+        return f"{about}; too few of either for intervals"
+
+    def units(self, values: Array) -> Array:
+        """One number a unit: the mean over all else."""
+        return values.mean((1, 2, 3) if self.unit == "collections" else (0, 2, 3))
+
+    def _interval(
+        self, values: Sequence[Array], bounds: Callable[..., Bounds], method: str
+    ) -> Interval:
+        units = [self.units(one) for one in values]
+        if self.unit != "none":
+            found = bounds(*units, alpha=ALPHA)
+            return make_interval(found, alpha=ALPHA, method=method, n=len(units[0]))
+        means = [one.mean() for one in units]
+        estimate = float(means[0] / means[1]) if len(means) == 2 else float(means[0])
+        note = f"{count(self.counts[1], 'fine-tune')}: no interval"
+        return Interval(estimate=estimate, method="none", n=len(units[0]), note=note)
+
+    def mean(self, values: Array) -> Interval:
+        return self._interval([values], mean_bounds, "t")
+
+    def ratio(self, top: Array, bottom: Array) -> Interval:
+        return self._interval([top, bottom], fieller_bounds, "fieller")
+
+    def share(self, values: Array) -> Interval:
+        bounds = partial(share_bounds, rows=float(values.size))
+        return self._interval([values], bounds, "korn-graubard")
+
+    def compare(self, arm: str, transform: str, metric: str) -> Mimicked:
+        """One protection after one transform, in one metric."""
+        of = partial(self.found, metric=metric)
+        protected, clean = of(arm, transform), of("original", transform)
+        placebo = of(placebo_arm(self.kind, arm), transform) if self.kind else None
+        won = closer_share(protected, clean)
+        others = None if placebo is None else closer_share(placebo, clean)
+        reach, retention, reason = None, None, "there is no placebo"
+        if placebo is not None:
+            room = of("untaught", transform) - clean
+            reach = self.ratio(protected - placebo, room) if self._clear(room) else None
+            retention, reason = self._retention(arm, transform, metric)
+        return Mimicked(
+            arm=arm,
+            transform=transform,
+            metric=metric,
+            distance=float(protected.mean()),
+            clean=float(clean.mean()),
+            placebo=None if placebo is None else float(placebo.mean()),
+            preferred=float(won.sum()),
+            pairs=won.size,
+            preference=self.share(won),
+            preferred_placebo=None if others is None else float(others.sum()),
+            preference_placebo=None if others is None else self.share(others),
+            best_of=_best_of(protected, clean),
+            best_of_placebo=None if placebo is None else _best_of(placebo, clean),
+            best_of_clean=_best_of(clean, clean),
+            effect=None if placebo is None else self.mean(protected - placebo),
+            reach=reach,
+            reach_reason="" if reach or placebo is None else NOTHING_LEARNED,
+            retention=retention,
+            retention_reason=reason,
+            per_unit=[] if placebo is None else self.units(protected - placebo).tolist(),
+        )
+
+    def _retention(self, arm: str, transform: str, metric: str) -> tuple[Interval | None, str]:
+        """The share of the untransformed effect that is left; gated as for photos."""
+        if transform == "none":
+            return None, "the effect without a transform is what the others are compared with"
+        placebo = placebo_arm(self.kind or "", arm)
+        after, before = (
+            self.found(arm, one, metric) - self.found(placebo, one, metric)
+            for one in (transform, "none")
+        )
+        if not self._clear(before):
+            return None, TOO_WEAK
+        retention = self.ratio(after, before)
+        return (None, TOO_WEAK) if retention.note == "no bound" else (retention, "")
+
+    def _clear(self, values: Array) -> bool:
+        """Whether a mean lies at least two quantiles of its error above zero."""
+        units = self.units(values)
+        if self.unit == "none":
+            return bool(units.mean() > 0)
+        error = units.std(ddof=1) / np.sqrt(len(units))
+        return bool(units.mean() > max(2 * t_quantile(len(units) - 1, ALPHA) * error, 0))
+
+    def ends(self, metric: str, transform: str) -> Ends:
+        """The scale of a metric, and what unprotected pictures taught after a transform."""
+        untaught = self.found("untaught", transform, metric)
+        clean = self.found("original", transform, metric)
+        between = [self.found.between[name, metric] for name in self.found.axes[0]]
+        return Ends(
+            metric=metric,
+            transform=transform,
+            originals=float(np.mean(between)),
+            untaught=float(untaught.mean()),
+            clean=float(clean.mean()),
+            learned=self.mean(untaught - clean),
+            learned_clearly=self._clear(untaught - clean),
+        )
+
+    def best_transform(self, arm: str, metric: str) -> BestTransform:
+        """An attacker who tries every transform and keeps the closest picture of each seed."""
+        clean = self.found("original", "none", metric)
+        placebo = placebo_arm(self.kind, arm) if self.kind else None
+        shares = {
+            label: float(closer_share(self._closest(label, metric), clean).mean())
+            for label in (arm, placebo, "original")
+            if label
+        }
+        return BestTransform(
+            arm=arm,
+            metric=metric,
+            transforms=len(self.found.transforms),
+            share=shares[arm],
+            placebo=shares.get(placebo or ""),
+            clean=shares["original"],
+        )
+
+    def _closest(self, arm: str, metric: str) -> Array:
+        tried = [self.found(arm, one, metric) for one in self.found.transforms]
+        return np.minimum.reduce(tried)
+
+
+def _best_of(tried: Array, clean: Array) -> tuple[float, ...]:
+    shares = best_of(tried, clean)
+    return tuple(shares.reshape(len(shares), -1).mean(1).tolist())
+
+
+def _learning_flags(ends: Iterable[Ends], metric: str) -> list[Flag]:
+    """Where a fine-tune on unprotected pictures hardly helped, nothing can be protected."""
+    return [
+        Flag(
+            name="nothing learned",
+            meaning=(
+                "the fine-tune on unprotected pictures paints not clearly closer to the originals "
+                "than the model does without learning"
+            ),
+            todo="look for a better rate and number of steps: so far there is nothing to protect",
+            where=f"{end.metric}, {transform_name(end.transform)}",
+            transform=end.transform,
+            stops_verdict=True,
+        )
+        for end in ends
+        if end.metric == metric and not end.learned_clearly
+    ]
+
+
+def _headline(scope: Scope, found: Paintings, results: Sequence[Mimicked]) -> str:
+    """The first protection's preferences, in counts."""
+    if not results:
+        return f"{scope.statement}: the trial has no protection."
+    first = [one for one in results if one.arm == results[0].arm]
+    parts = []
+    for one in first:
+        beside = ""
+        if one.preferred_placebo is not None:
+            beside = f" (with noise of its size: {one.preferred_placebo:g})"
+        after = (
+            "without a transform"
+            if one.transform == "none"
+            else "after " + transform_name(one.transform)
+        )
+        parts.append(f"{after} in {one.preferred:g}{beside}")
+    return (
+        f"{scope.statement}: of {count(first[0].pairs, 'pair')} of pictures, what was learned from "
+        f"{first[0].arm} came at least as close to the originals as what was learned from the "
+        f"unprotected pictures {', '.join(parts)}; {first[0].pairs / 2:g} would be as good as "
+        "without protection."
+    )
