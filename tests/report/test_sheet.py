@@ -9,8 +9,8 @@ from brittle.errors import UserError
 from brittle.inference.agreement import SheetKey, keep_marks
 from brittle.inference.store import summarise_store
 from brittle.report import build_report
+from brittle.report.build import answer
 from brittle.report.sheet import PAGE, TABLE, write_sheet
-from brittle.report.text import answer
 from tests.report.synthetic import ARMS, make_store
 from tests.report.trials import make_trial
 

@@ -194,7 +194,7 @@ def _run(
 
 
 def _answer(directory: Path) -> None:
-    from brittle.report.text import answer
+    from brittle.report.build import answer
 
     typer.echo(answer(directory))
     typer.echo(f"\nReport: {directory / 'report.html'}")

@@ -1,18 +1,16 @@
 """From a trial's folder to its report: one HTML file that needs nothing but itself."""
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from brittle.report import figures, scatter, tables, words
+from brittle.inference.store import over_collections
+from brittle.report import figures, mimicry, scatter, tables, text, words
 from brittle.report.fair import fair_section
 from brittle.report.gallery import Gallery
 from brittle.report.page import render_page
 from brittle.report.pictures import PAGE_LIMIT, embed
-from brittle.report.source import Source
+from brittle.report.settings import as_yaml, mapping, settings
+from brittle.report.source import Folder, Source
 from brittle.trial.store import Store
 
 REPORT = "report.html"
@@ -27,9 +25,24 @@ def build_report(directory: Path) -> Path:
         UserError: the folder holds no finished trial, or the disk is full.
     """
     directory = Path(directory)
-    source = Source(directory)
-    Store(directory).write_file(REPORT, render(source).encode("utf-8", "replace"))
+    folder = Folder(directory)
+    if over_collections(folder.manifest):
+        page = mimicry.render(mimicry.MimicrySource(directory))
+    else:
+        page = render(Source(directory))
+    Store(directory).write_file(REPORT, page.encode("utf-8", "replace"))
     return directory / REPORT
+
+
+def answer(directory: Path) -> str:
+    """The report's first sentence and main tables as text, for a terminal.
+
+    Raises:
+        UserError: the folder holds no finished trial.
+    """
+    if over_collections(Folder(directory).manifest):
+        return mimicry.answer(mimicry.MimicrySource(directory))
+    return text.answer(Source(directory))
 
 
 def render(source: Source, limit: int = PAGE_LIMIT) -> str:
@@ -67,16 +80,11 @@ def render(source: Source, limit: int = PAGE_LIMIT) -> str:
         outside=outside,
         sections=[_section(source, arm, placebo, number) for number, arm in enumerate(arms)],
         fair=fair_section(source),
-        declared=_mapping(_mapping(source.manifest.get("trial")).get("resolved")),
-        settings=_settings(source),
+        declared=mapping(mapping(source.manifest.get("trial")).get("resolved")),
+        settings=settings(source),
         words=words,
         as_yaml=as_yaml,
     )
-
-
-def as_yaml(data: Any) -> str:
-    """Plain data as one would write it by hand."""
-    return yaml.safe_dump(json.loads(json.dumps(data)), sort_keys=False, allow_unicode=True)
 
 
 def _protections(source: Source) -> list[str]:
@@ -125,29 +133,3 @@ def _section(source: Source, arm: str, placebo: str | None, number: int) -> dict
             "",
         ),
     }
-
-
-def _settings(source: Source) -> list[tuple[str, str]]:
-    """The manifest's short facts, in words."""
-    manifest, model = source.manifest, _mapping(source.manifest.get("model"))
-    code = _mapping(manifest.get("code"))
-    facts = [
-        ("Edit model", str(model.get("name", ""))),
-        ("Model's content hash", str(model.get("content_hash", ""))),
-        ("Model's resolution", f"{model['size']} px" if "size" in model else ""),
-        ("Model's licence", str(model.get("license") or model.get("license_note") or "")),
-        ("Device, number format", _joined(manifest.get("device"), manifest.get("dtype"))),
-        ("Rows a model call", str(manifest.get("batch") or "")),
-        ("brittle", _joined(code.get("version"), code.get("git") and f"git {code['git']}")),
-        ("Safety checker", str(model.get("safety_checker") or "")),
-        ("Begun", words.moment(manifest.get("created") or "")),
-    ]
-    return [(name, value) for name, value in facts if value]
-
-
-def _joined(*parts: Any) -> str:
-    return ", ".join(str(part) for part in parts if part)
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}

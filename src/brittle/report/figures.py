@@ -8,7 +8,7 @@ from markupsafe import Markup
 from brittle.inference.summary import Effect, Interval, Usable
 from brittle.report import words
 from brittle.report.charts import Axis, Chart, steps
-from brittle.report.source import Source
+from brittle.report.source import Folder, Source
 
 LINES = {"original": "circle", "placebo": "square", "protection": "triangle"}
 KEYS = {"original": "unprotected", "placebo": "placebo", "protection": "protected"}
@@ -33,7 +33,7 @@ class Quality:
     axis: Axis
 
 
-def qualities(source: Source) -> Quality | None:
+def qualities(source: Folder) -> Quality | None:
     """The JPEG qualities that the trial tried; None where it tried none."""
     found: dict[float, str] = {}
     for label, record in source.transforms.items():

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from brittle.report.source import Source
+from brittle.report.source import Folder
 
 PAGE_LIMIT = 40 * 2**20
 """Characters of pictures that a page may hold."""
@@ -49,7 +49,7 @@ class Picture:
 class Album:
     """All pictures of a report, each file read once."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Folder) -> None:
         self.source = source
         self._by_path: dict[str, Picture] = {}
 

@@ -8,14 +8,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from brittle.errors import UserError
-from brittle.inference.summary import Summary
+from brittle.inference.store import over_collections
+from brittle.inference.summary import Record, Summary
 
 ARTIFACT = re.compile(r"artifacts/[0-9a-z]{1,8}/[0-9A-Za-z_-]{1,128}\.png")
+
+S = TypeVar("S", bound=Record)
 
 Point = tuple[str, str, str, str, str, str]
 """Image, arm, transform, editor, prompt, seed."""
@@ -53,17 +56,16 @@ class Row:
         return (self.image, self.arm, self.transform, self.editor, self.prompt, self.seed)
 
 
-class Source:
-    """A trial's folder, read once.
+class Folder:
+    """A trial's folder without its conclusions, read once.
 
     Raises:
-        UserError: no manifest or summary, or one that can't be read.
+        UserError: no manifest, or one that can't be read.
     """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.manifest = self._mapping("manifest.json")
-        self.summary = self._summary()
         self.rows = self._index()
         self.scores = self._scores()
 
@@ -157,9 +159,14 @@ class Source:
             )
         return path.read_text(encoding="utf-8")
 
-    def _summary(self) -> Summary:
+    def conclusions(self, schema: type[S]) -> S:
+        """The folder's ``summary.json``.
+
+        Raises:
+            UserError: there is none, or it has another schema.
+        """
         try:
-            return Summary.model_validate_json(self._text("summary.json"))
+            return schema.model_validate_json(self._text("summary.json"))
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(str(part) for part in first["loc"]) or "the file"
@@ -187,7 +194,7 @@ class Source:
         """The scores of single edits: of each metric the first with a number."""
         scores: dict[Point, dict[str, float]] = {}
         for row in self._results():
-            if row["value"] and row["reference"] in ("photo", "control"):
+            if row["value"] and row["reference"] in ("photo", "control", "originals"):
                 cell = (row["image"], row["arm"], row["transform"])
                 point: Point = (*cell, row["editor"], row["prompt"], row["seed"])
                 scores.setdefault(point, {}).setdefault(row["metric"], float(row["value"]))
@@ -197,6 +204,20 @@ class Source:
         """The lines of ``results.csv`` by column; none where there is no such file."""
         if (self.directory / "results.csv").is_file():
             yield from csv.DictReader(io.StringIO(self._text("results.csv"), newline=""))
+
+
+class Source(Folder):
+    """The folder of a trial over photos.
+
+    Raises:
+        UserError: as `Folder`; no summary, or that of a trial over collections.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        if over_collections(self.manifest):
+            raise UserError(f"{directory} holds a trial over collections, which has no such pages.")
+        self.summary = self.conclusions(Summary)
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

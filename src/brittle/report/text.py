@@ -1,7 +1,6 @@
 """The report's answer and main table as text, for a terminal."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from brittle.inference.table import placebo_arm
 from brittle.report.source import Source
@@ -9,13 +8,8 @@ from brittle.report.tables import Cell, TransformTable, transform_table
 from brittle.report.words import scoped
 
 
-def answer(directory: Path) -> str:
-    """The first sentence of a folder's report, its verdicts and its main table.
-
-    Raises:
-        UserError: the folder holds no finished trial.
-    """
-    source = Source(directory)
+def answer(source: Source) -> str:
+    """The first sentence of a trial's report, its verdicts and its main table."""
     summary = source.summary
     parts = [scoped(summary, summary.headline.sentence)]
     parts += summary.fair.sentences if summary.fair else []
