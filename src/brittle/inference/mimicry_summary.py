@@ -1,6 +1,5 @@
 """What a trial over collections found, as data: the schema of its ``summary.json``."""
 
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -147,8 +146,3 @@ class MimicrySummary(Record):
     def to_json(self) -> str:
         """The text of ``summary.json``."""
         return self.model_dump_json(indent=1) + "\n"
-
-    @classmethod
-    def load(cls, path: Path) -> "MimicrySummary":
-        """Read a ``summary.json``."""
-        return cls.model_validate_json(path.read_text(encoding="utf-8"))

@@ -7,6 +7,7 @@ from brittle.inference.store import over_collections
 from brittle.report import figures, mimicry, scatter, tables, text, words
 from brittle.report.fair import fair_section
 from brittle.report.gallery import Gallery
+from brittle.report.mimicry_source import MimicrySource
 from brittle.report.page import render_page
 from brittle.report.pictures import PAGE_LIMIT, embed
 from brittle.report.settings import as_yaml, mapping, settings
@@ -27,7 +28,7 @@ def build_report(directory: Path) -> Path:
     directory = Path(directory)
     folder = Folder(directory)
     if over_collections(folder.manifest):
-        page = mimicry.render(mimicry.MimicrySource(directory))
+        page = mimicry.render(MimicrySource(directory))
     else:
         page = render(Source(directory))
     Store(directory).write_file(REPORT, page.encode("utf-8", "replace"))
@@ -41,7 +42,7 @@ def answer(directory: Path) -> str:
         UserError: the folder holds no finished trial.
     """
     if over_collections(Folder(directory).manifest):
-        return mimicry.answer(mimicry.MimicrySource(directory))
+        return mimicry.answer(MimicrySource(directory))
     return text.answer(Source(directory))
 
 
