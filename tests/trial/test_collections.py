@@ -1,0 +1,280 @@
+"""Trials over collections: each piece once, resumed at any kill, scored against the originals."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from skimage import data
+from typer.testing import CliRunner
+
+from brittle.cli import app
+from brittle.editors import FineTune
+from brittle.errors import UserError
+from brittle.images import from_bytes, read_photo, write_image
+from brittle.metrics import Style
+from brittle.models import finetuning, load_model
+from brittle.trial import painting, runner
+from brittle.trial.collections import UNTAUGHT, lay_out, read_photos
+from brittle.trial.photos import load_photos
+from brittle.trial.rows import read_results
+from brittle.trial.spec import Trial
+from brittle.trial.store import Store
+
+CLOAK = "photoguard-encoder:steps=2"
+SHORT = (
+    "max_train_steps=2,num_inference_steps=1,train_batch_size=1,prior_loss_weight=0,method=full,"
+    "learning_rate=0.01"
+)
+
+
+def write_pictures(folder, name="chelsea", count=2):
+    for number in range(count):
+        left = 60 * number
+        levels = getattr(data, name)()[None, 20:180:2, left : left + 160 : 2]
+        write_image(folder / f"{name}-{number}.png", from_bytes(levels.copy()))
+    return folder
+
+
+def over(folder, model, **changes):
+    fields = {
+        "photos": str(folder),
+        "model": str(model),
+        "protections": (CLOAK,),
+        "placebos": (),
+        "transforms": ("none", "jpeg:quality=20"),
+        "editors": (f"finetune:{SHORT}",),
+        "tuning_seeds": (0,),
+        "prompts": ("a photo of sks",),
+        "seeds": (0, 1),
+        "floor_seeds": (),
+        "metrics": ("style",),
+        "primary": {"metric": "style"},
+    }
+    return Trial.model_validate({**fields, **changes})
+
+
+@pytest.fixture(scope="module")
+def cats(tmp_path_factory):
+    return write_pictures(tmp_path_factory.mktemp("photos") / "cats")
+
+
+@pytest.fixture(scope="module")
+def trial(cats, tiny_sd):
+    return over(cats, tiny_sd)
+
+
+@pytest.fixture(scope="module")
+def finished(trial, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("finished") / "out"
+    runner.run(trial, folder, device="cpu")
+    return folder
+
+
+def plan_of(trial):
+    return lay_out(trial, read_photos(trial), load_model(trial.model, device="cpu"))
+
+
+@pytest.fixture(scope="module")
+def plan(cats, tiny_sd):
+    return plan_of(over(cats, tiny_sd, placebos=("noise",), tuning_seeds=(0, 1)))
+
+
+def test_each_piece_is_planned_once(plan):
+    # Original, protected and placebo, two transforms, two seeds of the fine-tune.
+    assert len(plan.tunings) == 3 * 2 * 2
+    assert len(plan.paintings) == (len(plan.tunings) + 1) * 2
+    assert len(plan.cells) == 4 * 2 * 2 * 2
+    assert plan.arms == ("original", UNTAUGHT, CLOAK, f"noise({CLOAK})")
+    assert {plan.kind(arm) for arm in plan.arms} == {
+        *("original", "ceiling", "protection", "placebo")
+    }
+
+
+def test_twins_share_their_noise_and_other_seeds_do_not(plan):
+    noise = {}
+    for cell in plan.cells:
+        noise.setdefault(cell.seed, set()).add(plan.paintings[cell.edit].seed)
+    assert all(len(seeds) == 1 for seeds in noise.values())
+    assert noise[0] != noise[1]
+    # The pictures keep their order in every arm: at a step, twins see the same one.
+    photos = [
+        [plan.releases[plan.receptions[one].release].photo for one in tuning.receptions]
+        for tuning in plan.tunings.values()
+    ]
+    assert all(names == photos[0] for names in photos)
+
+
+def test_arms_transforms_and_seeds_give_different_pictures(trial, finished):
+    plan, store = plan_of(trial), Store(finished)
+    pictures = {store.read(one.key).numpy().tobytes() for one in plan.paintings.values()}
+    assert len(pictures) == len(plan.paintings)
+    assert len(list(finished.glob("fine-tunes/*/weights.safetensors"))) == len(plan.tunings)
+
+
+def test_a_score_is_the_mean_distance_from_the_originals(trial, finished, cats):
+    originals = [photo.image for photo in load_photos(str(cats), square=64).values()]
+    rows = read_results(finished / "results.csv")
+    cell = next(cell for cell in plan_of(trial).cells if cell.arm == CLOAK)
+    picture = Store(finished).read(cell.edit)
+    expected = sum(float(Style().score(picture, one)) for one in originals) / 2
+    at = (cell.photo, cell.arm, cell.transform, cell.editor, cell.prompt, cell.seed)
+    (row,) = [row for row in rows if row.key[:6] == at]
+    assert (row.reference, row.metric) == ("originals", "style.distance")
+    assert row.value == pytest.approx(expected)
+    (between,) = {row.value for row in rows if row.reference == "between"}
+    assert between == pytest.approx(float(Style().score(*originals)))
+
+
+def test_the_manifest_and_the_index_say_what_was_learned_from(finished):
+    manifest = json.loads((finished / "manifest.json").read_text())
+    (collection,) = manifest["collections"]
+    assert collection["name"] == "cats"
+    assert collection["pictures"] == ["cats/chelsea-0", "cats/chelsea-1"]
+    assert set(collection["seeds"]) == {"0", "1"}
+    received = [one for one in json.loads((finished / "index.json").read_text())
+                if "received" in one]  # fmt: skip
+    assert len(received) == 2 * 2 * 2
+    assert all((finished / one["received"]).is_file() for one in received)
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("calls", [0, 3])
+def test_a_killed_run_goes_on_to_the_same_results(trial, finished, tmp_path, monkeypatch, calls):
+    out, made = tmp_path / "out", []
+    generate = FineTune.generate
+
+    def dies(self, *arguments, **options):
+        if len(made) == calls:
+            raise Killed
+        made.append(self)
+        return generate(self, *arguments, **options)
+
+    with monkeypatch.context() as once:
+        once.setattr(FineTune, "generate", dies)
+        with pytest.raises(Killed):
+            runner.run(trial, out, device="cpu")
+    learned = set(out.glob("fine-tunes/*/weights.safetensors"))
+    kept = {path: path.stat().st_mtime_ns for path in learned}
+    runner.run(trial, out, device="cpu")
+    assert (out / "results.csv").read_bytes() == (finished / "results.csv").read_bytes()
+    assert {path: path.stat().st_mtime_ns for path in learned} == kept
+
+
+def test_a_finished_run_computes_nothing(trial, finished, tmp_path, monkeypatch):
+    shutil.copytree(finished, tmp_path / "out")
+    for name in ("learn", "generate"):
+        monkeypatch.setattr(FineTune, name, None)
+    monkeypatch.setattr(painting.Originals, "distance", None)
+    runner.run(trial, tmp_path / "out", device="cpu")
+    again, before = ((one / "results.csv").read_bytes() for one in (tmp_path / "out", finished))
+    assert again == before
+
+
+def test_an_interrupted_fine_tune_goes_on(trial, finished, tmp_path, monkeypatch):
+    monkeypatch.setattr(finetuning, "KEEP_SECONDS", 0)
+    step = finetuning._Classroom.step
+
+    def dies(self, number):
+        if number == 1:
+            raise Killed
+        step(self, number)
+
+    with monkeypatch.context() as once:
+        once.setattr(finetuning._Classroom, "step", dies)
+        with pytest.raises(Killed):
+            runner.run(trial, tmp_path / "out", device="cpu")
+    assert list((tmp_path / "out").glob("fine-tunes/*/partial.safetensors"))
+    runner.run(trial, tmp_path / "out", device="cpu")
+    again, before = ((one / "results.csv").read_bytes() for one in (tmp_path / "out", finished))
+    assert again == before
+
+
+def test_zero_steps_change_nothing(cats, tiny_sd, tmp_path):
+    none = over(cats, tiny_sd, editors=(f"finetune:{SHORT.replace('steps=2', 'steps=0', 1)}",),
+                transforms=("none",), protections=())  # fmt: skip
+    plan = plan_of(none)
+    store = runner.run(none, tmp_path / "out", device="cpu")
+    taught, untaught = ([store.read(cell.edit) for cell in plan.cells if cell.arm == arm]
+                        for arm in ("original", UNTAUGHT))  # fmt: skip
+    assert len(taught) == 2
+    assert all(torch.equal(*pair) for pair in zip(taught, untaught, strict=True))
+
+
+def test_a_folder_of_folders_is_several_collections_and_shards_share_them(tiny_sd, tmp_path):
+    both = tmp_path / "artists"
+    write_pictures(both / "cats")
+    write_pictures(both / "coffee", "coffee")
+    trial = over(both, tiny_sd)
+    model = load_model(tiny_sd, device="cpu")
+    plan = plan_of(trial)
+    assert {name: len(pictures) for name, pictures in plan.collections.items()} == {
+        "cats": 2,
+        "coffee": 2,
+    }
+    second = lay_out(trial, read_photos(trial), model, shard=(2, 2))
+    assert {cell.photo for cell in second.cells} == {"coffee"}
+    assert set(second.tunings) < set(plan.tunings)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"editors": ("finetune", "img2img")}, "Some of the trial's editors learn"),
+        ({"editors": ("img2img",)}, "no editor that learns"),
+        ({"mask": "auto"}, "needs no mask"),
+        ({"editors": ("finetune:token=xqzzy,instance_prompt=a xqzzy",)}, "cats: .*one token"),
+    ],
+)
+def test_a_trial_that_cannot_be_is_refused_in_a_sentence(cats, tiny_sd, tmp_path, changes, said):
+    with pytest.raises(UserError, match=said):
+        runner.run(over(cats, tiny_sd, **changes), tmp_path / "out", device="cpu")
+    assert not (tmp_path / "out").exists()
+
+
+def test_bad_collections_are_refused_in_a_sentence(tiny_sd, tmp_path):
+    def refused(folder, said):
+        with pytest.raises(UserError, match=said):
+            runner.run(over(folder, tiny_sd), tmp_path / "out", device="cpu")
+
+    refused(write_pictures(tmp_path / "one", count=1), "one: A collection holds at least two")
+    both = tmp_path / "both"
+    write_pictures(both / "a")
+    write_pictures(both / "b")
+    refused(both, "a and b share chelsea-0")
+    write_pictures(both, "coffee")
+    refused(both, "holds pictures and folders")
+    small = tmp_path / "small"
+    for path in write_pictures(small).glob("*.png"):
+        write_image(path, read_photo(path).image[..., :40, :40], overwrite=True)
+    refused(small, "small: A picture of the collection is only 40 px")
+
+
+def test_pictures_of_different_sizes_are_learned_from_together(cats, tiny_sd, tmp_path):
+    mixed = tmp_path / "mixed"
+    shutil.copytree(cats, mixed)
+    write_image(mixed / "wide.png", from_bytes(data.coffee()[None, :100, :150].copy()))
+    one = over(mixed, tiny_sd, transforms=("none",), seeds=(0,))
+    runner.run(one, tmp_path / "out", device="cpu")
+    assert len(read_results(tmp_path / "out" / "results.csv")) == 3 + 1
+
+
+def test_too_little_memory_is_said_in_a_sentence(cats, tiny_sd, tmp_path, monkeypatch):
+    monkeypatch.setattr(finetuning, "free_memory", lambda device: 2**20)
+    with pytest.raises(UserError, match="say method=lora"):
+        runner.run(over(cats, tiny_sd), tmp_path / "out", device="cpu")
+
+
+def test_a_dry_run_says_how_many_steps_it_would_take(cats, tiny_sd, tmp_path):
+    file = tmp_path / "trial.yaml"
+    fields = over(cats, tiny_sd).model_dump(mode="json", exclude_unset=True)
+    file.write_text(json.dumps({**fields, "photos": "sample", "model": "embedded"}))
+    paths = [f"--set=photos={cats}", f"--set=model={tiny_sd}"]
+    result = CliRunner().invoke(app, ["run", str(file), *paths, "--dry-run", "--device", "cpu"])
+    assert result.exit_code == 0, result.output
+    assert "2 photos in 1 collection on" in result.output
+    assert "fine-tunes         4 (8 steps)" in result.output
+    assert "verdict" not in result.output
