@@ -84,6 +84,24 @@ def test_the_seed_and_nothing_else_decides(embedded, cats, of_cats, folder, tmp_
     assert not torch.equal(pictures(embedded, cats, folder, tuning_seed=1), of_cats)
 
 
+def test_where_the_order_counts_two_versions_of_a_collection_meet_the_same_draws(
+    embedded, cats, tmp_path, monkeypatch
+):
+    shown = []
+    monkeypatch.setattr(
+        finetuning, "fine_tune",
+        lambda model, lessons, *rest: shown.append(lessons[0].latents) or tmp_path / WEIGHTS,
+    )  # fmt: skip
+    (tmp_path / WEIGHTS).write_bytes(b"")
+    editor = FineTune(**{**SHORT, "prior_loss_weight": 0})
+    for collection in (cats, cats[::-1]):
+        for ordered in (True, False):
+            editor.learn(embedded, collection, folder=tmp_path, ordered=ordered)
+    straight, sorted_, turned, sorted_again = shown
+    assert torch.equal(straight, turned.flip(0))
+    assert torch.equal(sorted_, sorted_again)
+
+
 def test_a_picture_does_not_depend_on_what_else_was_asked_for(embedded, cats, folder, of_cats):
     editor = FineTune(**SHORT)
     tuned = editor.learn(embedded, cats, folder=folder)
@@ -221,14 +239,3 @@ def test_too_little_memory_is_said_before_the_work(embedded, cats, tmp_path, mon
     editor = FineTune(**{**SHORT, "method": "full", "prior_loss_weight": 0})
     with pytest.raises(UserError, match="say method=lora"):
         editor.learn(embedded, cats, folder=tmp_path)
-
-
-def test_a_trial_of_single_photos_refuses_it(tmp_path, photos):
-    from brittle.images import write_image
-    from brittle.trial.runner import run
-    from brittle.trial.spec import Trial
-
-    write_image(tmp_path / "a.png", photos[:1])
-    trial = Trial(photos=str(tmp_path), editors=("finetune",), prompts=("a photo of sks",))
-    with pytest.raises(UserError, match="photo by photo"):
-        run(trial, tmp_path / "out", device="cpu")
