@@ -78,7 +78,7 @@ def test_numbers_that_were_made_by_hand():
     assert before.effect.n == 3
     assert "nothing about other artists" in summary.unit_words
     assert "of 18 pairs" in summary.headline
-    assert "without a transform in 0 (with noise of its size: 9)" in summary.headline
+    assert "in 0 untransformed (9 with noise of its size)" in summary.headline
     assert summary.flags == ()
     best = summary.best_transforms[0]
     assert (best.share, best.placebo, best.clean) == (0, 0.5, 0.5)

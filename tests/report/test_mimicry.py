@@ -85,7 +85,7 @@ def test_the_terminal_gets_the_same_answer(folder):
     assert "JPEG 20" in text
     result = CliRunner().invoke(app, ["report", str(folder)])
     assert result.exit_code == 0, result.output
-    assert "came at least as close" in result.output
+    assert "was at least as close" in result.output
 
 
 def test_other_pages_say_that_it_is_none_of_theirs(folder, tmp_path):

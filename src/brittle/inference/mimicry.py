@@ -84,7 +84,7 @@ def summarise_mimicry(
         seeds=tuple(found.axes[3]),
         unit=analysis.unit,
         unit_words=analysis.unit_words(),
-        headline=_headline(scope, found, [one for one in results if one.metric == metric]),
+        headline=_headline(scope, [one for one in results if one.metric == metric]),
         placebo=analysis.kind,
         results=tuple(results),
         ends=tuple(ends),
@@ -264,25 +264,22 @@ def _learning_flags(ends: Iterable[Ends], metric: str) -> list[Flag]:
     ]
 
 
-def _headline(scope: Scope, found: Paintings, results: Sequence[Mimicked]) -> str:
+def _headline(scope: Scope, results: Sequence[Mimicked]) -> str:
     """The first protection's preferences, in counts."""
     if not results:
         return f"{scope.statement}: the trial has no protection."
     first = [one for one in results if one.arm == results[0].arm]
-    parts = []
-    for one in first:
-        beside = ""
-        if one.preferred_placebo is not None:
-            beside = f" (with noise of its size: {one.preferred_placebo:g})"
-        after = (
-            "without a transform"
-            if one.transform == "none"
-            else "after " + transform_name(one.transform)
-        )
-        parts.append(f"{after} in {one.preferred:g}{beside}")
+    pairs = first[0].pairs
     return (
-        f"{scope.statement}: of {count(first[0].pairs, 'pair')} of pictures, what was learned from "
-        f"{first[0].arm} came at least as close to the originals as what was learned from the "
-        f"unprotected pictures {', '.join(parts)}; {first[0].pairs / 2:g} would be as good as "
-        "without protection."
+        f"{scope.statement}: of {count(pairs, 'pair')} of pictures, what the model painted after "
+        f"learning from those protected by {first[0].arm.partition(':')[0]} was at least as close "
+        f"to the originals as after learning from the unprotected in "
+        f"{'; in '.join(map(_counted, first))}. {pairs / 2:g} would be as good as unprotected."
     )
+
+
+def _counted(one: Mimicked) -> str:
+    after = "untransformed" if one.transform == "none" else f"after {transform_name(one.transform)}"
+    if one.preferred_placebo is None:
+        return f"{one.preferred:g} {after}"
+    return f"{one.preferred:g} {after} ({one.preferred_placebo:g} with noise of its size)"

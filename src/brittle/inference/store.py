@@ -13,7 +13,7 @@ from brittle.inference.mimicry import summarise_mimicry
 from brittle.inference.mimicry_summary import MimicrySummary
 from brittle.inference.summarise import summarise
 from brittle.inference.summary import Scope, Summary
-from brittle.inference.words import count
+from brittle.inference.words import count, scope_statement
 from brittle.trial.primary import Primary
 from brittle.trial.rows import Row, read_results
 
@@ -53,11 +53,10 @@ def _summarise_mimicry(
 ) -> MimicrySummary:
     trial, collections = manifest["trial"]["resolved"], manifest["collections"]
     pictures = {one["name"]: len(one["pictures"]) for one in collections}
-    size = f"{scope.resolution} px, " if scope.resolution else ""
-    about = f"{count(len(pictures), 'collection')} of {count(sum(pictures.values()), 'picture')}"
+    about = f"{count(len(pictures), 'collection')}, {count(sum(pictures.values()), 'picture')}"
     return summarise_mimicry(
         rows,
-        scope=scope.model_copy(update={"statement": f"On {scope.model} ({size}{about})"}),
+        scope=scope.model_copy(update={"statement": scope_statement(scope, about)}),
         metric=manifest["primary"]["metric"],
         placebos=trial["placebos"],
         protections=[arm["label"] for arm in manifest["arms"] if arm["kind"] == "protection"],

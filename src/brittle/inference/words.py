@@ -49,11 +49,11 @@ def split_transform(text: str) -> tuple[str, dict[str, str]]:
     return name, {key: value for key, _, value in parts}
 
 
-def scope_statement(scope: Scope) -> str:
+def scope_statement(scope: Scope, about: str = "the intervals cover photos, not models") -> str:
     """What every answer starts with."""
     model = f"the {scope.model} model" if scope.model == "embedded" else scope.model
     size = f"{scope.resolution} px; " if scope.resolution else ""
-    return f"On {model} ({size}the intervals cover photos, not models)"
+    return f"On {model} ({size}{about})"
 
 
 def decimal(value: float, digits: int = 2) -> str:

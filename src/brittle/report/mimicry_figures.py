@@ -3,7 +3,7 @@
 from brittle.inference.mimicry_summary import Mimicked
 from brittle.inference.summary import Interval
 from brittle.report import words
-from brittle.report.charts import Axis, Chart
+from brittle.report.charts import Axis, Chart, steps
 from brittle.report.figures import KEYS, LINES, Figure, Quality, interval_text
 from brittle.report.mimicry_source import MimicrySource
 
@@ -132,10 +132,9 @@ def _share_text(share: Interval | None) -> str:
 
 
 def _axis(low: float, high: float, label: str) -> Axis:
-    margin = 0.08 * (high - low or 1)
-    low, high = max(low - margin, 0), high + margin
-    ticks = tuple(
-        (low + (high - low) * one / 4, words.number(low + (high - low) * one / 4))
-        for one in range(5)
-    )
-    return Axis(low, high, ticks, label)
+    """An axis that holds both values, with round numbers at four to nine ticks."""
+    wide = high - low or 1.0
+    step = next(one for one in (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0) if wide / one <= 7)
+    values = steps(step * (low // step), step * (high // step + 1), step)
+    ticks = tuple((value, words.number(value)) for value in values)
+    return Axis(values[0], values[-1], ticks, label)
