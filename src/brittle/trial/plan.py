@@ -308,7 +308,7 @@ def reception_of(plan: Plan, photo: str, arm: str, transform: str) -> Reception:
         reception = Reception(release.key, release.key, "none", 0)
     else:
         seed = derive_seed(0, plan.photos[photo].digest, transform)
-        by_model = _compute(plan) if component.needs_model else ()
+        by_model = model_identity(plan) if component.needs_model else ()
         identity = key("receive", release.key, component, seed, *by_model)
         reception = Reception(identity, release.key, transform, seed)
     return plan.receptions.setdefault(reception.key, reception)
