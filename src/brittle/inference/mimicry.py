@@ -155,7 +155,8 @@ class _Analysis:
         reach, retention, reason = None, None, "there is no placebo"
         if placebo is not None:
             room = of("untaught", transform) - clean
-            reach = self.ratio(protected - placebo, room) if self._clear(room) else None
+            if self._clear(room, quantiles=1):
+                reach = self.ratio(protected - placebo, room)
             retention, reason = self._retention(arm, transform, metric)
         return Mimicked(
             arm=arm,
@@ -189,18 +190,22 @@ class _Analysis:
             self.found(arm, one, metric) - self.found(placebo, one, metric)
             for one in (transform, "none")
         )
-        if not self._clear(before):
+        if not self._clear(before, quantiles=2):
             return None, TOO_WEAK
         retention = self.ratio(after, before)
         return (None, TOO_WEAK) if retention.note == "no bound" else (retention, "")
 
-    def _clear(self, values: Array) -> bool:
-        """Whether a mean lies at least two quantiles of its error above zero."""
+    def _clear(self, values: Array, quantiles: int) -> bool:
+        """Whether a mean lies at least so many t-quantiles of its error above zero.
+
+        One is where its interval leaves zero out, and where Fieller's has bounds; two is what a
+        share of an effect asks for, as for photos.
+        """
         units = self.units(values)
         if self.unit == "none":
             return bool(units.mean() > 0)
         error = units.std(ddof=1) / np.sqrt(len(units))
-        return bool(units.mean() > max(2 * t_quantile(len(units) - 1, ALPHA) * error, 0))
+        return bool(units.mean() > max(quantiles * t_quantile(len(units) - 1, ALPHA) * error, 0))
 
     def ends(self, metric: str, transform: str) -> Ends:
         """The scale of a metric, and what unprotected pictures taught after a transform."""
@@ -214,7 +219,7 @@ class _Analysis:
             untaught=float(untaught.mean()),
             clean=float(clean.mean()),
             learned=self.mean(untaught - clean),
-            learned_clearly=self._clear(untaught - clean),
+            learned_clearly=self._clear(untaught - clean, quantiles=1),
         )
 
     def best_transform(self, arm: str, metric: str) -> BestTransform:

@@ -39,7 +39,7 @@ class Ends(Record):
     learned: Interval
     """``untaught - clean``: what learning brought."""
     learned_clearly: bool
-    """Whether ``learned`` lies two quantiles of its error above zero; nothing is scaled if not."""
+    """Whether the interval of ``learned`` lies above zero; nothing is scaled if not."""
 
 
 class Mimicked(Record):
