@@ -110,7 +110,7 @@ def published_loop(
             latents = scheduler.step(
                 output, t, latents, eta=protection.eta, generator=generator
             ).prev_sample
-        return model.vae.decode(latents / scale + shift).sample / 2 + 0.5
+        return model.vae.decode(latents / scale + shift, return_dict=False)[0] / 2 + 0.5
 
     perturbed, radius = image, protection.budget.radius
     for _ in range(protection.steps):

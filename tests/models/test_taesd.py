@@ -1,12 +1,14 @@
 import pickle
+import shutil
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch.nn import functional
 
 from brittle.errors import UserError
 from brittle.models import load_model
+from brittle.models.loading import EMBEDDED
 from brittle.protections import EncoderProtection
 from tests.models import taesd
 
@@ -74,6 +76,41 @@ def test_a_taesd_is_diffusers_tiny_autoencoder(tmp_path) -> None:
         decoded = theirs.decode(latents).sample / 2 + 0.5
     torch.testing.assert_close(model.encode(images()), latents, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(model.decode(latents), decoded, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["embedded", "random"])
+def test_diffusers_tiny_autoencoder_is_built_without_diffusers(name, tmp_path) -> None:
+    import diffusers
+
+    folder = EMBEDDED / "vae"
+    if name == "random":
+        folder = tmp_path
+        widths = {f"{side}_block_out_channels": (8, 8, 8) for side in ("encoder", "decoder")}
+        blocks = {"num_encoder_blocks": (0, 2, 1), "num_decoder_blocks": (1, 0, 2)}
+        theirs = diffusers.AutoencoderTiny(**widths, **blocks, scaling_factor=0.5)
+        theirs.save_pretrained(folder)
+    theirs = diffusers.AutoencoderTiny.from_pretrained(folder)
+    theirs.decoder.to(memory_format=torch.channels_last)
+    model = load_model(folder, device="cpu")
+    with torch.no_grad():
+        latents = theirs.encode(images() * 2 - 1).latents
+        decoded = theirs.decode(latents).sample / 2 + 0.5
+    scale = theirs.config.scaling_factor
+    assert torch.equal(model.encode(images()), latents * scale)
+    assert torch.equal(model.decode(latents * scale), decoded)
+
+
+@pytest.mark.parametrize(
+    "lost",
+    ["encoder.layers.0.bias", "encoder.layers.1.", "decoder.layers.2.", "decoder.layers.6.weight"],
+)
+def test_a_tiny_autoencoder_that_lacks_weights_is_refused(lost, tmp_path) -> None:
+    shutil.copytree(EMBEDDED / "vae", tmp_path / "vae")
+    path = tmp_path / "vae" / "diffusion_pytorch_model.safetensors"
+    kept = {name: one for name, one in load_file(path).items() if not name.startswith(lost)}
+    save_file(kept, path)
+    with pytest.raises(UserError, match=r"its autoencoder \(vae\) can't be read: .*"):
+        load_model(tmp_path / "vae", device="cpu").encode(images())
 
 
 def test_safetensors_pth_and_folder_are_the_same_model(pooled, tmp_path) -> None:

@@ -6,12 +6,13 @@ tensor, in the order of `ROWS`.
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from brittle.auditing.cores import on_all_cores
 from brittle.auditing.pairs import Pictures
 from brittle.inference.one_photo import DRAWS
 from brittle.metrics import Metric
@@ -58,7 +59,7 @@ class Bench:
     ) -> Views:
         """Pass rows through the transforms, on all cores; ``advance`` counts them.
 
-        Transforms that run the model keep to one thread.
+        Transforms that run the model take one row after another.
         """
         by_model = any(transform.needs_model for transform in transforms)
         if by_model:
@@ -73,8 +74,7 @@ class Bench:
             advance(1)
             return [self.model.fit(image) for image in received]
 
-        with ThreadPoolExecutor(1 if by_model else torch.get_num_threads()) as pool:
-            passed = [*pool.map(one, rows)]
+        passed = [one(row) for row in rows] if by_model else on_all_cores(one, rows)
         return {
             str(transform): torch.cat([row[at] for row in passed])
             for at, transform in enumerate(transforms)
@@ -102,10 +102,14 @@ class Bench:
         valid = transform.valid(views[:1])
         shown = fill_invalid(views, valid)
         self.loading.result()
-        with torch.inference_mode():
-            latents = in_batches(lambda rows: self.model.encode(rows).cpu(), shown)
+
+        def encode(row: Tensor) -> Tensor:
+            with torch.inference_mode():  # which holds for one thread
+                return self.model.encode(row).cpu()
+
+        latents = on_all_cores(encode, shown.split(1))
         return torch.stack(
-            [mean_where((row - latents[:1]).square(), valid).sqrt() for row in latents.split(1)]
+            [mean_where((row - latents[CONTROL]).square(), valid).sqrt() for row in latents]
         )
 
 

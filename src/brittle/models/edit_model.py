@@ -147,7 +147,7 @@ class EditModel:
 
     @property
     def vae(self) -> Any:
-        """The autoencoder, ``AutoencoderKL``, ``AutoencoderTiny`` or ``TaesdAutoencoder``."""
+        """The autoencoder, ``AutoencoderKL`` or ``TaesdAutoencoder``."""
         return self._part("vae")
 
     @property

@@ -13,6 +13,7 @@ import torch
 from brittle.errors import UserError
 from brittle.models.edit_model import Part
 from brittle.models.quiet import quiet
+from brittle.models.taesd import from_tiny, is_taesd
 
 SD1 = Path(__file__).parent / "sd1"
 RECOMMENDED = "recommended.json"
@@ -96,6 +97,9 @@ class Directory:
             return _reading(f"{self.name}: its tokenizer", lambda: _load_tokenizer(place))
         files, variant = find_weights(place, _WEIGHTS[part])
         _check_weights(files)
+        if part == "vae" and is_taesd(config):
+            what = f"{self.name}: its {_CALLED[part]}"
+            return _reading(what, lambda: from_tiny(config, _tensors(files)).to(dtype))
         cls, dtype_argument = _class_of(part, config)
         model, report = _reading(
             f"{self.name}: its {_CALLED[part]}",
@@ -301,6 +305,12 @@ def _check_weights(files: list[Path]) -> None:
     for path in files:
         with _open(path):
             pass
+
+
+def _tensors(files: list[Path]) -> dict[str, torch.Tensor]:
+    from safetensors.torch import load_file
+
+    return {name: tensor for path in files for name, tensor in load_file(path).items()}
 
 
 def _open(path: Path) -> Any:

@@ -9,7 +9,7 @@ from brittle.component import unknown
 from brittle.errors import UserError
 from brittle.models.edit_model import EditModel, ModelFiles
 from brittle.models.files import SD1, Directory, SingleFile
-from brittle.models.taesd import TaesdFiles, holds_taesd, in_taesd_format
+from brittle.models.taesd_files import TaesdFiles, holds_taesd, in_taesd_format
 
 EMBEDDED = Path(__file__).parent / "embedded"
 PROBE_SECONDS = 3.0

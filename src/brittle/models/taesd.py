@@ -1,24 +1,26 @@
-"""Autoencoders in TAESD's format: two plain stacks of convolutions, one file of weights each.
+"""Autoencoders of TAESD's kind: two plain stacks of convolutions.
 
-The layout is read off the weights' names, so one builder serves TAESD (4 latent channels) and its
-relatives; those for FLUX.2 (32 channels) have a pooled branch in their blocks, which diffusers'
-AutoencoderTiny lacks. Written from the names and shapes of the published weights
-(madebyollin/taesd, MIT).
+The layout is read off the weights' names, so one builder serves TAESD (4 latent channels), its
+relatives and diffusers' AutoencoderTiny, which is built here because importing diffusers takes
+longer than all that an encoder is asked for. Relatives for FLUX.2 (32 channels) have a pooled
+branch in their blocks, which diffusers' class lacks. Written from the names and shapes of the
+published weights (madebyollin/taesd, MIT).
 """
 
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from brittle.errors import UserError
-from brittle.models.edit_model import Part
 
 Side = Literal["encoder", "decoder"]
-SUFFIXES = (".safetensors", ".pth")
+_SIDES: tuple[tuple[Side, int], ...] = (("encoder", 0), ("decoder", 1))
+_TINY = {"act_fn": "relu", "upsample_fn": "nearest", "upsampling_scaling_factor": 2}
+_BLOCKS = {"encoder": (1, 3, 3, 3), "decoder": (3, 3, 3, 1)}  # diffusers' defaults, as are _TINY's
 _NORM_GROUPS = 4
 
 
@@ -74,8 +76,8 @@ def build(side: Side, weights: Mapping[str, Tensor]) -> nn.Sequential:
     network = nn.Sequential(*layers)
     network.load_state_dict(dict(weights))
     ends = (3, None) if side == "encoder" else (None, 3)
-    for channels, wanted in zip(_channels(network), ends, strict=True):
-        if wanted not in (None, channels):
+    for count, wanted in zip(channels(network), ends, strict=True):
+        if wanted not in (None, count):
             raise ValueError(f"it isn't the {side} of an autoencoder of RGB images")
     return network.requires_grad_(False).eval()
 
@@ -96,7 +98,8 @@ def _layer(side: Side, number: int, weights: Mapping[str, Tensor]) -> nn.Module:
     raise ValueError(f"its layer {number} has no weights")
 
 
-def _channels(network: nn.Sequential) -> tuple[int, int]:
+def channels(network: nn.Sequential) -> tuple[int, int]:
+    """How many channels go in and come out."""
     convolutions = [layer for layer in network if isinstance(layer, nn.Conv2d)]
     return convolutions[0].in_channels, convolutions[-1].out_channels
 
@@ -104,11 +107,13 @@ def _channels(network: nn.Sequential) -> tuple[int, int]:
 class TaesdAutoencoder(nn.Module):
     """The interface of diffusers' AutoencoderTiny over the two stacks; images in [-1, 1]."""
 
-    def __init__(self, encoder: nn.Sequential, decoder: nn.Sequential | None) -> None:
+    def __init__(
+        self, encoder: nn.Sequential, decoder: nn.Sequential | None, scaling_factor: float = 1.0
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
-        self.config = _Config()
+        self.config = _Config(scaling_factor)
 
     def encode(self, image: Tensor) -> "_Encoded":
         """Images (N, 3, H, W) -> latents."""
@@ -127,96 +132,50 @@ class TaesdAutoencoder(nn.Module):
         return (self.decoder(latents) * 2 - 1,)
 
 
-class _Config:
-    scaling_factor = 1.0
+class _Config(NamedTuple):
+    scaling_factor: float
 
 
-class _Encoded:
-    def __init__(self, latents: Tensor) -> None:
-        self.latents = latents
+class _Encoded(NamedTuple):
+    latents: Tensor
 
 
-class TaesdFiles:
-    """An encoder's file in TAESD's format, and the decoder's where it lies beside it."""
-
-    directory = None
-
-    def __init__(self, path: Path) -> None:
-        """``path`` is the encoder's file, or a folder with one named ``*encoder*``."""
-        self.encoder = _encoder_in(path)
-        self.name = self.encoder.stem
-        other = self.encoder.with_name(self.encoder.name.replace("encoder", "decoder"))
-        self.decoder = other if other != self.encoder and other.is_file() else None
-        network = read_stack("encoder", self.encoder)
-        halvings = sum(layer.stride[0] == 2 for layer in network if isinstance(layer, nn.Conv2d))
-        self._config = {
-            "_class_name": "TaesdAutoencoder",
-            "latent_channels": _channels(network)[1],
-            "encoder_block_out_channels": [network[0].out_channels] * (halvings + 1),
-        }
-
-    def config(self, part: Part | Literal["scheduler"]) -> Mapping[str, Any]:
-        """As `ModelFiles.config`: an autoencoder's alone."""
-        if part == "vae":
-            return self._config
-        raise UserError(
-            f"{self.name} is an autoencoder alone, without a {part}: it serves encoder "
-            f"protections; to edit, name a whole model."
-        )
-
-    def load(self, part: Part, dtype: torch.dtype) -> Any:
-        """As `ModelFiles.load`."""
-        self.config(part)
-        decoder = read_stack("decoder", self.decoder) if self.decoder else None
-        return TaesdAutoencoder(read_stack("encoder", self.encoder), decoder).to(dtype).eval()
-
-    def paths(self) -> list[Path]:
-        """As `ModelFiles.paths`."""
-        return [self.encoder, *([self.decoder] if self.decoder else [])]
-
-    def recommended(self) -> Mapping[str, Any]:
-        """As `ModelFiles.recommended`: none."""
-        return {}
+def is_taesd(config: Mapping[str, Any]) -> bool:
+    """Whether diffusers' configuration of an autoencoder describes one that `from_tiny` builds."""
+    described = [config.get(name, value) for name, value in _TINY.items()]
+    return config["_class_name"] == "AutoencoderTiny" and described == list(_TINY.values())
 
 
-def holds_taesd(folder: Path) -> bool:
-    """Whether a folder has an encoder's file in it, by its name."""
-    return any(_encoders(folder))
+def from_tiny(config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> TaesdAutoencoder:
+    """The autoencoder that diffusers' AutoencoderTiny is with this configuration and weights.
 
-
-def in_taesd_format(path: Path) -> bool:
-    """Whether a file of weights can be nothing else: a .pth, or one whose first layer is named so.
-
-    A damaged .safetensors file isn't; others say what is wrong with it.
+    Raises:
+        ValueError: the weights are not what the configuration says.
     """
-    if path.suffix != ".safetensors":
-        return path.suffix == ".pth"
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as file:
-            names = set(file.keys())
-    except (SafetensorError, OSError):
-        return False
-    return any(re.fullmatch(r"((en|de)coder\.)?(layers\.)?1\.(conv\.0\.)?weight", n) for n in names)
-
-
-def _encoders(folder: Path) -> list[Path]:
-    return sorted(
-        path for path in folder.glob("*encoder*") if path.suffix in SUFFIXES and path.is_file()
-    )
+    sides: list[nn.Sequential] = []
+    for side, clamp in _SIDES:  # the clamp has no number in diffusers
+        prefix = f"{side}.layers."
+        names = [name.removeprefix(prefix) for name in weights if name.startswith(prefix)]
+        network = build(side, {_later(name, clamp): weights[prefix + name] for name in names})
+        levels = len(config.get(f"{side}_block_out_channels", [0] * 4))
+        blocks = config.get(f"num_{side}_blocks", _BLOCKS[side])
+        if _counts(network) != (sum(blocks), levels - 1):
+            raise ValueError(f"the weights of its {side} are incomplete")
+        sides.append(network)
+    encoder, decoder = sides
+    return TaesdAutoencoder(encoder, decoder, float(config.get("scaling_factor", 1.0)))
 
 
-def _encoder_in(path: Path) -> Path:
-    if path.is_file():
-        if "decoder" in path.name and "encoder" not in path.name:
-            raise UserError(f"{path} is a decoder: name the encoder's file, or their folder.")
-        return path
-    found = _encoders(path)
-    if len(found) > 1:
-        names = ", ".join(one.name for one in found)
-        raise UserError(f"{path} holds several encoders ({names}): name one of them.")
-    return found[0]
+def _later(name: str, by: int) -> str:
+    number, dot, rest = name.partition(".")
+    return f"{int(number) + by}{dot}{rest}"
+
+
+def _counts(network: nn.Sequential) -> tuple[int, int]:
+    """How many blocks, and how many convolutions without bias: those at another size."""
+    convolutions = [layer for layer in network if isinstance(layer, nn.Conv2d)]
+    plain = sum(layer.bias is None for layer in convolutions)
+    return sum(isinstance(layer, Block) for layer in network), plain
 
 
 def read_stack(side: Side, path: Path) -> nn.Sequential:
