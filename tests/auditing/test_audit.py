@@ -25,6 +25,7 @@ from brittle.protections import Noise, NoiseSpectrum
 from brittle.report.audit import audit_text, render_audit
 from brittle.report.transfer import transfer
 from brittle.transforms import Transform
+from tests.metrics import files as networks
 from tests.models import taesd
 
 JPEG = "jpeg:quality=50"
@@ -169,6 +170,25 @@ def test_several_models_get_one_table_of_transfer(files, embedded, protected, tm
     assert transfer(twice).rows[0][1].endswith("(2 of 2 beyond noise)")
     assert transfer(protected.document) is None
     assert transfer(brittle.audit(None, files / "protected.png").document) is None
+
+
+def test_edits_on_other_models_are_compared_by_lpips_where_it_is(
+    files, tiny_sd, tmp_path, monkeypatch
+):
+    pytest.importorskip("torchmetrics")
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    model = brittle.load_model(tiny_sd, device="cpu", dtype="float32")
+    few = {"quick": False, "transforms": ["flip"], "prompts": ["night"]}
+    few["editor"] = "img2img:num_inference_steps=2"
+    without = quick(files, "noise.png", model, **few).document
+    assert without.photos[0].results[0].deciding[0].metric == without.models[0].metric
+    assert without.models[0].metric == "perceptual"
+    assert "LPIPS, in which results on Stable Diffusion" in audit_text(without)
+    checkpoint = tmp_path / "hub" / "checkpoints" / "alexnet-owt-7be5be79.pth"
+    networks.save_checkpoint(checkpoint, networks.alexnet())
+    found = quick(files, "noise.png", model, **few).document
+    assert found.models[0].metric_reason == ""
+    assert {one.metric for one in found.photos[0].results[0].comparisons} == {"latent", "lpips"}
 
 
 def test_without_the_original_little_is_said(files):

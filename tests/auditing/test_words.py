@@ -18,7 +18,7 @@ def comparisons(seen, *shifts):
         distance = torch.zeros(ROWS, dtype=torch.float64)
         distance[PLACEBOS] = 1 + torch.arange(19, dtype=torch.float64) / 20
         distance[PROTECTED], distance[GRAY] = shift, 10
-        found.append(Found(Transform.parse(name), seen, distance))
+        found.append(Found(Transform.parse(name), seen, "latent", distance))
     return [*_comparisons(found)]
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from brittle.auditing.document import Answer, Seen, UsableCounts
-from brittle.auditing.edits import METRIC, Judge, count_usable
+from brittle.auditing.edits import Judge, count_usable
 from brittle.auditing.pairs import Pictures
 from brittle.auditing.views import CHOOSING, GRAY, PLACEBOS, PROTECTED, Bench
 from brittle.auditing.words import finding
@@ -33,6 +33,7 @@ class Found(NamedTuple):
 
     transform: Transform
     seen: Seen
+    metric: str
     distance: Tensor
     """By row, (ROWS,)."""
     usable: tuple[UsableCounts | None, str] = (None, "")
@@ -60,7 +61,7 @@ def compare(
     drawn = Drawn.parse(placebo.chosen or PLACEBO_KINDS[0])
     views = bench.views(pictures, drawn, bench.transforms, advance)
     latents = [
-        Found(transform, "latents", bench.shift(views[str(transform)], transform))
+        Found(transform, "latents", "latent", bench.shift(views[str(transform)], transform))
         for transform in bench.transforms
     ]
     comparisons, shown = [*_comparisons(latents)], Shown()
@@ -70,7 +71,7 @@ def compare(
         for transform in bench.transforms:
             judged = judge.edit(views[str(transform)], photo, transform, seed=seed, advance=advance)
             mean = torch.stack([one.distance for one in judged]).mean(0)
-            edits.append(Found(transform, "edits", mean, count_usable(judged)))
+            edits.append(Found(transform, "edits", judge.metric.name, mean, count_usable(judged)))
             for prompt, one in zip(judge.prompts, judged, strict=True):
                 shown[str(transform), prompt] = one.pictures
         comparisons += _comparisons(edits)
@@ -81,7 +82,7 @@ def _comparisons(found: Sequence[Found]) -> Iterable[Answer]:
     """From distances to answers; the first is without a transform."""
     first = found[0].distance
     at_first = _test(first).stronger
-    for transform, seen, distance, (usable, reason) in found:
+    for transform, seen, metric, distance, (usable, reason) in found:
         test, noise = _test(distance), float(distance[PLACEBOS].mean())
         beyond, room = float(distance[PROTECTED]) - noise, float(distance[GRAY]) - noise
         beyond_first = float(first[PROTECTED] - first[PLACEBOS].mean())
@@ -89,7 +90,7 @@ def _comparisons(found: Sequence[Found]) -> Iterable[Answer]:
             transform=str(transform),
             name=transform_name(str(transform)),
             seen=seen,
-            metric="latent" if seen == "latents" else METRIC.name,
+            metric=metric,
             distance=float(distance[PROTECTED]),
             placebos=tuple(distance[PLACEBOS].tolist()),
             ceiling=float(distance[GRAY]),

@@ -156,6 +156,11 @@ class ModelScope(Record):
     """Why not."""
     editor: str
     """The editor with every setting filled in; empty without edits."""
+    metric: str
+    """What edits are compared by: ``perceptual`` on the embedded model, ``lpips`` on others where
+    it can be had; empty without edits."""
+    metric_reason: str
+    """Why not by LPIPS; empty where that is what decides, or was not wanted."""
     latents: tuple[Effect, ...]
     """From eight photos on: effect, reach and retention of the encoder's shift, with intervals."""
     summary: Summary | None

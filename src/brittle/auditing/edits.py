@@ -10,12 +10,10 @@ from brittle.auditing.document import UsableCounts
 from brittle.auditing.views import CONTROL, GRAY, PLACEBOS, PROTECTED, Bench, distances, in_batches
 from brittle.editors import Editor
 from brittle.errors import Unavailable
-from brittle.metrics import Calibration, Metric, Perceptual, Thresholds
+from brittle.metrics import LPIPS, Calibration, Metric, Perceptual, Thresholds
+from brittle.models import EditModel
 from brittle.progress import Advance
 from brittle.transforms import Transform
-
-METRIC = Perceptual()
-"""Never the latent distance, which an encoder protection optimised."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +33,8 @@ class Judge:
     bench: Bench
     editor: Editor
     prompts: tuple[str, ...]
+    metric: Metric
+    metric_reason: str = ""
     thresholds: Thresholds | None = None
     not_calibrated: str = ""
 
@@ -47,7 +47,7 @@ class Judge:
             edited = in_batches(partial(self._edit, prompt, seed), views, advance)
             valid = transform.valid(edited[:1])
             apart = torch.tensor(
-                [*distances(METRIC, edited, valid, self.bench.model)], dtype=torch.float64
+                [*distances(self.metric, edited, valid, self.bench.model)], dtype=torch.float64
             )
             usable, reason = self._usable(transform.undo(edited), photo, prompt)
             shown = {row: edited[row : row + 1] for row in (CONTROL, PROTECTED, PLACEBOS.start)}
@@ -78,14 +78,31 @@ class Judge:
         return usable, ""
 
 
+def choose_metric(model: EditModel) -> tuple[Metric, str]:
+    """What edits are compared by, and why not by LPIPS where that was wanted.
+
+    The perceptual distance on the embedded model, LPIPS on others, which results on Stable
+    Diffusion are given in. Never the latent distance, which an encoder protection optimised.
+    """
+    if model.name == "embedded":
+        return Perceptual(), ""
+    picture = torch.zeros(1, 3, 64, 64)
+    try:
+        LPIPS().score(picture, picture)
+    except Unavailable as error:
+        return Perceptual(), str(error)
+    return LPIPS(), ""
+
+
 def make_judge(bench: Bench, editor: Editor, prompts: tuple[str, ...]) -> Judge:
     """A judge with the model's thresholds for this editor, or the reason why there are none."""
     resolved = editor.resolve(bench.model)
+    metric, reason = choose_metric(bench.model)
     try:
         thresholds = Calibration.of(bench.model).find(str(resolved))
     except Unavailable as error:
-        return Judge(bench, resolved, prompts, not_calibrated=str(error))
-    return Judge(bench, resolved, prompts, thresholds)
+        return Judge(bench, resolved, prompts, metric, reason, not_calibrated=str(error))
+    return Judge(bench, resolved, prompts, metric, reason, thresholds)
 
 
 def count_usable(judged: list[Judged]) -> tuple[UsableCounts | None, str]:

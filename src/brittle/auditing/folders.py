@@ -62,7 +62,7 @@ def _summary(scope: ModelScope, found: Sequence[tuple[str, ModelResult]]) -> Sum
         for one in result.seen_as("edits")
         for row in _rows(name, result, one, scope.editor)
     ]
-    primary = Primary(transforms=tuple(declared[:MAX_PRIMARY_TRANSFORMS]))
+    primary = Primary(metric=scope.metric, transforms=tuple(declared[:MAX_PRIMARY_TRANSFORMS]))
     return summarise(rows, primary, scope=scope.scope)
 
 

@@ -223,6 +223,8 @@ class _Work:
                 edits=judge is not None,
                 why_no_edits=why_not,
                 editor="" if judge is None else str(judge.editor),
+                metric="" if judge is None else judge.metric.name,
+                metric_reason="" if judge is None else judge.metric_reason,
                 latents=(),
                 summary=None,
                 answer=(),

@@ -55,6 +55,14 @@ def scope_words(model: str, size: int, photos: int) -> str:
     return f"On {name} ({size} px; {about})"
 
 
+def metric_sentence(model: str, reason: str) -> str:
+    """What edits are compared by where LPIPS can't be had."""
+    return (
+        f"Edits on {model} are compared by brittle's own perceptual distance: LPIPS, in which "
+        f"results on Stable Diffusion are usually given, is not there ({reason})."
+    )
+
+
 def photo_answer(comparisons: Sequence[Answer], scope: str) -> tuple[str, ...]:
     """What was found on one photo: edits if they were made, or else what the encoder sees."""
     edits = any(one.seen == "edits" for one in comparisons)

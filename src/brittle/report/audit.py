@@ -9,6 +9,7 @@ from torch import Tensor
 from brittle.auditing.document import Answer, Audit, ModelResult, PhotoAudit
 from brittle.auditing.run import Audited
 from brittle.auditing.views import CONTROL, PROTECTED
+from brittle.auditing.words import metric_sentence
 from brittle.errors import UserError
 from brittle.images import fit, to_bytes, write_bytes
 from brittle.report import words
@@ -79,6 +80,11 @@ def audit_text(document: Audit) -> str:
                 parts.append(as_columns([(title, *HEADS, "finding"), *rows]))
     if table := transfer(document):
         parts += [as_columns([(table.title, *table.models), *table.rows]), table.sentence]
+    parts += [
+        metric_sentence(model.scope.model, model.metric_reason)
+        for model in document.models
+        if model.metric_reason
+    ]
     parts += [f"Not audited, for lack of a partner: {path}" for path in document.without_partner]
     if document.quick and document.models:
         parts.append("Run again without --quick to see edits.")
@@ -135,6 +141,7 @@ def render_audit(found: Audited, limit: int = PAGE_LIMIT) -> str:
         tables=tables,
         transfer=transfer(document),
         seen_at=seen_at,
+        metric_sentence=metric_sentence,
         words=words,
     )
 
