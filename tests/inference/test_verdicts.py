@@ -96,7 +96,7 @@ def test_exactly_eight_photos_carry_a_verdict_and_seven_do_not():
     assert verdict(0.6, 0.11, photos=8).word == "broken"
     found = verdict(0.6, 0.11, photos=7)
     assert (found.word, found.rule) == ("no verdict", 0)
-    assert found.why == "7 photos, and a verdict takes 8"
+    assert found.why == "it has 7 photos, and a verdict takes 8"
 
 
 @pytest.mark.parametrize(("lost", "word"), [(16, "broken"), (17, "no verdict")])
@@ -152,7 +152,7 @@ def test_the_error_level_is_shared_by_all_primary_comparisons():
     assert summary.alpha_each == 0.025 / 4
     assert summary.verdict(ARM, JPEG).level == 0.9875
     missing = summary.verdict(ARM, "jpeg:quality=95")
-    assert (missing.word, missing.why) == ("no verdict", "JPEG 95 was not run for it")
+    assert (missing.word, missing.why) == ("no verdict", "there are no edits of it after JPEG 95")
 
 
 def test_the_sentence_says_both_verdicts_and_never_the_share_alone():

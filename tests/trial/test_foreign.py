@@ -161,3 +161,28 @@ def test_the_embedded_model_judges_where_its_looks_were_asked_for(tmp_path, embe
     assert max(value for (_, arm), value in follow.items() if arm == "shield") < 0.5
     usable = {row.arm: row.value for row in rows if row.metric == "usable"}
     assert usable["shield"] != 1  # null where the model's thresholds are not valid for the look
+
+
+def test_without_any_transform_it_is_said_whether_a_protection_protects(tmp_path):
+    truths = {arm: {"none": truth["none"]} for arm, truth in TRUTHS.items()}
+    summary = api.score(write_edits(tmp_path / "t", truths, side=32), tmp_path / "out")
+    assert summary.primary.transforms == ("none",)
+    words = {found.arm: (found.transform, found.word) for found in summary.verdicts}
+    assert words == {
+        "idle": ("none", "never protected"),
+        "perfect": ("none", "protected"),
+        "undone": ("none", "protected"),
+    }
+    said = {found.arm: found.sentence for found in summary.verdicts}
+    assert "perfect: protected (no transform was tried): reach is " in said["perfect"]
+    assert " after " not in said["perfect"]
+    assert {found.sentence for found in summary.outcomes} == {
+        "never protected (no transform was tried)",
+        "protected (no transform was tried)",
+    }
+    assert "no transform was tried" in (tmp_path / "out" / "report.html").read_text()
+    (few,) = api.score(
+        write_edits(tmp_path / "few", {"shield": {"none": 0.8}}, photos=4, side=32),
+        tmp_path / "few-out",
+    ).verdicts
+    assert (few.word, few.why) == ("no verdict", "it has 4 photos, and a verdict takes 8")

@@ -27,7 +27,7 @@ def test_the_defaults_are_the_conventions():
         ({"transforms": tuple("abcde")}, "1 to 4 transforms, not 5"),
         ({"transforms": ("flip", "flip")}, "named twice"),
         ({"arms": ("a", "a")}, "named twice"),
-        ({"transforms": ("none",)}, "can't be one"),
+        ({"transforms": ("none", "flip")}, "name it alone"),
         ({"alpha": 0.0}, "greater than 0"),
         ({"metrics": "psnr"}, "Extra inputs"),
         ({"margins": {"broken": 0.8}}, "below survived"),

@@ -50,19 +50,18 @@ def _latents(found: Sequence[tuple[str, ModelResult]]) -> tuple[Effect, ...]:
     return tuple(record for record in records if record)
 
 
-def _summary(scope: ModelScope, found: Sequence[tuple[str, ModelResult]]) -> Summary | None:
-    """A trial's summary of the edits; None where no transform was tried."""
+def _summary(scope: ModelScope, found: Sequence[tuple[str, ModelResult]]) -> Summary:
+    """A trial's summary of the edits."""
     transforms = [one.transform for one in found[0][1].seen_as("edits")]
-    declared = [one for one in Primary().transforms if one in transforms] or transforms[1:]
-    if not declared:
-        return None
+    usual = [one for one in Primary().transforms if one in transforms]
+    declared = (usual or transforms[1:] or transforms)[:MAX_PRIMARY_TRANSFORMS]
     rows = [
         row
         for name, result in found
         for one in result.seen_as("edits")
         for row in _rows(name, result, one, scope.editor)
     ]
-    primary = Primary(metric=scope.metric, transforms=tuple(declared[:MAX_PRIMARY_TRANSFORMS]))
+    primary = Primary(metric=scope.metric, transforms=tuple(declared))
     return summarise(rows, primary, scope=scope.scope)
 
 

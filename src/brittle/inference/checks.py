@@ -9,7 +9,7 @@ from brittle.inference.effects import Effects
 from brittle.inference.intervals import Array
 from brittle.inference.summary import Flag, Record
 from brittle.inference.usable import UsableEdits
-from brittle.inference.words import count, transform_name
+from brittle.inference.words import count, percent, transform_name
 
 SATURATION = 0.8
 SCALE_GAP = 0.25
@@ -215,7 +215,7 @@ def _check_arm(effects: Effects, arm: str, floor: Array) -> Iterator[Flag]:
     if both.any():
         mean, ceiling = contrast.distance[both].mean(), contrast.ceiling[both].mean()
         if ceiling > 0 and mean >= SATURATION * ceiling:
-            where = f"{arm}: {mean / ceiling:.0%} of a gray picture's distance"
+            where = f"{arm}: {percent(mean / ceiling)} % of a gray picture's distance"
             yield raise_flag("saturated", where, arm=arm)
     if np.isfinite(floor).any() and np.isfinite(distances).any():
         moved, chance = np.nanmean(distances), np.nanmean(floor)

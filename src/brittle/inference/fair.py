@@ -39,7 +39,7 @@ class FairComparison:
         for arm in table.names("arm", reference="control"):
             if split := split_budget(arm):
                 self.protections.setdefault(split[0], {})[split[1]] = arm
-        self.transforms = ["none", *primary.transforms]
+        self.transforms = [*dict.fromkeys(["none", *primary.transforms])]
         self.names = sorted(self.protections)
 
     @property

@@ -29,10 +29,14 @@ def headline(effects: Effects, usable: UsableEdits, primary: Primary, scope: str
         )
     arm = primary.arms[0]
     measured = [
-        name for name in primary.transforms if np.isfinite(effects.block(arm, name).values).any()
+        name
+        for name in primary.transforms
+        if name != "none" and np.isfinite(effects.block(arm, name).values).any()
     ]
     transform = FAVOURITE if FAVOURITE in measured else measured[0] if measured else None
     shares = _usable_shares(effects, usable, arm, transform)
+    if len(primary.arms) > 1:
+        scope = f"{scope}, for {arm}"
     if usable.reason:
         sentence = _without_usable(effects, usable, arm, transform, scope)
     else:
@@ -102,7 +106,10 @@ def _without_usable(
     """Counts of edits that moved further than noise moves them: 50 of 100 means nothing is left."""
     wins = effects.contrast(arm, "none").win_rate
     if wins is None:
-        return f"{scope}: usable edits are not judged ({usable.reason}), and nothing else is known."
+        text = f"{scope}: usable edits are not judged: {usable.reason}"
+        if effects.kind is None:
+            return f"{text}. Without edits of the photo with noise (placebo) no effect is known."
+        return f"{text}. Nothing else is known."
     text = (
         f"{scope}, of 100 edits of the protected photo, {100 * wins:.0f} moved further from the "
         "control than with noise of its size"

@@ -46,10 +46,8 @@ def verdict_sentence(
     """Join both verdicts and what was ``found`` in one sentence."""
     if ruling.word == "no verdict":
         return f"{scope}, {arm}: no verdict, because {ruling.why}."
-    end = ENDS[attacker.word]
-    if attacker.word == "not judged":
-        end += f": {attacker.why}"
-    contrast = attacker.word == "open" and ruling.word in ("survived", "weakened")
+    end = ENDS[attacker.word]  # why they are not judged is said once, by the headline
+    contrast = attacker.word == "open" and ruling.word in ("protected", "survived", "weakened")
     settled = attacker.word not in ("not settled", "not judged")
     heading = f"{label}, and {attacker.word}" if settled else label
     text = f"{scope}, {arm}: {heading}: {found}, {'yet' if contrast else 'and'} {end}."
@@ -58,8 +56,10 @@ def verdict_sentence(
 
 def findings(effects: Effects, arm: str, transform: str, ruling: Ruling, alpha: float) -> str:
     """Say what was found, with the interval that decided; reach always stands beside the share."""
-    name = transform_name(transform)
     before = with_bounds(effects.reach(arm, "none", alpha))
+    if transform == "none":
+        return f"reach is {before}"
+    name = transform_name(transform)
     after = with_bounds(effects.reach(arm, transform, alpha))
     if ruling.rule in (1, 2):
         return f"reach is {before} without a transform and {after} after {name}"
@@ -73,6 +73,8 @@ def findings(effects: Effects, arm: str, transform: str, ruling: Ruling, alpha: 
 def label_for(transform: str, words: dict[str, EffectWord]) -> str:
     """Print the word: what survived did so among the transforms tried, and no further."""
     word, name = words[transform], transform_name(transform)
+    if transform == "none" and word != "no verdict":
+        return f"{word} (no transform was tried)"
     if word == "protects only after":
         return f"protects only after {name}"
     if word != "survived":
@@ -87,6 +89,8 @@ def outcome(words: dict[str, EffectWord]) -> str:
     together: dict[str, list[str]] = {}
     for transform, word in words.items():
         together.setdefault(word, []).append(transform_name(transform))
+    if "none" in words:
+        return label_for("none", words)
     tried = count(len(words), "transform")
     if list(together) == ["survived"]:
         return f"survived the {tried} tried"

@@ -68,6 +68,8 @@ def summarise(
 def fill_in(primary: Primary, table: Table) -> Primary:
     """Name the arms and the editor where the declaration left them open; check those it names.
 
+    Where nothing but ``none`` was tried, that is what gets a verdict.
+
     Raises:
         UserError: several editors and none named, or a name that has no rows.
 
@@ -83,7 +85,10 @@ def fill_in(primary: Primary, table: Table) -> Primary:
         if arm not in protections:
             known = ", ".join(protections) or "none"
             raise UserError(f"primary names the arm {arm!r}; the trial's protections are {known}.")
-    return primary.model_copy(update={"arms": primary.arms or protections, "editor": editor})
+    filled = {"arms": primary.arms or protections, "editor": editor}
+    if table.names("transform") == ("none",):
+        filled["transforms"] = ("none",)
+    return primary.model_copy(update=filled)
 
 
 def protections_of(table: Table) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ MIN_PHOTOS = 8
 EffectWord = Literal[
     "no verdict",
     "never protected",
+    "protected",
     "protects only after",
     "untestable",
     "broken",

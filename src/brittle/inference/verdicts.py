@@ -25,7 +25,7 @@ from brittle.inference.summary import (
 )
 from brittle.inference.table import placebo_arm
 from brittle.inference.usable import UsableEdits
-from brittle.inference.words import count, percent, transform_name
+from brittle.inference.words import count, percent, transform_name, when
 from brittle.trial.primary import Primary
 
 MAX_MISSING = 0.1
@@ -72,7 +72,8 @@ class Judge:
         attacker = self._attacker(claims, ruling)
         after, before = self.effects.share_pair(arm, transform)
         enough = len(before) >= MIN_PHOTOS
-        needed = photos_needed(after, before, self.primary, self.alpha) if enough else None
+        known = enough and transform != "none"  # what would do is said of what is left after one
+        needed = photos_needed(after, before, self.primary, self.alpha) if known else None
         settled = _settled(claims.get("untestable"))
         sentence = verdict_sentence(
             findings(self.effects, arm, transform, ruling, self.alpha),
@@ -112,23 +113,29 @@ class Judge:
 
     def claims(self, arm: str, transform: str) -> Claims:
         """Test every statement that has an interval, in the order of the rules."""
+        tried = transform != "none"
         claims = [
-            *self._reach_claims(arm, transform),
-            *self._share_claims(arm, transform),
+            *self._protects_claims(arm),
+            *(self._transform_claims(arm, transform) if tried else ()),
+            *(self._share_claims(arm, transform) if tried else ()),
             *self._attacker_claims(arm, transform),
         ]
         return {claim.name: claim for claim in claims if claim}
 
-    def _reach_claims(self, arm: str, transform: str) -> list[Claim | None]:
+    def _protects_claims(self, arm: str) -> list[Claim | None]:
+        low, reach = self.primary.margins.protected, self.effects.reach(arm, "none", self.alpha)
+        return [
+            claim("never protected", f"reach without a transform is below {low:g}", reach, low,
+                  "below"),
+            claim("protected", f"reach without a transform is above {low:g}", reach, low, "above"),
+        ]  # fmt: skip
+
+    def _transform_claims(self, arm: str, transform: str) -> list[Claim | None]:
         margins, name = self.primary.margins, transform_name(transform)
-        before = self.effects.reach(arm, "none", self.alpha)
         after = self.effects.reach(arm, transform, self.alpha)
         lost = self.usable.difference("original", transform, "original", "none", self.alpha)
         low, many = margins.protected, percent(-margins.untestable)
         return [
-            claim("never protected", f"reach without a transform is below {low:g}", before, low,
-                  "below"),
-            claim("protected", f"reach without a transform is above {low:g}", before, low, "above"),
             claim("protected after", f"reach after {name} is above {low:g}", after, low, "above"),
             claim("untestable", f"{name} takes more than {many} of 100 usable edits from "
                   "unprotected photos", lost, margins.untestable, "below"),
@@ -160,22 +167,22 @@ class Judge:
 
     def _attacker_claims(self, arm: str, transform: str) -> list[Claim | None]:
         margins, alpha, usable = self.primary.margins, self.alpha, self.usable
-        placebo, name = placebo_arm(self.effects.kind or "", arm), transform_name(transform)
+        placebo, then = placebo_arm(self.effects.kind or "", arm), when(transform)
         from_clean = usable.difference(arm, transform, "original", "none", alpha)
         from_placebo = usable.difference(arm, transform, placebo, transform, alpha)
         from_original = usable.difference(arm, transform, "original", transform, alpha)
         few, many = percent(margins.closed), percent(margins.closed_original)
         return [
-            claim("open", f"after {name}, at most {percent(-margins.open)} of 100 edits fewer are "
+            claim("open", f"{then}, at most {percent(-margins.open)} of 100 edits fewer are "
                   "usable than of the untouched photo", from_clean, margins.open, "above"),
             claim("few usable", f"fewer than {few} of 100 edits are usable",
                   usable.rate(arm, transform, alpha), margins.closed, "below"),
             claim("original usable", f"more than {many} of 100 edits of the unprotected photo are "
-                  f"usable after {name}", usable.rate("original", transform, alpha),
+                  f"usable {then}", usable.rate("original", transform, alpha),
                   margins.closed_original, "above"),
             claim("below placebo", "fewer edits are usable than with noise of its size",
                   from_placebo, 0.0, "below"),
-            claim("harder", f"fewer edits are usable than of the unprotected photo after {name}",
+            claim("harder", f"fewer edits are usable than of the unprotected photo {then}",
                   from_original, 0.0, "below"),
         ]  # fmt: skip
 
@@ -193,6 +200,8 @@ class Judge:
             return Ruling("untestable", 2, claims["untestable"].statement)
         if not _holds(claims, "protected"):
             return Ruling("inconclusive", 1, "whether it protects at all is not settled")
+        if transform == "none":
+            return Ruling("protected", 1, claims["protected"].statement)
         rules: tuple[tuple[EffectWord, int], ...] = (
             ("broken", 3),
             ("survived", 4),
@@ -212,14 +221,14 @@ class Judge:
             if flag.stops_verdict and concerned:
                 return f"{flag.name}: {flag.meaning}"
         if not self.effects.block(arm, transform).asked.any():
-            return f"{transform_name(transform)} was not run for it"
+            return f"there are no edits of it {when(transform)}"
         after = self.effects.contrast(arm, transform, paired="none")
         asked = after.rows + after.dropped
         if after.dropped > MAX_MISSING * asked:
             return f"{after.dropped} of {count(asked, 'cell')} have no number"
         n = int(after.photos.sum())
         if n < MIN_PHOTOS:
-            return f"{count(n, 'photo')}, and a verdict takes {MIN_PHOTOS}"
+            return f"it has {count(n, 'photo')}, and a verdict takes {MIN_PHOTOS}"
         if self.effects.reach(arm, "none", self.alpha) is None:
             return "there are no edits of a gray picture, so no ceiling"
         return ""

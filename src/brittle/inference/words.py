@@ -27,6 +27,11 @@ def transform_name(text: str) -> str:
     return " + ".join(_one_name(part) for part in re.split(r"\+(?=\s*[a-z])", text))
 
 
+def when(transform: str) -> str:
+    """When: ``after JPEG 75``, or ``without a transform``."""
+    return "without a transform" if transform == "none" else f"after {transform_name(transform)}"
+
+
 def _one_name(text: str) -> str:
     name, parameters = split_transform(text)
     words = NAMES.get(name, name)

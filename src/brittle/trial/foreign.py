@@ -132,7 +132,10 @@ def _thresholds(
         elif model is not None:
             found = Calibration.of(model)
         else:
-            raise Unavailable("edits made elsewhere have no thresholds of their own")
+            raise Unavailable(
+                "edits made elsewhere have no thresholds of their own (--calibration names a file, "
+                "--model embedded lends its own)"
+            )
     except Unavailable as error:
         if path is not None:
             raise UserError(f"{path}: {error}.") from None

@@ -255,16 +255,17 @@ def _check_editors(trial: Trial, editors: dict[str, Editor]) -> None:
 def fill_primary(trial: Trial, transforms: list[str], metrics: list[str]) -> Primary:
     """What the trial declares, checked against what it measures.
 
-    A trial that names no primary transforms gets the usual ones that it has, or else its first.
+    A trial that names no primary transforms gets the usual ones that it has, or else its first, or
+    else none at all.
     """
     declared = trial.primary
     wanted = [str(Transform.parse(text)) for text in declared.transforms]
     measured = transforms[1:]
     if "transforms" not in declared.model_fields_set:
         present = [transform for transform in wanted if transform in measured]
-        wanted = present or measured[:MAX_PRIMARY_TRANSFORMS] or wanted
+        wanted = present or measured[:MAX_PRIMARY_TRANSFORMS] or transforms[:1]
     for kind, named, known in (
-        ("primary transform", wanted, measured or wanted),
+        ("primary transform", wanted, measured or transforms),
         ("primary arm", declared.arms, trial.protection_arms),
         ("primary metric", [declared.metric], metrics),
     ):

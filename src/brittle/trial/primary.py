@@ -65,7 +65,8 @@ class Primary(Declared):
         "jpeg:quality=75",
         "jpeg:quality=65",
     )
-    """The transforms that get a verdict, in their text form; at most four."""
+    """The transforms that get a verdict, in their text form; at most four. ``none`` alone asks
+    whether a protection protects at all, and is what decides where no transform was tried."""
     editor: str | None = None
     """The editor that decides, in its text form; needed only where a trial has several."""
     alpha: float = Field(0.025, gt=0, lt=0.5)
@@ -82,8 +83,11 @@ class Primary(Declared):
                 f"primary names 1 to {MAX_PRIMARY_TRANSFORMS} transforms, not "
                 f"{len(self.transforms)}: each further one makes every verdict weaker"
             )
-        if "none" in self.transforms:
-            raise ValueError("primary transforms are compared with 'none', so it can't be one")
+        if "none" in self.transforms and len(self.transforms) > 1:
+            raise ValueError(
+                "primary transforms are compared with 'none': name it alone, to ask whether a "
+                "protection protects at all, or leave it out"
+            )
         for what in ("arms", "transforms"):
             names = getattr(self, what)
             if len(set(names)) < len(names):
