@@ -9,7 +9,16 @@ from tests.inference.trials import ARM, PLACEBO, build, summary_of
 QUALITIES = (95, 85, 75, 65, 50, 30)
 
 
-def life(left, *, name="jpeg:quality={}", strengths=QUALITIES, before=0.5, noise=0.01, **options):
+def life(
+    left,
+    *,
+    name="jpeg:quality={}",
+    strengths=QUALITIES,
+    before=0.5,
+    noise=0.01,
+    bits=None,
+    **options,
+):
     distances = {(ARM, "none"): 0.1 + before, (PLACEBO, "none"): 0.1, ("gray", "none"): 1.0}
     for strength, share in zip(strengths, left, strict=True):
         transform = name.format(strength)
@@ -17,7 +26,9 @@ def life(left, *, name="jpeg:quality={}", strengths=QUALITIES, before=0.5, noise
         distances[PLACEBO, transform] = 0.1
         distances["gray", transform] = 1.0
     primary = Primary(transforms=(name.format(strengths[0]),))
-    summary = summary_of(build(distances, noise=noise, **options), primary=primary)
+    evidence = Evidence(bits_a_pixel=bits or {})
+    rows = build(distances, noise=noise, **options)
+    summary = summary_of(rows, primary=primary, evidence=evidence)
     return summary.half_lives[0] if summary.half_lives else None
 
 
@@ -116,3 +127,10 @@ def test_the_codec_is_named_beside_it():
     primary = Primary(transforms=("jpeg:quality=75",))
     (found,) = summary_of(build(distances), primary=primary, evidence=evidence).half_lives
     assert found.details == {"encoder": "libjpeg-turbo", "subsampling": "4:2:0"}
+
+
+def test_bits_a_pixel_stand_at_the_ends_of_what_was_found():
+    bits = {f"jpeg:quality={q}": q / 50 for q in QUALITIES}
+    found = life((0.95, 0.75, 0.7, 0.25, 0.1, 0.0), bits=bits)
+    assert (found.high, found.low) == (75, 65)
+    assert found.details == {"bits a pixel": "1.50 at 75, 1.30 at 65"}

@@ -131,7 +131,10 @@ class Evidence(Record):
     jpeg_traces: tuple[str, ...] = ()
     """Photos in lossless files that show traces of JPEG compression."""
     codecs: dict[str, dict[str, str]] = Field(default_factory=dict)
-    """For a transform's name, what its half-life depends on: encoder, subsampling, bits a pixel."""
+    """For a transform without the parameter that changes, what its half-life depends on beside
+    it: encoder, subsampling."""
+    bits_a_pixel: dict[str, float] = Field(default_factory=dict)
+    """For a transform that makes a file: bits a pixel of it, mean over the unprotected photos."""
 
 
 def raise_flag(

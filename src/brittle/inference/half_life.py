@@ -71,8 +71,12 @@ def half_life(
     ladder: tuple[str, str],
     rungs: Sequence[tuple[float, str]],
     details: Mapping[str, str],
+    bits: Mapping[str, float],
 ) -> HalfLife | None:
-    """Test every strength and walk; None with fewer than eight photos."""
+    """Test every strength and walk; None with fewer than eight photos.
+
+    ``details`` stand beside the finding, and of ``bits`` a pixel those at its ends.
+    """
     pairs = [effects.share_pair(arm, text) for _, text in rungs]
     if min(len(before) for _, before in pairs) < MIN_PHOTOS:
         return None
@@ -101,9 +105,18 @@ def half_life(
             _test(strength, text, value, bounds)
             for (strength, text), value, bounds in zip(rungs, values, loose.T, strict=True)
         ),
-        details=dict(details),
+        details={**details, **_bits_at((high, low), rungs, bits)},
         sentence=_sentence(what, strengths, protects, gap, low, high),
     )
+
+
+def _bits_at(
+    ends: Iterable[float | None], rungs: Sequence[tuple[float, str]], bits: Mapping[str, float]
+) -> dict[str, str]:
+    """Bits a pixel at the ends of what was found: qualities differ between encoders."""
+    texts = {strength: text for strength, text in rungs if text in bits}
+    said = [f"{bits[texts[end]]:.2f} at {end:g}" for end in ends if end in texts]
+    return {"bits a pixel": ", ".join(said)} if said else {}
 
 
 def _test(strength: float, text: str, values: Array, bounds: Array) -> StrengthTest:

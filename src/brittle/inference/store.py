@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from brittle.inference.agreement import agreement, kept_marks
 from brittle.inference.checks import Evidence, ProtectedFile, check_evidence
 from brittle.inference.mimicry import summarise_mimicry
 from brittle.inference.mimicry_summary import MimicrySummary
+from brittle.inference.half_life import ladders
 from brittle.inference.summarise import summarise
 from brittle.inference.summary import Scope, Summary
 from brittle.inference.words import count, scope_statement
@@ -110,6 +111,14 @@ def _evidence(directory: Path, manifest: dict[str, Any]) -> Evidence:
         for cell in cells
         if cell["editor"] not in idle and {"received", "edited"} <= cell.keys()
     }
+    # What edits made elsewhere went through is not known, whatever the table calls it.
+    elsewhere = "made" in manifest
+    originals = [
+        paths[cell["released"]]
+        for cell in cells
+        if (cell["arm"], cell["transform"]) == ("original", "none") and "released" in cell
+    ]
+    names = [] if elsewhere else sorted({cell["transform"] for cell in cells})
     return Evidence(
         protected=tuple(_protected(made[one], *one) for one in sorted(made)),
         transformed=Counter(transform for transform, _, _ in passed),
@@ -122,8 +131,38 @@ def _evidence(directory: Path, manifest: dict[str, Any]) -> Evidence:
             for photo in manifest["photos"]
             if photo["jpeg_traces"] and photo["source_format"] not in ("JPEG", "MPO")
         ),
-        codecs={"jpeg": {"encoder": _encoder(manifest["codecs"])}} if "codecs" in manifest else {},
+        codecs=_codecs(names, manifest.get("codecs")),
+        bits_a_pixel=_bits_a_pixel(names, sorted(set(originals))),
     )
+
+
+def _jpegs(names: Sequence[str]) -> Iterator[tuple[str, list[tuple[str, Any]]]]:
+    """What stays the same along a ladder of JPEG's qualities, and its transforms by their text."""
+    from brittle.transforms import Transform
+
+    for (same, parameter), rungs in ladders(names).items():
+        if parameter == "quality" and same.partition(":")[0] == "jpeg":
+            yield same, [(text, Transform.parse(text)) for _, text in rungs]
+
+
+def _codecs(names: Sequence[str], codecs: dict[str, Any] | None) -> dict[str, dict[str, str]]:
+    encoder = {"encoder": _encoder(codecs)} if codecs else {}
+    return {
+        same: {**encoder, "subsampling": jpegs[0][1].subsampling} for same, jpegs in _jpegs(names)
+    }
+
+
+def _bits_a_pixel(names: Sequence[str], originals: Sequence[Path]) -> dict[str, float]:
+    """The store keeps what was opened again, so the files are made once more."""
+    from brittle.images import levels_from_png
+
+    jpegs = [one for _, ladder in _jpegs(names) for one in ladder]
+    total = dict.fromkeys((text for text, _ in jpegs), 0.0)
+    for path in originals if jpegs else ():
+        levels = levels_from_png(path.read_bytes())
+        for text, jpeg in jpegs:
+            total[text] += jpeg.bits_a_pixel(levels) / len(originals)
+    return total if originals else {}
 
 
 def _encoder(codecs: dict[str, Any]) -> str:

@@ -204,8 +204,9 @@ class _Summariser:
     def _half_lives(self) -> list[HalfLife]:
         if self.placebo.chosen is None:
             return []
+        codecs, bits = self.evidence.codecs, self.evidence.bits_a_pixel
         found = [
-            half_life(self.main, arm, ladder, rungs, self.evidence.codecs.get(ladder[0], {}))
+            half_life(self.main, arm, ladder, rungs, codecs.get(ladder[0], {}), bits)
             for arm in self.primary.arms
             for ladder, rungs in ladders(self.transforms).items()
         ]

@@ -19,10 +19,15 @@ from brittle.transforms.soft_jpeg import soft_jpeg
 
 def through_file(levels: Levels, kind: str, **options: Any) -> Levels:
     """One picture (H, W, 3) saved in one of Pillow's formats and opened again."""
+    with Image.open(io.BytesIO(as_file(levels, kind, **options)), formats=(kind,)) as picture:
+        return np.array(picture)
+
+
+def as_file(levels: Levels, kind: str, **options: Any) -> bytes:
+    """One picture (H, W, 3) as a file in one of Pillow's formats."""
     file = io.BytesIO()
     Image.fromarray(levels).save(file, kind, **options)
-    with Image.open(file, formats=(kind,)) as picture:
-        return np.array(picture)
+    return file.getvalue()
 
 
 def missing_codec(feature: str, name: str) -> str | None:
@@ -90,15 +95,22 @@ class Jpeg(Codec):
         for moved in self._moves():
             # Nothing to pad is no copy.
             wide = np.pad(levels, ((moved, 0), (moved, 0), (0, 0)), "edge") if moved else levels
-            levels = through_file(
-                wide,
-                "JPEG",
-                quality=self.quality,
-                subsampling=self.subsampling,
-                optimize=False,
-                progressive=self.progressive,
-            )[moved:, moved:]
+            levels = through_file(wide, "JPEG", **self._options)[moved:, moved:]
         return levels
+
+    def bits_a_pixel(self, levels: Levels) -> float:
+        """How much one save leaves of a picture (H, W, 3): bits of its file over its pixels."""
+        height, width = levels.shape[:2]
+        return 8 * len(as_file(levels, "JPEG", **self._options)) / (height * width)
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        return {
+            "quality": self.quality,
+            "subsampling": self.subsampling,
+            "optimize": False,
+            "progressive": self.progressive,
+        }
 
     def surrogate(self, image: Tensor) -> Tensor:
         """The same in torch, see `soft_jpeg`; rounding has a slope there."""
