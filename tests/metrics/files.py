@@ -54,13 +54,13 @@ def save_checkpoint(path: Path, features: nn.Module) -> Path:
     return path
 
 
-def save_clip(folder: Path) -> Path:
+def save_clip(folder: Path, seed: int = 0) -> Path:
     """A CLIP of the true layout with its tokenizer, and its image preparation."""
     import transformers
 
     from brittle.models.files import SD1, _load_tokenizer
 
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     vision = {"hidden_size": 32, "intermediate_size": 32, "num_attention_heads": 2,
               "num_hidden_layers": 2, "image_size": 64, "patch_size": 16}  # fmt: skip
     text = {"hidden_size": 32, "intermediate_size": 32, "num_attention_heads": 2,

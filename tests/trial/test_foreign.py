@@ -9,7 +9,10 @@ from PIL import Image
 
 from brittle import api
 from brittle.errors import UserError
+from brittle.metrics.clip import load_clip
+from brittle.metrics.memory import MEMORY
 from brittle.trial.rows import read_results
+from tests.metrics import files
 from tests.trial.edits import JPEG, PROMPT, TRUTHS, write_edits, write_table
 
 
@@ -82,6 +85,27 @@ def test_a_second_look_computes_nothing_and_a_new_edit_only_itself(tmp_path, mon
     api.score(table, tmp_path / "out")
     assert len(counted) == 1
     assert (tmp_path / "out" / "results.csv").read_bytes() != before
+
+
+def test_a_clip_that_was_replaced_under_its_path_judges_anew(tmp_path):
+    table = write_edits(tmp_path / "t", {"shield": {"none": 0.5}}, photos=1, side=64)
+    clip = str(files.save_clip(tmp_path / "clip"))
+
+    def judged():
+        load_clip.cache_clear()  # as in another process
+        MEMORY.forget()
+        api.score(table, tmp_path / "out", clip=clip)
+        rows = read_results(tmp_path / "out" / "results.csv")
+        return {row.key: row.value for row in rows if row.metric == f"follow:clip={clip}"}
+
+    first = judged()
+    assert first
+    assert all(value is not None for value in first.values())
+    assert judged() == first
+    files.save_clip(tmp_path / "clip", seed=1)
+    replaced = judged()
+    assert replaced.keys() == first.keys()
+    assert all(replaced[point] != first[point] for point in first)
 
 
 def test_without_placebo_and_gray_nothing_is_claimed(tmp_path):

@@ -90,6 +90,13 @@ def _read(source: str) -> Any:
         ) from None
 
 
+def clip_files(source: str) -> tuple[Path, ...]:
+    """The files behind `load_clip`; none where there is no such folder."""
+    folder = _folder(source)
+    kinds = (".json", ".safetensors", ".txt")
+    return tuple(sorted(path for path in folder.glob("*") if path.suffix in kinds))
+
+
 def _folder(source: str) -> Path:
     """Where the tower lies: in the folder, in the cache, or in a pipeline's safety checker."""
     from huggingface_hub import try_to_load_from_cache

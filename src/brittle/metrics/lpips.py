@@ -74,6 +74,13 @@ class LPIPS(Metric):
         ]
         return sum(layers[1:], layers[0])
 
+    def judges(self, model: "EditModel | None") -> tuple[Path, ...]:
+        """The checkpoint, where it is."""
+        try:
+            return (self._checkpoint(),)
+        except Unavailable:
+            return ()
+
     def as_distance(self, score: Tensor) -> Tensor:
         """The score itself."""
         return score

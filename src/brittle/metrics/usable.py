@@ -11,7 +11,7 @@ from brittle.component import register
 from brittle.errors import Unavailable
 from brittle.metrics import efficientnet
 from brittle.metrics.base import Metric, fill_invalid
-from brittle.metrics.clip import load_clip
+from brittle.metrics.clip import clip_files, load_clip
 from brittle.metrics.memory import MEMORY
 from brittle.models.looks import load_look_classifier, look_of
 
@@ -67,8 +67,10 @@ class Follow(Metric):
         return _look_probability(edit, look, folder)
 
     def judges(self, model: "EditModel | None") -> tuple[Path, ...]:
-        """The look classifier's files: one that was trained again judges anew."""
-        folder = model.directory if model is not None and self.clip is None else None
+        """CLIP's files or the look classifier's: one that was replaced judges anew."""
+        if self.clip is not None:
+            return clip_files(self.clip)
+        folder = model.directory if model is not None else None
         return () if folder is None else tuple(sorted(folder.glob("look_classifier.*")))
 
     def as_distance(self, score: Tensor) -> Tensor:
@@ -115,6 +117,10 @@ class Keep(Metric):
             clip = load_clip(self.clip, str(image.device))
             return (clip.image(edit) * clip.image(photo)).sum()
         return torch.nn.functional.cosine_similarity(_layout(edit), _layout(photo)).squeeze(0)
+
+    def judges(self, model: "EditModel | None") -> tuple[Path, ...]:
+        """CLIP's files, where it judges."""
+        return () if self.clip is None else clip_files(self.clip)
 
     def as_distance(self, score: Tensor) -> Tensor:
         """1 - cosine, in [0, 2]."""

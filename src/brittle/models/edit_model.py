@@ -82,7 +82,7 @@ class EditModel:
 
         Files are hashed whole (about a second a gigabyte), once a process while they don't change.
         """
-        lines = [f"{path.name} {_file_hash(path, path.stat())}" for path in self.files.paths()]
+        lines = [f"{path.name} {file_hash(path)}" for path in self.files.paths()]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32]
 
     @property
@@ -264,7 +264,9 @@ def _at_least_float32(tensor: Tensor) -> Tensor:
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
-def _file_hash(path: Path, stat: Any) -> str:
+def file_hash(path: Path) -> str:
+    """A file's SHA-256 in hexadecimal, computed once a process while it doesn't change."""
+    stat = path.stat()
     return _hash_once(path, stat.st_size, stat.st_mtime_ns)
 
 

@@ -3,7 +3,6 @@
 A score is kept as {metric, reference, value, reason}: a number, or null with the reason why not.
 """
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +17,7 @@ from brittle.errors import Unavailable
 from brittle.images import around, fit_mask
 from brittle.metrics import Metric
 from brittle.models import EditModel
+from brittle.models.edit_model import file_hash
 from brittle.progress import Progress
 from brittle.transforms import Transform
 from brittle.trial.plan import GRAY, ORIGINAL, Cell, Plan
@@ -82,9 +82,7 @@ def identity(metric: Metric, model: EditModel | None) -> str:
     The pictures' keys are the cell's; here are the metric, the files that judge for it, and what it
     is compared with beyond the usual. A plain metric's identity is its own key.
     """
-    more: list[Any] = [
-        hashlib.sha256(path.read_bytes()).hexdigest() for path in metric.judges(model)
-    ]
+    more: list[Any] = [file_hash(path) for path in metric.judges(model)]
     if metric.name in PUBLISHED:
         more.append("published")
     if metric.against == "photo":
