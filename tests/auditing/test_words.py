@@ -29,14 +29,14 @@ def answer(seen, *shifts):
 def test_a_perfect_protection():
     said = answer("edits", 10, 10, 10)
     assert "acts more strongly than all 19 random perturbations of its size" in said
-    left = "(100 % of it is left)"
+    left = "(100 % left)"
     assert f"after all 2 transforms tried: JPEG 75 {left} and flip {left}." in said
     assert [one.reach for one in comparisons("edits", 10, 10, 10)] == pytest.approx([1, 1, 1])
 
 
 def test_a_protection_that_jpeg_undoes():
     said = answer("edits", 5, 1.5, 5)
-    assert "It still does after flip (100 % of it is left)." in said
+    assert "It still does after flip (100 % left)." in said
     assert "After JPEG 75 it acts no more than noise of its size" in said
     found = comparisons("edits", 5, 1.5, 5)
     assert found[0].left is None

@@ -50,7 +50,8 @@ def choose_placebo(bench: Bench, photos: Iterable[Pictures], advance: Advance) -
             point = (pictures.pair.name, placebo_arm(kind, ARM), "none", ENCODER, "", 0)
             rows.append(Row(*point, "latent.distance", "control", mean))
     chosen = effects.choose_placebo(Table(rows), arms=(ARM,), editor=ENCODER, metric="latent")
-    said = chosen.sentence.replace("moves untransformed edits", "shifts what the encoder sees")
+    said = chosen.sentence.replace("The placebo is", "The random perturbations are")
+    said = said.replace("it moves untransformed edits", "this one shifts what the encoder sees")
     return chosen.model_copy(update={"sentence": said})
 
 

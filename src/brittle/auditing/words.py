@@ -12,7 +12,14 @@ from brittle.auditing.document import (
 )
 from brittle.inference.one_photo import PlaceboTest
 from brittle.inference.summary import MIN_PHOTOS, Effect, Summary
-from brittle.inference.words import all_or_some, count, decimal, percent, transform_name
+from brittle.inference.words import (
+    all_or_some,
+    count,
+    decimal,
+    percent,
+    transform_name,
+    with_bounds,
+)
 
 UNCHANGED = (
     "Nothing was changed: both files hold the same picture, pixel for pixel. There is no "
@@ -45,9 +52,14 @@ def _share(share: float) -> str:
     return "all" if share == 1 else f"{percent(min(share, 0.99))} %"
 
 
+def model_name(model: str) -> str:
+    """A model as a sentence names it."""
+    return f"the {model} model" if model == "embedded" else model
+
+
 def scope_words(model: str, size: int, photos: int) -> str:
     """What every answer starts with."""
-    name = f"the {model} model" if model == "embedded" else model
+    name = model_name(model)
     if photos >= MIN_PHOTOS:
         about = "the intervals cover photos, not models"
     else:
@@ -58,8 +70,8 @@ def scope_words(model: str, size: int, photos: int) -> str:
 def metric_sentence(model: str, reason: str) -> str:
     """What edits are compared by where LPIPS can't be had."""
     return (
-        f"Edits on {model} are compared by brittle's own perceptual distance: LPIPS, in which "
-        f"results on Stable Diffusion are usually given, is not there ({reason})."
+        f"Edits on {model_name(model)} are compared by brittle's own perceptual distance: LPIPS, in "
+        f"which results on Stable Diffusion are usually given, is not there ({reason})."
     )
 
 
@@ -120,7 +132,7 @@ def _after(others: Sequence[Answer], edits: bool) -> list[str]:
 
 
 def _with_rest(one: Answer) -> str:
-    return one.name if one.left is None else f"{one.name} ({percent(one.left)} % of it is left)"
+    return one.name if one.left is None else f"{one.name} ({percent(one.left)} % left)"
 
 
 def _usable(none: Answer, others: Sequence[Answer]) -> list[str]:
@@ -131,15 +143,21 @@ def _usable(none: Answer, others: Sequence[Answer]) -> list[str]:
     if none.usable is None:
         return []
     counts = none.usable
+    if not counts.original:
+        return [
+            "Even of the unprotected photo no edit is usable (shows what was asked for and keeps "
+            "the subject), so nothing can be said of usable edits."
+        ]
     text = (
-        f"Of {count(counts.edits, 'edit')} each, usable to an attacker: {counts.original} of the "
-        f"unprotected photo and {counts.protected} of the protected one"
+        "Usable edits, which show what was asked for and keep the subject: "
+        f"{counts.original} of {counts.edits} of the unprotected photo and {counts.protected} of "
+        f"{counts.edits} of the protected one"
     )
     best = max(
         (one for one in others if one.usable), key=lambda one: _protected(one.usable), default=None
     )
     if best is not None and _protected(best.usable) > counts.protected:
-        text += f"; {_protected(best.usable)} of the protected one after {best.name}"
+        text += f"; after {best.name} {_protected(best.usable)} of the protected one"
     return [f"{text}."]
 
 
@@ -203,9 +221,22 @@ def verdicts(summary: Summary) -> tuple[str, ...]:
 
 def shifts(latents: Sequence[Effect]) -> tuple[str, ...]:
     """What the encoder's shift over eight photos and more says: intervals and no verdict."""
-    return tuple(
-        f"The encoder's shift, {transform_name(one.transform)}: {one.summary}." for one in latents
+    none, others = latents[0], latents[1:]
+    said = [
+        f"The shift beyond noise is {with_bounds(none.reach, as_percent=True)} of what a gray "
+        "picture in the photo's place would do."
+    ]
+    for one in others:
+        text = (
+            f"After {transform_name(one.transform)} it is {with_bounds(one.reach, as_percent=True)}"
+        )
+        if one.retention:
+            text += f": {with_bounds(one.retention, as_percent=True)} of the shift is left"
+        said.append(f"{text}.")
+    said.append(
+        f"In brackets stands the range that fits with what these {count(none.n, 'photo')} show (95 %)."
     )
+    return tuple(said)
 
 
 def _listed(names: Sequence[str]) -> str:

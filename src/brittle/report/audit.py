@@ -6,10 +6,10 @@ from pathlib import Path
 
 from torch import Tensor
 
-from brittle.auditing.document import Answer, Audit, ModelResult, PhotoAudit
+from brittle.auditing.document import Answer, Audit, ModelResult, PhotoAudit, UsableCounts
 from brittle.auditing.run import Audited
 from brittle.auditing.views import CONTROL, PROTECTED
-from brittle.auditing.words import metric_sentence
+from brittle.auditing.words import metric_sentence, model_name
 from brittle.errors import UserError
 from brittle.images import fit, to_bytes, write_bytes
 from brittle.report import words
@@ -32,37 +32,41 @@ class Line:
     cells: tuple[str, ...]
 
 
-HEADS = ("shift", "noise of its size", "gray picture", "left", "p", "usable edits")
+HEADS = ("shift", "noise of its size", "gray picture", "left", "p")
+USABLE = "usable edits"
 
 
 def line(one: Answer) -> Line:
     """A comparison as a table shows it."""
-    usable = "–"
-    if one.usable:
-        counts = one.usable
-        usable = (
-            f"{counts.protected} of {counts.edits} (unprotected {counts.original}, noise "
-            f"{counts.placebos} of {counts.placebo_edits})"
-        )
     low, high = words.number(min(one.placebos), 3), words.number(max(one.placebos), 3)
-    cells = (
+    cells: tuple[str, ...] = (
         words.number(one.distance, 3),
         f"{low} to {high}",
         words.number(one.ceiling, 3),
         "–" if one.left is None else words.percent(one.left),
         words.number(one.test.p),
-        usable,
     )
+    if one.seen == "edits":
+        cells += (_usable(one.usable),)
     return Line(one.name, one.finding, one.test.stronger, cells)
 
 
-def tables(result: ModelResult) -> Iterator[tuple[str, tuple[Line, ...]]]:
-    """Edits first, where there are any, then what the encoder sees."""
+def _usable(counts: UsableCounts | None) -> str:
+    if counts is None:
+        return "–"
+    return (
+        f"{counts.protected} of {counts.edits} (unprotected {counts.original}, noise "
+        f"{counts.placebos} of {counts.placebo_edits})"
+    )
+
+
+def tables(result: ModelResult) -> Iterator[tuple[str, tuple[str, ...], tuple[Line, ...]]]:
+    """Title, heads and lines: edits first, where there are any, then what the encoder sees."""
     titles = {"edits": "Edits", "latents": "What the image encoder sees"}
     for seen in ("edits", "latents"):
         lines = tuple(line(one) for one in result.comparisons if one.seen == seen)
         if lines:
-            yield titles[seen], lines
+            yield titles[seen], (*HEADS, USABLE) if seen == "edits" else HEADS, lines
 
 
 def audit_text(document: Audit) -> str:
@@ -75,9 +79,9 @@ def audit_text(document: Audit) -> str:
         parts += [f"Note: {flag}" for flag in photo.flags]
         for result in photo.results:
             parts.append(seen_at(result, photo))
-            for title, lines in tables(result):
+            for title, heads, lines in tables(result):
                 rows = [(one.name, *one.cells, one.finding) for one in lines]
-                parts.append(as_columns([(title, *HEADS, "finding"), *rows]))
+                parts.append(as_columns([(title, *heads, "finding"), *rows]))
     if table := transfer(document):
         parts += [as_columns([(table.title, *table.models), *table.rows]), table.sentence]
     parts += [
@@ -93,7 +97,8 @@ def audit_text(document: Audit) -> str:
 
 def seen_at(result: ModelResult, photo: PhotoAudit) -> str:
     """At which size the model sees the photo, which decides what of a protection reaches it."""
-    text = f"{result.model} sees the photo at {result.width} × {result.height} px"
+    name = model_name(result.model)
+    text = f"{name[0].upper()}{name[1:]} sees the photo at {result.width} × {result.height} px"
     file = photo.protected
     if result.width * result.height < file.width * file.height:
         text += (
@@ -137,7 +142,7 @@ def render_audit(found: Audited, limit: int = PAGE_LIMIT) -> str:
         document=document,
         files=files,
         edits=edits,
-        heads=HEADS,
+        model_name=model_name,
         tables=tables,
         transfer=transfer(document),
         seen_at=seen_at,
