@@ -70,8 +70,8 @@ def scope_words(model: str, size: int, photos: int) -> str:
 def metric_sentence(model: str, reason: str) -> str:
     """What edits are compared by where LPIPS can't be had."""
     return (
-        f"Edits on {model_name(model)} are compared by brittle's own perceptual distance: LPIPS, in "
-        f"which results on Stable Diffusion are usually given, is not there ({reason})."
+        f"Edits on {model_name(model)} are compared by brittle's own perceptual distance: LPIPS, "
+        f"in which results on Stable Diffusion are usually given, is not there ({reason})."
     )
 
 
@@ -233,9 +233,8 @@ def shifts(latents: Sequence[Effect]) -> tuple[str, ...]:
         if one.retention:
             text += f": {with_bounds(one.retention, as_percent=True)} of the shift is left"
         said.append(f"{text}.")
-    said.append(
-        f"In brackets stands the range that fits with what these {count(none.n, 'photo')} show (95 %)."
-    )
+    photos = count(none.n, "photo")
+    said.append(f"In brackets stands the range that fits with what these {photos} show (95 %).")
     return tuple(said)
 
 
