@@ -9,9 +9,9 @@ from typing import Any
 from brittle.errors import UserError
 from brittle.inference.agreement import agreement, kept_marks
 from brittle.inference.checks import Evidence, ProtectedFile, check_evidence
+from brittle.inference.half_life import ladders
 from brittle.inference.mimicry import summarise_mimicry
 from brittle.inference.mimicry_summary import MimicrySummary
-from brittle.inference.half_life import ladders
 from brittle.inference.summarise import summarise
 from brittle.inference.summary import Scope, Summary
 from brittle.inference.words import count, scope_statement
