@@ -13,13 +13,16 @@ from typer.testing import CliRunner
 
 import brittle
 from brittle.auditing.document import Audit
+from brittle.auditing.edits import Judge
 from brittle.auditing.pairs import Pair, read_pair
 from brittle.auditing.schemas import SCHEMA, field_tables, schema
-from brittle.auditing.views import PLACEBOS, PROTECTED, ROWS, Bench
+from brittle.auditing.views import CONTROL, PLACEBOS, PROTECTED, ROWS, Bench
 from brittle.cli import app
+from brittle.editors import Unedited
 from brittle.errors import UserError
 from brittle.inference.schemas import with_tables
-from brittle.metrics import Latent
+from brittle.metrics import PSNR, Latent, Thresholds
+from brittle.metrics.calibration import Validity
 from brittle.models import load_model
 from brittle.protections import Noise, NoiseSpectrum
 from brittle.report.audit import audit_text, render_audit
@@ -109,6 +112,26 @@ def test_placebos_are_as_large_as_the_protection_on_disk(files, embedded, kind):
         assert round(float(change[row].abs().max())) == round(float(change[PROTECTED].abs().max()))
         assert abs(10 * math.log10(power[row] / power[PROTECTED])) < 0.5
     assert len({row.numpy().tobytes() for row in change[PLACEBOS]}) == 19
+
+
+def test_what_a_shift_pushed_out_makes_no_edit_useless(files, embedded):
+    pictures = read_pair(Pair("cat", files / "original.png", files / "original.png"))
+    shift = Transform.parse("shift:right=16,down=8")
+    bench = Bench(embedded, (shift,), 0, Loaded())
+    thresholds = Thresholds(
+        editor="none",
+        mask="none",
+        tau_follow={"sepia": 0.0},
+        tau_keep=0.999,
+        validity=Validity(keep_between_photos=0.0, follow_empty={"sepia": -1.0}),
+        n=8,
+        photos="made up",
+    )
+    judge = Judge(bench, Unedited(), ("a sepia photo",), PSNR(), thresholds=thresholds)
+    views = bench.views(pictures, Noise(), (shift,), lambda rows: None)[str(shift)]
+    photo = embedded.fit(pictures.original)
+    (judged,) = judge.edit(views, photo, shift, seed=0, advance=lambda rows: None)
+    assert judged.usable[CONTROL] == 1, judged.reason
 
 
 def test_edits_with_counts_and_a_report(files, embedded):
