@@ -136,3 +136,23 @@ class PerceptualBudget(Budget):
         """The budget as one would type it, exactly."""
         guard = "" if self.within == 32 / 255 else f"@{shortest(self.within)}"
         return f"{self.norm}:{shortest(self.radius)}{guard}"
+
+
+def perceptual_distance(
+    image: Tensor,
+    reference: Tensor,
+    failing: str = "The perceptual distance can't be measured",
+) -> Tensor:
+    """The metric `perceptual` of pairs (N, 3, H, W), (N,); a gradient reaches ``image``.
+
+    Raises:
+        UserError: it can't be computed on pictures of this size; ``failing`` begins the sentence.
+    """
+    # Families import no other, and this serves several of them.
+    metric: Any = registry("metric").components["perceptual"]()
+    valid = torch.ones_like(reference[:1, :1])
+    try:
+        pairs = zip(image.split(1), reference.split(1), strict=True)
+        return torch.stack([metric.compare(*pair, valid=valid) for pair in pairs])
+    except Unavailable as error:
+        raise UserError(f"{failing}: {error}.") from error

@@ -10,7 +10,6 @@ from brittle.auditing.document import UsableCounts
 from brittle.auditing.views import CONTROL, GRAY, PLACEBOS, PROTECTED, Bench, distances, in_batches
 from brittle.editors import Editor
 from brittle.errors import Unavailable
-from brittle.images import around
 from brittle.metrics import LPIPS, Calibration, Metric, Perceptual, Thresholds
 from brittle.models import EditModel
 from brittle.progress import Advance
@@ -50,12 +49,10 @@ class Judge:
             apart = torch.tensor(
                 [*distances(self.metric, edited, valid, self.bench.model)], dtype=torch.float64
             )
-            # What the transform pushed out of the picture says nothing about an edit.
-            whole = transform.undo(valid)
-            here, wanted, seen = (around(whole, x) for x in (transform.undo(edited), photo, whole))
-            usable, reason = self._usable(here, wanted, seen, prompt)
-            shown = {row: edited[row : row + 1] for row in (CONTROL, PROTECTED, PLACEBOS.start)}
-            found.append(Judged(apart, usable, reason, shown))
+            shown = transform.undo(valid)
+            usable, reason = self._usable(transform.undo(edited), photo, shown, prompt)
+            pictures = {row: edited[row : row + 1] for row in (CONTROL, PROTECTED, PLACEBOS.start)}
+            found.append(Judged(apart, usable, reason, pictures))
         return found
 
     def _edit(self, prompt: str, seed: int, rows: Tensor) -> Tensor:
@@ -63,9 +60,9 @@ class Judge:
         return self.editor.edit(self.bench.model, rows, prompts=prompts, seeds=seeds)
 
     def _usable(
-        self, edits: Tensor, photo: Tensor, valid: Tensor, prompt: str
+        self, edits: Tensor, photo: Tensor, shown: Tensor, prompt: str
     ) -> tuple[dict[int, float], str]:
-        """Whether each row's edit is usable where it is valid; the gray picture's is nobody's."""
+        """Whether each row's edit is usable; the gray picture's is nobody's."""
         if self.thresholds is None:
             return {}, self.not_calibrated
         names = (self.thresholds.follow, self.thresholds.keep)
@@ -75,7 +72,7 @@ class Judge:
             for row, edit in enumerate(edits.split(1)):
                 if row != GRAY:
                     scores = [
-                        float(metric.score(edit, photo, valid=valid, prompts=[prompt], model=model))
+                        metric.judge(edit, photo, shown=shown, prompt=prompt, model=model)
                         for metric in (follow, keep)
                     ]
                     usable[row] = self.thresholds.usable(scores[0], scores[1], prompt)

@@ -16,6 +16,8 @@ from brittle.inference.words import (
     all_or_some,
     count,
     decimal,
+    model_name,
+    opening,
     percent,
     transform_name,
     with_bounds,
@@ -52,19 +54,12 @@ def _share(share: float) -> str:
     return "all" if share == 1 else f"{percent(min(share, 0.99))} %"
 
 
-def model_name(model: str) -> str:
-    """A model as a sentence names it."""
-    return f"the {model} model" if model == "embedded" else model
-
-
 def scope_words(model: str, size: int, photos: int) -> str:
     """What every answer starts with."""
-    name = model_name(model)
     if photos >= MIN_PHOTOS:
-        about = "the intervals cover photos, not models"
-    else:
-        about = f"about {'this photo' if photos == 1 else 'these photos'}, not about other models"
-    return f"On {name} ({size} px; {about})"
+        return opening(model, size)
+    these = "this photo" if photos == 1 else "these photos"
+    return opening(model, size, f"about {these}, not about other models")
 
 
 def metric_sentence(model: str, reason: str) -> str:

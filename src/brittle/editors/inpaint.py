@@ -44,7 +44,6 @@ class Inpaint(Sampling):
         seeds: Sequence[int],
     ) -> Tensor:
         """As `Editor.edit`; no mask raises UserError."""
-        from brittle import images
         from brittle.models import chain
 
         if mask is None:
@@ -53,7 +52,7 @@ class Inpaint(Sampling):
             raise UserError("The mask and the image differ in size.")
         with torch.inference_mode():
             image = model.fit(image)
-            mask = images.fit_mask(mask, size=model.size, multiple=model.factor)
+            mask = model.fit_mask(mask)
             setting = self.resolve(model)
             plan = setting.plan(model, image, prompts=prompts, seeds=seeds, inpaint=True)
             start = chain.start_inpaint(model, image, mask, plan)

@@ -40,8 +40,7 @@ def headline(effects: Effects, usable: UsableEdits, primary: Primary, scope: str
     if usable.reason:
         sentence = _without_usable(effects, usable, arm, transform, scope)
     else:
-        named = f" ({arm})" if len(primary.arms) > 1 else ""
-        sentence = _with_usable(effects, usable, shares, transform, scope, named)
+        sentence = _with_usable(effects, usable, shares, transform, scope)
     photos = _by_effect(effects, arm)
     return Headline(
         sentence=sentence,
@@ -80,7 +79,6 @@ def _with_usable(
     shares: dict[str, float],
     transform: str | None,
     scope: str,
-    named: str,
 ) -> str:
     clean = usable.shares("original", "none").per_photo
     n = int(np.isfinite(clean).sum())
@@ -88,7 +86,7 @@ def _with_usable(
     words = {
         "unprotected": "of the unprotected photo",
         "placebo": "with plain noise" if effects.kind == "noise" else "with noise of its spectrum",
-        "protected": f"of the protected one{named}",
+        "protected": "of the protected one",
     }
     parts = [f"{shares[key]:.0f} {text}" for key, text in words.items() if key in shares]
     if transform and "protected after" in shares:

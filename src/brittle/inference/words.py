@@ -19,6 +19,7 @@ NAMES = {
     "autoencode": "autoencoder's round trip",
     "impress": "IMPRESS",
 }
+ABOUT = "the intervals cover photos, not models"
 UNITS = {"rotate": "°", "impress": " steps"}
 
 
@@ -54,11 +55,19 @@ def split_transform(text: str) -> tuple[str, dict[str, str]]:
     return name, {key: value for key, _, value in parts}
 
 
-def scope_statement(scope: Scope, about: str = "the intervals cover photos, not models") -> str:
+def scope_statement(scope: Scope, about: str = ABOUT) -> str:
     """What every answer starts with."""
-    model = f"the {scope.model} model" if scope.model == "embedded" else scope.model
-    size = f"{scope.resolution} px; " if scope.resolution else ""
-    return f"On {model} ({size}{about})"
+    return opening(scope.model, scope.resolution, about)
+
+
+def opening(model: str, size: int | None, about: str = ABOUT) -> str:
+    """As `scope_statement`, of a model with its size in pixels, where it is known."""
+    return f"On {model_name(model)} ({f'{size} px; ' if size else ''}{about})"
+
+
+def model_name(model: str) -> str:
+    """A model as a sentence names it."""
+    return f"the {model} model" if model == "embedded" else model
 
 
 def decimal(value: float, digits: int = 2) -> str:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from brittle.component import Component
 from brittle.errors import Unavailable, UserError
+from brittle.images import around
 
 if TYPE_CHECKING:
     from brittle.models import EditModel
@@ -73,6 +74,32 @@ class Metric(Component):
                 for i in range(len(image))
             ]
         return torch.tensor([float(score) for score in scores], dtype=torch.float64)
+
+    @final
+    def judge(
+        self,
+        edit: Tensor,
+        photo: Tensor,
+        *,
+        shown: Tensor | None = None,
+        painted: Tensor | None = None,
+        prompt: str | None = None,
+        model: "EditModel | None" = None,
+    ) -> float:
+        """Score an edit (1, 3, H, W), turned back, where it shows the photo and may have changed.
+
+        What a shift or a rotation pushed out of the picture says nothing about the edit: only the
+        smallest rectangle around what is ``shown`` (1, 1, H, W), and for metrics of the painted
+        around what was ``painted``, is judged. None: everywhere.
+
+        Raises:
+            Unavailable: as `score`.
+        """
+        shown = torch.ones_like(edit[:, :1]) if shown is None else shown
+        region = shown * painted if self.of_the_painted and painted is not None else shown
+        edit, photo, shown = (around(region, picture) for picture in (edit, photo, shown))
+        prompts = None if prompt is None else [prompt]
+        return float(self.score(edit, photo, valid=shown, prompts=prompts, model=model))
 
     def compare(
         self,

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from brittle.component import explain
 from brittle.errors import Unavailable
-from brittle.images import around
 from brittle.metrics.usable import Follow, Keep
 from brittle.models.looks import look_of
 
@@ -214,13 +213,10 @@ def calibrate(
         places = [range(start, min(start + batch, n)) for start in range(0, n, batch)]
         return torch.cat([edit(some, prompt) for some in places])
 
-    def painted(pictures: Tensor) -> list[Tensor]:
-        each = pictures.split(1)
-        return [*map(around, masks.split(1), each)] if masks is not None else [*each]
-
+    painted = [None] * n if masks is None else masks.split(1)
     unasked = edits("")
-    followed: dict[str, list[Tensor]] = {}
-    empty: dict[str, list[Tensor]] = {}
+    followed: dict[str, list[float]] = {}
+    empty: dict[str, list[float]] = {}
     kept = []
     for prompt in prompts:
         look = look_of(prompt) if follow.clip is None else None
@@ -228,8 +224,10 @@ def calibrate(
         edited = edits(prompt)
         for found, pictures in ((followed, edited), (empty, unasked)):
             scores = [
-                follow.score(*pair, prompts=[prompt], model=model)
-                for pair in zip(painted(pictures), painted(photos), strict=True)
+                follow.judge(row, photo, painted=where, prompt=prompt, model=model)
+                for row, photo, where in zip(
+                    pictures.split(1), photos.split(1), painted, strict=True
+                )
             ]
             found.setdefault(asked, []).extend(scores)
         kept.append(keep.score(edited, photos, model=model))
@@ -250,5 +248,8 @@ def calibrate(
     )
 
 
-def _quantiles(scores: Mapping[str, list[Tensor]], share: float) -> dict[str, float]:
-    return {asked: float(torch.cat(parts).quantile(share)) for asked, parts in scores.items()}
+def _quantiles(scores: Mapping[str, list[float]], share: float) -> dict[str, float]:
+    return {
+        asked: float(torch.tensor(found, dtype=torch.float64).quantile(share))
+        for asked, found in scores.items()
+    }

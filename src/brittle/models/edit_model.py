@@ -193,6 +193,10 @@ class EditModel:
         """The photo as this model takes it; see `brittle.images.fit`."""
         return images.fit(image, size=self.size, multiple=self.factor)
 
+    def fit_mask(self, mask: Tensor) -> Tensor:
+        """The mask for `fit`'s output; see `brittle.images.fit_mask`."""
+        return images.fit_mask(mask, size=self.size, multiple=self.factor)
+
     def encode(self, image: Tensor, *, noise: Tensor | None = None) -> Tensor:
         """Scaled latents (N, C, h, w) of a fitted image in [0, 1]; differentiable, float32.
 

@@ -6,16 +6,17 @@ After Glaze (Shan et al. 2023), whose code is closed: neither Glaze, nor compati
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
+from brittle import perceptual_budget
 from brittle.budget import Budget
-from brittle.component import Fraction, register, registry
-from brittle.errors import Unavailable, UserError
+from brittle.component import Fraction, register
 from brittle.models import chain
 from brittle.noise import derive_seed, generators
 from brittle.protections.base import Trace
@@ -38,6 +39,11 @@ STYLES = (
 UNLIKE = 0.75
 """Of the styles ordered by distance, which one is taken: far, but not the farthest."""
 BETAS, EPSILON = (0.9, 0.999), 1e-8
+
+perceptual_distance = partial(
+    perceptual_budget.perceptual_distance,
+    failing="The cloak's perceptual distance can't be measured",
+)
 
 
 @register
@@ -190,18 +196,3 @@ class _Target:
                     )
                 self.known[seen.shape] = model.encode(picture)
         return self.known[seen.shape]
-
-
-def perceptual_distance(image: Tensor, reference: Tensor) -> Tensor:
-    """The metric `perceptual` of pairs (N, 3, H, W), (N,); a gradient reaches ``image``.
-
-    Raises:
-        UserError: it can't be computed on pictures of this size.
-    """
-    metric: Any = registry("metric").components["perceptual"]()
-    valid = torch.ones_like(reference[:1, :1])
-    try:
-        pairs = zip(image.split(1), reference.split(1), strict=True)
-        return torch.stack([metric.compare(*pair, valid=valid) for pair in pairs])
-    except Unavailable as error:
-        raise UserError(f"The cloak's perceptual distance can't be measured: {error}.") from error

@@ -12,7 +12,6 @@ from torch import Tensor
 from brittle import noise
 from brittle.budget import Budget
 from brittle.component import Fraction, register
-from brittle.images import fit_mask
 from brittle.models import chain
 from brittle.protections.pgd import PGD
 from brittle.protections.target import target_image, with_digest
@@ -106,8 +105,7 @@ class DiffusionProtection(PGD):
         if mask is None:
             start = chain.start_img2img(model, rows, plan, recompute=True)
         else:
-            fitted = fit_mask(mask, size=model.size, multiple=model.factor)
-            masks = fitted.repeat(self.draws_at_once, 1, 1, 1)
+            masks = model.fit_mask(mask).repeat(self.draws_at_once, 1, 1, 1)
             start = chain.start_inpaint(model, rows, masks, plan, recompute=True)
         *_, latents = chain.denoise(model, start, plan, recompute=True)
         distance = (model.decode(latents) - target).flatten(1).norm(dim=1)

@@ -9,9 +9,10 @@ from torch import Tensor
 from brittle.auditing.document import Answer, Audit, ModelResult, PhotoAudit, UsableCounts
 from brittle.auditing.run import Audited
 from brittle.auditing.views import CONTROL, PROTECTED
-from brittle.auditing.words import metric_sentence, model_name
+from brittle.auditing.words import metric_sentence
 from brittle.errors import UserError
 from brittle.images import fit, to_bytes, write_bytes
+from brittle.inference.words import model_name
 from brittle.report import words
 from brittle.report.page import render_page
 from brittle.report.pictures import PAGE_LIMIT, Picture, embed, perturbation

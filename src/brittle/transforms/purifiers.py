@@ -5,17 +5,18 @@ picture's own: a photo larger than that loses its finer detail.
 """
 
 import math
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import torch
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from brittle.component import Fraction, register, registry
-from brittle.errors import Unavailable, UserError
+from brittle.component import Fraction, register
+from brittle.errors import UserError
 from brittle.images import quantise
 from brittle.noise import gaussian, generators
+from brittle.perceptual_budget import perceptual_distance
 from brittle.transforms.base import Transform
 
 if TYPE_CHECKING:
@@ -169,18 +170,5 @@ class Impress(Purifier):
         """What is lowered, a scalar; both images are (1, 3, h, w) in [0, 1]."""
         again = model.decode(model.encode(image)).to(image)
         inconsistency = (2 * (again - image)).square().mean()
-        return inconsistency + self.alpha * (distance(image, received) - self.eps).clamp(min=0)
-
-
-def distance(image: Tensor, received: Tensor) -> Tensor:
-    """The perceptual distance of two images (1, 3, h, w) in [0, 1], differentiable; a scalar.
-
-    Raises:
-        UserError: the images are too small for it.
-    """
-    metric: Any = registry("metric").components["perceptual"]()  # families import no other
-    try:
-        apart: Tensor = metric.compare(image, received, valid=torch.ones_like(image[:, :1]))
-    except Unavailable as error:
-        raise UserError(f"impress can't run on this picture: {error}.") from error
-    return apart.to(image)
+        apart = perceptual_distance(image, received, "impress can't run on this picture")[0]
+        return inconsistency + self.alpha * (apart.to(image) - self.eps).clamp(min=0)

@@ -9,7 +9,7 @@ from torch import Tensor
 from brittle.component import key
 from brittle.editors import Editor
 from brittle.errors import Unavailable, UserError
-from brittle.images import digest, fit_mask, quantise
+from brittle.images import digest, quantise
 from brittle.metrics import Calibration, Follow, Keep, Thresholds, calibrate
 from brittle.metrics.calibration import mask_kind
 from brittle.models import EditModel
@@ -81,6 +81,7 @@ def calibrate_model(
         raise UserError("Name the prompts to calibrate, such as --prompt 'a dog in heavy rain'.")
     asked, found = prompts or list(LOOKS), []
     for editor in (one.resolve(model) for one in editors):
+        painted = photos.masks if editor.needs_mask else None
         with progress(editor.name, len(photos.images) * (len(asked) + 1)) as advance:
             try:
                 thresholds = calibrate(
@@ -90,7 +91,7 @@ def calibrate_model(
                     asked,
                     editor=str(editor),
                     mask=photos.mask if editor.needs_mask else "none",
-                    masks=_fitted(model, photos.masks) if editor.needs_mask else None,
+                    masks=None if painted is None else model.fit_mask(painted),
                     source=photos.source,
                     follow=follow,
                     keep=keep,
@@ -127,11 +128,7 @@ class _Edits:
         self.advance(len(images))
         if mask is None:
             return edited
-        return torch.where(_fitted(self.model, mask) == 1, edited, self.model.fit(images))
-
-
-def _fitted(model: EditModel, mask: Tensor) -> Tensor:
-    return fit_mask(mask, size=model.size, multiple=model.factor)
+        return torch.where(self.model.fit_mask(mask) == 1, edited, self.model.fit(images))
 
 
 def describe(found: Thresholds) -> str:

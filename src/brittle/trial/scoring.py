@@ -14,7 +14,6 @@ from torch import Tensor
 
 from brittle.component import key
 from brittle.errors import Unavailable
-from brittle.images import around, fit_mask
 from brittle.metrics import Metric
 from brittle.models import EditModel
 from brittle.models.edit_model import file_hash
@@ -141,7 +140,7 @@ class Views:
     def _fitted(self, mask: Tensor) -> Tensor:
         if self.model is None:
             return mask
-        return fit_mask(mask, size=self.model.size, multiple=self.model.factor)
+        return self.model.fit_mask(mask)
 
     def scores(self, metric: Metric, label: str) -> list[Score]:
         """All scores of one metric that this cell has."""
@@ -193,18 +192,15 @@ class Views:
         return self._judged(metric, edit, self._fit(self.store.read(released)))
 
     def _judged(self, metric: Metric, edit: Tensor, photo: Tensor) -> float:
-        """Judge an edit, turned back, on the part of the photo that it shows and may have changed.
-
-        What a shift or a rotation pushed out of the picture says nothing about the edit.
-        """
-        shown = self._transform.undo(self.valid)
-        region = shown
-        if metric.of_the_painted and self._masked:
-            mask = self.plan.photos[self.cell.photo].mask
-            assert mask is not None, "checked when the plan was made"
-            region = shown * self._fitted(mask)
-        edit, photo, shown = (around(region, picture) for picture in (edit, photo, shown))
-        return self._compare(metric, edit, photo, shown)
+        mask = self.plan.photos[self.cell.photo].mask if self._masked else None
+        return metric.judge(
+            edit,
+            photo,
+            shown=self._transform.undo(self.valid),
+            painted=None if mask is None else self._fitted(mask),
+            prompt=self.cell.prompt,
+            model=self.model,
+        )
 
     def _cost(self, metric: Metric) -> float:
         """How far the transform alone moves the edit, once it is turned back."""
