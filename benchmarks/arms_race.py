@@ -58,15 +58,16 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=512, help="of the squares in pixels")
     parser.add_argument("--count", type=int, default=16)
     parser.add_argument("--steps", type=int, default=80)
-    parser.add_argument("--radius", default="12.75/255")
+    parser.add_argument("--budget", default="linf:12.75/255", help="of both, before levelling")
+    parser.add_argument("--step", type=float, default=0.25, help="the first one's share of it")
+    parser.add_argument("--target", default="gray", help="gray, or away from the photo's latent")
     parser.add_argument("--foreseen", nargs="+", default=["jpeg:quality=50..95"])
     parser.add_argument("--work", type=Path, default=Path("arms-race-latents"))
     options = parser.parse_args()
     model = load_model(options.model)
-    budget = f"linf:{options.radius}"
     protections = {
-        "plain": protection(budget, options.steps, ()),
-        "aware": protection(budget, options.steps, tuple(options.foreseen)),
+        "plain": protection(options, ()),
+        "aware": protection(options, tuple(options.foreseen)),
     }
     options.work.mkdir(parents=True, exist_ok=True)
     about = {"name": model.name, "model": str(model), "side": options.side}
@@ -86,14 +87,15 @@ def main() -> None:
     print(table(rows))
 
 
-def protection(budget: str, steps: int, expectation: tuple[str, ...]) -> EncoderProtection:
-    """The encoder protection of both arms: steps of a quarter of the radius, falling to 1 %."""
-    radius = EncoderProtection(budget=budget).budget.radius
+def protection(options: argparse.Namespace, expectation: tuple[str, ...]) -> EncoderProtection:
+    """The encoder protection of both arms: steps of a share of the radius, falling to 1 %."""
     return EncoderProtection(
-        budget=budget,
-        steps=steps,
-        step_size=radius / 4,
+        budget=options.budget,
+        steps=options.steps,
+        step_size=EncoderProtection(budget=options.budget).budget.radius * options.step,
         schedule="linear",
+        target=options.target,
+        random_start=options.target == "away",
         expectation=expectation,
     )
 
