@@ -2,13 +2,14 @@
 
     python benchmarks/arms_race.py --model embedded --photos FOLDER --side 128 --count 12
 
-Two encoder protections of each photo's square differ only in their expectation: none, or what
---foreseen says, JPEG at qualities 50..95 unless told otherwise. The more visible one is shortened
-until the published 8-bit files have the same perceptual distance from the photo. Printed for each
-transform: the effect (root mean square distance of latents to the unprotected photo's under the
-same transform, less a placebo's of the same size) of both, and the contrast e_aware - 2 e_plain
-with its one-sided 97.5 % bounds (t over photos). The placebo is the one with the larger mean
-distance without a transform.
+Two encoder protections of each photo's square, for each target, differ only in their expectation:
+none, or what --foreseen says, JPEG at qualities 50..95 unless told otherwise. The more visible ones
+are shortened until all published 8-bit files have the same perceptual distance from the photo.
+Printed for each transform: the effect (root mean square distance of latents to the unprotected
+photo's under the same transform, less a placebo's of the same size) of both, and the contrast
+e_aware - 2 e_plain with its one-sided 97.5 % bounds (t over photos), each plain one with the aware
+one of its target, and the first plain one with the last aware one. The placebo is the one with the
+larger mean distance without a transform.
 
 Protected files are kept in --work, so that a run that was stopped goes on; results.json lies there.
 """
@@ -60,14 +61,15 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=80)
     parser.add_argument("--budget", default="linf:12.75/255", help="of both, before levelling")
     parser.add_argument("--step", type=float, default=0.25, help="the first one's share of it")
-    parser.add_argument("--target", default="gray", help="gray, or away from the photo's latent")
+    parser.add_argument("--targets", nargs="+", default=["gray"], help="gray, away or both")
     parser.add_argument("--foreseen", nargs="+", default=["jpeg:quality=50..95"])
     parser.add_argument("--work", type=Path, default=Path("arms-race-latents"))
     options = parser.parse_args()
     model = load_model(options.model)
     protections = {
-        "plain": protection(options, ()),
-        "aware": protection(options, tuple(options.foreseen)),
+        f"{kind} {target}": protection(options, target, expectation)
+        for target in options.targets
+        for kind, expectation in (("plain", ()), ("aware", tuple(options.foreseen)))
     }
     options.work.mkdir(parents=True, exist_ok=True)
     about = {"name": model.name, "model": str(model), "side": options.side}
@@ -81,21 +83,25 @@ def main() -> None:
         rows.append({"photo": label, **measured(model, of.image, level(of.image, files))})
         results = {**about, "n": len(rows), "photos": rows}
         (options.work / "results.json").write_text(json.dumps(results, indent=1))
-        shown = [f"{rows[-1][name]['psnr']:.1f}" for name in protections]
-        print(f"{label}: {' and '.join(shown)} dB at {rows[-1]['aware']['perceptual']:.3f}",
-              flush=True)  # fmt: skip
-    print(table(rows))
+        shown = [f"{rows[-1][name]['psnr']:.1f} dB at {rows[-1][name]['perceptual']:.3f}"
+                 for name in protections]  # fmt: skip
+        print(f"{label}: {', '.join(shown)}", flush=True)
+    arms = list(protections)
+    pairs = dict.fromkeys([*zip(arms[::2], arms[1::2], strict=True), (arms[0], arms[-1])])
+    print("\n\n".join([table(rows, *pair) for pair in pairs] + [visibility(rows, arms)]))
 
 
-def protection(options: argparse.Namespace, expectation: tuple[str, ...]) -> EncoderProtection:
-    """The encoder protection of both arms: steps of a share of the radius, falling to 1 %."""
+def protection(
+    options: argparse.Namespace, target: str, expectation: tuple[str, ...]
+) -> EncoderProtection:
+    """The encoder protection of one arm: steps of a share of the radius, falling to 1 %."""
     return EncoderProtection(
         budget=options.budget,
         steps=options.steps,
         step_size=EncoderProtection(budget=options.budget).budget.radius * options.step,
         schedule="linear",
-        target=options.target,
-        random_start=options.target == "away",
+        target=target,
+        random_start=target == "away",
         expectation=expectation,
     )
 
@@ -156,24 +162,29 @@ def effects(rows: list[dict], name: str) -> dict[str, np.ndarray]:
     }  # fmt: skip
 
 
-def table(rows: list[dict]) -> str:
-    """The results in words."""
-    plain, aware = effects(rows, "plain"), effects(rows, "aware")
-    lines = ["| transform | plain | aware | aware - 2 plain |", "|---|---|---|---|"]
+def table(rows: list[dict], one: str, other: str) -> str:
+    """The effects of two arms by transform, and their contrast."""
+    plain, aware = effects(rows, one), effects(rows, other)
+    lines = [f"| transform | {one} | {other} | {other} - 2 {one} |", "|---|---|---|---|"]
     for text in TRANSFORMS:
         mean, low, high = mean_bounds(aware[text] - 2 * plain[text], 0.025)
         lines.append(
             f"| {text} | {plain[text].mean():.3f} | {aware[text].mean():.3f} "
             f"| {mean:+.3f} [{low:+.3f}, {high:+.3f}] |"
         )
-    for name in ("plain", "aware"):
-        means = {
-            what: np.mean([row[name][what] for row in rows])
-            for what in ("psnr", "perceptual", "largest")
-        }
+    return "\n".join(lines)
+
+
+def visibility(rows: list[dict], arms: list[str]) -> str:
+    """How far the files of each arm lie from the photos, in words."""
+    lines = []
+    for name in arms:
+        psnr, perceptual, largest = (
+            np.mean([row[name][what] for row in rows]) for what in ("psnr", "perceptual", "largest")
+        )
         lines.append(
-            f"{name}: {means['psnr']:.2f} dB, perceptual distance {means['perceptual']:.3f}, "
-            f"largest change {means['largest']:.1f} levels (means of {len(rows)} photos)"
+            f"{name}: {psnr:.2f} dB, perceptual distance {perceptual:.3f}, largest change "
+            f"{largest:.1f} levels (means of {len(rows)} photos)"
         )
     return "\n".join(lines)
 

@@ -1,10 +1,10 @@
 """Two protections of a trial against each other, paired by photo, from its summary alone.
 
-    python benchmarks/compare_arms.py DIR --factor 2
+    python benchmarks/compare_arms.py DIR --factor 2 --pair 1 2 --pair 1 4
 
-The trial has two protections, the plain one first. Printed for each transform: the effect of each
-(less the placebo's, as the trial defines it) and the contrast second - factor × first with its
-one-sided 97.5 % bounds, t over photos.
+A pair is two of the trial's protections, by their order in it. Printed for each transform: the
+effect of each (less the placebo's, as the trial defines it) and the contrast second - factor ×
+first with its one-sided 97.5 % bounds, t over photos.
 """
 
 import argparse
@@ -22,6 +22,7 @@ def main() -> None:
     parser.add_argument("directory", type=Path)
     parser.add_argument("--factor", type=float, default=2.0)
     parser.add_argument("--metric", default="perceptual")
+    parser.add_argument("--pair", type=int, nargs=2, action="append", help="by default 1 2")
     options = parser.parse_args()
     summary = json.loads((options.directory / "summary.json").read_text())
     found = {
@@ -29,19 +30,31 @@ def main() -> None:
         for one in summary["effects"]
         if one["metric"] == options.metric
     }
-    first, second = dict.fromkeys(arm for arm, _ in found)
-    print(f"first: {first}\nsecond: {second}")
-    print(f"| transform | first | second | second - {options.factor:g} first | n |")
-    print("|---|---|---|---|---|")
+    arms = list(dict.fromkeys(arm for arm, _ in found))
+    for places in options.pair or [[1, 2]]:
+        print(table(found, *(arms[place - 1] for place in places), options.factor))
+
+
+def table(
+    found: dict[tuple[str, str], dict[str, float]], first: str, second: str, factor: float
+) -> str:
+    """Both arms' effects by transform and their contrast, from ``found`` by arm and transform."""
+    lines = [
+        f"first: {first}",
+        f"second: {second}",
+        f"| transform | first | second | second - {factor:g} first | n |",
+        "|---|---|---|---|---|",
+    ]
     for transform in dict.fromkeys(transform for _, transform in found):
         one, other = found[first, transform], found[second, transform]
         names = sorted(set(one) & set(other))
         a, b = (np.array([values[name] for name in names]) for values in (one, other))
-        mean, low, high = mean_bounds(b - options.factor * a, 0.025)
-        print(
+        mean, low, high = mean_bounds(b - factor * a, 0.025)
+        lines.append(
             f"| {transform} | {a.mean():.3f} | {b.mean():.3f} "
             f"| {mean:+.3f} [{low:+.3f}, {high:+.3f}] | {len(names)} |"
         )
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -17,8 +17,12 @@ from arms_race import TRANSFORMS, effects
 from brittle.inference.intervals import mean_bounds
 
 matplotlib.use("Agg")
-COLOURS = {"plain": "#8a8a8a", "aware": "#b5361c"}
-WORDS = {"plain": "plain", "aware": "JPEG 50..95 in the loss"}
+ARMS = {
+    "plain gray": ("towards gray, plain", "#a8a8a8"),
+    "aware gray": ("towards gray, JPEG 50..95 in the loss", "#4d4d4d"),
+    "plain away": ("away, plain", "#eaa27f"),
+    "aware away": ("away, JPEG 50..95 in the loss", "#b5361c"),
+}
 SHORT = {
     "none": "none",
     "jpeg:quality=75,subsampling=4:4:4": "JPEG 75, 4:4:4",
@@ -44,12 +48,12 @@ def main() -> None:
     )
     for panel, folder in zip(panels[:, 0], options.folders, strict=True):
         results = json.loads((folder / "results.json").read_text())
-        for shift, name in ((-0.12, "plain"), (0.12, "aware")):
+        for place, (name, (words, colour)) in enumerate(ARMS.items()):
             found = effects(results["photos"], name)
             mean, low, high = np.array([mean_bounds(found[one], 0.025) for one in TRANSFORMS]).T
             panel.errorbar(
-                np.arange(len(TRANSFORMS)) + shift, mean, [mean - low, high - mean],
-                fmt="o", color=COLOURS[name], label=WORDS[name], capsize=2,
+                np.arange(len(TRANSFORMS)) + 0.16 * (place - 1.5), mean, [mean - low, high - mean],
+                fmt="o", markersize=4, color=colour, label=words, capsize=2,
             )  # fmt: skip
         panel.axhline(0, color="black", linewidth=0.8)
         panel.set_title(
