@@ -76,6 +76,10 @@ class CollectionPlan(Plan):
         """As `Plan.kind`."""
         return "ceiling" if arm == UNTAUGHT else super().kind(arm)
 
+    def neighbours(self, photo: str) -> tuple[str, ...]:
+        """As `Plan.neighbours`."""
+        return self.collections[photo.rpartition("/")[0]]
+
     def digest(self, collection: str) -> str:
         """The identity of a collection's pictures; the noise of its paintings derives from it."""
         names = self.collections[collection]
