@@ -17,6 +17,7 @@ from brittle.models import finetuning, load_model
 from brittle.progress import silent
 from brittle.trial import painting, runner
 from brittle.trial.collections import UNTAUGHT, lay_out, read_photos
+from brittle.trial.cost import describe_cost
 from brittle.trial.photos import load_photos
 from brittle.trial.rows import read_results
 from brittle.trial.spec import Trial
@@ -265,8 +266,23 @@ def test_pictures_of_different_sizes_are_learned_from_together(cats, tiny_sd, tm
 
 def test_too_little_memory_is_said_in_a_sentence(cats, tiny_sd, tmp_path, monkeypatch):
     monkeypatch.setattr(finetuning, "free_memory", lambda device: 2**20)
-    with pytest.raises(UserError, match="say method=lora"):
-        runner.run(over(cats, tiny_sd), tmp_path / "out", device="cpu")
+    trial = over(cats, tiny_sd)
+    for work in (
+        lambda: runner.run(trial, tmp_path / "out", device="cpu"),
+        lambda: describe_cost(trial, device="cpu"),
+    ):
+        with pytest.raises(UserError, match="say method=lora"):
+            work()
+    assert not (tmp_path / "out").exists()
+    lora = SHORT.replace("method=full", "method=lora")
+    protected = over(cats, tiny_sd, editors=(f"finetune:{lora}",), protections=(TOGETHER,))
+    with pytest.raises(UserError, match=r"fine-tune of .* needs .* choose another protection"):
+        runner.run(protected, tmp_path / "out", device="cpu")
+
+
+def test_a_finished_run_needs_no_memory(trial, finished, monkeypatch):
+    monkeypatch.setattr(finetuning, "free_memory", lambda device: 2**20)
+    runner.run(trial, finished, device="cpu")
 
 
 TOGETHER = "anti-dreambooth:rounds=1,steps=1,training_steps=1,learning_rate=0.001"

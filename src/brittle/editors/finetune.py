@@ -226,12 +226,19 @@ class FineTune(Sampling):
                 f"one token, such as sks."
             )
 
+    def check_memory(self, model: "EditModel") -> None:
+        """Refuse a full fine-tune that can't fit into memory; see `learn`."""
+        from brittle.models.finetuning import check_memory
+
+        check_memory(model, self.scope)
+
     def class_images(self, model: "EditModel", folder: Path, progress: Progress) -> list[Tensor]:
         """What the model itself makes of the class prompt; kept as PNGs under ``folder``."""
         name = key("prior", self.class_prompt, self.sampling, model.content_hash, str(model.dtype))
         paths = [folder / f"class-{name}" / f"{i:03}.png" for i in range(self.num_class_images)]
         missing = [i for i, path in enumerate(paths) if not path.is_file()]
         if missing:
+            self.check_memory(model)  # of what they are made for
             with progress("class images", len(missing)) as advance:
                 for start in range(0, len(missing), ROWS):
                     some = missing[start : start + ROWS]

@@ -80,6 +80,7 @@ def fine_tune(
     weights = folder / WEIGHTS
     if weights.is_file():
         return weights
+    check_memory(model, course.scope)
     folder.mkdir(parents=True, exist_ok=True)
     classroom = Classroom(model, lessons, course)
     classroom.resume(folder / PARTIAL)
@@ -99,11 +100,7 @@ def fine_tune(
 
 @dataclass
 class Classroom:
-    """A fine-tune in progress: each step of `step` teaches ``lessons`` to a copy of the model.
-
-    Raises:
-        UserError: not enough memory for a full fine-tune; LoRA without peft.
-    """
+    """A fine-tune in progress: each step of `step` teaches ``lessons`` to a copy of the model."""
 
     model: "EditModel"
     lessons: Sequence[Lesson]
@@ -118,8 +115,6 @@ class Classroom:
         self.modules: dict[Part, Any] = {}
         for part in scope.parts:
             module = model.files.load(part, dtype)
-            if scope.rank is None:
-                check_memory(model, sum(p.numel() for p in module.parameters()))
             opened = scope.open(part, module, derive_seed(self.course.seed, "lora", part))
             self.modules[part] = opened.to(model.device).train()
         self.parameters = learning(self.modules)
@@ -229,19 +224,25 @@ def losses_of(weights: Path) -> list[float]:
     return [float(loss) for loss in json.loads(metadata["losses"])]
 
 
-def check_memory(model: "EditModel", parameters: int) -> None:
-    """Refuse a full fine-tune of so many parameters that can't fit, before it starts.
+def check_memory(
+    model: "EditModel", scope: Scope, instead: str = "say method=lora", copies: int = 4
+) -> None:
+    """Refuse a full fine-tune that can't fit, before it starts; LoRA is let pass.
 
-    Weights, gradients and AdamW's two moments take 16 bytes a parameter, activations not counted.
+    Weights, gradients and AdamW's two moments are four copies of 4 bytes a parameter, activations
+    not counted.
 
     Raises:
-        UserError: less memory is free.
+        UserError: less memory is free; it ends with what to do ``instead``.
     """
-    needed, free = 16 * parameters, free_memory(model.device)
+    if scope.rank is not None:
+        return
+    needed = 4 * copies * sum(model.files.count(part) for part in scope.parts)
+    free = free_memory(model.device)
     if needed > free:
         raise UserError(
             f"A full fine-tune of {model.name} needs {needed / 2**30:.1f} GiB and "
-            f"{free / 2**30:.1f} GiB are free on {model.device}: say method=lora."
+            f"{free / 2**30:.1f} GiB are free on {model.device}: {instead}."
         )
 
 

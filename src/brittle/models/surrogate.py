@@ -18,9 +18,6 @@ class Surrogate:
     """Learns what ``prompt`` means by DreamBooth, and says how hard it is to denoise a picture.
 
     ``course.steps`` are those of one call of `learn`.
-
-    Raises:
-        UserError: not enough memory for a full fine-tune.
     """
 
     def __init__(self, model: "EditModel", course: Course, prompt: str) -> None:

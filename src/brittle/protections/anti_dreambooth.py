@@ -73,6 +73,7 @@ class AntiDreamBooth(PGD):
         """See `Protection.perturb_collection`; whatever the order of the pictures."""
         from brittle.models.surrogate import Surrogate
 
+        self.check_memory(model)
         order = sorted(range(len(images)), key=lambda i: digest(images[i]))
         course = self._course([seeds[i] for i in order])
         surrogate = Surrogate(model, course, self.instance_prompt)
@@ -116,6 +117,12 @@ class AntiDreamBooth(PGD):
         """The negative loss of denoising what the model sees, (N,), under a fresh draw."""
         latents = model.encode(model.fit(perturbed))
         return -prepared.surrogate.errors(latents, [prepared.stream])
+
+    def check_memory(self, model: "EditModel") -> None:
+        """See `Protection.check_memory`: the surrogate's, and its copy while it learns aside."""
+        from brittle.models.finetuning import check_memory
+
+        check_memory(model, self.scope, "choose another protection or machine", copies=5)
 
     def _course(self, seeds: Sequence[int]) -> "Course":
         from brittle.models.finetuning import Course

@@ -70,6 +70,13 @@ class Protection(Component):
         """How many steps it reports to its trace for one batch."""
         return 0
 
+    def check_memory(self, model: "EditModel") -> None:
+        """Refuse before any work what is known not to fit into memory.
+
+        Raises:
+            UserError: what it needs and what is free.
+        """
+
     @final
     def __call__(
         self,

@@ -1,6 +1,7 @@
-"""Boxes in a chart, so that no words cover what was measured: (left, top, right, bottom), pixels."""
+"""Boxes in a chart, so that no words cover what was measured."""
 
 Box = tuple[float, float, float, float]
+"""Left, top, right and bottom, in pixels."""
 
 
 def overlap(one: Box, other: Box) -> bool:

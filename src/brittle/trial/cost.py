@@ -9,7 +9,7 @@ import torch
 from brittle.editors import FineTune
 from brittle.models import EditModel, load_model
 from brittle.transforms import Impress
-from brittle.trial.collections import CollectionPlan, lay_out, read_photos
+from brittle.trial.collections import CollectionPlan, check_memory, lay_out, read_photos
 from brittle.trial.plan import Plan
 from brittle.trial.spec import Trial
 
@@ -124,10 +124,11 @@ def describe_cost(trial: Trial, *, device: str | None = None, dtype: str | None 
     """A trial's work and time in words.
 
     Raises:
-        UserError: a photo, model or component that can't be used.
+        UserError: a photo, model or component that can't be used; too little memory.
     """
     model = load_model(trial.model, device=device, dtype=dtype)
     plan = lay_out(trial, read_photos(trial), model)
+    check_memory(plan, model)
     cost = count(plan, model)
     about, learning = f"{cost.photos} photos", []
     if isinstance(plan, CollectionPlan):

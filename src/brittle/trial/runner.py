@@ -22,7 +22,7 @@ from brittle.models import EditModel, load_model
 from brittle.progress import Progress, silent
 from brittle.protections import Trace
 from brittle.trial import painting
-from brittle.trial.collections import CollectionPlan, lay_out, read_photos
+from brittle.trial.collections import CollectionPlan, check_memory, lay_out, read_photos
 from brittle.trial.manifest import manifest
 from brittle.trial.plan import GRAY, ORIGINAL, Plan, Reception, Release
 from brittle.trial.results import index, rows
@@ -59,6 +59,7 @@ def run(
     model = load_model(trial.model, device=device, dtype=dtype)
     while True:
         plan = lay_out(trial, photos, model, shard=shard)
+        check_memory(plan, model, store.has)
         store.open(manifest(plan, model, notes))
         try:
             compute(plan, store, model, progress)
