@@ -8,7 +8,7 @@ from skimage import data
 
 from brittle.editors import Editor, FineTune
 from brittle.errors import UserError
-from brittle.models import finetuning
+from brittle.models import finetuning, memory
 from brittle.models.finetuning import losses_of
 from brittle.models.tuned import WEIGHTS
 
@@ -235,7 +235,7 @@ def test_a_prompt_without_its_word_is_refused():
 
 
 def test_too_little_memory_is_said_before_the_work(embedded, cats, tmp_path, monkeypatch):
-    monkeypatch.setattr(finetuning, "free_memory", lambda device: 2**20)
+    monkeypatch.setattr(memory, "free_memory", lambda device: 2**20)
     editor = FineTune(**{**SHORT, "method": "full", "prior_loss_weight": 0})
     with pytest.raises(UserError, match="say method=lora"):
         editor.learn(embedded, cats, folder=tmp_path)

@@ -13,7 +13,7 @@ from brittle.editors import FineTune
 from brittle.errors import UserError
 from brittle.images import from_bytes, read_photo, write_image
 from brittle.metrics import Style
-from brittle.models import finetuning, load_model
+from brittle.models import finetuning, load_model, memory
 from brittle.progress import silent
 from brittle.trial import painting, runner
 from brittle.trial.collections import UNTAUGHT, lay_out, read_photos
@@ -265,7 +265,7 @@ def test_pictures_of_different_sizes_are_learned_from_together(cats, tiny_sd, tm
 
 
 def test_too_little_memory_is_said_in_a_sentence(cats, tiny_sd, tmp_path, monkeypatch):
-    monkeypatch.setattr(finetuning, "free_memory", lambda device: 2**20)
+    monkeypatch.setattr(memory, "free_memory", lambda device: 2**20)
     trial = over(cats, tiny_sd)
     for work in (
         lambda: runner.run(trial, tmp_path / "out", device="cpu"),
@@ -281,7 +281,7 @@ def test_too_little_memory_is_said_in_a_sentence(cats, tiny_sd, tmp_path, monkey
 
 
 def test_a_finished_run_needs_no_memory(trial, finished, monkeypatch):
-    monkeypatch.setattr(finetuning, "free_memory", lambda device: 2**20)
+    monkeypatch.setattr(memory, "free_memory", lambda device: 2**20)
     runner.run(trial, finished, device="cpu")
 
 

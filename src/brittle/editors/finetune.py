@@ -228,7 +228,7 @@ class FineTune(Sampling):
 
     def check_memory(self, model: "EditModel") -> None:
         """Refuse a full fine-tune that can't fit into memory; see `learn`."""
-        from brittle.models.finetuning import check_memory
+        from brittle.models.memory import check_memory
 
         check_memory(model, self.scope)
 

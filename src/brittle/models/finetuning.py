@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from brittle.errors import UserError
 from brittle.images import quantise
+from brittle.models.memory import check_memory
 from brittle.models.schedulers import make_scheduler
 from brittle.models.tuned import WEIGHTS, Scope, learning, take
 from brittle.noise import derive_seed
@@ -222,34 +223,3 @@ def losses_of(weights: Path) -> list[float]:
     with safe_open(weights, "pt") as file:
         metadata: Mapping[str, str] = file.metadata()
     return [float(loss) for loss in json.loads(metadata["losses"])]
-
-
-def check_memory(
-    model: "EditModel", scope: Scope, instead: str = "say method=lora", copies: int = 4
-) -> None:
-    """Refuse a full fine-tune that can't fit, before it starts; LoRA is let pass.
-
-    Weights, gradients and AdamW's two moments are four copies of 4 bytes a parameter, activations
-    not counted.
-
-    Raises:
-        UserError: less memory is free; it ends with what to do ``instead``.
-    """
-    if scope.rank is not None:
-        return
-    needed = 4 * copies * sum(model.files.count(part) for part in scope.parts)
-    free = free_memory(model.device)
-    if needed > free:
-        raise UserError(
-            f"A full fine-tune of {model.name} needs {needed / 2**30:.1f} GiB and "
-            f"{free / 2**30:.1f} GiB are free on {model.device}: {instead}."
-        )
-
-
-def free_memory(device: torch.device) -> int:
-    """Bytes that a program may still take on a device."""
-    import psutil  # type: ignore[import-untyped]
-
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    return int(psutil.virtual_memory().available)

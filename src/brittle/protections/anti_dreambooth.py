@@ -120,7 +120,7 @@ class AntiDreamBooth(PGD):
 
     def check_memory(self, model: "EditModel") -> None:
         """See `Protection.check_memory`: the surrogate's, and its copy while it learns aside."""
-        from brittle.models.finetuning import check_memory
+        from brittle.models.memory import check_memory
 
         check_memory(model, self.scope, "choose another protection or machine", copies=5)
 
