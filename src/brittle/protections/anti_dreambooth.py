@@ -61,6 +61,11 @@ class AntiDreamBooth(PGD):
         """The steps of all rounds."""
         return self.rounds * self.steps
 
+    @property
+    def denoiser_gradients(self) -> int:
+        """One a step; the surrogate's training, which all pictures share, is not counted."""
+        return self.total_steps
+
     def perturb_collection(
         self,
         model: "EditModel",

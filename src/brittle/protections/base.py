@@ -70,6 +70,11 @@ class Protection(Component):
         """How many steps it reports to its trace for one batch."""
         return 0
 
+    @property
+    def denoiser_gradients(self) -> int:
+        """Gradients of the denoiser for one image, in runs of it for one prompt."""
+        return 0
+
     def check_memory(self, model: "EditModel") -> None:
         """Refuse before any work what is known not to fit into memory.
 
