@@ -14,6 +14,8 @@ from brittle.report.boxes import Box, along, overlap
 
 WIDTH = 480
 LEFT, RIGHT, BOTTOM = 56, 14, 52
+THIN = "photo"
+"""The style of lines so thin and many that words may lie on them."""
 LEGEND_ROW, LEGEND_KEY, LETTER = 22, 27, 7.2  # pixels; a letter of the legend on average
 
 
@@ -71,7 +73,8 @@ class Chart:
     def line(self, points: Iterable[tuple[float, float]], style: str, note: str = "") -> None:
         """A line through points."""
         places = [(self.px(x), self.py(y)) for x, y in points]
-        self._covered += [box for pair in pairwise(places) for box in along(*pair)]
+        if style != THIN:
+            self._covered += [box for pair in pairwise(places) for box in along(*pair)]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
         self._add('<polyline class="line {}" points="{}">{}</polyline>', style, path, _title(note))
 
