@@ -124,6 +124,19 @@ def test_the_same_seed_gives_the_same_bytes(photo, tmp_path):
     assert (tmp_path / "one.png").read_bytes() != (tmp_path / "three.png").read_bytes()
 
 
+def test_a_collection_is_protected_together(photo, tmp_path):
+    other = tmp_path / "coffee.png"
+    Image.fromarray(data.coffee()[:150, :150]).save(other)
+    setting = "anti-dreambooth:rounds=1,steps=1,training_steps=1"
+    told = brittle("protect", photo, other, "--with", setting, "-o", tmp_path / "out")
+    assert "cat.png: moved by at most" in told.stdout
+    assert "coffee.png: moved by at most" in told.stdout
+    alone = tmp_path / "alone.png"
+    brittle("protect", photo, "--with", setting, "-o", alone)
+    together = read_photo(tmp_path / "out" / "cat.png")
+    assert together.digest != read_photo(alone).digest
+
+
 def test_protections_and_edits_with_a_mask(photo, tmp_path):
     out = tmp_path / "out.png"
     brittle("protect", photo, "--with", "encoder:steps=1", "--mask", "auto", "-o", out)

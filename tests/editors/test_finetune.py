@@ -8,7 +8,7 @@ from skimage import data
 
 from brittle.editors import Editor, FineTune
 from brittle.errors import UserError
-from brittle.models import finetuning
+from brittle.models import finetuning, memory
 from brittle.models.finetuning import losses_of
 from brittle.models.tuned import WEIGHTS
 
@@ -117,7 +117,7 @@ def test_an_interrupted_fine_tune_goes_on_to_the_same_weights(
     embedded, cats, folder, tmp_path, monkeypatch, fields
 ):
     monkeypatch.setattr(finetuning, "KEEP_SECONDS", 0)
-    step, taken = finetuning._Classroom.step, []
+    step, taken = finetuning.Classroom.step, []
 
     def dies(self, number):
         if len(taken) == 2:
@@ -127,12 +127,12 @@ def test_an_interrupted_fine_tune_goes_on_to_the_same_weights(
 
     editor = FineTune(**{**SHORT, **fields})
     with monkeypatch.context() as once:
-        once.setattr(finetuning._Classroom, "step", dies)
+        once.setattr(finetuning.Classroom, "step", dies)
         with pytest.raises(Killed):
             editor.learn(embedded, cats, folder=tmp_path)
     resumed = []
     monkeypatch.setattr(
-        finetuning._Classroom, "step", lambda self, n: (resumed.append(n), step(self, n))
+        finetuning.Classroom, "step", lambda self, n: (resumed.append(n), step(self, n))
     )
     editor.learn(embedded, cats, folder=tmp_path)
     assert resumed == [2]
@@ -143,7 +143,7 @@ def test_an_interrupted_fine_tune_goes_on_to_the_same_weights(
 
 
 def test_it_is_kept_and_not_learned_twice(embedded, cats, folder, of_cats, monkeypatch):
-    monkeypatch.setattr(finetuning._Classroom, "step", None)
+    monkeypatch.setattr(finetuning.Classroom, "step", None)
     assert torch.equal(pictures(embedded, cats, folder), of_cats)
 
 
@@ -235,7 +235,7 @@ def test_a_prompt_without_its_word_is_refused():
 
 
 def test_too_little_memory_is_said_before_the_work(embedded, cats, tmp_path, monkeypatch):
-    monkeypatch.setattr(finetuning, "free_memory", lambda device: 2**20)
+    monkeypatch.setattr(memory, "free_memory", lambda device: 2**20)
     editor = FineTune(**{**SHORT, "method": "full", "prior_loss_weight": 0})
     with pytest.raises(UserError, match="say method=lora"):
         editor.learn(embedded, cats, folder=tmp_path)

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from brittle.errors import Unavailable
-from brittle.metrics import Follow, Keep
+from brittle.metrics import Follow, Keep, Style
 from brittle.metrics.clip import load_clip
 from tests.metrics import files
 from tests.metrics.test_psnr import noisy
@@ -46,6 +46,43 @@ def test_agrees_with_transformers(photos, folder, shape):
     assert follow.tolist() == pytest.approx(expected.tolist(), abs=2e-3)
 
 
+def test_style_is_the_formula_on_the_middle_layers_of_the_tower(photos, folder):
+    from transformers import CLIPModel
+
+    tower = CLIPModel.from_pretrained(folder).eval().vision_model
+    read = {}
+    for depth, layer in enumerate(tower.encoder.layers):
+        layer.layer_norm1.register_forward_hook(
+            lambda module, given, found, depth=depth: read.__setitem__(depth, found)
+        )
+    pair = []
+    for photo in photos.split(1):
+        prepared = load_clip(str(folder))._prepared(photo)
+        with torch.no_grad():
+            tower(pixel_values=prepared)
+        pair.append([read[depth][0, 1:].double() for depth in (0, 1)])  # of two layers
+    total = 0.0
+    for one, other in zip(*pair, strict=True):
+        assert one.shape == (16, 32)  # 64 px in patches of 16
+        a, b = (x / x.norm(dim=1, keepdim=True) for x in (one, other))
+        total += float((a.T @ a / 16 - b.T @ b / 16).pow(2).sum())
+        total += float((a.mean(0) - b.mean(0)).pow(2).sum())
+        total += float((a.std(0, correction=0) - b.std(0, correction=0)).pow(2).sum())
+    found = Style(clip=str(folder)).score(photos[:1], photos[1:])
+    assert float(found) == pytest.approx(total, rel=1e-5)
+    assert Style(clip=str(folder)).score(photos, photos).tolist() == [0, 0]
+
+
+def test_the_maps_lie_as_the_picture_does(photos, folder):
+    """A change in one corner is seen most there: rows and columns aren't exchanged."""
+    changed = photos[:1].clone()
+    changed[..., :32, 96:] = 1 - changed[..., :32, 96:]
+    first = zip(*(load_clip(str(folder)).maps(x) for x in (changed, photos[:1])), strict=True)
+    one, other = next(first)
+    moved = (one - other).square().sum(1)[0]
+    assert moved.argmax() == 3
+
+
 def test_an_untouched_photo_follows_no_prompt(photos, folder):
     assert Follow(clip=str(folder)).score(photos, photos, prompts=PROMPTS).tolist() == [0, 0]
 
@@ -60,6 +97,9 @@ def test_the_safety_checker_serves_keep_alone(photos, tiny_sd):
     keep = Keep(clip=str(tiny_sd / "safety_checker")).score(noisy(photos), photos)
     assert (keep < 1).all()
     assert torch.equal(Keep(clip=str(tiny_sd)).score(noisy(photos), photos), keep)
+    style = Style(clip=str(tiny_sd)).score(noisy(photos), photos)
+    assert (style > 0).all()
+    assert (style < Style(clip=str(tiny_sd)).score(photos.flip(0), photos)).all()
     with pytest.raises(Unavailable, match="image tower only"):
         Follow(clip=str(tiny_sd / "safety_checker")).score(photos, photos, prompts=PROMPTS)
 
@@ -81,7 +121,7 @@ def test_a_downloaded_pipeline_lends_its_safety_checker(photos, tiny_sd, tmp_pat
 def test_says_that_there_is_no_clip(photos, tmp_path, monkeypatch, source):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
-    for metric in (Keep(clip=source), Follow(clip=source)):
+    for metric in (Keep(clip=source), Follow(clip=source), Style(clip=source)):
         with pytest.raises(Unavailable, match=r"no CLIP"):
             metric.score(photos, photos, prompts=PROMPTS)
 

@@ -130,6 +130,10 @@ def test_one_file_is_read_with_configurations_from_the_package(tmp_path, unet_ch
         own, theirs = (getattr(each, part).state_dict() for each in (model, same))
         assert own.keys() == theirs.keys()
         assert all(torch.equal(own[key], theirs[key]) for key in own)
+        weights = sum(weight.numel() for weight in getattr(same, part).parameters())
+        assert same.files.count(part) == weights
+        # A checkpoint may count the text's positions among its tensors.
+        assert weights <= model.files.count(part) <= weights + 77
     assert torch.equal(model.embed(["snow"]), same.embed(["snow"]))
 
 

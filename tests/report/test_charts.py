@@ -53,6 +53,42 @@ def test_labels_never_cover_each_other() -> None:
             assert apart
 
 
+def words_of_levels(one: Chart) -> list[tuple[float, float, str]]:
+    """Right end, baseline and words of each level."""
+    found = re.findall(r'class="note halo" x="([\d.]+)" y="([\d.]+)"[^>]*>([^<]+)<', one.render())
+    return [(float(x), float(y), words) for x, y, words in found]
+
+
+@pytest.mark.parametrize("height", [0, 0.02, 0.5, 0.98, 1])
+def test_the_words_of_a_level_lie_inside_the_plot(height: float) -> None:
+    one = chart(Axis(0, 1, (), "x"))
+    one.level(height, "without learning")
+    ((right, baseline, words),) = words_of_levels(one)
+    assert words == "without learning"
+    assert right - 7.2 * len(words) >= LEFT
+    assert right <= WIDTH - RIGHT
+    assert one.top + 10 <= baseline <= one.top + one.plot_height
+
+
+def test_the_words_of_a_level_avoid_marks_whiskers_and_lines() -> None:
+    one = chart(Axis(0, 1, (), "x"))
+    one.level(0.5, "as good")
+    one.whisker(0.97, 0.2, 0.9, "placebo")
+    one.line([(0.5, 0.54), (0.9, 0.54)], "placebo")
+    one.line([(0.5, 0.46), (0.9, 0.46)], "protection")
+    ((right, _, _),) = words_of_levels(one)
+    assert right <= one.px(0.5)
+    assert right > one.px(0.5) - 12
+
+
+def test_two_levels_keep_apart() -> None:
+    one = chart(Axis(0, 1, (), "x"))
+    one.level(0.5, "one level")
+    one.level(0.52, "another level")
+    (_, first, _), (_, second, _) = words_of_levels(one)
+    assert abs(first - second) >= 14
+
+
 def test_steps_include_both_ends() -> None:
     assert steps(-0.25, 1, 0.25) == (-0.25, 0, 0.25, 0.5, 0.75, 1)
 

@@ -13,9 +13,11 @@ from brittle.editors import FineTune
 from brittle.errors import UserError
 from brittle.images import from_bytes, read_photo, write_image
 from brittle.metrics import Style
-from brittle.models import finetuning, load_model
+from brittle.models import finetuning, load_model, memory
+from brittle.progress import silent
 from brittle.trial import painting, runner
 from brittle.trial.collections import UNTAUGHT, lay_out, read_photos
+from brittle.trial.cost import describe_cost
 from brittle.trial.photos import load_photos
 from brittle.trial.rows import read_results
 from brittle.trial.spec import Trial
@@ -176,7 +178,7 @@ def test_a_finished_run_computes_nothing(trial, finished, tmp_path, monkeypatch)
 
 def test_an_interrupted_fine_tune_goes_on(trial, finished, tmp_path, monkeypatch):
     monkeypatch.setattr(finetuning, "KEEP_SECONDS", 0)
-    step = finetuning._Classroom.step
+    step = finetuning.Classroom.step
 
     def dies(self, number):
         if number == 1:
@@ -184,7 +186,7 @@ def test_an_interrupted_fine_tune_goes_on(trial, finished, tmp_path, monkeypatch
         step(self, number)
 
     with monkeypatch.context() as once:
-        once.setattr(finetuning._Classroom, "step", dies)
+        once.setattr(finetuning.Classroom, "step", dies)
         with pytest.raises(Killed):
             runner.run(trial, tmp_path / "out", device="cpu")
     assert list((tmp_path / "out").glob("fine-tunes/*/partial.safetensors"))
@@ -263,9 +265,63 @@ def test_pictures_of_different_sizes_are_learned_from_together(cats, tiny_sd, tm
 
 
 def test_too_little_memory_is_said_in_a_sentence(cats, tiny_sd, tmp_path, monkeypatch):
-    monkeypatch.setattr(finetuning, "free_memory", lambda device: 2**20)
-    with pytest.raises(UserError, match="say method=lora"):
-        runner.run(over(cats, tiny_sd), tmp_path / "out", device="cpu")
+    monkeypatch.setattr(memory, "free_memory", lambda device: 2**20)
+    trial = over(cats, tiny_sd)
+    for work in (
+        lambda: runner.run(trial, tmp_path / "out", device="cpu"),
+        lambda: describe_cost(trial, device="cpu"),
+    ):
+        with pytest.raises(UserError, match="say method=lora"):
+            work()
+    assert not (tmp_path / "out").exists()
+    lora = SHORT.replace("method=full", "method=lora")
+    protected = over(cats, tiny_sd, editors=(f"finetune:{lora}",), protections=(TOGETHER,))
+    with pytest.raises(UserError, match=r"fine-tune of .* needs .* choose another protection"):
+        runner.run(protected, tmp_path / "out", device="cpu")
+
+
+def test_a_finished_run_needs_no_memory(trial, finished, monkeypatch):
+    monkeypatch.setattr(memory, "free_memory", lambda device: 2**20)
+    runner.run(trial, finished, device="cpu")
+
+
+TOGETHER = "anti-dreambooth:rounds=1,steps=1,training_steps=1,learning_rate=0.001"
+
+
+def releases_of(plan, arm):
+    return [one.key for one in plan.releases.values() if one.arm == arm]
+
+
+def test_a_protection_of_collections_depends_on_their_other_pictures(cats, tiny_sd, tmp_path):
+    shutil.copytree(cats, tmp_path / "cats")
+    fields = {"protections": (TOGETHER, CLOAK), "transforms": ("none",), "batch": 1}
+    before = plan_of(over(tmp_path / "cats", tiny_sd, **fields))
+    write_pictures(tmp_path / "cats", "coffee", count=1)
+    after = plan_of(over(tmp_path / "cats", tiny_sd, **fields))
+    assert not set(releases_of(before, TOGETHER)) & set(releases_of(after, TOGETHER))
+    assert set(releases_of(before, CLOAK)) < set(releases_of(after, CLOAK))
+
+
+def test_a_collection_is_protected_together_and_a_part_of_it_is_no_rest(cats, tiny_sd, tmp_path):
+    trial = over(cats, tiny_sd, protections=(TOGETHER,), transforms=("none",))
+    plan, model = plan_of(trial), load_model(tiny_sd, device="cpu")
+    store = Store(tmp_path / "out")
+    runner.release(plan, store, model, silent)
+    keys = releases_of(plan, TOGETHER)
+    files = [store.read(key) for key in keys]
+    originals = [photo.image for photo in plan.photos.values()]
+    seeds = [one.seed for one in plan.releases.values() if one.arm == TOGETHER]
+    expected = plan.protections[TOGETHER].together(model, originals, seeds=seeds)
+    assert all(torch.equal(*pair) for pair in zip(files, expected, strict=True))
+    (tmp_path / "out" / Store.artifact(keys[1])).unlink()
+    runner.release(plan, store, model, silent)
+    assert all(torch.equal(store.read(key), file) for key, file in zip(keys, files, strict=True))
+
+
+def test_a_protection_of_collections_needs_an_editor_that_learns(cats, tiny_sd):
+    editors = {"editors": ("img2img",), "tuning_seeds": None}
+    with pytest.raises(UserError, match="protects collections"):
+        plan_of(over(cats, tiny_sd, protections=(TOGETHER,), **editors))
 
 
 def test_a_dry_run_says_how_many_steps_it_would_take(cats, tiny_sd, tmp_path):

@@ -150,6 +150,18 @@ def test_the_cost_counts_what_purifiers_do(plan, photos, model):
     assert cost.evaluations == cost.purifying_evaluations + each * cost.edits
 
 
+def test_the_cost_counts_what_protections_do_with_the_denoiser(photos, model):
+    def through(text: str) -> int:
+        return count(
+            make_plan(TRIAL.model_copy(update={"protections": (text,)}), photos, model), model
+        ).through
+
+    assert through("encoder:steps=3") == 0
+    fields = "steps=3,draws=4,evaluations=5"
+    assert through(f"diffusion:{fields}") == 8 * 3 * 4 * 5
+    assert through(f"diffusion:{fields},prompt=snow") == 2 * 8 * 3 * 4 * 5
+
+
 def primary_of(model, photos, **change):
     return make_plan(TRIAL.model_copy(update=change), photos, model).primary
 

@@ -41,6 +41,8 @@ def protect(
 ) -> None:
     """Protect photos at their own size, and say what the perturbation costs the eye.
 
+    anti-dreambooth takes all of them as one collection.
+
     Example: brittle protect me.jpg --with photoguard-encoder --epsilon 8/255 -o protected/
     """
     from brittle import api
@@ -52,14 +54,23 @@ def protect(
     to = Destination(photos, out, force=force, lossy=lossy, keep_metadata=keep_metadata)
     component = api.protection(protection, epsilon)
     loaded = api.load_model(model, device=device, dtype=dtype)
-    for path in photos:
-        photo = read_photo(path)
-        masked = named_mask(mask, photo) if mask else None
-        with bars() as progress, progress(path.name, component.total_steps) as advance:
+    together = [photos] if component.needs_collection else [[path] for path in photos]
+    for paths in together:
+        read = [read_photo(path) for path in paths]
+        masks = [named_mask(mask, photo) for photo in read] if mask else None
+        name = paths[0].name if len(paths) == 1 else f"{len(paths)} photos"
+        with bars() as progress, progress(name, component.total_steps) as advance:
             trace = Trace(on_step=lambda *_, advance=advance: advance(1))
-            protected = component(loaded, photo.image, mask=masked, seeds=[seed], trace=trace)
-        written = to.write(path, photo, protected)
-        typer.echo(measure(written, photo, component.budget))
+            protected = component.together(
+                loaded,
+                [photo.image for photo in read],
+                masks=masks,
+                seeds=[seed] * len(read),
+                trace=trace,
+            )
+        for path, photo, one in zip(paths, read, protected, strict=True):
+            written = to.write(path, photo, one)
+            typer.echo(measure(written, photo, component.budget))
 
 
 @app.command()

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor
-from torch.nn import functional
 
 from brittle import images
 from brittle.component import key, register
@@ -127,23 +126,23 @@ class FineTune(Sampling):
             UserError: fewer than two pictures, or smaller ones than the model makes; a token that
                 the model's tokenizer splits; a model for inpainting; too little memory.
         """
-        from brittle.models.finetuning import Course, Lesson, fine_tune
+        from brittle.models.finetuning import Course, Lesson, fine_tune, square
         from brittle.models.tuned import TunedFiles
 
         setting = self.resolve(model)
         setting.check(model, collection)
-        squares = [_square(image, model.size) for image in collection]
+        squares = [square(image, model.size) for image in collection]
         if not ordered:
             squares.sort(key=images.digest)
         prior = []
         if setting.prior_loss_weight and setting.max_train_steps:
             prior = setting.class_images(model, folder, progress)
-        parts = [images.digest(square) for square in (*squares, *prior)]
+        parts = [images.digest(picture) for picture in (*squares, *prior)]
         name = key("finetune", setting, model.content_hash, str(model.dtype), parts)
-        lessons = [Lesson(_latents(model, squares), setting.instance_prompt)]
+        lessons = [Lesson.of(model, squares, setting.instance_prompt)]
         if prior:
             weight = setting.prior_loss_weight
-            lessons.append(Lesson(_latents(model, prior), setting.class_prompt, weight))
+            lessons.append(Lesson.of(model, prior, setting.class_prompt, weight))
         assert setting.learning_rate is not None, "resolved"
         course = Course(
             setting.scope, setting.max_train_steps, setting.learning_rate, setting.train_batch_size,
@@ -227,12 +226,19 @@ class FineTune(Sampling):
                 f"one token, such as sks."
             )
 
+    def check_memory(self, model: "EditModel") -> None:
+        """Refuse a full fine-tune that can't fit into memory; see `learn`."""
+        from brittle.models.memory import check_memory
+
+        check_memory(model, self.scope)
+
     def class_images(self, model: "EditModel", folder: Path, progress: Progress) -> list[Tensor]:
         """What the model itself makes of the class prompt; kept as PNGs under ``folder``."""
         name = key("prior", self.class_prompt, self.sampling, model.content_hash, str(model.dtype))
         paths = [folder / f"class-{name}" / f"{i:03}.png" for i in range(self.num_class_images)]
         missing = [i for i, path in enumerate(paths) if not path.is_file()]
         if missing:
+            self.check_memory(model)  # of what they are made for
             with progress("class images", len(missing)) as advance:
                 for start in range(0, len(missing), ROWS):
                     some = missing[start : start + ROWS]
@@ -243,19 +249,3 @@ class FineTune(Sampling):
                         images.write_image(paths[i], image)
                     advance(len(some))
         return [images.from_png(path.read_bytes()) for path in paths]
-
-
-def _square(image: Tensor, size: int) -> Tensor:
-    """The picture's centre square at ``size`` pixels, on the 8-bit grid."""
-    height, width = image.shape[-2:]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    square = image[..., top : top + side, left : left + side]
-    if side != size:
-        square = functional.interpolate(square, (size, size), mode="bilinear", antialias=True)
-    return images.quantise(square)
-
-
-def _latents(model: "EditModel", squares: Sequence[Tensor]) -> Tensor:
-    with torch.no_grad():
-        return torch.cat([model.encode(square).cpu() for square in squares])

@@ -5,24 +5,14 @@ the unprotected pictures, and that of the placebo, both after the same transform
 docs/style-mimicry.md.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 import numpy as np
 
 from brittle.errors import UserError
-from brittle.inference.intervals import (
-    Array,
-    Bounds,
-    fieller_bounds,
-    make_interval,
-    mean_bounds,
-    share_bounds,
-    t_quantile,
-)
+from brittle.inference.intervals import Array
 from brittle.inference.mimicry_summary import (
-    MIN_COLLECTIONS,
-    MIN_TUNINGS,
     BestTransform,
     Collection,
     Ends,
@@ -32,11 +22,10 @@ from brittle.inference.mimicry_summary import (
 from brittle.inference.paintings import Paintings, best_of, closer_share
 from brittle.inference.summary import Flag, Interval, Scope
 from brittle.inference.table import placebo_arm
+from brittle.inference.units import Units
 from brittle.inference.words import count, transform_name
 from brittle.trial.rows import Row
 
-ALPHA = 0.025
-"""Error on a side of every interval: none carries a verdict."""
 NOTHING_LEARNED = "unprotected pictures taught the model too little for a scale"
 TOO_WEAK = "too weak for a share"
 
@@ -82,8 +71,8 @@ def summarise_mimicry(
         tunings=len(found.axes[1]),
         prompts=tuple(found.axes[2]),
         seeds=tuple(found.axes[3]),
-        unit=analysis.unit,
-        unit_words=analysis.unit_words(),
+        unit=analysis.over.unit,
+        unit_words=analysis.over.words(),
         headline=_headline(scope, [one for one in results if one.metric == metric]),
         placebo=analysis.kind,
         results=tuple(results),
@@ -99,51 +88,8 @@ def summarise_mimicry(
 class _Analysis:
     def __init__(self, found: Paintings, kind: str | None) -> None:
         self.found, self.kind = found, kind
-        self.counts = [len(axis) for axis in found.axes]
-        collections, tunings = self.counts[:2]
-        self.unit = "none"
-        if collections >= MIN_COLLECTIONS:
-            self.unit = "collections"
-        elif tunings >= MIN_TUNINGS:
-            self.unit = "fine-tunes"
-
-    def unit_words(self) -> str:
-        collections, tunings, *_ = self.counts
-        about = f"{count(collections, 'collection')}, {count(tunings, 'fine-tune')} of each"
-        if self.unit == "collections":
-            return f"{about}; intervals are over the collections"
-        if self.unit == "fine-tunes":
-            return (
-                f"{about}; intervals are over the fine-tunes' seeds, for these pictures: they say "
-                "nothing about other artists or subjects"
-            )
-        return f"{about}; too few of either for intervals"
-
-    def units(self, values: Array) -> Array:
-        """One number a unit: the mean over all else."""
-        return values.mean((1, 2, 3) if self.unit == "collections" else (0, 2, 3))
-
-    def _interval(
-        self, values: Sequence[Array], bounds: Callable[..., Bounds], method: str
-    ) -> Interval:
-        units = [self.units(one) for one in values]
-        if self.unit != "none":
-            found = bounds(*units, alpha=ALPHA)
-            return make_interval(found, alpha=ALPHA, method=method, n=len(units[0]))
-        means = [one.mean() for one in units]
-        estimate = float(means[0] / means[1]) if len(means) == 2 else float(means[0])
-        note = f"{count(self.counts[1], 'fine-tune')}: no interval"
-        return Interval(estimate=estimate, method="none", n=len(units[0]), note=note)
-
-    def mean(self, values: Array) -> Interval:
-        return self._interval([values], mean_bounds, "t")
-
-    def ratio(self, top: Array, bottom: Array) -> Interval:
-        return self._interval([top, bottom], fieller_bounds, "fieller")
-
-    def share(self, values: Array) -> Interval:
-        bounds = partial(share_bounds, rows=float(values.size))
-        return self._interval([values], bounds, "korn-graubard")
+        collections, tunings, *_ = map(len, found.axes)
+        self.over = Units(collections, tunings)
 
     def compare(self, arm: str, transform: str, metric: str) -> Mimicked:
         """One protection after one transform, in one metric."""
@@ -155,8 +101,8 @@ class _Analysis:
         reach, retention, reason = None, None, "there is no placebo"
         if placebo is not None:
             room = of("untaught", transform) - clean
-            if self._clear(room, quantiles=1):
-                reach = self.ratio(protected - placebo, room)
+            if self.over.clear(room, quantiles=1):
+                reach = self.over.ratio(protected - placebo, room)
             retention, reason = self._retention(arm, transform, metric)
         return Mimicked(
             arm=arm,
@@ -167,18 +113,18 @@ class _Analysis:
             placebo=None if placebo is None else float(placebo.mean()),
             preferred=float(won.sum()),
             pairs=won.size,
-            preference=self.share(won),
+            preference=self.over.share(won),
             preferred_placebo=None if others is None else float(others.sum()),
-            preference_placebo=None if others is None else self.share(others),
+            preference_placebo=None if others is None else self.over.share(others),
             best_of=_best_of(protected, clean),
             best_of_placebo=None if placebo is None else _best_of(placebo, clean),
             best_of_clean=_best_of(clean, clean),
-            effect=None if placebo is None else self.mean(protected - placebo),
+            effect=None if placebo is None else self.over.mean(protected - placebo),
             reach=reach,
             reach_reason="" if reach or placebo is None else NOTHING_LEARNED,
             retention=retention,
             retention_reason=reason,
-            per_unit=[] if placebo is None else self.units(protected - placebo).tolist(),
+            per_unit=[] if placebo is None else self.over.of(protected - placebo).tolist(),
         )
 
     def _retention(self, arm: str, transform: str, metric: str) -> tuple[Interval | None, str]:
@@ -190,22 +136,10 @@ class _Analysis:
             self.found(arm, one, metric) - self.found(placebo, one, metric)
             for one in (transform, "none")
         )
-        if not self._clear(before, quantiles=2):
+        if not self.over.clear(before, quantiles=2):
             return None, TOO_WEAK
-        retention = self.ratio(after, before)
+        retention = self.over.ratio(after, before)
         return (None, TOO_WEAK) if retention.note == "no bound" else (retention, "")
-
-    def _clear(self, values: Array, quantiles: int) -> bool:
-        """Whether a mean lies at least so many t-quantiles of its error above zero.
-
-        One is where its interval leaves zero out, and where Fieller's has bounds; two is what a
-        share of an effect asks for, as for photos.
-        """
-        units = self.units(values)
-        if self.unit == "none":
-            return bool(units.mean() > 0)
-        error = units.std(ddof=1) / np.sqrt(len(units))
-        return bool(units.mean() > max(quantiles * t_quantile(len(units) - 1, ALPHA) * error, 0))
 
     def ends(self, metric: str, transform: str) -> Ends:
         """The scale of a metric, and what unprotected pictures taught after a transform."""
@@ -218,8 +152,8 @@ class _Analysis:
             originals=float(np.mean(between)),
             untaught=float(untaught.mean()),
             clean=float(clean.mean()),
-            learned=self.mean(untaught - clean),
-            learned_clearly=self._clear(untaught - clean, quantiles=1),
+            learned=self.over.mean(untaught - clean),
+            learned_clearly=self.over.clear(untaught - clean, quantiles=1),
         )
 
     def best_transform(self, arm: str, metric: str) -> BestTransform:

@@ -36,6 +36,14 @@ class Clip:
         (vector,) = MEMORY.recall(f"clip:{self.source}", image, lambda x: (self._image(x),))
         return vector
 
+    def maps(self, image: Tensor) -> tuple[Tensor, ...]:
+        """What the middle layers see of an image, as maps (1, C, h, w), computed once an image.
+
+        They are the patches as the layers at a quarter, half and three quarters of the depth read
+        them, after the norm that each begins with; at each place the channels have unit length.
+        """
+        return MEMORY.recall(f"clip-maps:{self.source}", image, self._maps)
+
     def text(self, prompt: str) -> Tensor:
         """The unit vector (1, width) of a prompt, cut after 77 tokens."""
         if not hasattr(self.model, "text_projection"):
@@ -46,6 +54,21 @@ class Clip:
         return _unit(self.model.text_projection(self.model.text_model(**tokens).pooler_output))
 
     def _image(self, image: Tensor) -> Tensor:
+        pooled = self.model.vision_model(pixel_values=self._prepared(image)).pooler_output
+        return _unit(self.model.visual_projection(pooled))
+
+    def _maps(self, image: Tensor) -> tuple[Tensor, ...]:
+        tower = self.model.vision_model
+        seen = tower(pixel_values=self._prepared(image), output_hidden_states=True).hidden_states
+        # A safety checker's tower has a level more in older versions of transformers.
+        layers = getattr(tower, "vision_model", tower).encoder.layers
+        depths = sorted({len(layers) * quarter // 4 for quarter in (1, 2, 3)})
+        read = [layers[depth].layer_norm1(seen[depth]) for depth in depths]
+        side = self.size // int(self.model.config.vision_config.patch_size)
+        # The first token stands for the whole image and has no place in it.
+        return tuple(_unit(one[:, 1:]).mT.unflatten(2, (side, side)) for one in read)
+
+    def _prepared(self, image: Tensor) -> Tensor:
         shorter = min(image.shape[-2:])
         height, width = (side * self.size // shorter for side in image.shape[-2:])
         x = torch.nn.functional.interpolate(
@@ -54,8 +77,7 @@ class Clip:
         top, left = (height - self.size) // 2, (width - self.size) // 2
         x = x[..., top : top + self.size, left : left + self.size]
         mean, std = (x.new_tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
-        pooled = self.model.vision_model(pixel_values=(x - mean) / std).pooler_output
-        return _unit(self.model.visual_projection(pooled))
+        return (x - mean) / std
 
 
 @functools.lru_cache(maxsize=1)

@@ -1,5 +1,6 @@
 """How far two pictures are apart in style: which features go together, wherever they lie."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor
 from brittle.component import register
 from brittle.metrics import efficientnet
 from brittle.metrics.base import Metric, fill_invalid
+from brittle.metrics.clip import clip_files, load_clip
 
 if TYPE_CHECKING:
     from brittle.models import EditModel
@@ -15,20 +17,25 @@ if TYPE_CHECKING:
 
 @register
 class Style(Metric):
-    """Distance of Gram matrices and feature statistics of EfficientNet-lite0; 0 to 30.
+    """Distance of Gram matrices and feature statistics of a network's maps; 0 to 30.
 
-    At each of five resolutions, each place's channels have unit length. Over all places, the Gram
+    The maps are EfficientNet-lite0's at five resolutions, or with ``clip``, a directory or
+    downloaded hub id as in `Keep`, those of three middle layers of CLIP's image tower, which sees
+    the centre square. In each, each place's channels have unit length. Over all places, the Gram
     matrix is the mean of their outer products; squared differences of its entries, of the channels'
-    means and of their standard deviations are summed, each of the three at most 2. Where things lie
-    drops out; what they are doesn't wholly, so compare pictures of like subjects.
+    means and of their standard deviations are summed, each of the three at most 2 (0 to 18 with
+    CLIP). Where things lie drops out; what they are doesn't wholly, so compare pictures of like
+    subjects.
     """
 
     name: ClassVar[str] = "style"
     source: ClassVar[str] = (
         "Gram matrices: Gatys et al. 2016; statistics: Huang and Belongie 2017, arXiv:1703.06868; "
-        "network: EfficientNet-lite0"
+        "networks: EfficientNet-lite0; CLIP, Radford et al. 2021, arXiv:2103.00020"
     )
     higher_means: ClassVar[Literal["closer", "farther"]] = "farther"
+
+    clip: str | None = None
 
     def compare(
         self,
@@ -39,14 +46,28 @@ class Style(Metric):
         prompt: str | None = None,
         model: "EditModel | None" = None,
     ) -> Tensor:
-        """The distance, in [0, 30]."""
-        a, b = (efficientnet.features(fill_invalid(x, valid)) for x in (image, reference))
+        """The distance, in [0, 30].
+
+        Raises:
+            Unavailable: there is no CLIP where ``clip`` says.
+        """
+        image, reference = (fill_invalid(x, valid) for x in (image, reference))
+        if self.clip is None:
+            a, b = (efficientnet.features(x) for x in (image, reference))
+        else:
+            clip = load_clip(self.clip, str(image.device))
+            a, b = (clip.maps(x) for x in (image, reference))
+            valid = torch.ones_like(valid)
         layers = [
             (one - other).square().sum()
             for maps in zip(a, b, strict=True)
             for one, other in zip(*(_statistics(x, valid) for x in maps), strict=True)
         ]
         return torch.stack(layers).sum()
+
+    def judges(self, model: "EditModel | None") -> tuple[Path, ...]:
+        """CLIP's files, where it judges."""
+        return () if self.clip is None else clip_files(self.clip)
 
     def as_distance(self, score: Tensor) -> Tensor:
         """The score itself."""

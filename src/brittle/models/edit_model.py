@@ -36,6 +36,9 @@ class ModelFiles(Protocol):
     def load(self, part: Part, dtype: torch.dtype) -> Any:
         """Read one part from disk, on the CPU."""
 
+    def count(self, part: Part) -> int:
+        """How many weights a part has, without reading them."""
+
     def paths(self) -> list[Path]:
         """All files that decide what the model computes."""
 

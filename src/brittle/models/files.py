@@ -4,6 +4,7 @@ Only safetensors are read, never a pickle, and nothing is asked of a network.
 """
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -119,6 +120,12 @@ class Directory:
             )
         return model
 
+    def count(self, part: Part) -> int:
+        """As `ModelFiles.count`, from the headers of the part's files."""
+        self.config(part)
+        files, _ = find_weights(self._place(part), _WEIGHTS[part])
+        return sum(_count(path, "") for path in files)
+
     def paths(self) -> list[Path]:
         """As `ModelFiles.paths`."""
         found: list[Path] = []
@@ -214,6 +221,10 @@ class SingleFile:
         buffers = "embeddings.position_ids"
         model.load_state_dict({k: v for k, v in named.items() if not k.endswith(buffers)})
         return model.to(dtype)
+
+    def count(self, part: Part) -> int:
+        """As `ModelFiles.count`, from the file's header."""
+        return _count(self.path, self._PREFIXES[part])
 
     def paths(self) -> list[Path]:
         """As `ModelFiles.paths`."""
@@ -311,6 +322,13 @@ def _tensors(files: list[Path]) -> dict[str, torch.Tensor]:
     from safetensors.torch import load_file
 
     return {name: tensor for path in files for name, tensor in load_file(path).items()}
+
+
+def _count(path: Path, prefix: str) -> int:
+    """How many numbers a file's tensors hold whose names begin with ``prefix``."""
+    with _open(path) as file:
+        names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118
+        return sum(math.prod(file.get_slice(name).get_shape()) for name in names)
 
 
 def _open(path: Path) -> Any:

@@ -15,8 +15,11 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.nn import functional
 
 from brittle.errors import UserError
+from brittle.images import quantise
+from brittle.models.memory import check_memory
 from brittle.models.schedulers import make_scheduler
 from brittle.models.tuned import WEIGHTS, Scope, learning, take
 from brittle.noise import derive_seed
@@ -38,6 +41,15 @@ class Lesson:
     latents: Tensor
     prompt: str
     weight: float = 1.0
+
+    @classmethod
+    def of(
+        cls, model: "EditModel", squares: Sequence[Tensor], prompt: str, weight: float = 1.0
+    ) -> "Lesson":
+        """The lesson of pictures (1, 3, size, size) in [0, 1]; see `square`."""
+        with torch.no_grad():
+            latents = torch.cat([model.encode(square).cpu() for square in squares])
+        return cls(latents, prompt, weight)
 
 
 @dataclass(frozen=True)
@@ -69,8 +81,9 @@ def fine_tune(
     weights = folder / WEIGHTS
     if weights.is_file():
         return weights
+    check_memory(model, course.scope)
     folder.mkdir(parents=True, exist_ok=True)
-    classroom = _Classroom(model, lessons, course)
+    classroom = Classroom(model, lessons, course)
     classroom.resume(folder / PARTIAL)
     kept = time.monotonic()
     with progress("fine-tuning", course.steps) as advance:
@@ -87,8 +100,8 @@ def fine_tune(
 
 
 @dataclass
-class _Classroom:
-    """A fine-tune in progress."""
+class Classroom:
+    """A fine-tune in progress: each step of `step` teaches ``lessons`` to a copy of the model."""
 
     model: "EditModel"
     lessons: Sequence[Lesson]
@@ -103,17 +116,19 @@ class _Classroom:
         self.modules: dict[Part, Any] = {}
         for part in scope.parts:
             module = model.files.load(part, dtype)
-            if scope.rank is None:
-                check_memory(model, sum(p.numel() for p in module.parameters()))
             opened = scope.open(part, module, derive_seed(self.course.seed, "lora", part))
             self.modules[part] = opened.to(model.device).train()
         self.parameters = learning(self.modules)
-        self.optimizer = torch.optim.AdamW(
-            self.parameters.values(), lr=self.course.learning_rate, weight_decay=1e-2
-        )
+        self.forget_moments()
         schedule: Any = make_scheduler(model.scheduler_config, "ddim", num_inference_steps=1)
         self.alphas, self.prediction = schedule.alphas, schedule.prediction
         self.fixed = model.embed([lesson.prompt for lesson in self.lessons]).float()
+
+    def forget_moments(self) -> None:
+        """Go on with an optimizer that remembers nothing."""
+        self.optimizer = torch.optim.AdamW(
+            self.parameters.values(), lr=self.course.learning_rate, weight_decay=1e-2
+        )
 
     def step(self, number: int) -> None:
         """One step of the optimizer, drawn from its own stream."""
@@ -128,19 +143,8 @@ class _Classroom:
         clean = torch.cat(chosen).to(device)
         noise = torch.randn(clean.shape, generator=stream).to(device)
         times = torch.randint(len(self.alphas), (len(clean),), generator=stream)
-        alpha = self.alphas[times].view(-1, 1, 1, 1).to(device)
-        noisy = alpha.sqrt() * clean + (1 - alpha).sqrt() * noise
-        wanted = noise
-        if self.prediction == "v_prediction":
-            wanted = alpha.sqrt() * noise - (1 - alpha).sqrt() * clean
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.half):
-            output = self.modules["unet"](
-                noisy,
-                times.to(device),
-                encoder_hidden_states=self._embeddings().repeat_interleave(batch, 0),
-                return_dict=False,
-            )[0]
-        errors = (output.float() - wanted).square().flatten(1).mean(1)
+        embeddings = self.embeddings().repeat_interleave(batch, 0)
+        errors = self.errors(clean, noise, times, embeddings)
         shares = torch.tensor([lesson.weight / batch for lesson in self.lessons], device=device)
         loss = (errors * shares.repeat_interleave(batch)).sum()
         if not loss.isfinite():
@@ -153,7 +157,25 @@ class _Classroom:
         self.optimizer.step()
         self.losses.append(float(loss.detach()))
 
-    def _embeddings(self) -> Tensor:
+    def errors(self, clean: Tensor, noise: Tensor, times: Tensor, embeddings: Tensor) -> Tensor:
+        """DreamBooth's loss: how far the denoiser is off, (N,), a mean of squares.
+
+        It is shown latents (N, C, h, w) under ``noise`` at ``times`` (N,), and differentiable.
+        """
+        device = self.model.device
+        alpha = self.alphas[times].view(-1, 1, 1, 1).to(device)
+        noisy = alpha.sqrt() * clean + (1 - alpha).sqrt() * noise
+        wanted = noise
+        if self.prediction == "v_prediction":
+            wanted = alpha.sqrt() * noise - (1 - alpha).sqrt() * clean
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.half):
+            output = self.modules["unet"](
+                noisy, times.to(device), encoder_hidden_states=embeddings, return_dict=False
+            )[0]
+        return (output.float() - wanted).square().flatten(1).mean(1)
+
+    def embeddings(self) -> Tensor:
+        """What the lessons' prompts mean by now, (lessons, tokens, width)."""
         if "text_encoder" not in self.modules:
             return self.fixed
         tokens = [self.model.tokens(lesson.prompt) for lesson in self.lessons]
@@ -185,33 +207,19 @@ class _Classroom:
         self.losses = losses_of(path)
 
 
+def square(image: Tensor, size: int) -> Tensor:
+    """What is learned of a picture (1, 3, H, W): its centre square at ``size`` px, on 8 bits."""
+    height, width = image.shape[-2:]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    centre = image[..., top : top + side, left : left + side]
+    if side != size:
+        centre = functional.interpolate(centre, (size, size), mode="bilinear", antialias=True)
+    return quantise(centre)
+
+
 def losses_of(weights: Path) -> list[float]:
     """The loss of each step of a fine-tune, from its file of weights."""
     with safe_open(weights, "pt") as file:
         metadata: Mapping[str, str] = file.metadata()
     return [float(loss) for loss in json.loads(metadata["losses"])]
-
-
-def check_memory(model: "EditModel", parameters: int) -> None:
-    """Refuse a full fine-tune of so many parameters that can't fit, before it starts.
-
-    Weights, gradients and AdamW's two moments take 16 bytes a parameter, activations not counted.
-
-    Raises:
-        UserError: less memory is free.
-    """
-    needed, free = 16 * parameters, free_memory(model.device)
-    if needed > free:
-        raise UserError(
-            f"A full fine-tune of {model.name} needs {needed / 2**30:.1f} GiB and "
-            f"{free / 2**30:.1f} GiB are free on {model.device}: say method=lora."
-        )
-
-
-def free_memory(device: torch.device) -> int:
-    """Bytes that a program may still take on a device."""
-    import psutil  # type: ignore[import-untyped]
-
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    return int(psutil.virtual_memory().available)

@@ -49,6 +49,10 @@ class TaesdFiles:
         decoder = read_stack("decoder", self.decoder) if self.decoder else None
         return TaesdAutoencoder(read_stack("encoder", self.encoder), decoder).to(dtype).eval()
 
+    def count(self, part: Part) -> int:
+        """As `ModelFiles.count`."""
+        return sum(weight.numel() for weight in self.load(part, torch.float32).parameters())
+
     def paths(self) -> list[Path]:
         """As `ModelFiles.paths`."""
         return [self.encoder, *([self.decoder] if self.decoder else [])]

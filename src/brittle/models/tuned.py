@@ -101,6 +101,10 @@ class TunedFiles:
         take({part: opened}, load_file(self.weights))
         return opened
 
+    def count(self, part: Part) -> int:
+        """As `ModelFiles.count`: the base model's."""
+        return self.base.count(part)
+
     def paths(self) -> list[Path]:
         """As `ModelFiles.paths`."""
         return [*self.base.paths(), self.weights]

@@ -5,6 +5,7 @@ from importlib.resources import files
 import yaml
 
 from brittle.component import registry
+from brittle.protections.anti_dreambooth import AntiDreamBooth
 from brittle.protections.base import Protection, Trace
 from brittle.protections.cloak import StyleCloak
 from brittle.protections.diffusion import DiffusionProtection
@@ -14,6 +15,7 @@ from brittle.protections.placebo import Noise, NoiseSpectrum, Placebo
 
 __all__ = [
     "PGD",
+    "AntiDreamBooth",
     "DiffusionProtection",
     "EncoderProtection",
     "Noise",

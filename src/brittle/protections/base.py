@@ -54,9 +54,14 @@ class Trace:
 
 
 class Protection(Component):
-    """Adds a perturbation inside a budget; subclasses write `perturb`."""
+    """Adds a perturbation inside a budget; subclasses write `perturb`.
+
+    One that ``needs_collection`` writes `perturb_collection` instead: its pictures are what a model
+    will learn from together, so how one is perturbed depends on the others.
+    """
 
     family: ClassVar[str] = "protection"
+    needs_collection: ClassVar[bool] = False
 
     budget: Budget
 
@@ -64,6 +69,18 @@ class Protection(Component):
     def total_steps(self) -> int:
         """How many steps it reports to its trace for one batch."""
         return 0
+
+    @property
+    def denoiser_gradients(self) -> int:
+        """Gradients of the denoiser for one image, in runs of it for one prompt."""
+        return 0
+
+    def check_memory(self, model: "EditModel") -> None:
+        """Refuse before any work what is known not to fit into memory.
+
+        Raises:
+            UserError: what it needs and what is free.
+        """
 
     @final
     def __call__(
@@ -79,7 +96,7 @@ class Protection(Component):
 
         ``image`` is (N, 3, H, W) in [0, 1] on the 8-bit grid. ``mask`` (N, 1, H, W) of 0 and 1 is
         white where the editor may edit: only what will be kept is perturbed. ``seeds`` holds one
-        seed an image.
+        seed an image. Where the protection needs a collection, the batch is one.
 
         Raises:
             UserError: an input of another shape or range; a mask that leaves nothing to protect;
@@ -88,6 +105,10 @@ class Protection(Component):
         _check_image(image, seeds)
         if mask is not None:
             mask = _checked_mask(mask, image)
+        if self.needs_collection:
+            masks = None if mask is None else mask.split(1)
+            rows = self.together(model, image.split(1), masks=masks, seeds=seeds, trace=trace)
+            return torch.cat(rows)
         perturbed = self.perturb(
             model,
             image.to(model.device),
@@ -95,6 +116,42 @@ class Protection(Component):
             seeds=seeds,
             trace=Trace() if trace is None else trace,
         )
+        return self._published(perturbed, image, mask)
+
+    @final
+    def together(
+        self,
+        model: "EditModel",
+        images: Sequence[Tensor],
+        *,
+        masks: Sequence[Tensor] | None = None,
+        seeds: Sequence[int],
+        trace: Trace | None = None,
+    ) -> list[Tensor]:
+        """As a call, on images (1, 3, H, W): of one shape, or of any where they are a collection.
+
+        Raises:
+            UserError: as a call.
+        """
+        if not self.needs_collection:
+            mask = None if masks is None else torch.cat(list(masks))
+            batch = torch.cat(list(images))
+            return list(self(model, batch, mask=mask, seeds=seeds, trace=trace).split(1))
+        for image, seed in zip(images, seeds, strict=True):
+            _check_image(image, [seed])
+        checked: list[Tensor | None] = [None] * len(images)
+        if masks is not None:
+            checked = [_checked_mask(*one) for one in zip(masks, images, strict=True)]
+        perturbed = self.perturb_collection(
+            model,
+            [image.to(model.device) for image in images],
+            masks=[None if mask is None else mask.to(model.device) for mask in checked],
+            seeds=seeds,
+            trace=Trace() if trace is None else trace,
+        )
+        return [self._published(*one) for one in zip(perturbed, images, checked, strict=True)]
+
+    def _published(self, perturbed: Tensor, image: Tensor, mask: Tensor | None) -> Tensor:
         # Nobody knows what a plugin returns, so everything that was promised is made true here.
         perturbed = perturbed.detach().to(image)
         if perturbed.shape != image.shape:
@@ -122,6 +179,18 @@ class Protection(Component):
         ``image`` and ``mask`` are on the model's device. A protection that works in steps reports
         each of them to ``trace``.
         """
+        raise NotImplementedError
+
+    def perturb_collection(
+        self,
+        model: "EditModel",
+        images: Sequence[Tensor],
+        *,
+        masks: Sequence[Tensor | None],
+        seeds: Sequence[int],
+        trace: Trace,
+    ) -> list[Tensor]:
+        """As `perturb`, for all pictures (1, 3, H, W) of a collection; their order is no matter."""
         raise NotImplementedError
 
 

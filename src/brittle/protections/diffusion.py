@@ -76,6 +76,13 @@ class DiffusionProtection(PGD):
         """See `PGD.passes`."""
         return self.draws // self.draws_at_once
 
+    @property
+    def denoiser_gradients(self) -> int:
+        """As `Protection.denoiser_gradients`; where a prompt guides, each is one of two rows."""
+        views = self.sampled or len(self.expectation) or 1
+        guided = 1 if self.prompt == self.negative_prompt else 2
+        return self.steps * views * self.draws * self.evaluations * guided
+
     def prepare(
         self, model: "EditModel", image: Tensor, *, mask: Tensor | None, seeds: Sequence[int]
     ) -> "_Prepared":

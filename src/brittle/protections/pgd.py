@@ -96,7 +96,7 @@ class PGD(Protection):
 
     def _parts(
         self, model: "EditModel", image: Tensor, mask: Tensor | None, seeds: Sequence[int]
-    ) -> list["_Part"]:
+    ) -> list["Part"]:
         """The batch as it goes through the objective: whole, or by photo where each draws."""
         draws = self.sampled or any(isinstance(one, Range) for one in self.expectation)
         count = len(image)
@@ -104,11 +104,11 @@ class PGD(Protection):
         for rows in [slice(i, i + 1) for i in range(count)] if draws else [slice(0, count)]:
             own = None if mask is None else mask[rows]
             prepared = self.prepare(model, image[rows], mask=own, seeds=seeds[rows])
-            parts.append(_Part(rows, image[rows], own, seeds[rows], prepared))
+            parts.append(Part(rows, image[rows], own, seeds[rows], prepared))
         return parts
 
     def _gradient(
-        self, model: "EditModel", perturbed: Tensor, part: "_Part", step: int
+        self, model: "EditModel", perturbed: Tensor, part: "Part", step: int
     ) -> tuple[Tensor, Tensor]:
         """The summed gradient (n, 3, H, W) of a part over its views, and its mean loss (n,)."""
         perturbed = perturbed.detach().requires_grad_()
@@ -177,7 +177,7 @@ class PGD(Protection):
 
 
 @dataclass(frozen=True)
-class _Part:
+class Part:
     """Photos of a batch that go through the objective together, and what belongs to them."""
 
     rows: slice

@@ -6,11 +6,16 @@ coordinate is rounded, so the same numbers give the same bytes.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from markupsafe import Markup
 
+from brittle.report.boxes import Box, along, overlap
+
 WIDTH = 480
 LEFT, RIGHT, BOTTOM = 56, 14, 52
+THIN = "photo"
+"""The style of lines so thin and many that words may lie on them."""
 LEGEND_ROW, LEGEND_KEY, LETTER = 22, 27, 7.2  # pixels; a letter of the legend on average
 
 
@@ -40,6 +45,9 @@ class Chart:
     legend: Sequence[tuple[str, str, str]] = ()
     plot_height: int = 220
     _marks: list[Markup] = field(default_factory=list)
+    _levels: list[tuple[float, str]] = field(default_factory=list)
+    _covered: list[Box] = field(default_factory=list)
+    """Where marks, whiskers and lines are."""
 
     @property
     def top(self) -> int:
@@ -64,7 +72,10 @@ class Chart:
 
     def line(self, points: Iterable[tuple[float, float]], style: str, note: str = "") -> None:
         """A line through points."""
-        path = " ".join(f"{self.px(x):.1f},{self.py(y):.1f}" for x, y in points)
+        places = [(self.px(x), self.py(y)) for x, y in points]
+        if style != THIN:
+            self._covered += [box for pair in pairwise(places) for box in along(*pair)]
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
         self._add('<polyline class="line {}" points="{}">{}</polyline>', style, path, _title(note))
 
     def trail(self, points: Iterable[tuple[float, float]], style: str) -> None:
@@ -75,6 +86,7 @@ class Chart:
     def whisker(self, x: float, low: float, high: float, style: str, shift: float = 0) -> None:
         """A vertical interval with end caps, ``shift`` pixels beside its place."""
         at, low, high = self.px(x) + shift, self.py(low), self.py(high)
+        self._covered.append((at - 4, high, at + 4, low))
         path = f"M{at:.1f} {low:.1f}V{high:.1f}M{at - 3:.1f} {low:.1f}h6M{at - 3:.1f} {high:.1f}h6"
         self._add('<path class="whisker {}" d="{}"/>', style, path)
 
@@ -82,18 +94,15 @@ class Chart:
         self, x: float, y: float, shape: str, style: str, note: str = "", shift: float = 0
     ) -> None:
         """A marker with a tooltip."""
-        self._marks.append(_marker(self.px(x) + shift, self.py(y), shape, style, note))
+        at, down = self.px(x) + shift, self.py(y)
+        self._covered.append((at - 6, down - 6, at + 6, down + 6))
+        self._marks.append(_marker(at, down, shape, style, note))
 
     def level(self, y: float, words: str) -> None:
-        """A dotted horizontal line with a word at its right end."""
+        """A dotted horizontal line, with words beside it where they cover least."""
         at = self.py(y)
         self._add('<path class="level" d="M{} {}H{}"/>', LEFT, f"{at:.1f}", WIDTH - RIGHT)
-        self._add(
-            '<text class="note" x="{}" y="{}" text-anchor="end">{}</text>',
-            WIDTH - RIGHT - 3,
-            f"{at - 4:.1f}",
-            words,
-        )
+        self._levels.append((at, words))
 
     def band(self, low: float, high: float, words: str) -> None:
         """A shaded range of the horizontal axis."""
@@ -135,6 +144,7 @@ class Chart:
 
     def render(self) -> Markup:
         """The chart as one ``<svg>`` element with a title and a description."""
+        self._name_levels()
         clip = f"{self.name}-clip"
         return Markup(
             '<svg class="chart" viewBox="0 0 {w} {h}" role="img" '
@@ -216,22 +226,40 @@ class Chart:
             parts += [line, _marker(x + 11, y, shape, style), text.format(x + LEGEND_KEY, y, words)]
         return Markup("").join(parts)
 
-    def _free_place(
-        self, x: float, y: float, width: float, taken: list[tuple[float, float, float, float]]
-    ) -> tuple[float, float, float, float] | None:
+    def _name_levels(self) -> None:
+        """Each level's words: above it or below, as far to the right as they cover least."""
+        for at, words in self._levels:
+            width = LETTER * len(words)
+            rights = range(WIDTH - RIGHT - 3, LEFT + int(width), -6)
+            boxes = [
+                (right - width, at + down, right, at + down + 14)
+                for right in rights
+                for down in (-17, 4)
+            ]
+            free = [box for box in boxes if self._holds(box)] or boxes
+            box = min(free, key=lambda box: sum(overlap(box, other) for other in self._covered))
+            self._covered.append(box)
+            self._add(
+                '<text class="note halo" x="{}" y="{}" text-anchor="end">{}</text>',
+                f"{box[2]:.1f}",
+                f"{box[3] - 3:.1f}",
+                words,
+            )
+        self._levels = []
+
+    def _holds(self, box: Box) -> bool:
+        """Whether a box lies within the plot."""
+        across = box[0] >= LEFT and box[2] <= WIDTH - RIGHT
+        return across and box[1] >= self.top and box[3] <= self.top + self.plot_height
+
+    def _free_place(self, x: float, y: float, width: float, taken: list[Box]) -> Box | None:
         beside, left = -7, -width
         near = [(8, beside), (left - 8, beside), (left / 2, -21), (left / 2, 7)]
         near += [(7, -20), (7, 5), (left - 7, -20), (left - 7, 5)]
         far = [(22, beside), (left - 22, beside), (18, -24), (left - 18, -24)]
         for right, down in (*near, *far):
             box = (x + right, y + down, x + right + width, y + down + 14)
-            inside = (
-                box[0] >= LEFT
-                and box[2] <= WIDTH - RIGHT
-                and box[1] >= self.top
-                and box[3] <= self.top + self.plot_height
-            )
-            if inside and not any(_overlap(box, other) for other in taken):
+            if self._holds(box) and not any(overlap(box, other) for other in taken):
                 return box
         return None
 
@@ -240,12 +268,6 @@ def steps(low: float, high: float, step: float) -> tuple[float, ...]:
     """Multiples of ``step`` from ``low`` to ``high``, both of which are multiples themselves."""
     first, last = round(low / step), round(high / step)
     return tuple(number * step for number in range(first, last + 1))
-
-
-def _overlap(
-    one: tuple[float, float, float, float], other: tuple[float, float, float, float]
-) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def _title(note: str) -> Markup:

@@ -5,7 +5,7 @@ one arm and one transform made of a collection, once for each ``tuning_seeds``, 
 prompt and seed. A cell is one such painting; it is scored against the collection's originals.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -75,6 +75,10 @@ class CollectionPlan(Plan):
     def kind(self, arm: str) -> str:
         """As `Plan.kind`."""
         return "ceiling" if arm == UNTAUGHT else super().kind(arm)
+
+    def neighbours(self, photo: str) -> tuple[str, ...]:
+        """As `Plan.neighbours`."""
+        return self.collections[photo.rpartition("/")[0]]
 
     def digest(self, collection: str) -> str:
         """The identity of a collection's pictures; the noise of its paintings derives from it."""
@@ -152,6 +156,25 @@ def lay_out(
                 keys = (painting.key, control.key, clean.key)
                 plan.cells.append(Cell(cell, collection, arm, *point, *keys, ()))
     return plan
+
+
+def check_memory(
+    plan: Plan, model: "EditModel", done: Callable[[str], bool] = lambda key: False
+) -> None:
+    """Refuse a plan that can't fit into memory; ``done`` says which keys need no work.
+
+    Raises:
+        UserError: too little for a full fine-tune, or for a protection.
+    """
+    for arm in {one.arm for one in plan.releases.values() if not done(one.key)}:
+        if arm in plan.protections:
+            plan.protections[arm].check_memory(model)
+    if isinstance(plan, CollectionPlan):
+        ahead = [one for one in plan.paintings.values() if one.tuning and not done(one.key)]
+        for label in {one.editor for one in ahead}:
+            editor = plan.editors[label]
+            assert isinstance(editor, FineTune), "the only one that takes collections"
+            editor.check_memory(model)
 
 
 def _with_defaults(trial: Trial) -> Trial:

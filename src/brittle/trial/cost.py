@@ -9,7 +9,7 @@ import torch
 from brittle.editors import FineTune
 from brittle.models import EditModel, load_model
 from brittle.transforms import Impress
-from brittle.trial.collections import CollectionPlan, lay_out, read_photos
+from brittle.trial.collections import CollectionPlan, check_memory, lay_out, read_photos
 from brittle.trial.plan import Plan
 from brittle.trial.spec import Trial
 
@@ -23,12 +23,15 @@ SECONDS_A_PICTURE = 0.02
 class Cost:
     """How much work a plan is. Steps are gradients of one photo; evaluations those of the UNet.
 
+    ``through`` counts gradients of the UNet that protections take, in rows.
+
     The purifiers' evaluations are among all evaluations; their steps are counted by themselves.
     """
 
     photos: int
     protections: int
     steps: int
+    through: int
     placebos: int
     transforms: int
     purifiers: int
@@ -60,6 +63,7 @@ def count(plan: Plan, model: EditModel) -> Cost:
         photos=len({one.photo for one in plan.releases.values()}),
         protections=len(protected),
         steps=sum(plan.protections[one.arm].total_steps for one in protected),
+        through=sum(plan.protections[one.arm].denoiser_gradients for one in protected),
         placebos=sum(one.of is not None for one in plan.releases.values()),
         transforms=len(received),
         purifiers=sum(transform.needs_model for transform in passed),
@@ -81,7 +85,7 @@ def estimate(cost: Cost, plan: Plan, model: EditModel) -> float:
 
     def evaluation() -> float:
         """Seconds; an autoencoder alone has nothing to measure."""
-        if not cost.evaluations:
+        if not evaluations:
             return 0.0
         latents, embeddings = model.encode(photo).detach(), model.embed([""] * 2 * rows)
 
@@ -104,7 +108,7 @@ def estimate(cost: Cost, plan: Plan, model: EditModel) -> float:
 
     pictures = cost.transforms + cost.edits + cost.cells
     # An evaluation is of a picture twice, for guidance; learning from one is of it and back.
-    evaluations = cost.evaluations + cost.shown * LEARNING / 2
+    evaluations = cost.evaluations + (cost.shown + cost.through) * LEARNING / 2
     return (
         (evaluations * evaluation() + cost.steps * seconds(gradient)) / rows
         + cost.purifying_steps * purifying()
@@ -124,10 +128,11 @@ def describe_cost(trial: Trial, *, device: str | None = None, dtype: str | None 
     """A trial's work and time in words.
 
     Raises:
-        UserError: a photo, model or component that can't be used.
+        UserError: a photo, model or component that can't be used; too little memory.
     """
     model = load_model(trial.model, device=device, dtype=dtype)
     plan = lay_out(trial, read_photos(trial), model)
+    check_memory(plan, model)
     cost = count(plan, model)
     about, learning = f"{cost.photos} photos", []
     if isinstance(plan, CollectionPlan):

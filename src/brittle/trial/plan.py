@@ -129,6 +129,10 @@ class Plan:
         alike: int = sum(other.image.shape == shape for other in self.photos.values())
         return min(self.trial.batch, alike)
 
+    def neighbours(self, photo: str) -> tuple[str, ...]:
+        """The photos of a photo's collection; itself alone where there are no collections."""
+        return (photo,)
+
     def received_mask(self, edit: Edit) -> Tensor:
         """Where an edit may paint, (1, 1, H, W): the photo's mask, moved along by the transform."""
         mask = self.photos[edit.photo].mask
@@ -163,6 +167,9 @@ def make_plan(
     """
     plan = empty_plan(trial, photos, model)
     _check_editors(trial, plan.editors)
+    for label, protection in plan.protections.items():
+        if protection.needs_collection:
+            raise UserError(f"{label} protects collections: it needs an editor that learns.")
     index, count = shard
     mine = list(photos)[index - 1 :: count]
     for photo, editor, prompt, seed in product(mine, plan.editors, trial.prompts, trial.seeds):
@@ -321,7 +328,13 @@ def _release(plan: Plan, photo: str, arm: str) -> Release:
     if arm in (ORIGINAL, GRAY):
         release = Release(key("release", arm, digest), photo, arm, seed)
     elif arm in plan.protections:
-        made = [digest, plan.protections[arm], seed, *model_identity(plan), plan.rows(photo)]
+        made = [
+            digest,
+            plan.protections[arm],
+            seed,
+            *model_identity(plan),
+            _beside(plan, photo, arm),
+        ]
         if (mask := plan.photos[photo].mask_key) is not None:
             made.append(mask)
         release = Release(key("release", *made), photo, arm, seed)
@@ -330,6 +343,13 @@ def _release(plan: Plan, photo: str, arm: str) -> Release:
         drawn = key("release", of.key, plan.placebos[arm], seed)
         release = Release(drawn, photo, arm, seed, of.key)
     return plan.releases.setdefault(release.key, release)
+
+
+def _beside(plan: Plan, photo: str, arm: str) -> int | list[str]:
+    """What of a photo's neighbours its protection depends on: their number, or what they are."""
+    if plan.protections[arm].needs_collection:
+        return sorted(plan.photos[name].digest for name in plan.neighbours(photo))
+    return plan.rows(photo)
 
 
 def model_identity(plan: Plan) -> tuple[str, str]:

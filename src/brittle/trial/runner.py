@@ -22,7 +22,7 @@ from brittle.models import EditModel, load_model
 from brittle.progress import Progress, silent
 from brittle.protections import Trace
 from brittle.trial import painting
-from brittle.trial.collections import CollectionPlan, lay_out, read_photos
+from brittle.trial.collections import CollectionPlan, check_memory, lay_out, read_photos
 from brittle.trial.manifest import manifest
 from brittle.trial.plan import GRAY, ORIGINAL, Plan, Reception, Release
 from brittle.trial.results import index, rows
@@ -59,6 +59,7 @@ def run(
     model = load_model(trial.model, device=device, dtype=dtype)
     while True:
         plan = lay_out(trial, photos, model, shard=shard)
+        check_memory(plan, model, store.has)
         store.open(manifest(plan, model, notes))
         try:
             compute(plan, store, model, progress)
@@ -104,7 +105,7 @@ def release(plan: Plan, store: Store, model: EditModel, progress: Progress) -> N
             photo = plan.photos[one.photo].image
             store.write(one.key, photo if one.arm == ORIGINAL else gray_like(photo))
     for arm, protection in plan.protections.items():
-        batches = _alike(plan, [one for one in missing if one.arm == arm])
+        batches = _together(plan, arm, [one for one in missing if one.arm == arm])
         if batches:
             with progress(arm, len(batches) * protection.total_steps) as advance:
                 for batch in batches:
@@ -115,6 +116,15 @@ def release(plan: Plan, store: Store, model: EditModel, progress: Progress) -> N
             original = plan.photos[one.photo].image
             drawn = placebo.draw(original, store.read(one.of), seeds=[one.seed])
             store.write(one.key, drawn)
+
+
+def _together(plan: Plan, arm: str, missing: list[Release]) -> list[list[Release]]:
+    """The releases that are made in one call: of one shape, or all of a collection."""
+    if not plan.protections[arm].needs_collection:
+        return _alike(plan, missing)
+    collections = dict.fromkeys(plan.neighbours(one.photo) for one in missing)
+    mine = [one for one in plan.releases.values() if one.arm == arm]
+    return [[one for one in mine if one.photo in names] for names in collections]
 
 
 def _alike(plan: Plan, releases: list[Release]) -> list[list[Release]]:
@@ -133,24 +143,20 @@ def _alike(plan: Plan, releases: list[Release]) -> list[list[Release]]:
 def _protect(
     plan: Plan, store: Store, model: EditModel, batch: list[Release], trace: Trace
 ) -> None:
-    filled = fill(batch, plan.rows(batch[0].photo))
-    photos = [plan.photos[one.photo] for one in filled]
-    images = torch.cat([photo.image for photo in photos])
-    masks = [photo.mask for photo in photos if photo.mask is not None]
     protection = plan.protections[batch[0].arm]
-    protected = protection(
-        model,
-        images,
-        mask=torch.cat(masks) if masks else None,
-        seeds=[one.seed for one in filled],
-        trace=trace,
-    )
-    used = protection.budget.spent(images, protected) / protection.budget.radius
+    filled = batch
+    if not protection.needs_collection:
+        filled = fill(batch, plan.rows(batch[0].photo))
+    photos = [plan.photos[one.photo] for one in filled]
+    images = [photo.image for photo in photos]
+    masks = [photo.mask for photo in photos if photo.mask is not None]
+    seeds = [one.seed for one in filled]
+    protected = protection.together(model, images, masks=masks or None, seeds=seeds, trace=trace)
     told = trace.summary() or [{}] * len(filled)
-    for row, one in enumerate(batch):
-        optimised = protected[row : row + 1]
-        of = {"budget_used": float(used[row]), "digest": digest(optimised)}
-        store.write_trace(one.key, {**told[row], **of})
+    for one, image, optimised, more in zip(batch, images, protected, told, strict=False):
+        used = float(protection.budget.spent(image, optimised)) / protection.budget.radius
+        of = {"budget_used": used, "digest": digest(optimised)}
+        store.write_trace(one.key, {**more, **of})
         store.write(one.key, optimised)
 
 

@@ -1,0 +1,115 @@
+"""Anti-DreamBooth: what it does to DreamBooth's loss, and that its surrogate forgets and learns."""
+
+import pytest
+import torch
+
+from brittle.errors import UserError
+from brittle.models.finetuning import Course
+from brittle.models.surrogate import Surrogate
+from brittle.models.tuned import Scope
+from brittle.noise import generators
+from brittle.protections import AntiDreamBooth, NoiseSpectrum, Protection, Trace
+
+SHORT = AntiDreamBooth(rounds=2, steps=3, learning_rate=1e-4, training_steps=1)
+PROMPT = SHORT.instance_prompt
+
+
+def surrogate_of(model, *, steps: int = 2, rate: float = 1e-3) -> Surrogate:
+    course = Course(Scope(("unet", "text_encoder"), None), steps, rate, batch=1, seed=0)
+    return Surrogate(model, course, PROMPT)
+
+
+def denoising_loss(model, images) -> torch.Tensor:
+    """DreamBooth's loss under the model that has learned nothing, a mean over eight draws."""
+    surrogate, streams = surrogate_of(model), generators([5, 6])
+    with torch.no_grad():
+        latents = model.encode(model.fit(images))
+        return sum(surrogate.errors(latents, streams) for _ in range(8)) / 8
+
+
+def test_the_files_are_harder_to_learn_from_than_the_placebos(embedded, photos):
+    trace = Trace()
+    files = SHORT(embedded, photos, seeds=[0, 1], trace=trace)
+    placebos = NoiseSpectrum(of=SHORT).draw(photos, files, seeds=[0, 1])
+    assert ((files - photos).abs() <= SHORT.budget.radius + 1e-6).all()
+    protected, placebo = (denoising_loss(embedded, one) for one in (files, placebos))
+    assert (protected > 1.3 * placebo).all()
+    # The record tells the same of photo and perturbed picture, under the learned surrogate.
+    for told in trace.summary():
+        assert told["last_loss"] < 1.3 * told["first_loss"]
+        assert not told["gradient_vanished"]
+
+
+def test_pictures_of_a_collection_may_differ_in_size_and_matter_to_each_other(tiny_sd_model):
+    model, one, other, third = tiny_sd_model
+    protection = SHORT.model_copy(update={"rounds": 1, "steps": 2})
+    files = protection.together(model, [one, other], seeds=[0, 1])
+    assert [file.shape for file in files] == [one.shape, other.shape]
+    turned = protection.together(model, [other, one], seeds=[1, 0])
+    assert all(torch.equal(a, b) for a, b in zip(files, reversed(turned), strict=True))
+    beside = protection.together(model, [one, third], seeds=[0, 1])
+    assert not torch.equal(files[0], beside[0])
+
+
+@pytest.fixture
+def tiny_sd_model(tiny_sd, photos):
+    from brittle.models import load_model
+
+    model = load_model(tiny_sd, device="cpu", dtype="float32")
+    return model, photos[:1, :, :70, :90], photos[1:], photos[:1].flip(-1)
+
+
+def test_what_a_surrogate_learns_aside_is_forgotten(embedded, photos):
+    surrogate = surrogate_of(embedded)
+
+    def loss() -> torch.Tensor:
+        with torch.no_grad():
+            return surrogate.errors(embedded.encode(photos), generators([0, 1]))
+
+    before = loss()
+    with surrogate.aside():
+        surrogate.learn(photos.split(1))
+        assert not torch.equal(loss(), before)
+    assert torch.equal(loss(), before)
+    surrogate.learn(photos.split(1))
+    assert not torch.equal(loss(), before)
+
+
+def test_a_surrogate_learns_what_dreambooth_learns(embedded, photos):
+    surrogate = surrogate_of(embedded, steps=12)
+
+    def loss() -> float:
+        streams = generators([0])
+        with torch.no_grad():
+            latents = embedded.encode(photos[:1])
+            return sum(float(surrogate.errors(latents, streams)) for _ in range(8))
+
+    before = loss()
+    surrogate.learn([photos[:1]] * 2)
+    assert loss() < before
+
+
+def test_the_model_itself_learns_nothing(embedded, photos):
+    before = {name: value.clone() for name, value in embedded.unet.state_dict().items()}
+    SHORT.model_copy(update={"rounds": 1, "steps": 1})(embedded, photos, seeds=[0, 1])
+    assert all(
+        torch.equal(value, before[name]) for name, value in embedded.unet.state_dict().items()
+    )
+
+
+def test_the_preset_is_the_codes_setting():
+    preset = Protection.parse("anti-dreambooth-aspl")
+    assert isinstance(preset, AntiDreamBooth)
+    assert (preset.total_steps, preset.budget.radius * 2, preset.step_size * 2) == (
+        300,
+        0.05,
+        0.005,
+    )
+
+
+def test_an_autoencoder_alone_has_no_surrogate(tiny_sd, photos):
+    from brittle.models import load_model
+
+    model = load_model(tiny_sd / "vae", device="cpu", dtype="float32")
+    with pytest.raises(UserError, match="autoencoder alone"):
+        SHORT(model, photos, seeds=[0, 1])
