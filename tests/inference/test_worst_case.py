@@ -76,6 +76,13 @@ def test_the_selector_sees_only_the_published_file():
     assert found.effect.estimate == pytest.approx(0.4)
 
 
+def test_the_selector_goes_by_a_score_with_a_setting_as_well():
+    extra = scores("follow:clip=some/clip", "published", (0.9, 0.8, 0.7)) + scores(
+        "keep:clip=some/clip", "published", (0.9, 0.2, 0.1)
+    )
+    assert lines((0.5, 0.4, 0.3), extra=extra)[ARM, "selector"].chosen == {"flip": 24}
+
+
 def test_the_lower_rank_of_both_scores_decides():
     extra = scores("follow", "published", (0.9, 0.8, 0.1)) + scores(
         "keep", "published", (0.1, 0.8, 0.9)

@@ -82,6 +82,18 @@ class Table:
         """Scores of one arm under one transform; nothing but NaN where there are none."""
         return self._blocks.get((editor, metric, reference, arm, transform), self.nothing)
 
+    def judged(
+        self, arm: str, transform: str, *, editor: str, metric: str, reference: str = "photo"
+    ) -> Block:
+        """Scores of a metric, whatever its setting (``keep:clip=DIR``); the first computed counts."""
+        found = [
+            self.block(arm, transform, editor=editor, metric=name, reference=reference)
+            for name in self.names("metric", reference=reference)
+            if name.partition(":")[0] == metric
+        ]
+        known = [block for block in found if np.isfinite(block.values).any()]
+        return (known or found or [self.nothing])[0]
+
     def has(self, arm: str, *, metric: str, reference: str = "control") -> bool:
         """Whether an arm has scores in a metric at all."""
         return any(key[1:4] == (metric, reference, arm) for key in self._blocks)

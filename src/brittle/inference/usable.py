@@ -37,17 +37,8 @@ class UsableEdits:
         self.reason = invalid or self._why_not()
 
     def block(self, arm: str, transform: str, metric: str = "usable") -> Block:
-        """The judgements of one arm's edits, 0 or 1, or one of the two scores behind them.
-
-        A score's metric may have a setting (``keep:clip=DIR``); the first that was computed counts.
-        """
-        found = [
-            self.table.block(arm, transform, editor=self.editor, metric=name, reference="photo")
-            for name in self.table.names("metric", reference="photo")
-            if name.partition(":")[0] == metric
-        ]
-        known = [block for block in found if np.isfinite(block.values).any()]
-        return (known or found or [self.table.nothing])[0]
+        """The judgements of one arm's edits, 0 or 1, or one of the two scores behind them."""
+        return self.table.judged(arm, transform, editor=self.editor, metric=metric)
 
     def shares(self, arm: str, transform: str) -> Shares:
         """Each photo's share of usable edits."""

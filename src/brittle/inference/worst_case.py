@@ -123,7 +123,7 @@ class Search:
         """A score against the photo or the published file, (photos, transforms, 2)."""
         found = []
         for transform in self.transforms:
-            block = self.effects.table.block(
+            block = self.effects.table.judged(
                 arm, transform, editor=self.effects.editor, metric=metric, reference=reference
             )
             if not block.asked.any():
