@@ -83,14 +83,13 @@ def compute(plan: Plan, store: Store, model: EditModel, progress: Progress) -> N
     """All stages of a plan, each skipping what the store has."""
     release(plan, store, model, progress)
     purify(plan, store, model, progress)
-    with receiving(plan, store, progress) as wait_for:
-        if isinstance(plan, CollectionPlan):
-            painting.paint(plan, store, model, progress, wait_for)
-        else:
-            edit(plan, store, model, progress, wait_for)
     if isinstance(plan, CollectionPlan):
+        with receiving(plan, store, progress) as wait_for:
+            painting.paint(plan, store, model, progress, wait_for)
         painting.score(plan, store, model, progress)
     else:
+        with receiving(plan, store, progress) as wait_for:
+            edit(plan, store, model, progress, wait_for)
         score(plan, store, model, progress)
 
 
