@@ -103,11 +103,13 @@ def test_a_link_out_of_the_folder_is_not_followed(table, tmp_path):
         ("photo,arm,edit\n", "lacks the column prompt"),
         ("photo,arm,arm,edit\n", "column arm is there twice"),
         (",".join(COLUMNS) + "\n", "no rows"),
+        ("\ufeff \n", "is empty"),
+        ("photo,arm,prompt,edit\na,b\0,c,d\n", "bytes that are no text"),
         ("photo,arm,prompt,edit\na,b,c,d,e\n", "line 2: 5 cells and 4 columns"),
     ],
 )
 def test_other_tables_are_refused(tmp_path, text, complaint):
-    (tmp_path / "edits.csv").write_text(text)
+    (tmp_path / "edits.csv").write_text(text, encoding="utf-8")
     with pytest.raises(UserError, match=complaint):
         read_edits(tmp_path / "edits.csv")
 

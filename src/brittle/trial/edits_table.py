@@ -108,6 +108,10 @@ def _rows(path: Path) -> Iterator[Entry]:
         raise UserError(f"{path} is not UTF-8: save the table as “CSV UTF-8”.") from None
     except OSError as error:
         raise UserError(f"{path} can't be read: {error.strerror or error}.") from None
+    if "\0" in text:
+        raise UserError(f"{path} holds bytes that are no text: save the table as “CSV UTF-8”.")
+    if not text.strip():
+        raise UserError(f"{path} is empty: its first line names the columns.")
     first = text.partition("\n")[0]
     separator = max(",;\t", key=first.count)
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
