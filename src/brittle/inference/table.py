@@ -85,7 +85,7 @@ class Table:
     def judged(
         self, arm: str, transform: str, *, editor: str, metric: str, reference: str = "photo"
     ) -> Block:
-        """Scores of a metric, whatever its setting (``keep:clip=DIR``); the first computed counts."""
+        """Scores of a metric, with any setting (``keep:clip=DIR``); the first computed counts."""
         found = [
             self.block(arm, transform, editor=editor, metric=name, reference=reference)
             for name in self.names("metric", reference=reference)
