@@ -238,6 +238,26 @@ def test_eight_photos_get_intervals(files, embedded, tmp_path):
     assert jpeg.retention is None or jpeg.retention.high is not None
     assert document.models[0].summary is None
     assert "of 8 photos" in document.models[0].answer[0]
+    said = audit_text(document)
+    assert "differ from their originals by at most 12 of 255 levels; PSNR" in said
+    assert "What the image encoder sees" not in said  # eight tables would bury the answer
+    assert "Each photo's own answer and table stand in --json" in said
+
+
+def test_doubts_come_before_the_answer_and_notes_name_the_file(files, embedded):
+    from PIL import Image
+
+    cropped = files / "cropped.png"
+    Image.open(files / "protected.png").convert("L").crop((2, 2, 126, 126)).save(cropped)
+    found = quick(files, "cropped.png", embedded)
+    said, page = audit_text(found.document), render_audit(found)
+    assert said.startswith("Check first: The two files")
+    assert said.index("do not lie on one another") < said.index("On the embedded model")
+    assert page.index("do not lie on one another") < page.index("On the embedded model")
+    assert "Note: cropped.png on reading: gray to colour." in said
+    many = audit_text(found.document.model_copy(update={"photos": found.document.photos * 8}))
+    assert many.count("do not lie on one another") == 1
+    assert "cropped, cropped, cropped" in many
 
 
 def test_the_schema_and_its_tables_are_those_of_the_models(protected):

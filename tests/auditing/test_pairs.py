@@ -3,9 +3,13 @@
 import pytest
 import torch
 from PIL import Image
+from skimage import data
 
+from brittle.auditing.alike import doubts
 from brittle.auditing.pairs import find_pairs, read_pair
 from brittle.errors import UserError
+from brittle.images import quantise, read_photo
+from brittle.protections import Noise, NoiseSpectrum
 from tests.pictures import photo
 
 
@@ -83,9 +87,47 @@ def test_a_file_turned_by_its_metadata_is_turned_back(original):
     assert read(original, turned).unchanged
 
 
-def test_another_picture_is_flagged(original):
-    other = saved(original, "other.png", lambda one: one.point(lambda level: 255 - level))
-    assert any("different pictures" in one for one in read(original, other).flags)
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda one: one.point(lambda level: 255 - level),
+        lambda one: one.transpose(Image.Transpose.ROTATE_180),
+        lambda one: Image.new("RGB", one.size, "navy"),
+        lambda one: Image.fromarray(data.astronaut()[100:196, 100:220]),
+    ],
+)
+def test_another_picture_is_refused(original, change):
+    with pytest.raises(UserError, match="different pictures"):
+        read(original, saved(original, "other.png", change))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda one: one.point(lambda level: level // 2), "far more than a change that is hard"),
+        (lambda one: one.crop((2, 2, 118, 94)).resize(one.size), "cropped or moved by about"),
+        (lambda one: one.crop((5, 4, 115, 92)), "cropped or moved by about"),
+    ],
+)
+def test_what_is_no_protections_doing_is_a_doubt(original, change, said):
+    (doubt,) = read(original, saved(original, "other.png", change)).doubts
+    assert said in doubt
+
+
+@pytest.mark.parametrize("quality", [30, 75])
+def test_codecs_and_resampling_raise_no_doubt(original, quality):
+    jpeg = saved(original, "a.jpg", quality=quality)
+    small = saved(original, "s.png", lambda one: one.resize((60, 48)).resize(one.size))
+    assert read(original, jpeg).doubts == read(original, small).doubts == ()
+
+
+@pytest.mark.parametrize("kind", [Noise(), NoiseSpectrum()], ids=str)
+def test_perturbations_raise_no_doubt(original, kind):
+    image = read_photo(original).image
+    moved = (image + 16 / 255 * torch.sign(torch.sin(torch.arange(120) / 5))).clamp(0, 1)
+    for seed in range(5):
+        drawn = kind.draw(image, quantise(moved), seeds=[seed])
+        assert doubts(image, drawn) == ()
 
 
 def test_folders_are_matched_by_name(original, tmp_path):

@@ -143,6 +143,8 @@ class PhotoAudit(Record):
     """What was found apart from models: the distortion, or what can be said without an original."""
     flags: tuple[str, ...]
     """Signs that a result may not mean what it seems to."""
+    doubts: tuple[str, ...] = ()
+    """Signs that the difference of the two files is not a protection's: to be read first."""
 
 
 class ModelScope(Record):

@@ -8,13 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from brittle.auditing.alike import doubts, refuse_others
 from brittle.auditing.document import PictureFile
 from brittle.errors import UserError
 from brittle.images import LOSSY, Photo, digest, quantise, read_photo
 from brittle.trial.photos import photo_files
-
-NOT_ALIKE = 15.0
-"""PSNR in dB below which two files may well show different pictures."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +33,7 @@ class Pictures:
     protected: Tensor
     files: tuple[PictureFile, PictureFile]
     flags: tuple[str, ...]
+    doubts: tuple[str, ...]
 
     @property
     def unchanged(self) -> bool:
@@ -92,7 +91,8 @@ def read_pair(pair: Pair) -> Pictures:
     """Read both files; the original is resampled to the protected file's size where they differ.
 
     Raises:
-        UserError: a file that can't be read, or two pictures of different proportions.
+        UserError: a file that can't be read, two pictures of different proportions, or two
+            different pictures.
     """
     first, second = read_photo(pair.original), read_photo(pair.protected)
     original, flags = first.image, []
@@ -101,9 +101,11 @@ def read_pair(pair: Pair) -> Pictures:
         shape = tuple(second.image.shape[-2:])
         original = functional.interpolate(original, shape, mode="bicubic", antialias=True)
         original = quantise(original)
-    flags += [*_jpeg_flags(first, second), *_other_flags(original, second)]
+    refuse_others(original, second.image, f"{pair.original} and {pair.protected}")
+    flags += [*_jpeg_flags(first, second), *_lossy_flags(second)]
     files = describe(pair.original, first), describe(pair.protected, second)
-    return Pictures(pair, original, second.image, files, tuple(flags))
+    unsure = doubts(original, second.image)
+    return Pictures(pair, original, second.image, files, tuple(flags), unsure)
 
 
 def describe(path: Path, photo: Photo) -> PictureFile:
@@ -166,17 +168,10 @@ def _jpeg_flags(original: Photo, protected: Photo) -> list[str]:
     return flags
 
 
-def _other_flags(original: Tensor, protected: Photo) -> list[str]:
-    flags = []
-    if protected.source_format in set(LOSSY.values()) - {"JPEG"}:
-        flags.append(
-            f"The protected file is {protected.source_format}, which is mostly saved with loss; "
-            "that undoes protections as JPEG does."
-        )
-    error = float((original - protected.image).double().square().mean())
-    if error > 10 ** (-NOT_ALIKE / 10):
-        flags.append(
-            "The two files differ so much that they may show different pictures: check that the "
-            "right ones were named."
-        )
-    return flags
+def _lossy_flags(protected: Photo) -> list[str]:
+    if protected.source_format not in set(LOSSY.values()) - {"JPEG"}:
+        return []
+    return [
+        f"The protected file is {protected.source_format}, which is mostly saved with loss; "
+        "that undoes protections as JPEG does."
+    ]

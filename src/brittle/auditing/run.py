@@ -197,6 +197,7 @@ class _Work:
             results=(),
             answer=(words.UNCHANGED if unchanged else words.distortion_sentence(found),),
             flags=pictures.flags,
+            doubts=pictures.doubts,
         )
 
     def photos(self) -> tuple[PhotoAudit, ...]:

@@ -48,6 +48,16 @@ def distortion_sentence(found: Distortion) -> str:
     )
 
 
+def distortions_sentence(found: Sequence[Distortion]) -> str:
+    """How far many files are from their originals."""
+    psnr = [one.psnr for one in found]
+    return (
+        f"The protected files differ from their originals by at most "
+        f"{max(one.largest for one in found)} of 255 levels; PSNR {decimal(min(psnr), 1)} to "
+        f"{decimal(max(psnr), 1)} dB."
+    )
+
+
 def _share(share: float) -> str:
     if 0 < share < 0.01:
         return "less than 1 %"

@@ -1,6 +1,6 @@
 """The audit's answer as text, and as one HTML file with its pictures."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,9 +9,10 @@ from torch import Tensor
 from brittle.auditing.document import Answer, Audit, ModelResult, PhotoAudit, UsableCounts
 from brittle.auditing.run import Audited
 from brittle.auditing.views import CONTROL, PROTECTED
-from brittle.auditing.words import metric_sentence
+from brittle.auditing.words import distortions_sentence, metric_sentence
 from brittle.errors import UserError
 from brittle.images import fit, to_bytes, write_bytes
+from brittle.inference.summary import MIN_PHOTOS
 from brittle.inference.words import model_name
 from brittle.report import words
 from brittle.report.page import render_page
@@ -73,16 +74,10 @@ def tables(result: ModelResult) -> Iterator[tuple[str, tuple[str, ...], tuple[Li
 def audit_text(document: Audit) -> str:
     """The answers, and for few photos the tables behind them."""
     parts = [sentence for model in document.models for sentence in model.answer]
-    for photo in document.photos:
-        name = f"{photo.name}: " if len(document.photos) > 1 else ""
-        answers = [sentence for result in photo.results for sentence in result.answer]
-        parts.append(name + " ".join([*answers, *photo.answer]))
-        parts += [f"Note: {flag}" for flag in photo.flags]
-        for result in photo.results:
-            parts.append(seen_at(result, photo))
-            for title, heads, lines in tables(result):
-                rows = [(one.name, *one.cells, one.finding) for one in lines]
-                parts.append(as_columns([(title, *heads, "finding"), *rows]))
+    if len(document.photos) < MIN_PHOTOS or not document.models:
+        parts += [part for photo in document.photos for part in _photo_text(photo, document)]
+    else:
+        parts += _photos_text(document.photos)
     if table := transfer(document):
         parts += [as_columns([(table.title, *table.models), *table.rows]), table.sentence]
     parts += [
@@ -94,6 +89,44 @@ def audit_text(document: Audit) -> str:
     if document.quick and document.models:
         parts.append("Run again without --quick to see edits.")
     return "\n\n".join(parts)
+
+
+def _photo_text(photo: PhotoAudit, document: Audit) -> Iterator[str]:
+    """One photo's answers, notes and tables."""
+    name = f"{photo.name}: " if len(document.photos) > 1 else ""
+    answers = [sentence for result in photo.results for sentence in result.answer]
+    yield from (f"{name}Check first: {doubt}" for doubt in photo.doubts)
+    yield name + " ".join([*answers, *photo.answer])
+    yield from (f"Note: {note}" for note in notes(photo))
+    for result in photo.results:
+        yield seen_at(result, photo)
+        for title, heads, lines in tables(result):
+            rows = [(one.name, *one.cells, one.finding) for one in lines]
+            yield as_columns([(title, *heads, "finding"), *rows])
+
+
+def _photos_text(photos: Sequence[PhotoAudit]) -> Iterator[str]:
+    """Many photos: how far the files differ, and each note once, with its photos."""
+    about: dict[str, list[str]] = {}
+    for photo in photos:
+        said = [f"Check first: {doubt}" for doubt in photo.doubts]
+        said += [f"Note: {note}" for note in notes(photo)]
+        for text in said + [*photo.answer] * photo.unchanged:
+            about.setdefault(text, []).append(photo.name)
+    changed = [photo.distortion for photo in photos if photo.distortion and not photo.unchanged]
+    if changed:
+        yield distortions_sentence(changed)
+    yield from (f"{', '.join(names)}: {text}" for text, names in about.items())
+    yield "Each photo's own answer and table stand in --json, and in the report that -o writes."
+
+
+def notes(photo: PhotoAudit) -> list[str]:
+    """What a reader should know of the files: flags, and what was done on reading them."""
+    files = [file for file in (photo.original, photo.protected) if file and file.notes]
+    return [
+        *photo.flags,
+        *(f"{Path(file.path).name} on reading: {'; '.join(file.notes)}." for file in files),
+    ]
 
 
 def seen_at(result: ModelResult, photo: PhotoAudit) -> str:
