@@ -142,7 +142,12 @@ def test_a_trial_of_four_photos_is_an_illustration():
     assert {found.word for found in summary.verdicts} == {"no verdict"}
     for effect in summary.effects:
         assert effect.effect.low is None
-    assert "on 4 photos" in summary.headline.sentence
+    assert summary.headline.sentence.startswith(
+        "On the embedded model (128 px; an illustration on 4 photos), of 100 edits, usable: "
+    )
+    assert (
+        "no verdict after JPEG 75, because it has 4 photos" in summary.verdict(ARM, JPEG).sentence
+    )
 
 
 def test_the_photo_of_median_effect_is_named():

@@ -45,7 +45,7 @@ def test_below_60_in_100_clean_edits_nothing_is_judged():
     assert summary.usable_of(ARM, JPEG).rate is None
     assert summary.usable_of(ARM, JPEG).reason == summary.usable_reason
     assert summary.verdict(ARM, JPEG).attacker == "not judged"
-    assert "50: nothing left" in summary.headline.sentence
+    assert "by chance alone: 50" in summary.headline.sentence
     assert summary_of(with_usable({**SHARES, ("original", "none"): 0.6})).usable_reason == ""
 
 

@@ -3,10 +3,10 @@
 import numpy as np
 
 from brittle.inference.effects import Effects
-from brittle.inference.summary import MIN_PHOTOS, Headline
+from brittle.inference.summary import Headline
 from brittle.inference.table import placebo_arm
 from brittle.inference.usable import UsableEdits
-from brittle.inference.words import count, transform_name
+from brittle.inference.words import transform_name
 from brittle.trial.primary import Primary
 
 FAVOURITE = "jpeg:quality=75"
@@ -40,7 +40,7 @@ def headline(effects: Effects, usable: UsableEdits, primary: Primary, scope: str
     if usable.reason:
         sentence = _without_usable(effects, usable, arm, transform, scope)
     else:
-        sentence = _with_usable(effects, usable, shares, transform, scope)
+        sentence = _with_usable(effects, shares, transform, scope)
     photos = _by_effect(effects, arm)
     return Headline(
         sentence=sentence,
@@ -74,15 +74,8 @@ def _usable_shares(
 
 
 def _with_usable(
-    effects: Effects,
-    usable: UsableEdits,
-    shares: dict[str, float],
-    transform: str | None,
-    scope: str,
+    effects: Effects, shares: dict[str, float], transform: str | None, scope: str
 ) -> str:
-    clean = usable.shares("original", "none").per_photo
-    n = int(np.isfinite(clean).sum())
-    of = "of 100 edits" if n >= MIN_PHOTOS else f"on {count(n, 'photo')}, of 100 edits each"
     words = {
         "unprotected": "of the unprotected photo",
         "placebo": "with plain noise" if effects.kind == "noise" else "with noise of its spectrum",
@@ -95,7 +88,7 @@ def _with_usable(
         if "unprotected after" in shares:
             last += f" (unprotected after {name}: {shares['unprotected after']:.0f})"
         parts.append(last)
-    return f"{scope}, {of}, usable: {', '.join(parts)}."
+    return f"{scope}, of 100 edits, usable: {', '.join(parts)}."
 
 
 def _without_usable(
@@ -115,7 +108,7 @@ def _without_usable(
     after = effects.contrast(arm, transform).win_rate if transform else None
     if transform and after is not None:
         text += f", and {100 * after:.0f} after {transform_name(transform)}"
-    return f"{text} (50: nothing left). Usable edits are not judged: {usable.reason}."
+    return f"{text} (by chance alone: 50). Usable edits are not judged: {usable.reason}."
 
 
 def _by_effect(effects: Effects, arm: str) -> list[str]:

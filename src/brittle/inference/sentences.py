@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from brittle.inference.effects import Effects
 from brittle.inference.summary import AttackerWord, EffectWord, PhotosNeeded
-from brittle.inference.words import count, transform_name, with_bounds
+from brittle.inference.words import count, transform_name, when, with_bounds
 
 ENDS: dict[AttackerWord, str] = {
     "open": "edits are as usable as without protection",
@@ -38,6 +38,7 @@ def verdict_sentence(
     *,
     scope: str,
     arm: str,
+    transform: str,
     label: str,
     ruling: Ruling,
     attacker: AttackerRuling,
@@ -45,7 +46,7 @@ def verdict_sentence(
 ) -> str:
     """Join both verdicts and what was ``found`` in one sentence."""
     if ruling.word == "no verdict":
-        return f"{scope}, {arm}: no verdict, because {ruling.why}."
+        return f"{scope}, {arm}: no verdict {when(transform)}, because {ruling.why}."
     end = ENDS[attacker.word]  # why they are not judged is said once, by the headline
     contrast = attacker.word == "open" and ruling.word in ("protected", "survived", "weakened")
     settled = attacker.word not in ("not settled", "not judged")

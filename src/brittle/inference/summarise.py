@@ -28,7 +28,7 @@ from brittle.inference.summary import (
 from brittle.inference.table import Table, is_protection, placebo_arm
 from brittle.inference.usable import UsableEdits, transform_cost
 from brittle.inference.verdicts import Judge
-from brittle.inference.words import count, scope_statement
+from brittle.inference.words import ABOUT, count, scope_statement
 from brittle.inference.worst_case import Search
 from brittle.trial.primary import Primary
 from brittle.trial.rows import Row
@@ -59,9 +59,6 @@ def summarise(
     """
     table = Table(rows)
     primary = fill_in(primary, table)
-    scope = (
-        scope if scope.statement else scope.model_copy(update={"statement": scope_statement(scope)})
-    )
     return _Summariser(table, primary, scope, evidence, usable_invalid).summary()
 
 
@@ -124,20 +121,25 @@ class _Summariser:
             )
         self.main = self.effects[self.editor, primary.metric]
         self.alpha = primary.alpha / max(len(primary.arms) * len(primary.transforms), 1)
+        self.n = self._photos_with_numbers()
+        few = f"an illustration on {count(self.n, 'photo')}"
+        self.illustration = few if self.n < MIN_PHOTOS else ""
+        if not scope.statement:
+            statement = scope_statement(scope, self.illustration or ABOUT)
+            self.scope = scope.model_copy(update={"statement": statement})
 
     def summary(self) -> Summary:
         effects, usable = self._effect_records(), self._usable_records()
         main_usable = self.usable[self.editor]
         flags = self._flags(effects)
-        n = self._photos_with_numbers()
         judge = Judge(self.main, main_usable, self.primary, flags=flags, scope=self.scope.statement)
         verdicts, outcomes = judge.verdicts()
         return Summary(
             scope=self.scope,
-            n_photos=n,
+            n_photos=self.n,
             photos=self.table.photos,
-            illustration=n < MIN_PHOTOS,
-            illustration_words=f"an illustration on {count(n, 'photo')}" if n < MIN_PHOTOS else "",
+            illustration=bool(self.illustration),
+            illustration_words=self.illustration,
             primary=self.primary,
             comparisons_tested=len(self.primary.arms) * len(self.primary.transforms),
             alpha_each=self.alpha,

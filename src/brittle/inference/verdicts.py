@@ -79,6 +79,7 @@ class Judge:
             findings(self.effects, arm, transform, ruling, self.alpha),
             scope=self.scope,
             arm=arm,
+            transform=transform,
             label=label,
             ruling=ruling,
             attacker=attacker,

@@ -7,13 +7,18 @@ from brittle.report.source import Source
 from brittle.report.tables import Cell, TransformTable, transform_table
 from brittle.report.words import scoped
 
+ILLUSTRATION = "This is {}: counts and ranges; no interval over photos and no verdict."
+
 
 def answer(source: Source) -> str:
     """The first sentence of a trial's report, its verdicts and its main table."""
     summary = source.summary
     parts = [scoped(summary, summary.headline.sentence)]
     parts += summary.fair.sentences if summary.fair else []
-    parts += [verdict.sentence for verdict in summary.verdicts]
+    if summary.illustration:
+        parts.append(ILLUSTRATION.format(summary.illustration_words))
+    else:
+        parts += [verdict.sentence for verdict in summary.verdicts]
     editor = summary.primary.editor or next(iter(source.editors), "")
     kind = summary.placebo.chosen
     for arm in [arm.label for arm in source.arms.values() if arm.kind == "protection"]:
