@@ -115,10 +115,13 @@ class Chart:
             self.plot_height,
         )
         # Beside the band, or in it where it leaves no room.
-        if WIDTH - RIGHT - right > 6.5 * len(words):
+        room = 6.5 * len(words)
+        if WIDTH - RIGHT - right > room:
             at, anchor = right + 4, "start"
+        elif left - LEFT > room:
+            at, anchor = left - 4, "end"
         else:
-            at, anchor = max(left - 4, 6.5 * len(words) + LEFT), "end"
+            at, anchor = max(left, LEFT) + 4, "start"
         self._add(
             '<text class="note" x="{}" y="{}" text-anchor="{}">{}</text>',
             f"{at:.1f}",
