@@ -195,6 +195,25 @@ def test_several_models_get_one_table_of_transfer(files, embedded, protected, tm
     assert transfer(brittle.audit(None, files / "protected.png").document) is None
 
 
+def test_two_edit_models_answer_each_for_itself(files, embedded, tiny_sd):
+    other = brittle.load_model(tiny_sd, device="cpu", dtype="float32")
+    found = quick(
+        files, "protected.png", embedded, quick=False, transforms=[], prompts=["a sepia photo"],
+        models=[embedded, other], editor="img2img:num_inference_steps=2,strength=0.5",
+    )  # fmt: skip
+    (photo,) = found.document.photos
+    first, second = photo.results
+    assert {model for _, model, _, _ in found.edits} == {"embedded", other.name}
+    assert first.deciding[0].seen == second.deciding[0].seen == "edits"
+    assert second.deciding[0].usable_reason
+    said = audit_text(found.document).split("\n\n")
+    for result in (first, second):
+        (paragraph,) = (one for one in said if one.startswith(" ".join(result.answer)))
+        assert result.model in paragraph
+    assert transfer(found.document).rows[0][0] == "no transform"
+    assert render_audit(found).count("data:image/webp") == 7  # three of files, two edits a model
+
+
 def test_edits_on_other_models_are_compared_by_lpips_where_it_is(
     files, tiny_sd, tmp_path, monkeypatch
 ):

@@ -5,6 +5,7 @@ import torch
 
 from brittle.auditing import words
 from brittle.auditing.compare import Found, _comparisons
+from brittle.auditing.document import UsableCounts
 from brittle.auditing.views import GRAY, PLACEBOS, PROTECTED, ROWS
 from brittle.transforms import Transform
 
@@ -62,3 +63,18 @@ def test_a_quick_look_speaks_of_the_encoder_and_never_of_the_protection_being_go
     assert "says nothing yet about edits" in said
     assert comparisons("latents", 5, 1.5, 5)[1].finding.startswith("the encoder's shift is gone")
     assert "gone" not in comparisons("latents", 1.5, 1.5, 5)[1].finding
+
+
+def test_usable_edits_are_counted_beside_those_with_noise_or_say_why_not():
+    counts = UsableCounts(edits=2, original=2, protected=0, placebos=30, placebo_edits=38)
+    found = [one.model_copy(update={"usable": counts}) for one in comparisons("edits", 5, 5, 5)]
+    assert (
+        "2 of 2 of the unprotected photo, 30 of 38 with noise of the protection's size and 0 of 2 "
+        "of the protected one."
+    ) in " ".join(words.photo_answer(found, "On the embedded model"))
+    unjudged = [
+        one.model_copy(update={"usable_reason": "not calibrated"})
+        for one in comparisons("edits", 5, 5, 5)
+    ]
+    said = " ".join(words.photo_answer(unjudged, "On the embedded model"))
+    assert said.endswith("Usable edits are not judged: not calibrated.")

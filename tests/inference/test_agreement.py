@@ -125,6 +125,7 @@ def test_marks_without_judgements_are_no_agreement():
 def test_a_spreadsheet_s_marks_are_read():
     text = "\ufeffSheet;Number;Usable\nabcd1234;2;No\n\nabcd1234;1;YES\nabcd1234;3;\n"
     assert parse_marks(text, KEY) == {1: True, 2: False}
+    assert parse_marks(text.replace(";", "\t"), KEY) == {1: True, 2: False}
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,7 @@ def _usable(none: Answer, others: Sequence[Answer]) -> list[str]:
     Nothing is said of the transforms where nothing is gained.
     """
     if none.usable is None:
-        return []
+        return [f"Usable edits are not judged: {none.usable_reason}."] if none.usable_reason else []
     counts = none.usable
     if not counts.original:
         return [
@@ -155,7 +155,8 @@ def _usable(none: Answer, others: Sequence[Answer]) -> list[str]:
         ]
     text = (
         "Usable edits, which show what was asked for and keep the subject: "
-        f"{counts.original} of {counts.edits} of the unprotected photo and {counts.protected} of "
+        f"{counts.original} of {counts.edits} of the unprotected photo, {counts.placebos} of "
+        f"{counts.placebo_edits} with noise of the protection's size and {counts.protected} of "
         f"{counts.edits} of the protected one"
     )
     best = max(

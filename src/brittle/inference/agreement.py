@@ -22,6 +22,7 @@ from brittle.trial.rows import Row
 
 KEY, MARKS = "sheet.json", "marks.json"
 COLUMNS = ("sheet", "number", "usable")
+SEPARATORS = str.maketrans(";\t", ",,")
 ALPHA = 0.025
 WORDS = {
     **dict.fromkeys(("yes", "y", "1", "true", "usable"), True),
@@ -84,7 +85,7 @@ def parse_marks(text: str, key: SheetKey, *, where: str = "marks.csv") -> dict[i
         UserError: not such a table, a word that is neither yes nor no, a number marked twice or not
             on the sheet, marks of another sheet.
     """
-    lines = csv.reader(io.StringIO(text.removeprefix("\ufeff").replace(";", ","), newline=""))
+    lines = csv.reader(io.StringIO(text.removeprefix("\ufeff").translate(SEPARATORS), newline=""))
     header = [cell.strip().lower() for cell in next(lines, [])]
     if tuple(header[:3]) != COLUMNS:
         raise UserError(f"{where}: the first line must be {','.join(COLUMNS)}.")
@@ -147,7 +148,7 @@ def agreement(rows: Iterable[Row], marks: Mapping[Point, bool]) -> Agreement:
     if kappa is None:
         found = "Cohen's kappa has no value, since both call every edit the same"
     else:
-        found = f"Cohen's kappa {with_bounds(kappa)}"
+        found = f"Cohen's kappa {with_bounds(kappa)} (0: as by chance, 1: fully)"
     return Agreement(
         marked=len(marks),
         n=len(points),

@@ -94,9 +94,11 @@ def audit_text(document: Audit) -> str:
 def _photo_text(photo: PhotoAudit, document: Audit) -> Iterator[str]:
     """One photo's answers, notes and tables."""
     name = f"{photo.name}: " if len(document.photos) > 1 else ""
-    answers = [sentence for result in photo.results for sentence in result.answer]
+    answers = [" ".join(result.answer) for result in photo.results] or [" ".join(photo.answer)]
     yield from (f"{name}Check first: {doubt}" for doubt in photo.doubts)
-    yield name + " ".join([*answers, *photo.answer])
+    yield from (name + answer for answer in answers)
+    if photo.results:
+        yield " ".join(photo.answer)
     yield from (f"Note: {note}" for note in notes(photo))
     for result in photo.results:
         yield seen_at(result, photo)
@@ -131,8 +133,8 @@ def notes(photo: PhotoAudit) -> list[str]:
 
 def seen_at(result: ModelResult, photo: PhotoAudit) -> str:
     """At which size the model sees the photo, which decides what of a protection reaches it."""
-    name = model_name(result.model)
-    text = f"{name[0].upper()}{name[1:]} sees the photo at {result.width} × {result.height} px"
+    size = f"{result.width} × {result.height} px"
+    text = f"What {model_name(result.model)} sees of the photo is {size}"
     file = photo.protected
     if result.width * result.height < file.width * file.height:
         text += (
