@@ -100,7 +100,5 @@ def _missed(causes: Tensor, seen: Tensor) -> float:
 
 def _brightness(image: Tensor, height: int, width: int) -> Tensor:
     """Mean over colours, (height, width)."""
-    reduced = functional.interpolate(
-        image.double().mean(1, keepdim=True), (height, width), mode="area"
-    )
-    return reduced[0, 0]
+    reduced = functional.interpolate(image.mean(1, keepdim=True), (height, width), mode="area")
+    return reduced[0, 0].double()

@@ -222,7 +222,13 @@ def verdicts(summary: Summary) -> tuple[str, ...]:
     return (
         summary.headline.sentence,
         *(verdict.sentence for verdict in summary.verdicts),
+        brackets(summary.n_photos),
     )
+
+
+def brackets(photos: int) -> str:
+    """What an interval is."""
+    return f"In brackets stands the range that fits with what these {count(photos, 'photo')} show."
 
 
 def shifts(latents: Sequence[Effect]) -> tuple[str, ...]:
@@ -239,9 +245,7 @@ def shifts(latents: Sequence[Effect]) -> tuple[str, ...]:
         if one.retention:
             text += f": {with_bounds(one.retention, as_percent=True)} of the shift is left"
         said.append(f"{text}.")
-    photos = count(none.n, "photo")
-    said.append(f"In brackets stands the range that fits with what these {photos} show (95 %).")
-    return tuple(said)
+    return (*said, brackets(none.n))
 
 
 def _listed(names: Sequence[str]) -> str:

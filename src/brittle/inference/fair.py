@@ -59,8 +59,8 @@ class FairComparison:
         few = [name for name in self.names if len(self.protections[name]) < MIN_BUDGETS]
         if few:
             return (
-                f"{', '.join(few)} ran at fewer than {MIN_BUDGETS} budgets: name them in the "
-                "trial's `budgets`"
+                f"{', '.join(few)} ran at fewer than {MIN_BUDGETS} budgets (a trial names them as "
+                "`budgets`)"
             )
         rulers = self.rulers()
         if len(rulers) < 2:
