@@ -1,0 +1,62 @@
+"""What edits of eight photos say together, from the audits' own numbers."""
+
+import pytest
+
+from brittle.auditing.document import ModelResult, ModelScope, PhotoAudit, PictureFile
+from brittle.auditing.folders import over_photos
+from brittle.auditing.words import scope_words
+from brittle.inference.summary import Placebo, Scope
+from tests.auditing.test_words import comparisons
+
+FILE = PictureFile(path="a.png", format="PNG", width=8, height=8, jpeg_traces=False, notes=())
+
+
+def scope(photos: int) -> ModelScope:
+    statement = scope_words("embedded", 128, photos)
+    return ModelScope(
+        scope=Scope(model="embedded", models=("embedded",), resolution=128, statement=statement),
+        edits=True, why_no_edits="", editor="img2img", metric="latent", metric_reason="",
+        latents=(), summary=None, answer=(),
+    )  # fmt: skip
+
+
+def photos(number: int, after_jpeg: float) -> list[PhotoAudit]:
+    """Noise lies at 1 to 1.9, a gray picture at 10; a photo's protection at 5 and a little."""
+    found = []
+    for at in range(number):
+        shifts = (5 + at / 10, after_jpeg + at / 20, 5 + at / 8)
+        result = ModelResult(
+            model="embedded", width=128, height=128, answer=(),
+            placebo=Placebo(chosen="noise", distances={}, sentence=""),
+            comparisons=(*comparisons("latents", *shifts), *comparisons("edits", *shifts)),
+        )  # fmt: skip
+        found.append(
+            PhotoAudit(
+                name=f"p{at}", original=FILE, protected=FILE, unchanged=False, distortion=None,
+                results=(result,), answer=(), flags=(),
+            )
+        )  # fmt: skip
+    return found
+
+
+@pytest.mark.parametrize(("after_jpeg", "word"), [(1.3, "broken"), (4.9, "survived"), (3, "weak")])
+def test_eight_photos_get_the_verdicts_of_a_trial(after_jpeg, word):
+    found = over_photos(scope(8), photos(8, after_jpeg))
+    (verdict,) = found.summary.verdicts
+    assert verdict.transform == "jpeg:quality=75"
+    assert verdict.word.startswith(word)
+    assert verdict.sentence in found.answer
+    assert found.answer[0].startswith("On the embedded model (128 px; the intervals cover photos")
+    assert found.answer[-1] == (
+        "In brackets stands the range that fits with what these 8 photos show."
+    )
+    assert [effect.transform for effect in found.latents] == ["none", "jpeg:quality=75", "flip"]
+
+
+def test_seven_photos_get_counts():
+    found = over_photos(scope(7), photos(7, 1.3))
+    assert found.summary is None
+    assert found.latents == ()
+    (said,) = found.answer
+    assert "all 7 of 7 photos act more strongly than all 19 random perturbations" in said
+    assert said.endswith("This is an illustration on 7 photos: intervals and verdicts take 8.")
