@@ -53,7 +53,7 @@ def doubts(original: Tensor, protected: Tensor) -> tuple[str, ...]:
 
 
 def _apart(original: Tensor, protected: Tensor) -> float:
-    return 255 * float((original - protected).double().square().mean().sqrt())
+    return 255 * float(functional.mse_loss(original, protected).sqrt())
 
 
 def _correlation(original: Tensor, protected: Tensor) -> float:
