@@ -46,8 +46,9 @@ def protection(text: str | Protection, budget: str | Budget | None = None) -> Pr
         return component
     chosen = Budget.parse(budget) if isinstance(budget, str) else budget
     update: dict[str, Any] = {"budget": chosen}
-    by_norm = isinstance(component, PGD) and getattr(component, "optimizer", "sign") == "sign"
-    if by_norm and (chosen.norm == "l2") != (component.budget.norm == "l2"):
+    is_rate = getattr(component, "optimizer", "sign") == "adam"
+    changes = (chosen.norm == "l2") != (component.budget.norm == "l2")
+    if isinstance(component, PGD) and changes and not is_rate:
         after, before = (
             one.limit(one.reference, one.reference) for one in (chosen, component.budget)
         )
