@@ -137,7 +137,7 @@ def test_a_pickle_that_runs_code_is_refused_and_not_run(tmp_path) -> None:
 
     path = tmp_path / "evil_encoder.pth"
     path.write_bytes(pickle.dumps({"0.weight": Evil()}))
-    with pytest.raises(UserError, match="no encoder in TAESD's format .it holds other things"):
+    with pytest.raises(UserError, match=r"no encoder in TAESD's format .it holds other things"):
         load_model(path, device="cpu")
     assert not (tmp_path / "ran").exists()
 
