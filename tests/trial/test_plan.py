@@ -145,7 +145,7 @@ def test_a_purifier_that_this_model_can_not_run_is_refused(photos, tmp_path):
 def test_a_codec_that_pillow_lacks_is_refused_before_work(photos, model, monkeypatch, transform):
     monkeypatch.setattr(features, "check", lambda feature: feature != "avif")
     trial = TRIAL.model_copy(update={"transforms": ("none", transform)})
-    with pytest.raises(UserError, match="names .*avif:quality=60, and this Pillow was built with"):
+    with pytest.raises(UserError, match=r"names .*avif:quality=60, and this Pillow was built with"):
         make_plan(trial, photos, model)
 
 
@@ -154,7 +154,8 @@ def test_gray_passes_what_changes_its_size(photos, model, back, passes):
     resize = f"resize:factor=0.5,back={back}"
     made = make_plan(TRIAL.model_copy(update={"transforms": ("none", resize)}), photos, model)
     grays = {one.key for one in made.releases.values() if one.arm == "gray"}
-    assert sum(one.release in grays for one in made.receptions.values()) == passes
+    received = [one for one in made.receptions.values() if one.transform != "none"]
+    assert sum(one.release in grays for one in received) == passes
 
 
 def test_the_cost_counts_what_purifiers_do(plan, photos, model):
