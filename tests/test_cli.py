@@ -9,6 +9,7 @@ from PIL import Image
 from skimage import data
 from typer.testing import CliRunner
 
+from brittle.budget import Budget
 from brittle.cli import app
 from brittle.images import read_photo
 from tests.models import taesd
@@ -106,6 +107,26 @@ def test_a_protected_photo_keeps_its_size_and_its_budget(photo, tmp_path):
     moved = (protected.image - original.image).abs().max().item() * 255
     assert 1 <= round(moved) <= 8
     assert f"at most {round(moved)} of 255 levels" in said
+
+
+@pytest.mark.parametrize("budget", ["l2:8@512", "l2:2@128", "perceptual:0.5"])
+def test_budgets_of_other_norms_are_used(photo, tmp_path, budget):
+    out = tmp_path / "out.png"
+    brittle(
+        *("protect", photo, "--with", "photoguard-encoder:steps=8", "--epsilon", budget),
+        *("-o", out),
+    )
+    used = Budget.parse(budget)
+    spent = float(used.spent(read_photo(photo).image, read_photo(out).image))
+    assert 0.9 * used.radius < spent <= used.radius
+
+
+@pytest.mark.parametrize("setting", ["steps=3,budget=0.9/255", "steps=1,budget=l2:8"])
+def test_a_file_that_would_not_be_protected_is_not_written(photo, tmp_path, setting):
+    out = tmp_path / "out.png"
+    done = brittle("protect", photo, "--with", f"photoguard-encoder:{setting}", "-o", out, code=2)
+    assert "moves no pixel by a whole level" in done.stderr.splitlines()[-1]
+    assert not out.exists()
 
 
 def test_metadata_is_dropped_unless_asked_for(photo, tmp_path):

@@ -294,7 +294,7 @@ def around(mask: Tensor, image: Tensor) -> Tensor:
 
     Where the mask is black everywhere, the whole image.
     """
-    white = mask[0, 0] == 1
+    white = mask[0, 0] > 1 - 1e-3  # a mask that was turned or resized is 1 but for rounding
     if not white.any():
         return image
     rows, columns = (white.any(dim).nonzero().flatten() for dim in (1, 0))

@@ -5,10 +5,11 @@ from functools import partialmethod
 
 import pytest
 import torch
+from torch.nn import functional
 
 from brittle.component import key, registry
 from brittle.errors import UserError
-from brittle.images import quantise
+from brittle.images import around, quantise
 from brittle.metrics.efficientnet import SMALLEST
 from brittle.transforms import Transform
 
@@ -117,6 +118,19 @@ def test_undo_brings_pixels_back(transform, image):
     back = transform.undo(transform.apply(smooth, seeds=SEEDS))
     assert likeness(back, smooth) > 0.97
     assert likeness(smooth.flip(-1), smooth) < 0.8
+
+
+@pytest.mark.parametrize("shape", [(64, 48), (40, 56)])
+def test_edits_of_any_size_are_turned_back(transform, image, shape):
+    smooth = Transform.parse("gaussian-blur:sigma=3").apply(image)
+    edited = functional.interpolate(
+        transform.apply(smooth, seeds=SEEDS), shape, mode="bilinear", antialias=True
+    )
+    restored = transform.restore(edited, size=(64, 48), shape=(64, 48))
+    assert likeness(restored, smooth) > 0.95
+    shown = transform.restore(transform.valid(edited), size=(64, 48), shape=(64, 48))
+    assert shown.shape == (2, 1, 64, 48)
+    assert around(shown[:1], image[:1]).numel() > 0.7 * image[:1].numel()
 
 
 def test_surrogates_are_near_and_pass_gradients(transform, image):

@@ -182,6 +182,11 @@ def test_an_autoencoder_alone_encodes_and_says_why_it_cannot_edit(kind, tmp_path
             getattr(model, part)
 
 
+def test_parts_of_pipelines_are_told_apart_by_name(tiny_sd):
+    assert load_model(tiny_sd / "vae", device="cpu").name == f"{tiny_sd.name}-vae"
+    assert load_model(tiny_sd, device="cpu").name == tiny_sd.name
+
+
 def damaged(folder: Path, tiny_sd: Path, how: str) -> Path:
     shutil.copytree(tiny_sd, folder)
     unet = folder / "unet"

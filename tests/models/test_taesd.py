@@ -137,7 +137,7 @@ def test_a_pickle_that_runs_code_is_refused_and_not_run(tmp_path) -> None:
 
     path = tmp_path / "evil_encoder.pth"
     path.write_bytes(pickle.dumps({"0.weight": Evil()}))
-    with pytest.raises(UserError, match="no encoder in TAESD's format"):
+    with pytest.raises(UserError, match=r"no encoder in TAESD's format .it holds other things"):
         load_model(path, device="cpu")
     assert not (tmp_path / "ran").exists()
 
@@ -147,6 +147,13 @@ def test_a_pickle_that_runs_code_is_refused_and_not_run(tmp_path) -> None:
 )
 def test_other_weights_are_refused(tmp_path, content) -> None:
     torch.save(content, tmp_path / "odd.pth")
+    with pytest.raises(UserError, match="TAESD's format"):
+        load_model(tmp_path / "odd.pth", device="cpu")
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"\x80\x02N.", b"PK\x03\x04" + bytes(60)])
+def test_files_that_are_no_weights_at_all_are_refused(tmp_path, content) -> None:
+    (tmp_path / "odd.pth").write_bytes(content)
     with pytest.raises(UserError, match="TAESD's format"):
         load_model(tmp_path / "odd.pth", device="cpu")
 

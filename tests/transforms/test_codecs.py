@@ -147,6 +147,15 @@ def jpeg_bytes(image, **fields) -> bytes:
     return kept[0]
 
 
+@pytest.mark.parametrize("quality", [75, 94, 100])
+def test_a_progressive_file_may_hold_noise(quality):
+    stream = np.random.default_rng(0)
+    noise = stream.integers(0, 2, (200, 301, 3)).astype(np.uint8) * 255
+    fields = {"quality": quality, "subsampling": "4:4:4"}
+    received = Jpeg(**fields, progressive=True).on_levels(noise, seed=None)
+    assert np.array_equal(received, Jpeg(**fields).on_levels(noise, seed=None))
+
+
 def test_several_saves_are_several_files(real):
     levels = to_bytes(real)[0]
     for saves in (1, 2, 3):

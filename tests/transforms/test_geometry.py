@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from scipy import ndimage
 
 from brittle.images import from_bytes, to_bytes
-from brittle.transforms import Flip, Rotate, Shift
+from brittle.transforms import Flip, Perspective, Rotate, Shift
 from brittle.transforms.geometry import turn
 
 
@@ -76,7 +76,10 @@ def test_what_comes_from_outside_has_the_fill(real):
     received = Rotate(degrees=30, fill="128/255").apply(real)
     assert (received[..., 0, 0] == 128 / 255).all()
     assert (Rotate(degrees=30).apply(real)[..., 0, 0] == 0).all()
-    assert (Rotate(degrees=30).undo(real)[..., 0, 0] == 0).all()
+    for view in (Rotate(degrees=30, fill=1), Perspective(yaw=-30, pitch=20, fill=1)):
+        # Else what came from outside would count as the photo.
+        assert (view.undo(view.valid(real)).flatten(1).amin(1) == 0).all()
+        assert (view.undo(torch.ones_like(real)).flatten(1).amin(1) == 0).all()
 
 
 def test_masks_turn_like_pictures():

@@ -1,6 +1,7 @@
 import dataclasses
 
 import pytest
+from PIL import features
 
 from brittle.errors import UserError
 from brittle.models import load_model
@@ -138,6 +139,23 @@ def test_a_purifier_that_this_model_can_not_run_is_refused(photos, tmp_path):
     trial = TRIAL.model_copy(update={"transforms": PURIFIERS, "editors": ("none",)})
     with pytest.raises(UserError, match="is an autoencoder alone"):
         make_plan(trial, photos, load_model(alone, device="cpu"))
+
+
+@pytest.mark.parametrize("transform", ["avif:quality=60", "flip+avif:quality=60"])
+def test_a_codec_that_pillow_lacks_is_refused_before_work(photos, model, monkeypatch, transform):
+    monkeypatch.setattr(features, "check", lambda feature: feature != "avif")
+    trial = TRIAL.model_copy(update={"transforms": ("none", transform)})
+    with pytest.raises(UserError, match=r"names .*avif:quality=60, and this Pillow was built with"):
+        make_plan(trial, photos, model)
+
+
+@pytest.mark.parametrize(("back", "passes"), [("true", 0), ("false", 8)])
+def test_gray_passes_what_changes_its_size(photos, model, back, passes):
+    resize = f"resize:factor=0.5,back={back}"
+    made = make_plan(TRIAL.model_copy(update={"transforms": ("none", resize)}), photos, model)
+    grays = {one.key for one in made.releases.values() if one.arm == "gray"}
+    received = [one for one in made.receptions.values() if one.transform != "none"]
+    assert sum(one.release in grays for one in received) == passes
 
 
 def test_the_cost_counts_what_purifiers_do(plan, photos, model):

@@ -11,7 +11,12 @@ from brittle.trial.plan import Reception
 from brittle.trial.runner import receiving
 from brittle.trial.store import Store
 
-TEXTS = ["jpeg:quality=50", "gaussian-noise:sigma=8/255", "flip", "webp:quality=60"]
+TEXTS = [
+    "jpeg:quality=50",
+    "gaussian-noise:sigma=8/255+gaussian-blur:sigma=1",
+    "rotate:degrees=5",
+    "webp:quality=60",
+]
 
 
 @pytest.fixture
@@ -25,8 +30,10 @@ def work(tmp_path):
     return SimpleNamespace(receptions=receptions, transforms=transforms), store, image
 
 
-def test_files_are_those_of_one_after_another(work):
+@pytest.mark.parametrize("threads", [1, 7])
+def test_files_are_those_of_one_after_another(work, monkeypatch, threads):
     plan, store, image = work
+    monkeypatch.setattr("brittle.trial.runner.os.cpu_count", lambda: threads)
     with receiving(plan, store, silent) as wait_for:
         wait_for("07")
         assert store.has("07")

@@ -51,6 +51,16 @@ def undisturbed(trial, tmp_path_factory):
     return folder
 
 
+def test_transforms_may_change_the_size(trial, tmp_path):
+    resized = ("resize:factor=0.6,back=false", "screenshot", "crop:left=5,top=3", "upload-1080")
+    changed = trial.model_copy(update={"transforms": ("none", *resized)})
+    store = runner.run(changed, tmp_path / "out")
+    rows = read_results(store.directory / "results.csv")
+    cost = {row.transform: row.value for row in rows if row.reference == "clean"}
+    assert set(cost) >= {"screenshot", "crop:left=5,top=3"}
+    assert None not in cost.values()
+
+
 def content(folder):
     """Every result of a folder as bytes; the manifest has the time of the run in it."""
     return {

@@ -67,7 +67,7 @@ def compare(
     ]
     comparisons, shown = [*_comparisons(latents)], Shown()
     if judge is not None:
-        photo, edits = bench.model.fit(pictures.original), []
+        photo, edits = pictures.original, []
         seed = derive_seed(bench.seed, pictures.digest)
         for transform in bench.transforms:
             judged = judge.edit(views[str(transform)], photo, transform, seed=seed, advance=advance)

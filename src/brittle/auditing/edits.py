@@ -42,15 +42,17 @@ class Judge:
         self, views: Tensor, photo: Tensor, transform: Transform, *, seed: int, advance: Advance
     ) -> list[Judged]:
         """Edit the rows (ROWS, 3, h, w) with each prompt; ``photo`` is the photo as it was."""
-        found = []
+        found, seen = [], self.bench.model.fit(photo)
+        back = partial(
+            transform.restore, size=tuple(photo.shape[-2:]), shape=tuple(seen.shape[-2:])
+        )
         for prompt in self.prompts:
             edited = in_batches(partial(self._edit, prompt, seed), views, advance)
             valid = transform.valid(edited[:1])
             apart = torch.tensor(
                 [*distances(self.metric, edited, valid, self.bench.model)], dtype=torch.float64
             )
-            shown = transform.undo(valid)
-            usable, reason = self._usable(transform.undo(edited), photo, shown, prompt)
+            usable, reason = self._usable(back(edited), seen, back(valid), prompt)
             pictures = {row: edited[row : row + 1] for row in (CONTROL, PROTECTED, PLACEBOS.start)}
             found.append(Judged(apart, usable, reason, pictures))
         return found

@@ -69,6 +69,11 @@ def protect(
                 trace=trace,
             )
         for path, photo, one in zip(paths, read, protected, strict=True):
+            if one.equal(photo.image):
+                raise UserError(
+                    f"{path}: {component} moves no pixel by a whole level, so the file would not "
+                    f"be protected: allow more (--epsilon), or longer or more steps."
+                )
             written = to.write(path, photo, one)
             typer.echo(measure(written, photo, component.budget))
 

@@ -7,7 +7,7 @@ import torch
 
 from brittle.component import unknown
 from brittle.errors import UserError
-from brittle.models.edit_model import EditModel, ModelFiles
+from brittle.models.edit_model import PARTS, EditModel, ModelFiles
 from brittle.models.files import SD1, Directory, SingleFile
 from brittle.models.taesd_files import TaesdFiles, holds_taesd, in_taesd_format
 
@@ -63,7 +63,7 @@ def find_files(name: str, config: Path = SD1) -> ModelFiles:
     if path.is_dir():
         if holds_taesd(path):
             return TaesdFiles(path)
-        return Directory(path, path.resolve().name)
+        return Directory(path, _name_of(path.resolve()))
     if path.is_file():
         return TaesdFiles(path) if in_taesd_format(path) else SingleFile(path, config)
     looks_like_path = path.is_absolute() or name.startswith((".", "~")) or path.suffix
@@ -77,6 +77,11 @@ def find_files(name: str, config: Path = SD1) -> ModelFiles:
         f"{unknown('model', name, ['embedded'])} Or name a directory in diffusers' format, a "
         f".safetensors file or a hub id."
     )
+
+
+def _name_of(folder: Path) -> str:
+    """The folder's name; of a pipeline's part with the pipeline's, as many have a part ``vae``."""
+    return f"{folder.parent.name}-{folder.name}" if folder.name in PARTS else folder.name
 
 
 def _as_device(device: str | torch.device) -> torch.device:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from brittle.errors import UserError
+from brittle.models.quiet import quiet
 
 Side = Literal["encoder", "decoder"]
 _SIDES: tuple[tuple[Side, int], ...] = (("encoder", 0), ("decoder", 1))
@@ -186,25 +187,20 @@ def read_stack(side: Side, path: Path) -> nn.Sequential:
     """
     from pickle import UnpicklingError
 
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
         if path.suffix == ".safetensors":
             weights = load_file(path)
         else:
-            weights = torch.load(path, weights_only=True, map_location="cpu")
+            with quiet():
+                weights = torch.load(path, weights_only=True, map_location="cpu")
         named = {re.sub(r"^(encoder|decoder)\.(layers\.)?", "", k): v for k, v in weights.items()}
         return build(side, {name: value.float() for name, value in named.items()})
-    except (
-        OSError,
-        ValueError,
-        RuntimeError,
-        AttributeError,
-        UnpicklingError,
-        SafetensorError,
-    ) as error:
+    except Exception as error:  # whatever a foreign file does to torch.load
         reason = [*str(error).strip().splitlines(), type(error).__name__][0].rstrip(".:")
+        if isinstance(error, (UnpicklingError, EOFError, LookupError)):
+            reason = "it holds other things than weights, or nothing"  # torch says how to run them
         raise UserError(
             f"{path} is no {side} in TAESD's format ({reason}); a pickle of anything but weights "
             f"is never read."

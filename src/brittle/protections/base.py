@@ -216,4 +216,4 @@ def _checked_mask(mask: Tensor, image: Tensor) -> Tensor:
         raise UserError("A mask holds 0 (to be kept) and 1 (may be edited) and nothing else.")
     if mask.flatten(1).all(1).any():
         raise UserError("The mask is white everywhere, which leaves nothing to protect.")
-    return mask.to(image.dtype).expand(rows, -1, -1, -1)
+    return mask.to(image).expand(rows, -1, -1, -1)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from brittle.component import Component
 from brittle.decoding import Levels
@@ -118,12 +119,24 @@ class Transform(Component):
 
     @property
     def moves_pixels(self) -> bool:
-        """Whether pixels change places; if not, a plain gray picture passes as it is."""
+        """Whether pixels change places, or the size; if not, a gray picture passes as it is."""
         return type(self).undo is not Transform.undo
 
     def undo(self, image: Tensor) -> Tensor:
         """Move pixels back to where they were before; the identity unless geometry changes."""
         return image
+
+    def restore(self, edited: Tensor, *, size: tuple[int, int], shape: tuple[int, int]) -> Tensor:
+        """An edit (N, C, h, w) of what was received, turned back, at (height, width) ``shape``.
+
+        ``size`` is that of the photo before the transform. An editor works at a size of its own, so
+        an edit whose pixels can't move back there does so at the size that was received.
+        """
+        back = self.undo(edited)
+        if back.shape[-2:] != shape:
+            received = self.move_mask(edited.new_zeros(1, 1, *size)).shape[-2:]
+            back = self.undo(_stretch(edited, received))
+        return _stretch(back, shape)
 
     def valid(self, image: Tensor) -> Tensor:
         """(N, 1, H, W) of 0 and 1: which pixels of the received ``image`` come from the photo."""
@@ -140,3 +153,9 @@ class Transform(Component):
         if len(parts) == 1:
             return super().parse(text)
         return cls.from_record({"name": "chain", "steps": parts})
+
+
+def _stretch(image: Tensor, shape: Sequence[int]) -> Tensor:
+    if tuple(image.shape[-2:]) == tuple(shape):
+        return image
+    return functional.interpolate(image, list(shape), mode="bilinear", antialias=True)

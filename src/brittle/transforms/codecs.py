@@ -2,10 +2,11 @@
 
 import io
 import math
+from threading import Lock
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from PIL import Image, features
+from PIL import Image, ImageFile, features
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
@@ -16,6 +17,8 @@ from brittle.images import from_bytes, quantise, to_bytes
 from brittle.transforms.base import Transform
 from brittle.transforms.soft_jpeg import soft_jpeg
 
+_ROOM = Lock()
+
 
 def through_file(levels: Levels, kind: str, **options: Any) -> Levels:
     """One picture (H, W, 3) saved in one of Pillow's formats and opened again."""
@@ -25,9 +28,17 @@ def through_file(levels: Levels, kind: str, **options: Any) -> Levels:
 
 def as_file(levels: Levels, kind: str, **options: Any) -> bytes:
     """One picture (H, W, 3) as a file in one of Pillow's formats."""
+    if options.get("progressive"):
+        _make_room(levels)
     file = io.BytesIO()
     Image.fromarray(levels).save(file, kind, **options)
     return file.getvalue()
+
+
+def _make_room(levels: Levels) -> None:
+    """Let Pillow hold a progressive JPEG of noise, for which its own buffer is too small."""
+    with _ROOM:
+        ImageFile.MAXBLOCK = max(ImageFile.MAXBLOCK, 2 * levels.size)
 
 
 def missing_codec(feature: str, name: str) -> str | None:

@@ -93,8 +93,8 @@ class Perspective(Transform):
         return self._view(image, fill=self.fill)
 
     def undo(self, image: Tensor) -> Tensor:
-        """The picture from the front; what had left the canvas has the level ``fill``."""
-        return self._view(image, fill=self.fill, back=True)
+        """The picture from the front; what had left the canvas is black."""
+        return self._view(image, back=True)
 
     def valid(self, image: Tensor) -> Tensor:
         """1 where a received pixel was interpolated from pixels of the photo alone."""

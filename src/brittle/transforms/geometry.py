@@ -52,8 +52,8 @@ class Rotate(Transform):
         return turn(image, self.degrees, fill=self.fill)
 
     def undo(self, image: Tensor) -> Tensor:
-        """The image turned back; what had left the canvas has the level ``fill``."""
-        return turn(image, -self.degrees, fill=self.fill)
+        """The image turned back; what had left the canvas is black."""
+        return turn(image, -self.degrees)
 
     def valid(self, image: Tensor) -> Tensor:
         """1 where a received pixel was interpolated from pixels of the photo alone."""

@@ -67,8 +67,8 @@ class Resize(Transform):
 
     @property
     def moves_pixels(self) -> bool:
-        """A gray picture stays gray at any size."""
-        return False
+        """A gray picture stays gray, and changes its size alone."""
+        return not self.back
 
     def move_mask(self, mask: Tensor) -> Tensor:
         """The mask at the new size, unless the image goes back to the old one."""

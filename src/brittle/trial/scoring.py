@@ -133,9 +133,11 @@ class Views:
         kept = self._fit(self.store.read(control.reception))
         return torch.where(self._fitted(self.plan.received_mask(control)) == 1, picture, kept)
 
-    def _undone(self, edit: str) -> Tensor:
-        """An edit with its pixels moved back to where they are in the photo."""
-        return self._transform.undo(self._edited(edit))
+    def _restored(self, picture: Tensor, like: Tensor) -> Tensor:
+        """A picture of an edit's size with its pixels back in their places, at another's size."""
+        photo = self.plan.photos.get(self.cell.photo)
+        height, width = (like if photo is None else photo.image).shape[-2:]
+        return self._transform.restore(picture, size=(height, width), shape=like.shape[-2:])
 
     def _fitted(self, mask: Tensor) -> Tensor:
         if self.model is None:
@@ -184,19 +186,19 @@ class Views:
         return self._compare(metric, edited, control, self.valid)
 
     def _kept(self, metric: Metric) -> float:
-        return self._judged(metric, self._undone(self.cell.edit), self.photo)
+        return self._judged(metric, self._edited(self.cell.edit), self.photo)
 
     def _seen(self, metric: Metric, released: str) -> float:
         """As an attacker sees it: the edit as it came out, against the published file."""
-        edit = self._transform.undo(self.store.read(self.cell.edit))
-        return self._judged(metric, edit, self._fit(self.store.read(released)))
+        published = self._fit(self.store.read(released))
+        return self._judged(metric, self.store.read(self.cell.edit), published)
 
     def _judged(self, metric: Metric, edit: Tensor, photo: Tensor) -> float:
         mask = self.plan.photos[self.cell.photo].mask if self._masked else None
         return metric.judge(
-            edit,
+            self._restored(edit, photo),
             photo,
-            shown=self._transform.undo(self.valid),
+            shown=self._restored(self.valid, photo),
             painted=None if mask is None else self._fitted(mask),
             prompt=self.cell.prompt,
             model=self.model,
@@ -204,8 +206,11 @@ class Views:
 
     def _cost(self, metric: Metric) -> float:
         """How far the transform alone moves the edit, once it is turned back."""
-        clean, valid = self.store.read(self.cell.clean), self._transform.undo(self.valid)
-        return self._distance(metric, self._undone(self.cell.edit), clean, valid)
+        clean = self.store.read(self.cell.clean)
+        edit, valid = (
+            self._restored(one, clean) for one in (self._edited(self.cell.edit), self.valid)
+        )
+        return self._distance(metric, edit, clean, valid)
 
     def _floor(self, metric: Metric) -> float:
         """How far another seed alone moves the edit, on average."""
