@@ -1,4 +1,4 @@
-"""Two protections of a trial against each other, paired by photo, from its summary alone.
+"""Two protections of a trial against each other, paired by photo, from its folder alone.
 
     python benchmarks/compare_arms.py DIR --factor 2 --pair 1 2 --pair 1 4
 
@@ -24,13 +24,16 @@ def main() -> None:
     parser.add_argument("--metric", default="perceptual")
     parser.add_argument("--pair", type=int, nargs=2, action="append", help="by default 1 2")
     options = parser.parse_args()
-    summary = json.loads((options.directory / "summary.json").read_text())
+    summary, manifest = (
+        json.loads((options.directory / f"{name}.json").read_text())
+        for name in ("summary", "manifest")
+    )
     found = {
         (one["arm"], one["transform"]): one["per_photo"]
         for one in summary["effects"]
         if one["metric"] == options.metric
     }
-    arms = list(dict.fromkeys(arm for arm, _ in found))
+    arms = [one["label"] for one in manifest["arms"] if one["kind"] == "protection"]
     for places in options.pair or [[1, 2]]:
         print(table(found, *(arms[place - 1] for place in places), options.factor))
 
