@@ -16,7 +16,7 @@ TRIALS = sorted((Path(__file__).parents[2] / "trials").glob("*.yaml"))
 def test_a_ready_trial_can_be_read(path) -> None:
     trial = load_trial(path)
     for base, texts in (
-        (Protection, trial.protections),
+        (Protection, map(trial.written_out, trial.protections)),
         (Transform, trial.transforms),
         (Editor, trial.editors),
     ):
@@ -33,7 +33,13 @@ def test_the_adaptive_attacker_is_declared() -> None:
 
 
 def test_the_arms_race_is_run_at_one_distance() -> None:
-    plain, aware = map(Protection.read, load_trial(TRIALS[1].with_stem("arms-race")).protections)
-    assert plain.budget == aware.budget
+    trial = load_trial(TRIALS[1].with_stem("arms-race"))
+    protections = [Protection.read(trial.written_out(name)) for name in trial.protections]
+    plain, aware, away, away_aware, moved = protections
+    assert {one.budget for one in protections} == {plain.budget}
     assert plain.budget.norm == "perceptual"
     assert plain == aware.model_copy(update={"expectation": ()})
+    assert away.expectation == ()
+    for one in (away_aware, moved):
+        assert away == one.model_copy(update={"expectation": ()})
+    assert plain == away.model_copy(update={"target": "gray", "random_start": False})

@@ -49,6 +49,14 @@ def test_settings_reach_into_the_trial(tmp_path):
         ("- a list", "YAML mapping"),
         ("prompts: [", "not a YAML file"),
         ("prompts: x\nbatch: 0", "batch"),
+        ("prompts: x\nnames: {gray: encoder}", "gray is the name of something else"),
+        ("prompts: x\nnames: {encoder: encoder}", "encoder is the name of something else"),
+        ("prompts: x\nnames: {'a:b': encoder}", "'a:b' is no name"),
+        (
+            "prompts: x\nnames: {mine: 'encoder:budget=0.1'}\nprotections: mine\n"
+            "budgets: [2/255, 4/255, 8/255, 16/255]",
+            "name either",
+        ),
     ],
 )
 def test_mistakes_are_one_sentence(tmp_path, text, message):
@@ -79,3 +87,14 @@ def test_paths_in_the_file_are_relative_to_it(tmp_path):
 def test_trials_are_frozen():
     with pytest.raises(ValueError, match="frozen"):
         Trial(prompts=("x",)).title = "other"
+
+
+def test_a_protection_goes_by_its_short_name(tmp_path):
+    text = "prompts: x\nnames: {mine: 'encoder:steps=3'}\nprotections: [mine, photoguard-encoder]"
+    trial = load_trial(write(tmp_path, text))
+    assert trial.arms[2:5] == ("mine", "photoguard-encoder", "noise(mine)")
+    assert trial.written_out("mine") == "encoder:steps=3"
+    assert trial.written_out("photoguard-encoder") == "photoguard-encoder"
+    swept = load_trial(write(tmp_path, text), ["budgets=[2/255,4/255,8/255,16/255]"])
+    assert swept.written_out(swept.protection_arms[0]) == "encoder:steps=3,budget=2/255"
+    assert swept.written_out(swept.protection_arms[4]) == "photoguard-encoder:budget=2/255"

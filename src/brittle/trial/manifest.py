@@ -102,7 +102,7 @@ def _collections(plan: Plan) -> dict[str, Any]:
 def _arm(plan: Plan, label: str) -> dict[str, Any]:
     kind = plan.kind(label)
     if kind == "protection":
-        name = label.partition(":")[0]
+        name = plan.trial.written_out(label).partition(":")[0]
         component: Component = plan.protections[label]
         preset = registry("protection").presets.get(name)
         source = preset[2] if preset else component.source

@@ -200,7 +200,9 @@ def cell_key(photo: str, transform: Transform, prompt: str, edits: Sequence[str]
 
 def empty_plan(trial: Trial, photos: dict[str, TrialPhoto], model: "EditModel") -> Plan:
     """A plan's components, without any work; errors as `make_plan`."""
-    protections = {label: Protection.parse(label) for label in trial.protection_arms}
+    protections = {
+        label: Protection.parse(trial.written_out(label)) for label in trial.protection_arms
+    }
     transforms = _by_text(map(Transform.parse, trial.transforms))
     for label, transform in transforms.items():
         if reason := transform.missing():

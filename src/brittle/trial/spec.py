@@ -1,5 +1,6 @@
 """The trial as one writes it: a YAML file, checked key by key, with every default spelt out."""
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -7,11 +8,13 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from brittle.component import explain, read_yaml, unknown
+from brittle.component import explain, read_yaml, registry, unknown
 from brittle.errors import UserError
 from brittle.trial.primary import Primary
 
 PlaceboKind = Literal["noise", "noise-spectrum"]
+TAKEN = {"original", "gray", "untaught"}
+"""Labels of the arms that aren't protections."""
 
 
 class Trial(BaseModel):
@@ -33,6 +36,9 @@ class Trial(BaseModel):
     )
     model: str = "embedded"
     protections: tuple[str, ...] = ("photoguard-encoder",)
+    names: dict[str, str] = Field(
+        {}, description="short names for protections, by which everything else then calls them"
+    )
     budgets: tuple[str, ...] = Field(
         (), description="every protection at each of these budgets, four or more, to be compared"
     )
@@ -80,9 +86,19 @@ class Trial(BaseModel):
             raise ValueError("a prompt is empty; say what the edit should show")
         return value
 
+    @field_validator("names")
+    @classmethod
+    def _names_are_new(cls, value: dict[str, str]) -> dict[str, str]:
+        for name in value:
+            if not re.fullmatch(r"[\w-]+", name):
+                raise ValueError(f"{name!r} is no name: letters, digits and hyphens make one")
+            if name in TAKEN or name in registry("protection").names():
+                raise ValueError(f"{name} is the name of something else")
+        return value
+
     @model_validator(mode="after")
     def _nothing_twice(self) -> Self:
-        if self.budgets and any("budget=" in text for text in self.protections):
+        if self.budgets and any("budget=" in self.written_out(text) for text in self.protections):
             raise ValueError("a protection has its own budget, and budgets are swept: name either")
         for field in (
             "protections",
@@ -111,6 +127,12 @@ class Trial(BaseModel):
             for text in self.protections
             for budget in self.budgets
         )
+
+    def written_out(self, label: str) -> str:
+        """A protection's label with its short name, if it has one, replaced by what that stands for."""
+        name, _, more = label.partition(":")
+        text = self.names.get(name, name)
+        return text + (("," if ":" in text else ":") + more if more else "")
 
     @property
     def arms(self) -> tuple[str, ...]:
