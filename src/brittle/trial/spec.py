@@ -129,7 +129,7 @@ class Trial(BaseModel):
         )
 
     def written_out(self, label: str) -> str:
-        """A protection's label with its short name, if it has one, replaced by what that stands for."""
+        """A protection's label, with its short name replaced by what that stands for."""
         name, _, more = label.partition(":")
         text = self.names.get(name, name)
         return text + (("," if ":" in text else ":") + more if more else "")
