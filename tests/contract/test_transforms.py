@@ -128,7 +128,9 @@ def test_edits_of_any_size_are_turned_back(transform, image, shape):
     )
     restored = transform.restore(edited, size=(64, 48), shape=(64, 48))
     assert likeness(restored, smooth) > 0.95
-    shown = transform.restore(transform.valid(edited), size=(64, 48), shape=(64, 48))
+    valid = transform.valid_of(edited, size=(64, 48))
+    assert valid.shape == (2, 1, *shape)
+    shown = transform.restore(valid, size=(64, 48), shape=(64, 48))
     assert shown.shape == (2, 1, 64, 48)
     assert around(shown[:1], image[:1]).numel() > 0.7 * image[:1].numel()
 

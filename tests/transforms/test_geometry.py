@@ -4,9 +4,10 @@ import torch
 from PIL import Image
 from pydantic import ValidationError
 from scipy import ndimage
+from torch.nn import functional
 
 from brittle.images import from_bytes, to_bytes
-from brittle.transforms import Flip, Perspective, Rotate, Shift
+from brittle.transforms import Chain, Crop, Flip, Perspective, Resize, Rotate, Shift
 from brittle.transforms.geometry import turn
 
 
@@ -80,6 +81,33 @@ def test_what_comes_from_outside_has_the_fill(real):
         # Else what came from outside would count as the photo.
         assert (view.undo(view.valid(real)).flatten(1).amin(1) == 0).all()
         assert (view.undo(torch.ones_like(real)).flatten(1).amin(1) == 0).all()
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        Shift(right=32, down=-16),
+        Crop(left=32),
+        Crop(left=32, bottom=16, back=True),
+        Chain(steps=(Shift(right=32), Flip())),
+        Chain(steps=(Resize(factor=0.5, back=False), Crop(left=16))),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("height", [32, 40])
+def test_a_small_edit_of_a_large_photo_moves_back_by_what_the_photo_moved(transform, height):
+    photo = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    photo = functional.interpolate(photo, (160, 128), mode="bilinear")
+    received = transform.apply(photo)
+    # An editor's own size, at which a margin of 32 px of the photo is one of 8.
+    width = round(received.shape[-1] / 4)
+    edited = functional.interpolate(received, (height, width), mode="bilinear", antialias=True)
+    seen = functional.interpolate(photo, (40, 32), mode="bilinear", antialias=True)
+    restored = transform.restore(edited, size=(160, 128), shape=(40, 32))
+    valid = transform.valid_of(edited, size=(160, 128))
+    shown = transform.restore(valid, size=(160, 128), shape=(40, 32)) > 1 - 1e-3
+    assert 0.5 < shown.float().mean() < 0.95
+    assert (restored - seen).abs()[shown.expand_as(seen)].mean() < 0.03
 
 
 def test_masks_turn_like_pictures():

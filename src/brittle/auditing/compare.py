@@ -46,7 +46,7 @@ def choose_placebo(bench: Bench, photos: Iterable[Pictures], advance: Advance) -
     for pictures in photos:
         for kind in PLACEBO_KINDS:
             views = bench.views(pictures, Drawn.parse(kind), none, advance, rows=CHOOSING)
-            mean = float(bench.shift(views[str(none[0])], none[0])[1:].mean())
+            mean = float(bench.shift(pictures, views[str(none[0])], none[0])[1:].mean())
             point = (pictures.pair.name, placebo_arm(kind, ARM), "none", ENCODER, "", 0)
             rows.append(Row(*point, "latent.distance", "control", mean))
     chosen = effects.choose_placebo(Table(rows), arms=(ARM,), editor=ENCODER, metric="latent")
@@ -62,7 +62,9 @@ def compare(
     drawn = Drawn.parse(placebo.chosen or PLACEBO_KINDS[0])
     views = bench.views(pictures, drawn, bench.transforms, advance)
     latents = [
-        Found(transform, "latents", "latent", bench.shift(views[str(transform)], transform))
+        Found(
+            transform, "latents", "latent", bench.shift(pictures, views[str(transform)], transform)
+        )
         for transform in bench.transforms
     ]
     comparisons, shown = [*_comparisons(latents)], Shown()

@@ -97,9 +97,9 @@ class Bench:
         )
         return drawn
 
-    def shift(self, views: Tensor, transform: Transform) -> Tensor:
+    def shift(self, pictures: Pictures, views: Tensor, transform: Transform) -> Tensor:
         """How far the latents of each row lie from the first's, the control, (rows,): `latent`."""
-        valid = transform.valid(views[:1])
+        valid = transform.valid_of(views[:1], size=size_of(pictures.original))
         shown = fill_invalid(views, valid)
         self.loading.result()
 
@@ -111,6 +111,12 @@ class Bench:
         return torch.stack(
             [mean_where((row - latents[CONTROL]).square(), valid).sqrt() for row in latents]
         )
+
+
+def size_of(image: Tensor) -> tuple[int, int]:
+    """Its (height, width)."""
+    height, width = image.shape[-2:]
+    return height, width
 
 
 def in_batches(

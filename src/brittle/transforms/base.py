@@ -122,6 +122,11 @@ class Transform(Component):
         """Whether pixels change places, or the size; if not, a gray picture passes as it is."""
         return type(self).undo is not Transform.undo
 
+    @property
+    def needs_size(self) -> bool:
+        """Whether pixels move back at the size that was received alone, not at an editor's."""
+        return False
+
     def undo(self, image: Tensor) -> Tensor:
         """Move pixels back to where they were before; the identity unless geometry changes."""
         return image
@@ -129,14 +134,27 @@ class Transform(Component):
     def restore(self, edited: Tensor, *, size: tuple[int, int], shape: tuple[int, int]) -> Tensor:
         """An edit (N, C, h, w) of what was received, turned back, at (height, width) ``shape``.
 
-        ``size`` is that of the photo before the transform. An editor works at a size of its own, so
-        an edit whose pixels can't move back there does so at the size that was received.
+        ``size`` is that of the photo before the transform; an editor works at a size of its own.
         """
-        back = self.undo(edited)
-        if back.shape[-2:] != shape:
-            received = self.move_mask(edited.new_zeros(1, 1, *size)).shape[-2:]
-            back = self.undo(_stretch(edited, received))
-        return _stretch(back, shape)
+        if self.needs_size:
+            edited = _stretch(edited, self.received_size(size))
+        return _stretch(self.undo(edited), shape)
+
+    def valid_of(self, edited: Tensor, *, size: tuple[int, int]) -> Tensor:
+        """As `valid`, of an edit of what was received; ``size`` as in `restore`."""
+        if not self.needs_size:
+            return self.valid(edited)
+        received = edited.new_zeros(len(edited), 1, *self.received_size(size))
+        return (_stretch(self.valid(received), edited.shape[-2:]) > 1 - 1e-3).to(edited)
+
+    def received_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """What (height, width) a photo of ``size`` has after the transform.
+
+        Raises:
+            UserError: nothing is left of such a photo.
+        """
+        height, width = self.move_mask(torch.zeros(1, 1, *size)).shape[-2:]
+        return height, width
 
     def valid(self, image: Tensor) -> Tensor:
         """(N, 1, H, W) of 0 and 1: which pixels of the received ``image`` come from the photo."""

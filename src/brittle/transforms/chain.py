@@ -76,6 +76,11 @@ class Chain(Transform):
             image = step.surrogate(image)
         return image
 
+    @property
+    def needs_size(self) -> bool:
+        """Whether a step does."""
+        return any(step.needs_size for step in self.steps)
+
     def undo(self, image: Tensor) -> Tensor:
         """All steps undone, the last first."""
         for step in reversed(self.steps):

@@ -51,6 +51,11 @@ class Crop(Transform):
         cut = self._cut(image)
         return resample(cut, tuple(image.shape[-2:]), self.kernel) if self.back else cut
 
+    @property
+    def needs_size(self) -> bool:
+        """Yes: it counts pixels."""
+        return True
+
     def undo(self, image: Tensor) -> Tensor:
         """The part back in its place; what was cut off is black."""
         margins = [self.left, self.right, self.top, self.bottom]

@@ -78,6 +78,11 @@ class Shift(Transform):
     right: Annotated[int, Field(strict=True, ge=-64, le=64)] = 0
     down: Annotated[int, Field(strict=True, ge=-64, le=64)] = 0
 
+    @property
+    def needs_size(self) -> bool:
+        """Yes: it counts pixels."""
+        return True
+
     def surrogate(self, image: Tensor) -> Tensor:
         """The shift itself, exact."""
         return move(image, self.right, self.down)

@@ -70,6 +70,11 @@ class Resize(Transform):
         """A gray picture stays gray, and changes its size alone."""
         return not self.back
 
+    @property
+    def needs_size(self) -> bool:
+        """Yes, where it grows back by its factor."""
+        return not self.back and self.factor is not None
+
     def move_mask(self, mask: Tensor) -> Tensor:
         """The mask at the new size, unless the image goes back to the old one."""
         if self.back:

@@ -49,6 +49,11 @@ class Screenshot(Transform):
         """The surrogates of all steps."""
         return self.chain.surrogate(image)
 
+    @property
+    def needs_size(self) -> bool:
+        """As its steps."""
+        return self.chain.needs_size
+
     def undo(self, image: Tensor) -> Tensor:
         """The former size."""
         return self.chain.undo(image)

@@ -111,7 +111,8 @@ class Views:
     @cached_property
     def valid(self) -> Tensor:
         """Where the received picture shows the photo."""
-        return self._transform.valid(self._edited(self.cell.edit))
+        edit = self._edited(self.cell.edit)
+        return self._transform.valid_of(edit, size=self._size(edit))
 
     @property
     def _transform(self) -> Transform:
@@ -135,9 +136,13 @@ class Views:
 
     def _restored(self, picture: Tensor, like: Tensor) -> Tensor:
         """A picture of an edit's size with its pixels back in their places, at another's size."""
+        return self._transform.restore(picture, size=self._size(like), shape=like.shape[-2:])
+
+    def _size(self, otherwise: Tensor) -> tuple[int, int]:
+        """The (height, width) of the photo before the transform, or of what stands in for it."""
         photo = self.plan.photos.get(self.cell.photo)
-        height, width = (like if photo is None else photo.image).shape[-2:]
-        return self._transform.restore(picture, size=(height, width), shape=like.shape[-2:])
+        height, width = (otherwise if photo is None else photo.image).shape[-2:]
+        return height, width
 
     def _fitted(self, mask: Tensor) -> Tensor:
         if self.model is None:
