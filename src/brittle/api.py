@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
@@ -13,7 +12,7 @@ from brittle.inference.mimicry_summary import MimicrySummary
 from brittle.inference.summary import Summary
 from brittle.models import EditModel, load_model
 from brittle.progress import Progress, silent
-from brittle.protections import PGD, Protection
+from brittle.protections import Protection
 from brittle.transforms import Transform
 from brittle.trial.spec import Trial
 
@@ -35,8 +34,8 @@ __all__ = [
 def protection(text: str | Protection, budget: str | Budget | None = None) -> Protection:
     """A protection by its text, with another budget ("8/255") in place of its own if given.
 
-    Where the norm changes between l2 and others, a step keeps its share of the budget, since it is
-    a length in that norm; Adam's rate is none.
+    A step that is a length in the budget's norm goes along (`PGD.with_budget`). In text it doesn't:
+    ``encoder:budget=l2:8`` has the step of linf unless it names ``step_size`` too.
 
     Raises:
         UserError: an unknown protection or parameter, a bad budget.
@@ -45,15 +44,7 @@ def protection(text: str | Protection, budget: str | Budget | None = None) -> Pr
     if budget is None:
         return component
     chosen = Budget.parse(budget) if isinstance(budget, str) else budget
-    update: dict[str, Any] = {"budget": chosen}
-    is_rate = getattr(component, "optimizer", "sign") == "adam"
-    changes = (chosen.norm == "l2") != (component.budget.norm == "l2")
-    if isinstance(component, PGD) and changes and not is_rate:
-        after, before = (
-            one.limit(one.reference, one.reference) for one in (chosen, component.budget)
-        )
-        update["step_size"] = component.step_size * after / before
-    return component.model_copy(update=update)
+    return component.with_budget(chosen)
 
 
 def protect(

@@ -84,9 +84,12 @@ def test_the_ends_of_a_range_are_part_of_the_record() -> None:
         ("jpeg:quality=95..50", "ends before it begins"),
         ("jpeg:quality=50..200", "less than or equal to 100"),
         ("jpag:quality=50..95", "did you mean 'jpeg'"),
+        ("webp:quality=50..90", "webp:quality=50 has no gradient, so no protection can foresee it"),
+        ("flip+median-blur:size=3", "has no gradient"),
+        ("autoencode", "has no gradient"),
     ],
 )
-def test_a_range_that_makes_no_sense_is_refused(text, reason) -> None:
+def test_an_expectation_that_makes_no_sense_is_refused(text, reason) -> None:
     with pytest.raises(UserError, match=reason):
         Protection.parse(f"encoder:expectation=[{text}]")
 

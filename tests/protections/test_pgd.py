@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from brittle.budget import Budget
-from brittle.protections import PGD, EncoderProtection, Protection, Trace
+from brittle.protections import PGD, EncoderProtection, Protection, StyleCloak, Trace
 from tests.protections.conftest import Linear, run_loop
 
 
@@ -69,6 +69,29 @@ def test_an_l2_step_grows_with_the_photo_as_its_budget_does() -> None:
         one = Towards(budget=Budget(norm="l2", radius=8), steps=1, step_size=2)
         result, _ = run_loop(one, Linear(weight), image)
         assert float((result - image).norm()) == pytest.approx(2 * side / 512, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "step"),
+    [
+        ("16/255", "8/255", 0.5),
+        ("16/255", "perceptual:0.5", 0.5),
+        ("linf:0.25", "l2:8@512", 16),
+        ("l2:8@512", "linf:0.25", 1 / 64),
+        ("l2:8@512", "l2:4@512", 0.5),
+        ("l2:8@512", "l2:2@128", 1 / 8),  # which is the same budget
+    ],
+)
+def test_a_step_goes_along_with_another_budget(before, after, step) -> None:
+    one = Towards(budget=before, steps=1, step_size=0.5).with_budget(Budget.parse(after))
+    assert one.budget == Budget.parse(after)
+    assert one.step_size == pytest.approx(step)
+
+
+def test_adams_rate_is_no_length() -> None:
+    for optimizer, step in (("adam", 0.25), ("sign", 8)):
+        cloak = StyleCloak(budget="linf:0.25", step_size=0.25, optimizer=optimizer)
+        assert cloak.with_budget(Budget.parse("l2:8")).step_size == step
 
 
 def test_the_linear_schedule_falls_towards_one_percent(weight) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, final
+from typing import TYPE_CHECKING, ClassVar, Self, final
 
 import torch
 from torch import Tensor
@@ -69,6 +69,10 @@ class Protection(Component):
     def total_steps(self) -> int:
         """How many steps it reports to its trace for one batch."""
         return 0
+
+    def with_budget(self, budget: Budget) -> Self:
+        """The same protection with another budget."""
+        return self.model_copy(update={"budget": budget})
 
     @property
     def denoiser_gradients(self) -> int:

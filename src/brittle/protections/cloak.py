@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 import torch
 from pydantic import Field
@@ -19,7 +19,7 @@ from brittle.budget import Budget
 from brittle.component import Fraction, register
 from brittle.models import chain
 from brittle.noise import derive_seed, generators
-from brittle.protections.base import Trace
+from brittle.protections.base import Protection, Trace
 from brittle.protections.pgd import PGD
 
 if TYPE_CHECKING:
@@ -80,6 +80,12 @@ class StyleCloak(PGD):
     strength: Fraction = Field(0.5, gt=0, le=1)
     guidance_scale: float = Field(7.5, ge=0, allow_inf_nan=False)
     evaluations: int = Field(25, ge=1)
+
+    def with_budget(self, budget: Budget) -> Self:
+        """As `PGD.with_budget`; Adam's rate is no length, and stays."""
+        if self.optimizer == "adam":
+            return Protection.with_budget(self, budget)
+        return super().with_budget(budget)
 
     def prepare(
         self, model: "EditModel", image: Tensor, *, mask: Tensor | None, seeds: Sequence[int]

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, model_validator
 from torch import Tensor
 
 from brittle.component import FAMILIES, Component, plain
@@ -73,10 +73,17 @@ def _read(value: object) -> object:
     return _read_transform(value)
 
 
+def _differentiable(value: Any) -> Any:
+    for one in (value.low, value.high) if isinstance(value, Range) else (value,):
+        if not one.differentiable:
+            raise ValueError(f"{one} has no gradient, so no protection can foresee it")
+    return value
+
+
 if TYPE_CHECKING:
     Foreseen = Transform | Range
 else:
-    Foreseen = Annotated[Component | Range, BeforeValidator(_read)]
+    Foreseen = Annotated[Component | Range, BeforeValidator(_read), AfterValidator(_differentiable)]
 
 
 def received(transform: "Transform", image: Tensor, seeds: Sequence[int]) -> Tensor:

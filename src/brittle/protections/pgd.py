@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
+from brittle.budget import Budget
 from brittle.component import Fraction
 from brittle.noise import derive_seed, generators, uniform
 from brittle.protections.base import Protection, Trace
@@ -21,7 +22,8 @@ class PGD(Protection):
     """Minimises an objective inside the budget, by steps against the gradient's sign or direction.
 
     Each step moves every value by ``step_size`` ([0, 1] units); under l2 it has that length at the
-    budget's reference size, and grows with the photo as the budget does.
+    budget's reference size, and grows with the photo as the budget does. Name it with the budget:
+    text and records take each field as it is written.
 
     With ``expectation``, the gradient is the mean over what these transforms make of the picture:
     the values are the real transform's, the way back is its surrogate's. A range, such as
@@ -48,6 +50,19 @@ class PGD(Protection):
     def passes(self) -> int:
         """How many gradients are averaged at each step: more than 1 for a loss that draws noise."""
         return 1
+
+    def with_budget(self, budget: Budget) -> Self:
+        """As `Protection.with_budget`; between linf and l2, a step keeps its share of the budget.
+
+        Within l2 it keeps its length, whatever the reference sizes; else it stays as it is.
+        """
+        before, step = self.budget, self.step_size
+        if before.norm == budget.norm == "l2":
+            step *= budget.reference / before.reference
+        elif "l2" in (before.norm, budget.norm):
+            sizes = [one.limit(one.reference, one.reference) for one in (budget, before)]
+            step *= sizes[0] / sizes[1]
+        return super().with_budget(budget).model_copy(update={"step_size": step})
 
     def prepare(
         self, model: "EditModel", image: Tensor, *, mask: Tensor | None, seeds: Sequence[int]

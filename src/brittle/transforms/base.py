@@ -109,6 +109,11 @@ class Transform(Component):
         seeds = None if seed is None else [seed]
         return to_bytes(self.apply(from_bytes(levels[None]), seeds=seeds))[0]
 
+    @property
+    def differentiable(self) -> bool:
+        """Whether it has a ``surrogate``, as a protection that foresees it needs."""
+        return type(self).surrogate is not Transform.surrogate
+
     def surrogate(self, image: Tensor) -> Tensor:
         """A differentiable stand-in for ``apply``, for gradients only: not clamped, not rounded.
 

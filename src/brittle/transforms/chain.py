@@ -70,6 +70,11 @@ class Chain(Transform):
             image = step.apply(image, seeds=seeds, model=model)
         return image
 
+    @property
+    def differentiable(self) -> bool:
+        """Whether all steps are."""
+        return all(step.differentiable for step in self.steps)
+
     def surrogate(self, image: Tensor) -> Tensor:
         """The surrogates of all steps."""
         for step in self.steps:
