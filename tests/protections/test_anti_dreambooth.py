@@ -113,3 +113,12 @@ def test_an_autoencoder_alone_has_no_surrogate(tiny_sd, photos):
     model = load_model(tiny_sd / "vae", device="cpu", dtype="float32")
     with pytest.raises(UserError, match="autoencoder alone"):
         SHORT(model, photos, seeds=[0, 1])
+
+
+def test_a_model_for_inpainting_is_no_surrogate(tmp_path, photos):
+    from brittle.models import load_model
+    from tests.models import tiny
+
+    model = load_model(tiny.save(tmp_path / "nine", unet_channels=9), device="cpu")
+    with pytest.raises(UserError, match="nine is made for inpainting, and anti-dreambooth can't"):
+        SHORT(model, photos, seeds=[0, 1])

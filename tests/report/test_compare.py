@@ -64,6 +64,16 @@ def test_what_one_trial_lacks_is_one_line_and_the_others_are_compared():
     }
 
 
+def test_thresholds_are_told_apart_by_their_editor_and_mask():
+    def manifest(*masks):
+        every = [{"editor": "inpaint", "mask": mask, "tau_keep": 0.5} for mask in masks]
+        return {"calibration": {"thresholds": every}}
+
+    (found,) = differing_settings([manifest("auto", "own"), manifest("own")])
+    assert found.name == "calibration.thresholds: inpaint, mask auto"
+    assert found.values == ("there", "–")
+
+
 def test_what_is_no_finished_trial_is_refused(two, tmp_path):
     (tmp_path / "empty").mkdir()
     for folders, out, complaint in (

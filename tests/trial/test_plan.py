@@ -149,6 +149,15 @@ def test_a_codec_that_pillow_lacks_is_refused_before_work(photos, model, monkeyp
         make_plan(trial, photos, model)
 
 
+@pytest.mark.parametrize(
+    "transform", ["crop:left=5000", "resize:factor=0.5,back=false+crop:top=64"]
+)
+def test_a_crop_that_leaves_nothing_is_refused_before_work(photos, model, transform):
+    trial = TRIAL.model_copy(update={"transforms": ("none", transform)})
+    with pytest.raises(UserError, match=r"crop:.* leaves nothing of a photo of \d+ × \d+ pixels"):
+        make_plan(trial, photos, model)
+
+
 @pytest.mark.parametrize(("back", "passes"), [("true", 0), ("false", 8)])
 def test_gray_passes_what_changes_its_size(photos, model, back, passes):
     resize = f"resize:factor=0.5,back={back}"

@@ -7,16 +7,7 @@ import torch
 from torch import Tensor
 
 from brittle.auditing.document import UsableCounts
-from brittle.auditing.views import (
-    CONTROL,
-    GRAY,
-    PLACEBOS,
-    PROTECTED,
-    Bench,
-    distances,
-    in_batches,
-    size_of,
-)
+from brittle.auditing.views import CONTROL, GRAY, PLACEBOS, PROTECTED, Bench, distances, in_batches
 from brittle.editors import Editor
 from brittle.errors import Unavailable
 from brittle.metrics import LPIPS, Calibration, Metric, Perceptual, Thresholds
@@ -52,8 +43,8 @@ class Judge:
     ) -> list[Judged]:
         """Edit the rows (ROWS, 3, h, w) with each prompt; ``photo`` is the photo as it was."""
         found, seen = [], self.bench.model.fit(photo)
-        size = size_of(photo)
-        back = partial(transform.restore, size=size, shape=size_of(seen))
+        size = photo.shape[-2:]
+        back = partial(transform.restore, size=size, shape=seen.shape[-2:])
         for prompt in self.prompts:
             edited = in_batches(partial(self._edit, prompt, seed), views, advance)
             valid = transform.valid_of(edited[:1], size=size)

@@ -139,6 +139,8 @@ class _Work:
 
     def _look(self, pair: Pair, advance: Advance) -> PhotoAudit:
         pictures = self.read(pair)
+        for transform in self.request.transforms:
+            transform.check_size(pictures.original.shape[-2:])
         unchanged = pictures.unchanged
         found = measure(pictures.original, pictures.protected)
         advance(1)

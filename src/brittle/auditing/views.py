@@ -99,7 +99,7 @@ class Bench:
 
     def shift(self, pictures: Pictures, views: Tensor, transform: Transform) -> Tensor:
         """How far the latents of each row lie from the first's, the control, (rows,): `latent`."""
-        valid = transform.valid_of(views[:1], size=size_of(pictures.original))
+        valid = transform.valid_of(views[:1], size=pictures.original.shape[-2:])
         shown = fill_invalid(views, valid)
         self.loading.result()
 
@@ -111,12 +111,6 @@ class Bench:
         return torch.stack(
             [mean_where((row - latents[CONTROL]).square(), valid).sqrt() for row in latents]
         )
-
-
-def size_of(image: Tensor) -> tuple[int, int]:
-    """Its (height, width)."""
-    height, width = image.shape[-2:]
-    return height, width
 
 
 def in_batches(

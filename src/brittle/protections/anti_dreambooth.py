@@ -10,6 +10,7 @@ from torch import Tensor
 
 from brittle.budget import Budget
 from brittle.component import Fraction, register
+from brittle.errors import UserError
 from brittle.images import digest
 from brittle.noise import derive_seed, generators
 from brittle.protections.base import Trace
@@ -78,7 +79,7 @@ class AntiDreamBooth(PGD):
         """See `Protection.perturb_collection`; whatever the order of the pictures."""
         from brittle.models.surrogate import Surrogate
 
-        self.check_memory(model)
+        self.check_model(model)
         order = sorted(range(len(images)), key=lambda i: digest(images[i]))
         course = self._course([seeds[i] for i in order])
         surrogate = Surrogate(model, course, self.instance_prompt)
@@ -123,10 +124,12 @@ class AntiDreamBooth(PGD):
         latents = model.encode(model.fit(perturbed))
         return -prepared.surrogate.errors(latents, [prepared.stream])
 
-    def check_memory(self, model: "EditModel") -> None:
-        """See `Protection.check_memory`: the surrogate's, and its copy while it learns aside."""
+    def check_model(self, model: "EditModel") -> None:
+        """See `Protection.check_model`; memory is that of the surrogate and its copy."""
         from brittle.models.memory import check_memory
 
+        if model.unet_channels != model.latent_channels:
+            raise UserError(f"{model.name} is made for inpainting, and {self.name} can't teach it.")
         check_memory(model, self.scope, "choose another protection or machine", copies=5)
 
     def _course(self, seeds: Sequence[int]) -> "Course":

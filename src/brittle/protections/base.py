@@ -79,12 +79,8 @@ class Protection(Component):
         """Gradients of the denoiser for one image, in runs of it for one prompt."""
         return 0
 
-    def check_memory(self, model: "EditModel") -> None:
-        """Refuse before any work what is known not to fit into memory.
-
-        Raises:
-            UserError: what it needs and what is free.
-        """
+    def check_model(self, model: "EditModel") -> None:
+        """Raise UserError, before any work, if it can't run with this model on this machine."""
 
     @final
     def __call__(

@@ -153,7 +153,7 @@ def _leaves(name: str, value: Any) -> Iterator[tuple[str, str]]:
             yield from _leaves(f"{name}.{key}" if name else str(key), inner)
     elif isinstance(value, list) and value and all(isinstance(one, Mapping) for one in value):
         for number, one in enumerate(value):
-            label = f"{name}: {one.get('label', number)}"
+            label = f"{name}: {_named(one) or number}"
             if one.get("kind") != "placebo":  # which follow from their protections
                 yield f"{label}{THERE}", "there"
                 yield from _leaves(label, {key: one[key] for key in one if key != "label"})
@@ -162,6 +162,13 @@ def _leaves(name: str, value: Any) -> Iterator[tuple[str, str]]:
             name,
             (", ".join(map(str, value)) or "none") if isinstance(value, list) else str(value),
         )
+
+
+def _named(part: Mapping[str, Any]) -> str:
+    """What tells a part of a manifest from its neighbours."""
+    if "tau_keep" in part:
+        return f"{part['editor']}, mask {part['mask']}"
+    return str(part.get("label", ""))
 
 
 def _as_text(

@@ -136,7 +136,7 @@ class Transform(Component):
         """Move pixels back to where they were before; the identity unless geometry changes."""
         return image
 
-    def restore(self, edited: Tensor, *, size: tuple[int, int], shape: tuple[int, int]) -> Tensor:
+    def restore(self, edited: Tensor, *, size: Sequence[int], shape: Sequence[int]) -> Tensor:
         """An edit (N, C, h, w) of what was received, turned back, at (height, width) ``shape``.
 
         ``size`` is that of the photo before the transform; an editor works at a size of its own.
@@ -145,21 +145,21 @@ class Transform(Component):
             edited = _stretch(edited, self.received_size(size))
         return _stretch(self.undo(edited), shape)
 
-    def valid_of(self, edited: Tensor, *, size: tuple[int, int]) -> Tensor:
+    def valid_of(self, edited: Tensor, *, size: Sequence[int]) -> Tensor:
         """As `valid`, of an edit of what was received; ``size`` as in `restore`."""
         if not self.needs_size:
             return self.valid(edited)
         received = edited.new_zeros(len(edited), 1, *self.received_size(size))
         return (_stretch(self.valid(received), edited.shape[-2:]) > 1 - 1e-3).to(edited)
 
-    def received_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """What (height, width) a photo of ``size`` has after the transform.
+    def check_size(self, size: Sequence[int]) -> None:
+        """Raise UserError if nothing is left of a photo of (height, width) ``size``."""
+        if self.needs_size:
+            self.received_size(size)
 
-        Raises:
-            UserError: nothing is left of such a photo.
-        """
-        height, width = self.move_mask(torch.zeros(1, 1, *size)).shape[-2:]
-        return height, width
+    def received_size(self, size: Sequence[int]) -> Sequence[int]:
+        """What (height, width) a photo of ``size`` has after the transform."""
+        return self.move_mask(torch.zeros(1, 1, *size)).shape[-2:]
 
     def valid(self, image: Tensor) -> Tensor:
         """(N, 1, H, W) of 0 and 1: which pixels of the received ``image`` come from the photo."""

@@ -164,11 +164,11 @@ def check_memory(
     """Refuse a plan that can't fit into memory; ``done`` says which keys need no work.
 
     Raises:
-        UserError: too little for a full fine-tune, or for a protection.
+        UserError: too little for a full fine-tune; a protection that can't run with the model here.
     """
     for arm in {one.arm for one in plan.releases.values() if not done(one.key)}:
         if arm in plan.protections:
-            plan.protections[arm].check_memory(model)
+            plan.protections[arm].check_model(model)
     if isinstance(plan, CollectionPlan):
         ahead = [one for one in plan.paintings.values() if one.tuning and not done(one.key)]
         for label in {one.editor for one in ahead}:

@@ -208,6 +208,8 @@ def empty_plan(trial: Trial, photos: dict[str, TrialPhoto], model: "EditModel") 
         if reason := transform.missing():
             raise UserError(f"The trial names {label}, and {reason}.")
         transform.check_model(model)
+        for size in {photo.image.shape[-2:] for photo in photos.values()}:
+            transform.check_size(size)
     calibration, not_calibrated = _calibration(trial, model)
     metrics = _metrics(trial, calibration if trial.calibration else None)
     editors = {str(one): one.resolve(model) for one in map(Editor.parse, trial.editors)}

@@ -3,7 +3,7 @@
 A score is kept as {metric, reference, value, reason}: a number, or null with the reason why not.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import mean
@@ -138,11 +138,10 @@ class Views:
         """A picture of an edit's size with its pixels back in their places, at another's size."""
         return self._transform.restore(picture, size=self._size(like), shape=like.shape[-2:])
 
-    def _size(self, otherwise: Tensor) -> tuple[int, int]:
+    def _size(self, otherwise: Tensor) -> Sequence[int]:
         """The (height, width) of the photo before the transform, or of what stands in for it."""
         photo = self.plan.photos.get(self.cell.photo)
-        height, width = (otherwise if photo is None else photo.image).shape[-2:]
-        return height, width
+        return (otherwise if photo is None else photo.image).shape[-2:]
 
     def _fitted(self, mask: Tensor) -> Tensor:
         if self.model is None:
