@@ -29,7 +29,8 @@ def refuse_others(original: Tensor, protected: Tensor, names: str) -> None:
     if _apart(original, protected) > FAR and _correlation(original, protected) < ALIKE:
         raise UserError(
             f"{names} show different pictures, or one of them was turned, mirrored, cropped or "
-            "made partly transparent: name a photo and its protected version."
+            "made partly transparent: an audit takes a photo and its protected version, so correct "
+            "this pair, or leave it out."
         )
 
 

@@ -71,8 +71,9 @@ def protect(
         for path, photo, one in zip(paths, read, protected, strict=True):
             if one.equal(photo.image):
                 raise UserError(
-                    f"{path}: {component} moves no pixel by a whole level, so the file would not "
-                    f"be protected: allow more (--epsilon), or longer or more steps."
+                    f"{path}: {component} moves no pixel by a whole level, so this photo would not "
+                    f"be protected and is not written: allow more (--epsilon), or longer or more "
+                    f"steps."
                 )
             written = to.write(path, photo, one)
             typer.echo(measure(written, photo, component.budget))
