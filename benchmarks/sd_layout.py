@@ -23,8 +23,9 @@ import torch
 
 from brittle import noise
 from brittle.models import EditModel, chain, load_model
-from brittle.models.files import SD1, _load_tokenizer
+from brittle.models.files import SD1
 from brittle.models.quiet import quiet
+from brittle.models.reading import load_tokenizer
 
 PROMPT = "a photo of a dog in the snow"
 
@@ -58,7 +59,7 @@ def make(folder: Path, dtype: torch.dtype) -> None:
     with quiet():
         for part, maker in makers.items():
             maker().to(dtype).save_pretrained(folder / part)
-        _load_tokenizer(SD1 / "tokenizer").save_pretrained(folder / "tokenizer")
+        load_tokenizer(SD1 / "tokenizer").save_pretrained(folder / "tokenizer")
         diffusers.PNDMScheduler.from_config(config("scheduler")).save_pretrained(
             folder / "scheduler"
         )

@@ -58,7 +58,8 @@ def save_clip(folder: Path, seed: int = 0) -> Path:
     """A CLIP of the true layout with its tokenizer, and its image preparation."""
     import transformers
 
-    from brittle.models.files import SD1, _load_tokenizer
+    from brittle.models.files import SD1
+    from brittle.models.reading import load_tokenizer
 
     torch.manual_seed(seed)
     vision = {"hidden_size": 32, "intermediate_size": 32, "num_attention_heads": 2,
@@ -68,5 +69,5 @@ def save_clip(folder: Path, seed: int = 0) -> Path:
     config = transformers.CLIPConfig(vision_config=vision, text_config=text, projection_dim=24)
     model: Any = transformers.CLIPModel(config)
     model.save_pretrained(folder)
-    _load_tokenizer(SD1 / "tokenizer").save_pretrained(folder)
+    load_tokenizer(SD1 / "tokenizer").save_pretrained(folder)
     return folder

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from brittle.errors import UserError
-from brittle.models import files, load_model, loading
+from brittle.models import files, load_model, loading, reading
 from brittle.models.quiet import quiet
 from tests.models import checkpoint, tiny
 
@@ -95,7 +95,7 @@ def test_full_precision_is_preferred_to_a_variant(pipeline, tmp_path):
     with quiet():
         pipeline.unet.save_pretrained(tmp_path, variant="fp16")
         pipeline.unet.save_pretrained(tmp_path)
-    found, variant = files.find_weights(tmp_path, "diffusion_pytorch_model")
+    found, variant = reading.find_weights(tmp_path, "diffusion_pytorch_model")
     assert [path.name for path in found] == ["diffusion_pytorch_model.safetensors"]
     assert variant is None
 
@@ -156,7 +156,7 @@ def test_the_packages_configurations_are_stable_diffusions():
 
 
 def test_the_packages_tokenizer_is_clips():
-    tokenizer = files._load_tokenizer(files.SD1 / "tokenizer")
+    tokenizer = reading.load_tokenizer(files.SD1 / "tokenizer")
     ids = tokenizer("a photo of an Astronaut, 7 é!", padding="max_length", max_length=77).input_ids
     assert ids[:12] == [49406, 320, 1125, 539, 550, 18376, 267, 278, 4166, 256, 49407, 49407]
     assert len(tokenizer) == 49408

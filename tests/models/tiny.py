@@ -17,7 +17,7 @@ def build(*, unet_channels: int = 4, scheduler: str = "PNDMScheduler", seed: int
     import transformers
     from diffusers.pipelines.stable_diffusion import StableDiffusionSafetyChecker
 
-    from brittle.models.files import _load_tokenizer
+    from brittle.models.reading import load_tokenizer
 
     def config(part: str) -> dict[str, Any]:
         import json
@@ -59,7 +59,7 @@ def build(*, unet_channels: int = 4, scheduler: str = "PNDMScheduler", seed: int
             text_encoder=transformers.CLIPTextModel(
                 transformers.CLIPTextConfig.from_dict(text)
             ).eval(),
-            tokenizer=_load_tokenizer(SD1 / "tokenizer"),
+            tokenizer=load_tokenizer(SD1 / "tokenizer"),
             scheduler=getattr(diffusers, scheduler).from_config(config("scheduler")),
             safety_checker=StableDiffusionSafetyChecker(clip),
             feature_extractor=transformers.CLIPImageProcessor(),

@@ -1,0 +1,145 @@
+"""Reading a model's files: weights, configurations and tokenizers, with errors in a sentence.
+
+Only safetensors are read, never a pickle, and nothing is asked of a network.
+"""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from brittle.errors import UserError
+from brittle.models.quiet import quiet
+
+CONFIG_FILES = {"tokenizer": "tokenizer_config.json", "scheduler": "scheduler_config.json"}
+
+
+def find_weights(folder: Path, base: str) -> tuple[list[Path], str | None]:
+    """The weight files in a part's folder, whole or sharded, and their variant.
+
+    Full precision is preferred where there are several.
+
+    Raises:
+        UserError: no safetensors; with the reason where there is a pickle instead.
+    """
+    for variant in (None, "fp16", "bf16"):
+        infix = f".{variant}" if variant else ""
+        whole = folder / f"{base}{infix}.safetensors"
+        index = folder / f"{base}.safetensors.index{infix}.json"
+        if whole.is_file():
+            return [whole], variant
+        if index.is_file():
+            shards = read_json(index, missing="").get("weight_map")
+            if not shards or not isinstance(shards, dict):
+                raise UserError(f"{index} names no files of weights.")
+            return [folder / str(shard) for shard in sorted(set(shards.values()))], variant
+    pickles = [*folder.glob("*.bin"), *folder.glob("*.ckpt"), *folder.glob("*.pt")]
+    if pickles:
+        raise UserError(
+            f"{pickles[0]} is a pickle, which can run code when it is read: brittle reads "
+            f"safetensors only; convert it first."
+        )
+    raise UserError(f"{folder} holds no weights: looked for {base}.safetensors.")
+
+
+def class_of(part: str, config: Mapping[str, Any]) -> tuple[Any, str]:
+    """A part's class, without importing a pipeline, and the name of its argument for a dtype."""
+    with quiet():
+        if part == "text_encoder":
+            from transformers import CLIPTextModel
+
+            return CLIPTextModel, "dtype"
+        import diffusers
+
+        return getattr(diffusers, config["_class_name"]), "torch_dtype"
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """A saved tokenizer, or CLIP's own where the folder holds its merges alone."""
+    import transformers
+
+    config = folder / CONFIG_FILES["tokenizer"]
+    if config.is_file():
+        name = str(read_json(config, missing="").get("tokenizer_class", "CLIPTokenizer"))
+        cls = getattr(transformers, name, transformers.CLIPTokenizer)
+        return cls.from_pretrained(folder, local_files_only=True)
+    lines = (folder / "merges.txt").read_text(encoding="utf-8").splitlines()
+    merges = [(left, right) for left, right in (line.split() for line in lines)]
+    vocabulary = _clip_vocabulary(merges)
+    return transformers.CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=77)
+
+
+def _clip_vocabulary(merges: list[tuple[str, str]]) -> dict[str, int]:
+    """CLIP's token numbers, which follow from its merges: bytes, bytes ending a word, merges."""
+    from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+    letters = list(bytes_to_unicode().values())
+    words = [*letters, *(letter + "</w>" for letter in letters)]
+    words += ["".join(merge) for merge in merges] + ["<|startoftext|>", "<|endoftext|>"]
+    return {word: number for number, word in enumerate(words)}
+
+
+def read_json(path: Path, *, missing: str) -> Mapping[str, Any]:
+    """A configuration; UserError if it is none, with what is ``missing`` if there is no file."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{missing}: there is no {path}.") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} can't be read as JSON: {error}.") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path} holds no configuration.")
+    return content
+
+
+def check_weights(files: list[Path]) -> None:
+    """Raise UserError if one of the files is no whole safetensors file."""
+    for path in files:
+        with open_weights(path):
+            pass
+
+
+def read_tensors(files: list[Path]) -> dict[str, torch.Tensor]:
+    """All tensors of some safetensors files, by name."""
+    from safetensors.torch import load_file
+
+    return {name: tensor for path in files for name, tensor in load_file(path).items()}
+
+
+def count_weights(path: Path, prefix: str) -> int:
+    """How many numbers a file's tensors hold whose names begin with ``prefix``."""
+    with open_weights(path) as file:
+        names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118
+        return sum(math.prod(file.get_slice(name).get_shape()) for name in names)
+
+
+def open_weights(path: Path) -> Any:
+    """Open a safetensors file; its header is checked against the file's length."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        return safe_open(path, framework="pt")
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: export or download the model again.") from None
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path} is damaged or no safetensors file: {_first(error)}") from None
+
+
+def reading(what: str, read: Callable[[], Any]) -> Any:
+    """Run a library's loading function: without its chatter, and its errors in a sentence."""
+    try:
+        with quiet():
+            return read()
+    except (torch.OutOfMemoryError, MemoryError):
+        raise
+    except Exception as error:  # what the libraries raise about files has no common class
+        raise UserError(f"{what} can't be read: {_first(error)}") from error
+
+
+def _first(error: Exception) -> str:
+    """An error's first line that says something."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{lines[0].rstrip('.')}." if lines else f"{type(error).__name__}."
