@@ -93,7 +93,7 @@ def test_the_shift_is_the_metric_latent(files, embedded):
     flip = Transform.parse("flip")
     bench = Bench(embedded, (flip,), 0, Loaded())
     views = bench.views(pictures, NoiseSpectrum(), (flip,), lambda rows: None)["flip"]
-    shift = bench.shift(views, flip)
+    shift = bench.shift(pictures, views, flip)
     assert shift.shape == (ROWS,)
     expected = Latent().score(views[PROTECTED : PROTECTED + 1], views[:1], model=embedded)
     assert float(shift[PROTECTED]) == pytest.approx(float(expected), rel=1e-4)

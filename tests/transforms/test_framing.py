@@ -45,7 +45,7 @@ def test_impossible_crops(real):
         Crop()
     with pytest.raises(ValidationError):
         Crop(left=-1)
-    with pytest.raises(UserError, match="leaves nothing of a photo of 203 × 150 pixels"):
+    with pytest.raises(UserError, match="leaves nothing of a photo of 203 × 150 px: cut less"):
         Crop(top=100, bottom=50).apply(real)
 
 

@@ -76,7 +76,9 @@ def _read(value: object) -> object:
 def _differentiable(value: Any) -> Any:
     for one in (value.low, value.high) if isinstance(value, Range) else (value,):
         if not one.differentiable:
-            raise ValueError(f"{one} has no gradient, so no protection can foresee it")
+            raise ValueError(
+                f"no protection can foresee {one}, which has no gradient: leave it out"
+            )
     return value
 
 

@@ -71,7 +71,7 @@ class Crop(Transform):
     def _cut(self, image: Tensor) -> Tensor:
         height, width = image.shape[-2:]
         if self.top + self.bottom >= height or self.left + self.right >= width:
-            raise UserError(f"{self} leaves nothing of a photo of {width} × {height} pixels.")
+            raise UserError(f"{self} leaves nothing of a photo of {width} × {height} px: cut less.")
         return image[..., self.top : height - self.bottom, self.left : width - self.right]
 
 
