@@ -209,3 +209,17 @@ def test_declared_primaries_must_be_measured(model, photos):
         primary_of(model, photos, primary=Primary(metric="lpips"))
     with pytest.raises(UserError, match="Unknown primary arm"):
         primary_of(model, photos, primary=Primary(arms=("mist",)))
+
+
+def test_a_short_name_changes_no_key(model, photos):
+    text = "encoder:steps=2,target=away,random_start=true"
+    named, plain = (
+        make_plan(TRIAL.model_copy(update=update), photos, model)
+        for update in (
+            {"names": {"mine": text}, "protections": ("mine",)},
+            {"protections": (text,)},
+        )
+    )
+    assert list(named.releases) == list(plain.releases)
+    assert {cell.arm for cell in named.cells} != {cell.arm for cell in plain.cells}
+    assert [cell.key for cell in named.cells] == [cell.key for cell in plain.cells]

@@ -328,7 +328,10 @@ def reception_of(plan: Plan, photo: str, arm: str, transform: str) -> Reception:
 
 def _release(plan: Plan, photo: str, arm: str) -> Release:
     digest = plan.photos[photo].digest
-    seed = derive_seed(0, digest, arm)
+    kind, of_arm = _placebo(arm) if arm in plan.placebos else ("", arm)
+    # The seed belongs to what a short name stands for, so that naming changes no result.
+    text = plan.trial.written_out(of_arm)
+    seed = derive_seed(0, digest, f"{kind}({text})" if kind else text)
     if arm in (ORIGINAL, GRAY):
         release = Release(key("release", arm, digest), photo, arm, seed)
     elif arm in plan.protections:
@@ -343,10 +346,16 @@ def _release(plan: Plan, photo: str, arm: str) -> Release:
             made.append(mask)
         release = Release(key("release", *made), photo, arm, seed)
     else:
-        of = _release(plan, photo, arm.partition("(")[2].removesuffix(")"))
+        of = _release(plan, photo, of_arm)
         drawn = key("release", of.key, plan.placebos[arm], seed)
         release = Release(drawn, photo, arm, seed, of.key)
     return plan.releases.setdefault(release.key, release)
+
+
+def _placebo(arm: str) -> tuple[str, str]:
+    """The kind of a placebo, and the arm whose size it has."""
+    kind, _, of = arm.partition("(")
+    return kind, of.removesuffix(")")
 
 
 def _beside(plan: Plan, photo: str, arm: str) -> int | list[str]:
