@@ -7,7 +7,7 @@ from brittle.errors import UserError
 from brittle.images import quantise
 from brittle.metrics import Perceptual
 from brittle.models import load_model
-from brittle.protections import Protection
+from brittle.protections import EncoderProtection, Protection
 from brittle.transforms import Autoencode, Chain, Denoise, GaussianBlur, Impress, Jpeg, Transform
 from tests.models import taesd
 
