@@ -1,6 +1,9 @@
+from pathlib import Path
+
 import pytest
 
 from brittle.errors import UserError
+from brittle.trial.primary import Primary
 from brittle.trial.spec import Trial, load_trial
 
 
@@ -98,3 +101,15 @@ def test_a_protection_goes_by_its_short_name(tmp_path):
     swept = load_trial(write(tmp_path, text), ["budgets=[2/255,4/255,8/255,16/255]"])
     assert swept.written_out(swept.protection_arms[0]) == "encoder:steps=3,budget=2/255"
     assert swept.written_out(swept.protection_arms[4]) == "photoguard-encoder:budget=2/255"
+
+
+def test_every_field_is_documented():
+    text = (Path(__file__).parents[2] / "docs" / "trials.md").read_text(encoding="utf-8")
+    fields = [*Trial.model_fields, *Primary.model_fields]
+    assert [field for field in fields if f"| `{field}` |" not in text] == []
+
+
+def test_the_documented_trial_can_be_read(tmp_path):
+    text = (Path(__file__).parents[2] / "docs" / "trials.md").read_text(encoding="utf-8")
+    trial = load_trial(write(tmp_path, text.partition("```yaml\n")[2].partition("```")[0]))
+    assert trial.protections[0] in trial.names
