@@ -80,12 +80,15 @@ class AntiDreamBooth(PGD):
         from brittle.models.surrogate import Surrogate
 
         self.check_model(model)
-        order = sorted(range(len(images)), key=lambda i: digest(images[i]))
+        digests = [digest(image) for image in images]
+        order = sorted(range(len(images)), key=digests.__getitem__)
         course = self._course([seeds[i] for i in order])
         surrogate = Surrogate(model, course, self.instance_prompt)
+        # A picture's noise is its own, also where all are given one seed.
+        streams = generators(list(map(derive_seed, seeds, digests)))
         parts = [
-            Part(slice(0, 1), image, mask, [seed], _Prepared(surrogate, *generators([seed])))
-            for image, mask, seed in zip(images, masks, seeds, strict=True)
+            Part(slice(0, 1), image, mask, [seed], _Prepared(surrogate, stream))
+            for image, mask, seed, stream in zip(images, masks, seeds, streams, strict=True)
         ]
         perturbed = [self._start(part.image, _kept(part), part.seeds) for part in parts]
         for number in range(self.rounds):
