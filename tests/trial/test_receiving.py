@@ -7,9 +7,9 @@ import torch
 from brittle.images import png_bytes, quantise
 from brittle.progress import silent
 from brittle.transforms import Transform
-from brittle.trial.plan import Reception
 from brittle.trial.runner import receiving
 from brittle.trial.store import Store
+from brittle.trial.work import Reception
 
 TEXTS = [
     "jpeg:quality=50",

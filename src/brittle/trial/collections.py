@@ -17,17 +17,9 @@ from brittle.errors import UserError
 from brittle.metrics import Keep, Style
 from brittle.noise import derive_seed
 from brittle.trial.photos import SUFFIXES, TrialPhoto, load_photos
-from brittle.trial.plan import (
-    GRAY,
-    ORIGINAL,
-    Cell,
-    Plan,
-    empty_plan,
-    make_plan,
-    model_identity,
-    reception_of,
-)
+from brittle.trial.plan import empty_plan, make_plan, model_identity, reception_of
 from brittle.trial.spec import Trial
+from brittle.trial.work import GRAY, ORIGINAL, Cell, Plan
 
 if TYPE_CHECKING:
     from brittle.models import EditModel

@@ -10,8 +10,8 @@ from brittle.editors import FineTune
 from brittle.models import EditModel, load_model
 from brittle.transforms import Impress
 from brittle.trial.collections import CollectionPlan, check_memory, lay_out, read_photos
-from brittle.trial.plan import Plan
 from brittle.trial.spec import Trial
+from brittle.trial.work import Plan
 
 LEARNING = 4
 """A gradient of the UNet in runs of it, the optimizer's step included: 4.2 on the embedded one."""

@@ -10,7 +10,7 @@ from typing import ClassVar
 from brittle.component import registry, unknown
 from brittle.errors import UserError
 from brittle.transforms import Transform
-from brittle.trial.plan import GRAY, ORIGINAL
+from brittle.trial.work import GRAY, ORIGINAL
 
 REQUIRED = ("photo", "arm", "prompt", "edit")
 OPTIONAL = ("transform", "seed", "original")

@@ -19,12 +19,13 @@ from brittle.trial.edits_table import (
 )
 from brittle.trial.given import MADE, SIDE, Pictures, original_key
 from brittle.trial.manifest import environment
-from brittle.trial.plan import GRAY, ORIGINAL, Cell, ModelIdentity, Plan, cell_key, fill_primary
+from brittle.trial.plan import cell_key, fill_primary
 from brittle.trial.results import index, rows
 from brittle.trial.rows import format_results
 from brittle.trial.scoring import score
 from brittle.trial.spec import Trial
 from brittle.trial.store import Store
+from brittle.trial.work import GRAY, ORIGINAL, Cell, ModelIdentity, Plan
 
 
 class Elsewhere(Editor):

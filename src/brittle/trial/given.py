@@ -13,8 +13,8 @@ from brittle.images import Photo, model_shape, quantise, read_photo
 from brittle.models import EditModel
 from brittle.trial.edits_table import Entry
 from brittle.trial.photos import TrialPhoto
-from brittle.trial.plan import ORIGINAL
 from brittle.trial.store import Store
+from brittle.trial.work import ORIGINAL
 
 MADE = "elsewhere"
 SIDE = 512

@@ -17,9 +17,9 @@ from brittle.progress import Progress, silent
 from brittle.trial import scoring
 from brittle.trial.collections import CollectionPlan, Painting
 from brittle.trial.photos import centre_square
-from brittle.trial.plan import ORIGINAL, Cell
 from brittle.trial.scoring import Score, attempt
 from brittle.trial.store import Store
+from brittle.trial.work import ORIGINAL, Cell
 
 FINE_TUNES = "fine-tunes"
 """The store's folder of learned weights; `FineTune.learn` names what lies in it."""

@@ -6,10 +6,10 @@ from brittle.errors import Unavailable
 from brittle.metrics.calibration import mask_kind
 from brittle.trial.collections import CollectionPlan
 from brittle.trial.painting import received_pictures
-from brittle.trial.plan import Cell, Plan
 from brittle.trial.rows import Row
 from brittle.trial.scoring import Score
 from brittle.trial.store import Store
+from brittle.trial.work import Cell, Plan
 
 
 def rows(plan: Plan, store: Store) -> list[Row]:

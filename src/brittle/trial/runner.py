@@ -24,12 +24,12 @@ from brittle.protections import Trace
 from brittle.trial import painting
 from brittle.trial.collections import CollectionPlan, check_memory, lay_out, read_photos
 from brittle.trial.manifest import manifest
-from brittle.trial.plan import GRAY, ORIGINAL, Plan, Reception, Release
 from brittle.trial.results import index, rows
 from brittle.trial.rows import format_results
 from brittle.trial.scoring import score
 from brittle.trial.spec import Trial
 from brittle.trial.store import Store
+from brittle.trial.work import GRAY, ORIGINAL, Plan, Reception, Release
 
 
 def run(

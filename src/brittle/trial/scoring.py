@@ -19,8 +19,8 @@ from brittle.models import EditModel
 from brittle.models.edit_model import file_hash
 from brittle.progress import Progress
 from brittle.transforms import Transform
-from brittle.trial.plan import GRAY, ORIGINAL, Cell, Plan
 from brittle.trial.store import Store
+from brittle.trial.work import GRAY, ORIGINAL, Cell, Plan
 
 Score = dict[str, Any]
 
