@@ -10,7 +10,7 @@ from typing import ClassVar
 from brittle.component import registry, unknown
 from brittle.errors import UserError
 from brittle.transforms import Transform
-from brittle.trial.work import GRAY, ORIGINAL
+from brittle.trial.work import GRAY, ORIGINAL, placebo_parts
 
 REQUIRED = ("photo", "arm", "prompt", "edit")
 OPTIONAL = ("transform", "seed", "original")
@@ -221,7 +221,7 @@ def _with_placebos(entries: list[Entry]) -> list[Entry]:
         )
     arms = {entry.arm for entry in entries}
     for arm in sorted(arms):
-        of = arm.partition("(")[2].removesuffix(")")
+        _, of = placebo_parts(arm)
         if of and of not in named:
             raise UserError(f"placebo({of}): {unknown('protection', of, named)}")
     labels = [f"noise({arm})" for arm in named]

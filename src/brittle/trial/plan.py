@@ -19,7 +19,17 @@ from brittle.transforms import Transform
 from brittle.trial.photos import TrialPhoto
 from brittle.trial.primary import MAX_PRIMARY_TRANSFORMS, Primary
 from brittle.trial.spec import Trial
-from brittle.trial.work import GRAY, ORIGINAL, Cell, Edit, ModelIdentity, Plan, Reception, Release
+from brittle.trial.work import (
+    GRAY,
+    ORIGINAL,
+    Cell,
+    Edit,
+    ModelIdentity,
+    Plan,
+    Reception,
+    Release,
+    placebo_parts,
+)
 
 if TYPE_CHECKING:
     from brittle.models import EditModel
@@ -204,7 +214,7 @@ def reception_of(plan: Plan, photo: str, arm: str, transform: str) -> Reception:
 
 def _release(plan: Plan, photo: str, arm: str) -> Release:
     digest = plan.photos[photo].digest
-    kind, of_arm = _placebo(arm) if arm in plan.placebos else ("", arm)
+    kind, of_arm = placebo_parts(arm) if arm in plan.placebos else ("", arm)
     # The seed belongs to what a short name stands for, so that naming changes no result.
     text = plan.trial.written_out(of_arm)
     seed = derive_seed(0, digest, f"{kind}({text})" if kind else text)
@@ -226,12 +236,6 @@ def _release(plan: Plan, photo: str, arm: str) -> Release:
         drawn = key("release", of.key, plan.placebos[arm], seed)
         release = Release(drawn, photo, arm, seed, of.key)
     return plan.releases.setdefault(release.key, release)
-
-
-def _placebo(arm: str) -> tuple[str, str]:
-    """The kind of a placebo, and the arm whose size it has."""
-    kind, _, of = arm.partition("(")
-    return kind, of.removesuffix(")")
 
 
 def _beside(plan: Plan, photo: str, arm: str) -> int | list[str]:

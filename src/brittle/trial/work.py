@@ -18,6 +18,12 @@ from brittle.trial.spec import Trial
 ORIGINAL, GRAY = "original", "gray"
 
 
+def placebo_parts(arm: str) -> tuple[str, str]:
+    """The kind of a placebo, and the arm whose size it has; of another arm, itself and nothing."""
+    kind, _, of = arm.partition("(")
+    return kind, of.removesuffix(")")
+
+
 @dataclass(frozen=True)
 class ModelIdentity:
     """What of an edit model the results depend on."""
