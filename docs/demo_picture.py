@@ -1,26 +1,23 @@
 """Make the README's picture, docs/demo.png, from the folder of a demo.
 
-python docs/demo_picture.py brittle-demo
+python -m docs.demo_picture brittle-demo
 """
 
 import json
 import sys
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
+from training.sheets import Column, labelled_sheet
 
-COLUMNS = (
-    ("photo", "original", "none", "received"),
-    ("its edit", "original", "none", "edited"),
-    ("protected", "photoguard-encoder", "none", "received"),
-    ("its edit", "photoguard-encoder", "none", "edited"),
-    ("protected, JPEG 75", "photoguard-encoder", "jpeg:quality=75", "received"),
-    ("its edit", "photoguard-encoder", "jpeg:quality=75", "edited"),
-    ("photo, JPEG 75", "original", "jpeg:quality=75", "received"),
-    ("its edit", "original", "jpeg:quality=75", "edited"),
+GROUPS = (
+    ("unprotected", "original", "none"),
+    ("protected", "photoguard-encoder", "none"),
+    ("protected, then JPEG 75", "photoguard-encoder", "jpeg:quality=75"),
+    ("unprotected, then JPEG 75", "original", "jpeg:quality=75"),
 )
 PHOTOS = ("astronaut", "chelsea", "coffee", "grace_hopper")
-SIDE, GAP, HEAD = 128, 4, 24
+SIDE = 192
 
 
 def main(folder: Path, prompt: str) -> None:
@@ -30,15 +27,17 @@ def main(folder: Path, prompt: str) -> None:
         for cell in json.loads((folder / "index.json").read_text())
         if cell["prompt"] == prompt and cell["seed"] == 0
     }
-    width = len(COLUMNS) * SIDE + (len(COLUMNS) // 2 - 1) * 3 * GAP + len(COLUMNS) * GAP
-    sheet = Image.new("RGB", (width, HEAD + len(PHOTOS) * (SIDE + GAP)), "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
-    for column, (title, arm, transform, kind) in enumerate(COLUMNS):
-        left = column * (SIDE + GAP) + column // 2 * 3 * GAP
-        draw.text((left + 2, 4), title, fill="black", font=font)
-        for row, photo in enumerate(PHOTOS):
-            with Image.open(folder / cells[photo, arm, transform][kind]) as picture:
-                sheet.paste(picture, (left, HEAD + row * (SIDE + GAP)))
+    columns = [
+        Column(
+            title,
+            [Image.open(folder / cells[photo, arm, transform][kind]) for photo in PHOTOS],
+            group,
+        )
+        for group, arm, transform in GROUPS
+        for title, kind in (("the picture", "received"), ("its edit", "edited"))
+    ]
+    rows = [photo.replace("_", " ") for photo in PHOTOS]
+    sheet = labelled_sheet(columns, rows, side=SIDE)
     sheet.save(Path(__file__).with_name("demo.png"), optimize=True)
 
 
