@@ -129,6 +129,7 @@ class Config(Section):
     text: Text
     denoiser: Denoiser
     evaluate: Evaluate
+    sizes: tuple[int, int]
     recommended: dict[str, dict[str, int | float]]
 
 

@@ -20,7 +20,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from training.captions import look_caption, nonsense, plain_caption
 from training.config import Config, from_command_line, mixed_precision
-from training.data import SIZE, Photo, load_photos
+from training.data import Photo, load_photos
 from training.files import write_json
 from training.latents import NAMES, Cache
 from training.loop import Run
@@ -35,7 +35,7 @@ def make_unet(config: Config) -> UNet2DConditionModel:
     settings = config.denoiser
     lower = len(settings.channels) - 1
     return UNet2DConditionModel(
-        sample_size=SIZE // 8,
+        sample_size=config.sizes[1] // 8,  # at which it is used: it works beyond what it learned on
         in_channels=LATENT_CHANNELS,
         out_channels=LATENT_CHANNELS,
         block_out_channels=settings.channels,

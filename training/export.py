@@ -80,7 +80,7 @@ def export(config: Config, folder: Path | None = None) -> Path:
         },
     )
     write_classifier(config, partial)
-    write_json(partial / "recommended.json", config.recommended)
+    write_json(partial / "recommended.json", {"sizes": config.sizes, **config.recommended})
     for file in sorted(p for p in partial.rglob("*") if p.is_file()):
         place = folder / file.relative_to(partial)
         place.parent.mkdir(parents=True, exist_ok=True)

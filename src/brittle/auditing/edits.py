@@ -103,7 +103,7 @@ def make_judge(bench: Bench, editor: Editor, prompts: tuple[str, ...]) -> Judge:
     resolved = editor.resolve(bench.model)
     metric, reason = choose_metric(bench.model)
     try:
-        thresholds = Calibration.of(bench.model).find(str(resolved))
+        thresholds = Calibration.of(bench.model).find(str(resolved), size=bench.model.size)
     except Unavailable as error:
         return Judge(bench, resolved, prompts, metric, reason, not_calibrated=str(error))
     return Judge(bench, resolved, prompts, metric, reason, thresholds)

@@ -47,6 +47,12 @@ Mask = Annotated[
 Device = Annotated[
     str | None, typer.Option(help="cpu, cuda, mps …; chosen by itself if not given.")
 ]
+Size = Annotated[
+    int | None,
+    typer.Option(
+        min=16, help="Long side in px up to which the model sees a photo; its own if not given."
+    ),
+]
 Dtype = Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there (never an input).")]
 Lossy = Annotated[

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from brittle.cli.app import Device, Dtype, app
+from brittle.cli.app import Device, Dtype, Size, app
 
 if TYPE_CHECKING:
     from brittle.auditing import Audited
@@ -43,6 +43,7 @@ def audit_(
         Path | None,
         typer.Option("-o", "--out", help="A folder, or an .html file, for a report with pictures."),
     ] = None,
+    size: Size = None,
     device: Device = None,
     dtype: Dtype = None,
 ) -> None:
@@ -58,7 +59,7 @@ def audit_(
         raise UserError(f"{len(files)} paths were named: name ORIGINAL and PROTECTED.")
     original = files[0] if len(files) == 2 else None
     chosen = [
-        api.load_model(name, device=device, dtype=dtype)
+        api.load_model(name, size=size, device=device, dtype=dtype)
         for name in (models or ["embedded"] if original else [])
     ]
     with bars() as progress:

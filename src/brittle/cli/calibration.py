@@ -18,6 +18,12 @@ def calibrate(
         "calibration.json"
     ),
     model: Model = "embedded",
+    sizes: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--size", min=16, help="As in the trial; repeatable. The model's own if none."
+        ),
+    ] = None,
     prompts: Annotated[
         list[str] | None, typer.Option("--prompt", help="As in the trial; the embedded has looks.")
     ] = None,
@@ -40,7 +46,7 @@ def calibrate(
     Example: brittle calibrate photos/ --model sd/ --clip clip/ --prompt "heavy rain" -o sd.json
     """
     from brittle.editors import Editor
-    from brittle.metrics import Follow, Keep
+    from brittle.metrics import Calibration, Follow, Keep
     from brittle.models import load_model
     from brittle.progress import bars
     from brittle.trial.calibration import calibrate_model, describe, read_photos
@@ -48,17 +54,21 @@ def calibrate(
     if out.exists() and not force:
         raise UserError(f"{out} exists: choose another file with --out, or say --force.")
     loaded = load_model(model, device=device, dtype=dtype)
-    read = read_photos(str(photos), loaded, mask)
+    at_sizes = [loaded.at(size) for size in sizes or [loaded.size]]
     with bars() as progress:
-        found = calibrate_model(
-            loaded,
-            [Editor.parse(text) for text in editors or ["img2img"]],
-            read,
-            prompts or (),
-            follow=Follow(clip=clip),
-            keep=Keep(clip=keep_clip or clip),
-            progress=progress,
-        )
+        each = [
+            calibrate_model(
+                one,
+                [Editor.parse(text) for text in editors or ["img2img"]],
+                read_photos(str(photos), one, mask),
+                prompts or (),
+                follow=Follow(clip=clip),
+                keep=Keep(clip=keep_clip or clip),
+                progress=progress,
+            )
+            for one in at_sizes
+        ]
+    found = Calibration.together(each)
     found.save(out)
     for thresholds in found.thresholds:
         typer.echo(describe(thresholds))

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from brittle.cli.app import Device, Dtype, Force, Model, app
+from brittle.cli.app import Device, Dtype, Force, Model, Size, app
 
 
 @app.command("mimic")
@@ -21,6 +21,7 @@ def mimic_(
         str, typer.Option(help="finetune and its fields, such as finetune:method=full.")
     ] = "finetune",
     model: Model = "embedded",
+    size: Size = None,
     seeds: Annotated[list[int] | None, typer.Option("--seed", min=0, help="Repeatable.")] = None,
     originals: Annotated[
         Path | None,
@@ -49,7 +50,7 @@ def mimic_(
             prompts,
             out,
             editor=editor,
-            model=load_model(model, device=device, dtype=dtype),
+            model=load_model(model, size=size, device=device, dtype=dtype),
             seeds=seeds or [0],
             originals=originals,
             overwrite=force,

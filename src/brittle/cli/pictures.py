@@ -15,6 +15,7 @@ from brittle.cli.app import (
     Model,
     Out,
     Photos,
+    Size,
     app,
 )
 from brittle.errors import UserError
@@ -31,6 +32,7 @@ def protect(
         str | None, typer.Option(help="The budget: 8/255 (of [0, 1]), l2:8@512, or perceptual:0.5.")
     ] = None,
     model: Model = "embedded",
+    size: Size = None,
     mask: Mask = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     device: Device = None,
@@ -53,7 +55,7 @@ def protect(
 
     to = Destination(photos, out, force=force, lossy=lossy, keep_metadata=keep_metadata)
     component = api.protection(protection, epsilon)
-    loaded = api.load_model(model, device=device, dtype=dtype)
+    loaded = api.load_model(model, size=size, device=device, dtype=dtype)
     together = [photos] if component.needs_collection else [[path] for path in photos]
     for paths in together:
         read = [read_photo(path) for path in paths]
@@ -85,6 +87,7 @@ def transform(
     out: Out,
     transform: Annotated[str, typer.Option("--with", help="A transform, or several joined by +.")],
     model: Model = "embedded",
+    size: Size = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     device: Device = None,
     dtype: Dtype = None,
@@ -105,7 +108,9 @@ def transform(
 
     to = Destination(photos, out, force=force, lossy=lossy, keep_metadata=keep_metadata)
     component = Transform.parse(transform)
-    loaded = api.load_model(model, device=device, dtype=dtype) if component.needs_model else None
+    loaded = None
+    if component.needs_model:
+        loaded = api.load_model(model, size=size, device=device, dtype=dtype)
     for path in photos:
         photo = read_photo(path)
         received = api.transform(photo.image, component, model=loaded, seed=seed)
@@ -119,6 +124,7 @@ def edit(
     out: Out,
     editor: Annotated[str, typer.Option(help="An editor; see `brittle list editors`.")] = "img2img",
     model: Model = "embedded",
+    size: Size = None,
     mask: Mask = None,
     seed: Annotated[int, typer.Option(min=0, help="As diffusers uses it.")] = 0,
     device: Device = None,
@@ -143,7 +149,7 @@ def edit(
         read.image,
         prompt,
         editor=editor,
-        model=api.load_model(model, device=device, dtype=dtype),
+        model=api.load_model(model, size=size, device=device, dtype=dtype),
         mask=named_mask(mask, read) if mask else None,
         seed=seed,
     )

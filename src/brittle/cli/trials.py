@@ -25,6 +25,9 @@ def demo(
     editor: Annotated[
         Literal["img2img", "inpaint"], typer.Option(help="inpaint edits the photos' centre.")
     ] = "img2img",
+    size: Annotated[
+        int, typer.Option(help="Photos are squares of this side in px, 128 to 512.")
+    ] = 256,
 ) -> None:
     """Protect, compress and edit real photos on the built-in model, and report what is left.
 
@@ -32,7 +35,7 @@ def demo(
     """
     from brittle.trial.demo import demo_trial
 
-    trial, notes = demo_trial(out, photos, minutes, editor)
+    trial, notes = demo_trial(out, photos, minutes, editor, size)
     _run(trial, out, notes=notes)
 
 

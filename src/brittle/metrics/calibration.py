@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 CALIBRATION = "calibration.json"
 SHARE = 0.10  # of the calibration edits may fall below a threshold
+NEAR = 1.5  # thresholds serve pictures up to this ratio larger or smaller
 RARE = 0.95  # a threshold must lie above this share of what it has to tell apart
 
 
@@ -47,6 +48,8 @@ class Thresholds(Record):
     """The editor with all of its settings: thresholds of one are worth nothing for another."""
     mask: str
     """``none``, ``auto``, ``alpha`` or ``own``: what the editor was allowed to paint."""
+    size: int
+    """The long side, in pixels, of the pictures: scores of smaller ones are others."""
     tau_follow: dict[str, float]
     """By look, where the prompt names one that is known, or else by prompt."""
     tau_keep: float
@@ -139,23 +142,45 @@ class Calibration(Record):
             )
         return found
 
+    @classmethod
+    def together(cls, some: Sequence["Calibration"]) -> "Calibration":
+        """Calibrations of one model, at several sizes, as one."""
+        (model,) = {one.model for one in some}
+        return cls(model=model, thresholds=tuple(each for one in some for each in one.thresholds))
+
     @property
     def metrics(self) -> tuple[str, ...]:
         """What the thresholds rest on, as one types it, each once."""
         named = [metric for one in self.thresholds for metric in (one.follow, one.keep)]
         return tuple(dict.fromkeys(named))
 
-    def find(self, editor: str, mask: str = "none") -> Thresholds:
+    def find(self, editor: str, mask: str = "none", *, size: int) -> Thresholds:
         """The thresholds of an editor, by its text with every setting filled in.
 
+        ``size`` is the long side, in pixels, at which the model sees the photo; those of the
+        nearest size serve, up to a ratio of `NEAR`.
+
         Raises:
-            Unavailable: there are none for this editor, these settings or this kind of mask.
+            Unavailable: there are none for this editor, these settings, this kind of mask or
+                pictures of about this size.
         """
-        for one in self.thresholds:
-            if (one.editor, one.mask) == (editor, mask):
-                return one
-        known = "; ".join(f"{one.editor}, mask {one.mask}" for one in self.thresholds) or "none"
-        raise Unavailable(f"not calibrated for {editor}, mask {mask} (calibrated: {known})")
+        fitting = [one for one in self.thresholds if (one.editor, one.mask) == (editor, mask)]
+        if not fitting:
+            known = "; ".join(
+                dict.fromkeys(f"{one.editor}, mask {one.mask}" for one in self.thresholds)
+            )
+            raise Unavailable(
+                f"not calibrated for {editor}, mask {mask} (calibrated: {known or 'none'})"
+            )
+
+        def ratio(one: Thresholds) -> float:
+            return max(one.size, size) / min(one.size, size)
+
+        nearest = min(fitting, key=ratio)
+        if ratio(nearest) > NEAR:
+            known = ", ".join(str(one.size) for one in fitting)
+            raise Unavailable(f"not calibrated for pictures of {size} px (calibrated: {known} px)")
+        return nearest
 
     def save(self, path: str | Path) -> None:
         """Write it as JSON."""
@@ -235,6 +260,7 @@ def calibrate(
     return Thresholds(
         editor=editor,
         mask=mask,
+        size=max(photos.shape[-2:]),
         tau_follow=_quantiles(followed, SHARE),
         tau_keep=float(torch.cat(kept).quantile(SHARE)),
         validity=Validity(

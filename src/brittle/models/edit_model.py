@@ -4,6 +4,7 @@ import gc
 import hashlib
 import warnings
 from collections.abc import Mapping, Sequence
+from copy import copy
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -16,8 +17,9 @@ from brittle.errors import UserError
 from brittle.models.quiet import quiet
 
 Part = Literal["vae", "unet", "text_encoder", "tokenizer"]
-AUTOENCODER_SIZE = 512
-"""The side in pixels for an autoencoder alone, which works at any: Stable Diffusion 1.x's."""
+AUTOENCODER_SIZE, AUTOENCODER_SIZES = 512, (64, 4096)
+"""Long sides in pixels for an autoencoder alone, which works at any: Stable Diffusion 1.x's is
+chosen unless another is."""
 PARTS: tuple[Part, ...] = ("vae", "unet", "text_encoder", "tokenizer")
 
 
@@ -43,7 +45,7 @@ class ModelFiles(Protocol):
         """All files that decide what the model computes."""
 
     def recommended(self) -> Mapping[str, Any]:
-        """An editor's fields as the model's maker recommends them; may be empty."""
+        """What the model's maker recommends: fields by editor, a range of ``sizes``; or nothing."""
 
 
 class EditModel:
@@ -60,8 +62,15 @@ class EditModel:
         device: torch.device,
         dtype: torch.dtype,
         vae_dtype: torch.dtype = torch.float32,
+        size: int | None = None,
     ) -> None:
-        """``dtype`` is the UNet's and the text encoder's, ``vae_dtype`` the autoencoder's."""
+        """``dtype`` is the UNet's and the text encoder's, ``vae_dtype`` the autoencoder's.
+
+        ``size`` is the long side, in pixels, up to which photos are shown; None: the model's own.
+
+        Raises:
+            UserError: a size that the model doesn't work at.
+        """
         self.name = files.name
         self.device = device
         self.dtype = dtype
@@ -69,13 +78,29 @@ class EditModel:
         self.files = files
         self._parts: dict[Part, Any] = {}
         self._embeddings: dict[str, Tensor] = {}
+        self.size = self._checked(size) if size else self._own_size
 
     def __repr__(self) -> str:
-        return f"EditModel({self.name!r}, device={str(self.device)!r}, dtype={self.dtype})"
+        return (
+            f"EditModel({self.name!r}, device={str(self.device)!r}, dtype={self.dtype}, "
+            f"size={self.size})"
+        )
 
     def with_files(self, files: ModelFiles) -> "EditModel":
-        """Another model on the same device, in the same dtypes."""
-        return EditModel(files, device=self.device, dtype=self.dtype, vae_dtype=self.vae_dtype)
+        """Another model on the same device, in the same dtypes, at the same size."""
+        return EditModel(
+            files, device=self.device, dtype=self.dtype, vae_dtype=self.vae_dtype, size=self.size
+        )
+
+    def at(self, size: int | None) -> "EditModel":
+        """The same model at another size, in pixels (None: its own); its weights are shared.
+
+        Raises:
+            UserError: as `EditModel`.
+        """
+        other = copy(self)
+        other.size = self._checked(size) if size else self._own_size
+        return other
 
     # What the files say, without reading weights.
 
@@ -98,11 +123,32 @@ class EditModel:
         return int(2 ** (len(widths) - 1))
 
     @property
-    def size(self) -> int:
-        """The side in pixels that the model was made for; photos are fitted to it."""
+    def _own_size(self) -> int:
+        """The long side in pixels at which the model is used unless another is chosen."""
         if not self.edits:
             return AUTOENCODER_SIZE
         return int(self.files.config("unet").get("sample_size") or 64) * self.factor
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """The smallest and the largest long side, in pixels, that may be chosen.
+
+        As the model's maker recommends; where nobody says, a quarter to twice the model's own.
+        """
+        if not self.edits:
+            return AUTOENCODER_SIZES
+        own = self._own_size
+        smallest, largest = self.recommended.get("sizes", (own // 4, 2 * own))
+        return int(smallest), int(largest)
+
+    def _checked(self, size: int) -> int:
+        smallest, largest = self.sizes
+        if not smallest <= size <= largest or size % self.factor:
+            raise UserError(
+                f"{self.name} works at {smallest} to {largest} px, in multiples of {self.factor}, "
+                f"and {size} px were asked for; its own size is {self._own_size} px."
+            )
+        return size
 
     @property
     def latent_channels(self) -> int:
@@ -138,7 +184,7 @@ class EditModel:
 
     @property
     def recommended(self) -> Mapping[str, Any]:
-        """Values for an editor's fields that the model's maker recommends; may be empty."""
+        """What the model's maker recommends: values for editors' fields, and the range of sizes."""
         return self.files.recommended()
 
     @property
@@ -193,7 +239,7 @@ class EditModel:
     # What it computes.
 
     def fit(self, image: Tensor) -> Tensor:
-        """The photo as this model takes it; see `brittle.images.fit`."""
+        """The photo as this model takes it: at its own size up to `size`; see `images.fit`."""
         return images.fit(image, size=self.size, multiple=self.factor)
 
     def fit_mask(self, mask: Tensor) -> Tensor:

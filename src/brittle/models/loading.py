@@ -23,6 +23,7 @@ def load_model(
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
     vae_dtype: torch.dtype = torch.float32,
+    size: int | None = None,
     config: str | Path = SD1,
 ) -> EditModel:
     """The edit model behind a name; its parts are read when first used.
@@ -37,17 +38,23 @@ def load_model(
             agree between machines; for others bfloat16 or float16 on a GPU and on CPUs that have
             AMX, float32 elsewhere.
         vae_dtype: of the autoencoder, whose gradients protections follow.
+        size: the long side in pixels up to which the model is shown a photo; larger ones are
+            reduced to it. By default the model's own: 512 for ``embedded``, which works at 128 to
+            512.
         config: for one file, a directory of configurations instead of Stable Diffusion 1.x's.
 
     Raises:
-        UserError: there is no such model, it is of another kind, or its files are damaged.
+        UserError: there is no such model, it is of another kind, or its files are damaged; a size
+            that it doesn't work at.
     """
     files = find_files(str(name), Path(config))
     chosen_device = _as_device(device) if device else default_device()
     if dtype is None:
         exact = isinstance(files, Directory) and files.directory == EMBEDDED
         dtype = torch.float32 if exact else default_dtype(chosen_device)
-    return EditModel(files, device=chosen_device, dtype=_as_dtype(dtype), vae_dtype=vae_dtype)
+    return EditModel(
+        files, device=chosen_device, dtype=_as_dtype(dtype), vae_dtype=vae_dtype, size=size
+    )
 
 
 def find_files(name: str, config: Path = SD1) -> ModelFiles:

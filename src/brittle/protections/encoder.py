@@ -70,7 +70,9 @@ class EncoderProtection(PGD):
     ) -> list["_Encoder"]:
         """The encoders to be misled, with an empty store of target latents each."""
         encoders = [_Encoder(model)]
-        encoders += [_Encoder(_recorded(name, str(model.device))) for name in self.with_models]
+        encoders += [
+            _Encoder(_recorded(name, str(model.device), model.size)) for name in self.with_models
+        ]
         if self.with_models:
             for encoder in encoders:
                 encoder.scale = encoder.latent_span(image)
@@ -157,14 +159,15 @@ def _with_content(name: str) -> str:
 
 
 @lru_cache(maxsize=4)
-def _recorded(name: str, device: str) -> "EditModel":
-    """The model behind ``name#digest``.
+def _recorded(name: str, device: str, size: int) -> "EditModel":
+    """The model behind ``name#digest``, at the size of the one that it joins.
 
     Raises:
-        UserError: its files are gone, or are not those that were recorded.
+        UserError: its files are gone, or are not those that were recorded; a size that it doesn't
+            work at.
     """
     path, _, digest = name.rpartition("#")
-    model = load_model(path, device=device)
+    model = load_model(path, device=device, size=size)
     if model.content_hash != digest:
         raise UserError(f"The model {path} isn't the one that was recorded: its files differ.")
     return model

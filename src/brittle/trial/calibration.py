@@ -134,7 +134,7 @@ class _Edits:
 def describe(found: Thresholds) -> str:
     """Thresholds as a table: what each must lie above, and whether it does."""
     lines = [
-        f"{found.editor}, mask {found.mask}, {found.n} photos",
+        f"{found.editor}, mask {found.mask}, {found.n} photos at {found.size} px",
         f"  {found.keep}: at least {found.tau_keep:.3f} "
         f"(other photos: {found.validity.keep_between_photos:.3f})",
     ]

@@ -130,7 +130,7 @@ def describe_cost(trial: Trial, *, device: str | None = None, dtype: str | None 
     Raises:
         UserError: a photo, model or component that can't be used; too little memory.
     """
-    model = load_model(trial.model, device=device, dtype=dtype)
+    model = load_model(trial.model, size=trial.size, device=device, dtype=dtype)
     plan = lay_out(trial, read_photos(trial), model)
     check_memory(plan, model)
     cost = count(plan, model)

@@ -9,6 +9,8 @@ from brittle.trial.plan import make_plan
 from brittle.trial.spec import Trial, make_trial
 from brittle.trial.store import Store
 
+SIZE = 256
+"""Long side in px: JPEG acts as at a real editor's 512 px, and an edit costs a quarter."""
 START_SECONDS = 25
 """Imports, the report, and whatever else the estimate of the work leaves out."""
 
@@ -29,7 +31,8 @@ PAINTED = ("a pencil sketch", "neon lights")
 
 FULL = Trial(
     title="The paper's experiment on the embedded model",
-    square=128,
+    square=SIZE,
+    size=SIZE,
     protections=("photoguard-encoder",),
     transforms=("none", *(f"jpeg:quality={quality}" for quality in QUALITIES), *OTHERS),
     prompts=("a sepia photo", "golden hour"),
@@ -37,7 +40,11 @@ FULL = Trial(
 
 
 def demo_trial(
-    directory: Path, photos: Path | None, minutes: float, editor: str = "img2img"
+    directory: Path,
+    photos: Path | None,
+    minutes: float,
+    editor: str = "img2img",
+    size: int = SIZE,
 ) -> tuple[Trial, list[str]]:
     """The demo's trial, as large as ``minutes`` allow here, and what was left out, in words.
 
@@ -47,7 +54,7 @@ def demo_trial(
         UserError: photos that can't be used, a folder that holds something else.
     """
     source = "sample" if photos is None else str(photos)
-    changes = {"photos": source, "editors": (editor,)}
+    changes = {"photos": source, "editors": (editor,), "square": size, "size": size}
     if editor == "inpaint":
         title = f"{FULL.title}, inpainting"
         changes |= {"mask": "auto", "title": title, "prompts": PAINTED}
@@ -57,7 +64,7 @@ def demo_trial(
         begun = make_trial(found["trial"]["as_written"], "manifest.json")
         return begun.model_copy(update={"photos": source}), found["notes"]
     read = load_photos(source, square=trial.square, mask=trial.mask)
-    model = load_model(trial.model)
+    model = load_model(trial.model, size=trial.size)
     whole = make_plan(trial, read, model)
     rate = estimate(count(whole, model), whole, model) / count(whole, model).edits
     notes = []

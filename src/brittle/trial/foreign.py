@@ -141,8 +141,13 @@ def _thresholds(
         if path is not None:
             raise UserError(f"{path}: {error}.") from None
         return None, str(error)
-    lent = found.thresholds[0].model_copy(update={"editor": str(editor), "mask": "none"})
-    return found.model_copy(update={"thresholds": (lent,)}), ""
+    first = found.thresholds[0]
+    lent = tuple(
+        one.model_copy(update={"editor": str(editor), "mask": "none"})
+        for one in found.thresholds
+        if (one.editor, one.mask) == (first.editor, first.mask)
+    )
+    return found.model_copy(update={"thresholds": lent}), ""
 
 
 def _cells(plan: Plan, edits: dict[Point, str]) -> list[Cell]:

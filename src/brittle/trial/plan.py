@@ -245,6 +245,6 @@ def _beside(plan: Plan, photo: str, arm: str) -> int | list[str]:
     return plan.rows(photo)
 
 
-def model_identity(plan: Plan) -> tuple[str, str]:
+def model_identity(plan: Plan) -> tuple[str, str, int]:
     """What of the model its output depends on."""
-    return plan.model.content_hash, plan.model.dtype
+    return plan.model.content_hash, plan.model.dtype, plan.model.size

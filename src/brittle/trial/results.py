@@ -45,7 +45,7 @@ def _usable(plan: Plan, cell: Cell, scores: dict[str, Score]) -> float:
         raise Unavailable(plan.not_calibrated)
     editor = plan.editors[cell.editor]
     mask = mask_kind(plan.trial.mask) if editor.needs_mask else "none"
-    thresholds = plan.calibration.find(str(editor), mask)
+    thresholds = plan.calibration.find(str(editor), mask, size=plan.shown(cell.photo))
     follow, keep = (_number(scores, metric) for metric in (thresholds.follow, thresholds.keep))
     return thresholds.usable(follow, keep, cell.prompt)
 

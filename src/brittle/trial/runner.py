@@ -56,7 +56,7 @@ def run(
         # A batch that had to be halved for memory stays halved: it is part of every result.
         trial = trial.model_copy(update={"batch": found["batch"]})
     photos = read_photos(trial)
-    model = load_model(trial.model, device=device, dtype=dtype)
+    model = load_model(trial.model, size=trial.size, device=device, dtype=dtype)
     while True:
         plan = lay_out(trial, photos, model, shard=shard)
         check_memory(plan, model, store.has)

@@ -35,6 +35,9 @@ class Trial(BaseModel):
         None, description="for inpainting: `auto`, `alpha`, a file, or a folder of masks"
     )
     model: str = "embedded"
+    size: int | None = Field(
+        None, ge=16, description="long side in px up to which the model sees photos; else its own"
+    )
     protections: tuple[str, ...] = ("photoguard-encoder",)
     names: dict[str, str] = Field(
         {}, description="short names for protections, by which everything else then calls them"

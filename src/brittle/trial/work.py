@@ -26,7 +26,7 @@ def placebo_parts(arm: str) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class ModelIdentity:
-    """What of an edit model the results depend on."""
+    """What of an edit model the results depend on; ``size`` is the one that it is used at."""
 
     name: str
     content_hash: str
@@ -121,6 +121,12 @@ class Plan:
         shape = self.photos[photo].image.shape
         alike: int = sum(other.image.shape == shape for other in self.photos.values())
         return min(self.trial.batch, alike)
+
+    def shown(self, photo: str) -> int:
+        """The long side, in pixels, at which the model sees a photo."""
+        if photo not in self.photos:
+            return self.model.size
+        return min(self.model.size, max(self.photos[photo].image.shape[-2:]))
 
     def neighbours(self, photo: str) -> tuple[str, ...]:
         """The photos of a photo's collection; itself alone where there are no collections."""
