@@ -10,7 +10,7 @@ from brittle.component import Component, Registry, registry
 
 MODELS = """\
 embedded
-    The model that brittle brings: 128 to 512 px, trained here. It illustrates; it says nothing of SD.
+    The model that brittle brings, for 128 to 512 px, trained here; it says nothing of SD.
 a folder
     Any diffusers folder with safetensors: a Stable Diffusion pipeline, or an autoencoder alone.
 a .safetensors file

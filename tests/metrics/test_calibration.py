@@ -13,6 +13,7 @@ EDITOR = "img2img:strength=0.35"
 VALID = {
     "editor": EDITOR,
     "mask": "none",
+    "size": 256,
     "tau_follow": {"snow": 0.6, "night": 0.5, "a house of glass": 0.1},
     "tau_keep": 0.7,
     "validity": {
@@ -58,11 +59,28 @@ def test_usable_says_why_not():
 def test_each_editor_setting_and_kind_of_mask_has_its_own_thresholds():
     painted = thresholds(editor="inpaint:strength=1", mask="auto", tau_keep=0.9)
     found = Calibration(model="weights", thresholds=(thresholds(), painted))
-    assert found.find(EDITOR).tau_keep == 0.7
-    assert found.find("inpaint:strength=1", "auto").tau_keep == 0.9
+    assert found.find(EDITOR, size=256).tau_keep == 0.7
+    assert found.find("inpaint:strength=1", "auto", size=256).tau_keep == 0.9
     for editor, mask in (("img2img:strength=0.5", "none"), ("inpaint:strength=1", "own")):
         with pytest.raises(Unavailable, match=f"not calibrated for {editor}, mask {mask}"):
-            found.find(editor, mask)
+            found.find(editor, mask, size=256)
+
+
+def test_the_thresholds_of_the_nearest_size_serve():
+    some = [thresholds(size=size, tau_keep=size / 1000) for size in (128, 256, 512)]
+    found = Calibration(model="weights", thresholds=tuple(some))
+    nearest = {size: found.find(EDITOR, size=size).size for size in (90, 180, 182, 360, 364, 768)}
+    assert nearest == {90: 128, 180: 128, 182: 256, 360: 256, 364: 512, 768: 512}
+    for size in (80, 776):
+        with pytest.raises(
+            Unavailable, match=rf"pictures of {size} px \(calibrated: 128, 256, 512"
+        ):
+            found.find(EDITOR, size=size)
+
+
+def test_calibrations_at_several_sizes_are_one_file():
+    each = [Calibration(model="weights", thresholds=(thresholds(size=s),)) for s in (128, 256)]
+    assert [one.size for one in Calibration.together(each).thresholds] == [128, 256]
 
 
 def test_masks_are_of_four_kinds():

@@ -4,6 +4,7 @@ import shutil
 import pytest
 import torch
 
+from brittle.errors import UserError
 from brittle.models import load_model
 from brittle.models.loading import default_device, default_dtype
 
@@ -33,7 +34,37 @@ def test_the_embedded_autoencoder_has_one_latent(embedded, photos):
         noisy = embedded.encode(photos, noise=torch.ones_like(latents))
     assert torch.equal(latents, noisy)
     assert latents.shape == (2, embedded.latent_channels, 16, 16)
-    assert embedded.size == 128
+    assert embedded.size == 512
+
+
+def test_a_model_has_a_range_of_sizes(embedded):
+    assert embedded.sizes == (128, 512)
+    photo = torch.rand(1, 3, 300, 640, generator=torch.Generator().manual_seed(0))
+    shown = {size: tuple(embedded.at(size).fit(photo).shape[-2:]) for size in (128, 256, 512)}
+    assert shown == {128: (64, 128), 256: (120, 256), 512: (240, 512)}
+    assert embedded.at(256).fit(photo[..., :200]).shape[-2:] == (256, 168)
+    small = photo[..., :160, :200]
+    assert torch.equal(embedded.fit(small), small)
+
+
+def test_another_size_shares_the_weights(embedded):
+    smaller = embedded.at(128)
+    assert smaller.vae is embedded.vae
+    assert (smaller.size, embedded.size, smaller.at(None).size) == (128, 512, 512)
+    assert smaller.content_hash == embedded.content_hash
+
+
+@pytest.mark.parametrize("size", [64, 1024, 500, 129])
+def test_a_size_that_a_model_does_not_work_at_is_refused(embedded, size):
+    with pytest.raises(UserError, match=f"128 to 512 px, in multiples of 8, and {size} px"):
+        load_model("embedded", size=size)
+    with pytest.raises(UserError, match="its own size is 512 px"):
+        embedded.at(size)
+
+
+def test_a_model_that_states_no_range_has_one_around_its_own(tiny_sd):
+    model = load_model(tiny_sd)
+    assert model.sizes == (model.size // 4, 2 * model.size)
 
 
 def test_gradients_reach_the_image_and_no_parameter(embedded, photos):

@@ -45,7 +45,8 @@ def test_stock_pipelines_load_and_run() -> None:
     assert edited.isfinite().all()
     painter = StableDiffusionPipeline(**pipeline.components, requires_safety_checker=False)
     painter.set_progress_bar_config(disable=True)
-    assert painter("a photo of a tulip", num_inference_steps=2).images[0].size == (128, 128)
+    painted = painter("a photo of a tulip", num_inference_steps=2).images[0]
+    assert painted.size == (512, 512)
 
 
 def test_latents_have_about_unit_variance_and_no_factor_to_apply() -> None:
