@@ -32,6 +32,7 @@ def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="embedded")
+    parser.add_argument("--size", type=int, default=128, help="long side in px")
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--account", action="store_true")
@@ -49,7 +50,16 @@ def compare(options: argparse.Namespace) -> None:
     """Run each setting in a process of its own and print what it took."""
     results = {}
     for one in ("0", "4", "50", "4 plain", "50 plain"):
-        command = [sys.executable, __file__, "--model", options.model, "--one", one]
+        command = [
+            sys.executable,
+            __file__,
+            "--model",
+            options.model,
+            "--size",
+            f"{options.size}",
+            "--one",
+            one,
+        ]
         command += ["--batch", str(options.batch), "--repeats", str(options.repeats)]
         output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         results[one] = json.loads(output.splitlines()[-1])
@@ -67,7 +77,7 @@ def measure(options: argparse.Namespace) -> dict[str, float]:
         for name in ("start_img2img", "denoise"):
             recomputing = getattr(chain, name)
             setattr(chain, name, partial(ignoring_recompute, recomputing))
-    model = load_model(options.model)
+    model = load_model(options.model, size=options.size)
     image = torch.full((options.batch, 3, model.size, model.size), 0.5, device=model.device)
     seeds, seconds = range(options.batch), [0.0]
     protection = DiffusionProtection(evaluations=int(evaluations) or 4, prompt="snow")

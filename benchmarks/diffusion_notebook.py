@@ -29,6 +29,7 @@ def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="embedded")
+    parser.add_argument("--size", type=int, default=128, help="long side in px")
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--draws", type=int, default=2)
@@ -47,7 +48,7 @@ def main() -> None:
 
 def measure(options: argparse.Namespace) -> dict[str, float]:
     """The mean loss on fresh noise, the median CPU seconds of a step, the peak memory in MB."""
-    model = load_model(options.model)
+    model = load_model(options.model, size=options.size)
     image = photos(options.batch, model.size)
     protection = DiffusionProtection(steps=options.steps, draws=options.draws)
     times = [time.process_time()]

@@ -41,11 +41,12 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="embedded")
+    parser.add_argument("--size", type=int, default=128, help="long side in px")
     parser.add_argument("--edits", type=int, default=32)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    model = load_model(options.model, device="cpu")
+    model = load_model(options.model, size=options.size, device="cpu")
     control = photo(model.size).expand(options.edits, -1, -1, -1)
     noise = torch.randn(control.shape, generator=torch.Generator().manual_seed(0))
     edits = (control + 0.05 * noise).clamp(0, 1)
