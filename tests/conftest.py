@@ -3,16 +3,25 @@ from pathlib import Path
 import pytest
 import torch
 
+HERE = Path(__file__).parent
+NUMERICAL = {
+    *("auditing", "contract", "editors", "metrics", "models", "protections", "transforms", "trial"),
+    *("test_budget.py", "test_cli.py", "test_noise.py", "test_perceptual_budget.py"),
+    "test_visibility.py",
+}
+"""Folders and files here whose outcome could hang on how a CPU rounds: networks, float32."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--run-slow", action="store_true", help="also run tests marked slow")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not config.getoption("--run-slow"):
-        for item in items:
-            if "slow" in item.keywords:
-                item.add_marker(pytest.mark.skip(reason="slow: run with --run-slow"))
+    for item in items:
+        if item.path.relative_to(HERE).parts[0] in NUMERICAL:
+            item.add_marker(pytest.mark.numerical)
+        if "slow" in item.keywords and not config.getoption("--run-slow"):
+            item.add_marker(pytest.mark.skip(reason="slow: run with --run-slow"))
 
 
 @pytest.fixture(scope="session", autouse=True)
