@@ -8,7 +8,6 @@ from brittle.errors import UserError
 from brittle.models import EditModel, chain, load_model
 from tests.models import tiny
 
-TOLERANCE = 1e-5
 IMAGES = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(3))
 SEEDS = [11, 12]
 
@@ -53,10 +52,9 @@ def assert_equal_to(pipeline, model, images=IMAGES, scheduler_name=None, **setti
     with torch.inference_mode():
         ours = list(chain.denoise(model, chain.start_img2img(model, images, plan), plan))
         image = model.decode(ours[-1])
-    assert len(ours) == len(steps) == plan.evaluations
-    for mine, theirs in zip(ours, steps, strict=True):
-        assert (mine - theirs).abs().max() <= TOLERANCE
-    assert (image - decoded).abs().max() <= TOLERANCE
+    assert len(ours) == plan.evaluations
+    tiny.assert_same_steps(ours, steps)
+    assert (image - decoded).abs().max() <= tiny.SAME
 
 
 def with_scheduler(pipeline, name, **changes):

@@ -71,10 +71,8 @@ def test_inpainting_equals_diffusers_step_by_step(folder, masks, name, settings)
     )
     model = load_model(folder, device="cpu", dtype="float32")
     mine, image = ours(model, masks, scheduler=name, **settings)
-    assert len(mine) == len(steps)
-    for own, theirs in zip(mine, steps, strict=True):
-        assert (own - theirs).abs().max() <= 1e-5
-    assert (image - decoded).abs().max() <= 1e-5
+    tiny.assert_same_steps(mine, steps)
+    assert (image - decoded).abs().max() <= tiny.SAME
 
 
 def test_blending_keeps_the_latents_of_any_number_of_channels(embedded, photos):

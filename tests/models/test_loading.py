@@ -4,7 +4,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -303,28 +302,30 @@ def test_names_that_lead_nowhere_are_refused(tmp_path):
 def test_a_hub_id_without_network_gives_up_at_once(monkeypatch, tmp_path):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
 
-    def unreachable(*_, **__):
+    asked = []
+
+    def unreachable(host, *_, **__):
+        asked.append(host)
         raise OSError("no route")
 
     monkeypatch.setattr(socket, "getaddrinfo", unreachable)
-    started = time.monotonic()
     with pytest.raises(UserError, match="connect once to download it"):
         load_model("someone/some-model")
-    assert time.monotonic() - started < loading.PROBE_SECONDS + 1
+    assert len(asked) <= 1  # the library on its own would try again, and wait in between
 
 
 def test_the_probe_has_a_limit_even_where_looking_up_names_hangs(monkeypatch):
-    over = threading.Event()
+    over, looked_up = threading.Event(), []
 
     def hang(*_, **__):
-        over.wait(30)
+        over.wait(60)
+        looked_up.append("nothing")
         raise OSError("no route")
 
     monkeypatch.setattr(socket, "getaddrinfo", hang)
     monkeypatch.setattr(loading, "PROBE_SECONDS", 0.2)
-    started = time.monotonic()
     assert not loading._hub_answers()
-    assert time.monotonic() - started < 5
+    assert not looked_up  # it came back first
     over.set()
 
 

@@ -1,5 +1,7 @@
 """Pipelines of Stable Diffusion's exact layout with random weights, at reduced width."""
 
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,8 @@ from brittle.models.files import SD1
 from brittle.models.quiet import quiet
 
 PROMPTS = ["a bank at night", "a dog in the snow"]
+SAME = 1e-4
+"""Pictures in [0, 1] that differ less are the same: a fortieth of a level."""
 
 
 def build(*, unet_channels: int = 4, scheduler: str = "PNDMScheduler", seed: int = 0) -> Any:
@@ -123,3 +127,14 @@ def run_pipeline(
     with torch.no_grad():
         decoded = pipeline.vae.decode(latents / pipeline.vae.config.scaling_factor).sample
     return steps, decoded / 2 + 0.5
+
+
+def assert_same_steps(ours: Sequence[torch.Tensor], theirs: Sequence[torch.Tensor]) -> None:
+    """Latents after every step agree to a hundredth of what the smallest step moves.
+
+    How float32 rounds is far less than that, and a wrong coefficient far more.
+    """
+    assert len(ours) == len(theirs)
+    moved = min((after - before).abs().max() for before, after in pairwise(theirs))
+    for mine, other in zip(ours, theirs, strict=True):
+        assert (mine - other).abs().max() <= moved / 100

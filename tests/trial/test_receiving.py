@@ -1,4 +1,5 @@
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
@@ -54,19 +55,34 @@ def test_what_exists_is_not_made_again(work):
 
 def test_an_interruption_stops_what_has_not_begun(work, monkeypatch):
     plan, store, _ = work
-    gate = threading.Event()
-    monkeypatch.setattr("brittle.trial.runner.os.cpu_count", lambda: 2)
+    begun, stopped = threading.Semaphore(0), threading.Event()
     write = Store.write_levels
 
     def slowly(self, key, levels):
-        gate.wait(10)
+        begun.release()
+        stopped.wait(60)
         write(self, key, levels)
 
+    class Pool(ThreadPoolExecutor):
+        """Lets work that has begun go on once the rest was told to stop."""
+
+        def shutdown(self, wait=True, *, cancel_futures=False):
+            super().shutdown(wait=False, cancel_futures=cancel_futures)
+            stopped.set()
+            super().shutdown(wait=wait)
+
     monkeypatch.setattr(Store, "write_levels", slowly)
-    threading.Timer(0.5, gate.set).start()
-    with pytest.raises(KeyboardInterrupt), receiving(plan, store, silent):
+    monkeypatch.setattr("brittle.trial.runner.ThreadPoolExecutor", Pool)
+    monkeypatch.setattr("brittle.trial.runner.os.cpu_count", lambda: 2)
+
+    def interrupt():
+        for _ in range(2):
+            assert begun.acquire(timeout=60)
         raise KeyboardInterrupt
-    assert 1 <= sum(store.has(key) for key in plan.receptions) <= 4
+
+    with pytest.raises(KeyboardInterrupt), receiving(plan, store, silent):
+        interrupt()
+    assert sum(store.has(key) for key in plan.receptions) == 2
 
 
 def test_a_failure_is_raised_where_its_file_is_needed(work, monkeypatch):

@@ -4,7 +4,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 
 import pytest
@@ -124,24 +123,25 @@ def test_purifiers_run_the_model_and_survive_a_stop(trial, tmp_path):
         assert torch.equal(store.read(one.key), alone)
 
 
-def test_sigkill_at_any_moment_loses_nothing(trial, undisturbed, tmp_path):
+def test_sigkill_in_the_middle_of_a_file_loses_nothing(trial, undisturbed, tmp_path):
     written = tmp_path / "trial.json"
     written.write_text(trial.model_dump_json(exclude_unset=True))
     code = (
-        "import sys, pathlib\n"
+        "import os, pathlib, signal, sys\n"
         "from brittle.trial import runner\n"
         "from brittle.trial.spec import Trial\n"
         "trial = Trial.model_validate_json(pathlib.Path(sys.argv[1]).read_text())\n"
-        "runner.run(trial, pathlib.Path(sys.argv[2]))\n"
+        "out, fsync = pathlib.Path(sys.argv[2]), os.fsync\n"
+        "def dies(descriptor):\n"
+        "    if len(list(out.glob('cells/**/*.json'))) == 3:\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    fsync(descriptor)\n"
+        "os.fsync = dies\n"
+        "runner.run(trial, out)\n"
     )
     out = tmp_path / "out"
-    process = subprocess.Popen([sys.executable, "-c", code, str(written), str(out)])
-    cells = out / "cells"
-    while process.poll() is None and not (cells.exists() and len(list(cells.rglob("*.json"))) > 2):
-        time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    assert not (out / "results.csv").exists()
+    done = subprocess.run([sys.executable, "-c", code, str(written), str(out)], check=False)
+    assert done.returncode == -signal.SIGKILL
     runner.run(trial, out)
     kept = {name: data for name, data in content(out).items() if "/." not in name}
     assert kept == content(undisturbed)
