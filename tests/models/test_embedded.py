@@ -7,7 +7,12 @@ import pytest
 import torch
 
 import brittle
+from brittle.editors import Img2Img, Inpaint
+from brittle.metrics import Calibration
+from brittle.models import load_model
 from brittle.models.looks import LOOKS, load_look_classifier
+from brittle.trial.calibration import GOOD_PHOTOS
+from brittle.trial.demo import FULL, PAINTED
 
 FOLDER = Path(brittle.__file__).parent / "models" / "embedded"
 MEGABYTE = 1_000_000
@@ -83,3 +88,20 @@ def test_the_classifier_knows_every_look() -> None:
     assert classifier.probability(torch.rand(1, 3, 128, 128), "snow").shape == (1,)
     with pytest.raises(ValueError, match="no look"):
         classifier.probability(torch.rand(1, 3, 128, 128), "hail")
+
+
+@pytest.mark.parametrize(
+    ("editor", "mask", "prompts", "sizes"),
+    [
+        (Img2Img(), "none", FULL.prompts, (128, 256)),
+        (Inpaint(), "auto", PAINTED, (128,)),
+    ],
+)
+def test_usable_edits_of_the_demos_prompts_are_judged(editor, mask, prompts, sizes) -> None:
+    model = load_model()
+    calibration = Calibration.of(model)
+    for size in sizes:
+        found = calibration.find(str(editor.resolve(model)), mask, size=size)
+        assert found.size == size
+        assert found.n >= GOOD_PHOTOS
+        assert not [prompt for prompt in prompts if found.why_not(found.asked(prompt))]
