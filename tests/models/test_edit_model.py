@@ -141,7 +141,46 @@ def test_the_content_hash_follows_the_contents(tiny_sd, tmp_path):
 
 
 def test_device_and_dtype_choose_themselves(tiny_sd):
-    assert load_model("embedded").dtype == torch.float32
+    chosen = default_dtype(default_device())
+    assert load_model("embedded").dtype == load_model(tiny_sd).dtype == chosen
     assert load_model(tiny_sd).device == default_device()
-    assert load_model(tiny_sd).dtype == default_dtype(default_device())
     assert load_model(tiny_sd, dtype="float16").dtype == torch.float16
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"),
+    [
+        (None, torch.bfloat16),
+        ("avx512_core_bf16", torch.bfloat16),
+        ("AVX512_CORE_AMX", torch.bfloat16),
+        ("AVX512_CORE_VNNI", torch.float32),
+        ("AVX2", torch.float32),
+    ],
+)
+def test_a_cpu_takes_bfloat16_where_it_multiplies_it(monkeypatch, limit, expected):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True, raising=False)
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+    if limit:
+        monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
+    assert default_dtype(torch.device("cpu")) == expected
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.delattr(torch.cpu, name, raising=False)
+    assert default_dtype(torch.device("cpu")) == torch.float32
+
+
+def test_only_what_protections_follow_is_in_bfloat16(embedded, photos):
+    half = load_model("embedded", device="cpu", dtype="bfloat16")
+    assert (half.attack_dtype, embedded.attack_dtype) == (torch.bfloat16, torch.float32)
+    assert torch.equal(half.encode(photos), embedded.encode(photos))
+    attacked = half.encode_to_attack(photos)
+    assert attacked.dtype == torch.float32
+    assert not torch.equal(attacked, embedded.encode(photos))
+    torch.testing.assert_close(attacked, embedded.encode(photos), rtol=0, atol=0.2)
+    assert torch.equal(embedded.encode_to_attack(photos), embedded.encode(photos))
+    assert half.at(128).encode_to_attack(photos).equal(attacked)
+
+
+def test_an_autoencoder_with_a_distribution_is_attacked_in_its_own_dtype(tiny_sd):
+    half = load_model(tiny_sd, device="cpu", dtype="bfloat16")
+    assert half.attack_dtype == half.vae_dtype == torch.float32
+    assert torch.equal(half.encode_to_attack(IMAGES), half.encode(IMAGES))

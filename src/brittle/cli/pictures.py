@@ -56,6 +56,7 @@ def protect(
     to = Destination(photos, out, force=force, lossy=lossy, keep_metadata=keep_metadata)
     component = api.protection(protection, epsilon)
     loaded = api.load_model(model, size=size, device=device, dtype=dtype)
+    typer.echo(f"{component} on {loaded}")
     together = [photos] if component.needs_collection else [[path] for path in photos]
     for paths in together:
         read = [read_photo(path) for path in paths]

@@ -1,10 +1,10 @@
 """The edit model: one class over any VAE, UNet and text encoder of diffusers' classes."""
 
+import copy
 import gc
 import hashlib
 import warnings
 from collections.abc import Mapping, Sequence
-from copy import copy
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -76,7 +76,7 @@ class EditModel:
         self.dtype = dtype
         self.vae_dtype = vae_dtype
         self.files = files
-        self._parts: dict[Part, Any] = {}
+        self._parts: dict[Part | Literal["attacked"], Any] = {}
         self._embeddings: dict[str, Tensor] = {}
         self.size = self._checked(size) if size else self._own_size
 
@@ -85,6 +85,10 @@ class EditModel:
             f"EditModel({self.name!r}, device={str(self.device)!r}, dtype={self.dtype}, "
             f"size={self.size})"
         )
+
+    def __str__(self) -> str:
+        """What results depend on beside the weights, as one says it."""
+        return f"{self.name} at {self.size} px, {self.device}, {str(self.dtype)[6:]}"
 
     def with_files(self, files: ModelFiles) -> "EditModel":
         """Another model on the same device, in the same dtypes, at the same size."""
@@ -98,7 +102,7 @@ class EditModel:
         Raises:
             UserError: as `EditModel`.
         """
-        other = copy(self)
+        other = copy.copy(self)
         other.size = self._checked(size) if size else self._own_size
         return other
 
@@ -192,6 +196,16 @@ class EditModel:
         """The directory of the model's files, with whatever else its maker put there; or None."""
         return self.files.directory
 
+    @property
+    def attack_dtype(self) -> torch.dtype:
+        """What protections follow the encoder's gradient in; it follows from the model's dtype.
+
+        bfloat16 where that is bfloat16 and the autoencoder is of TAESD's kind, for which it was
+        measured (`benchmarks/encoder_attack.py`); else ``vae_dtype``.
+        """
+        low = self.dtype == torch.bfloat16 and not self.has_latent_distribution
+        return self.dtype if low else self.vae_dtype
+
     # The parts.
 
     @property
@@ -218,6 +232,8 @@ class EditModel:
         """Forget parts (all of them unless named) to free memory; they are read again when used."""
         for part in parts or PARTS:
             self._parts.pop(part, None)
+        if "vae" not in self._parts:
+            self._parts.pop("attacked", None)
         gc.collect()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
@@ -265,6 +281,18 @@ class EditModel:
         else:
             spread = output.latent_dist.std
             latents = output.latent_dist.mean + spread * noise.to(self.device, self.vae_dtype)
+        return _at_least_float32(latents * self.vae.config.scaling_factor).contiguous()
+
+    def encode_to_attack(self, image: Tensor) -> Tensor:
+        """As `encode`, in `attack_dtype`: for protections, which need a gradient's direction."""
+        if self.attack_dtype == self.vae_dtype:
+            return self.encode(image)
+        if "attacked" not in self._parts:
+            lower = copy.deepcopy(self.vae).to(self.attack_dtype)
+            self._parts["attacked"] = lower.to(memory_format=torch.channels_last)
+        pixels = (image * 2 - 1).to(self.device, self.attack_dtype)
+        pixels = pixels.contiguous(memory_format=torch.channels_last)
+        latents = self._parts["attacked"].encode(pixels).latents
         return _at_least_float32(latents * self.vae.config.scaling_factor).contiguous()
 
     def decode(self, latents: Tensor) -> Tensor:

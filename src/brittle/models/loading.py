@@ -1,5 +1,6 @@
 """From a model's name to the model: ``embedded``, a directory, one file, or a hub id."""
 
+import os
 import re
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from brittle.models.taesd_files import TaesdFiles, holds_taesd, in_taesd_format
 EMBEDDED = Path(__file__).parent / "embedded"
 PROBE_SECONDS = 3.0
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_ISA_WITH_BFLOAT16 = ("DEFAULT", "ALL", "BF16", "FP16", "AMX", "AVX10")
+"""What names that oneDNN gives to instruction sets contain where they have bfloat16."""
 _PICKLES = (".ckpt", ".bin", ".pt", ".pkl")
 
 
@@ -34,10 +37,11 @@ def load_model(
             (.safetensors, .pth, or their directory); or a hub id such as
             ``stable-diffusion-v1-5/stable-diffusion-v1-5``. Only a hub id may use the network.
         device: by default CUDA, MPS or the CPU, whichever is there first.
-        dtype: of UNet and text encoder. By default float32 for ``embedded``, so that its results
-            agree between machines; for others bfloat16 or float16 on a GPU and on CPUs that have
-            AMX, float32 elsewhere.
-        vae_dtype: of the autoencoder, whose gradients protections follow.
+        dtype: of UNet and text encoder, and of the encoder's gradient as protections follow it
+            (`EditModel.attack_dtype`). By default bfloat16 or float16 on a GPU, bfloat16 on CPUs
+            with AMX or AVX-512 bf16, float32 elsewhere. Results of two dtypes differ slightly, so
+            it is part of every key.
+        vae_dtype: of the autoencoder in all other work.
         size: the long side in pixels up to which the model is shown a photo; larger ones are
             reduced to it. By default the model's own: 512 for ``embedded``, which works at 128 to
             512.
@@ -49,11 +53,9 @@ def load_model(
     """
     files = find_files(str(name), Path(config))
     chosen_device = _as_device(device) if device else default_device()
-    if dtype is None:
-        exact = isinstance(files, Directory) and files.directory == EMBEDDED
-        dtype = torch.float32 if exact else default_dtype(chosen_device)
+    chosen_dtype = default_dtype(chosen_device) if dtype is None else _as_dtype(dtype)
     return EditModel(
-        files, device=chosen_device, dtype=_as_dtype(dtype), vae_dtype=vae_dtype, size=size
+        files, device=chosen_device, dtype=chosen_dtype, vae_dtype=vae_dtype, size=size
     )
 
 
@@ -110,13 +112,20 @@ def default_device() -> torch.device:
 
 
 def default_dtype(device: torch.device) -> torch.dtype:
-    """The fastest dtype that edits well on this device; on a CPU bfloat16 pays only with AMX."""
+    """The fastest dtype that edits well on this device."""
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
     if device.type == "mps":
         return torch.float16
-    has_amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
-    return torch.bfloat16 if has_amx else torch.float32
+    return torch.bfloat16 if _cpu_has_bfloat16() else torch.float32
+
+
+def _cpu_has_bfloat16() -> bool:
+    """Whether the CPU has AMX or AVX-512 bf16, and oneDNN was not told to do without them."""
+    names = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")  # an old torch lacks some
+    has = any(getattr(torch.cpu, name, lambda: False)() for name in names)
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA", "DEFAULT").upper()
+    return has and any(part in limit for part in _ISA_WITH_BFLOAT16)
 
 
 def _as_dtype(dtype: str | torch.dtype) -> torch.dtype:

@@ -70,9 +70,8 @@ class EncoderProtection(PGD):
     ) -> list["_Encoder"]:
         """The encoders to be misled, with an empty store of target latents each."""
         encoders = [_Encoder(model)]
-        encoders += [
-            _Encoder(_recorded(name, str(model.device), model.size)) for name in self.with_models
-        ]
+        of = str(model.device), model.dtype, model.size
+        encoders += [_Encoder(_recorded(name, *of)) for name in self.with_models]
         if self.with_models:
             for encoder in encoders:
                 encoder.scale = encoder.latent_span(image)
@@ -104,7 +103,7 @@ class EncoderProtection(PGD):
                 with torch.no_grad():
                     encoder.targets[seen.shape] = self._target_latent(encoder.model, seen)
             goal = encoder.targets[seen.shape]
-        return (encoder.model.encode(seen) - goal).square().flatten(1).sum(1)
+        return (encoder.model.encode_to_attack(seen) - goal).square().flatten(1).sum(1)
 
     def _target_latent(self, model: "EditModel", seen: Tensor) -> Tensor:
         """The target's latent (1, C, h, w) for a batch as the encoder sees it."""
@@ -159,15 +158,15 @@ def _with_content(name: str) -> str:
 
 
 @lru_cache(maxsize=4)
-def _recorded(name: str, device: str, size: int) -> "EditModel":
-    """The model behind ``name#digest``, at the size of the one that it joins.
+def _recorded(name: str, device: str, dtype: torch.dtype, size: int) -> "EditModel":
+    """The model behind ``name#digest``, in the dtype and at the size of the one that it joins.
 
     Raises:
         UserError: its files are gone, or are not those that were recorded; a size that it doesn't
             work at.
     """
     path, _, digest = name.rpartition("#")
-    model = load_model(path, device=device, size=size)
+    model = load_model(path, device=device, dtype=dtype, size=size)
     if model.content_hash != digest:
         raise UserError(f"The model {path} isn't the one that was recorded: its files differ.")
     return model

@@ -142,7 +142,7 @@ def describe_cost(trial: Trial, *, device: str | None = None, dtype: str | None 
     editing = cost.evaluations - cost.purifying_evaluations
     return "\n".join(
         [
-            f"{trial.title}: {about} on {model.name}, {model.device}, {model.dtype}",
+            f"{trial.title}: {about} on {model}",
             f"  protections  {cost.protections:>7,} ({cost.steps:,} gradient steps)",
             f"  placebos     {cost.placebos:>7,}",
             f"  transforms   {cost.transforms:>7,}",

@@ -32,6 +32,7 @@ def manifest(plan: Plan, model: EditModel, notes: Iterable[str]) -> dict[str, An
         },
         "device": str(model.device),
         "dtype": str(model.dtype).removeprefix("torch."),
+        "attack_dtype": str(model.attack_dtype).removeprefix("torch."),
         "model": vars(plan.model)
         | {"safety_checker": "never loaded: it blackens pictures, which would count as edits"},
         "photos": [_photo(plan, name) for name in plan.photos],

@@ -246,5 +246,5 @@ def _beside(plan: Plan, photo: str, arm: str) -> int | list[str]:
 
 
 def model_identity(plan: Plan) -> tuple[str, str, int]:
-    """What of the model its output depends on."""
+    """What of the model its output depends on; the dtype decides `EditModel.attack_dtype` too."""
     return plan.model.content_hash, plan.model.dtype, plan.model.size
