@@ -1,40 +1,62 @@
 """Writes ``calibration.json``: above which scores an edit counts as usable, and whether that holds.
 
-    python -m training.calibrate --config training/config.yaml
+    python -m training.calibrate --set calibration.photos=FOLDER
 
-Edits of validation photos that no other measurement uses, by img2img and by inpainting (of the
+Edits of photos that no other measurement uses, at each size, by img2img and by inpainting (of the
 centre ellipse) with the recommended settings; one prompt a look. The thresholds are the 10th
-percentiles of `follow` (by look) and `keep`, for each editor its own.
+percentiles of `follow` (by look) and `keep`, for each size and editor their own. Each is kept in
+the working folder once it is measured, so that several processes may share the work
+(``--set calibration.sizes=[256]``).
 """
 
 from __future__ import annotations
 
-from brittle.editors import Img2Img, Inpaint
-from brittle.images import ellipse_mask, quantise
+from brittle.editors import Editor, Img2Img, Inpaint
 from brittle.metrics import Calibration
 from brittle.metrics.calibration import CALIBRATION
 from brittle.models import load_model
-from brittle.trial.calibration import CalibrationPhotos, calibrate_model, describe
+from brittle.models.looks import LOOKS
+from brittle.trial.calibration import calibrate_model, describe, read_photos
 from training.config import Config, from_command_line
-from training.data import load_photos
-from training.evaluate import BATCH, pictures
+from training.evaluate import batch_at
+
+INPAINTED_AT = 256
+"""px: above, inpainting is asked only for the looks whose thresholds are valid at this size."""
 
 
 def write_calibration(config: Config) -> Calibration:
-    """Measures the thresholds of the exported model and writes them into its directory."""
-    chosen = load_photos(config.photos, "validation")[2::5][: config.evaluate.calibration]
-    images = quantise(pictures(chosen))
-    photos = CalibrationPhotos(
-        images=images,
-        masks=ellipse_mask(images).expand(len(images), -1, -1, -1),
-        mask="auto",
-        source=f"validation photos 2, 7, 12, ... of {config.photos.name}: {len(chosen)}",
-    )
-    found = calibrate_model(
-        load_model(str(config.export)), [Img2Img(), Inpaint()], photos, batch=BATCH
-    )
+    """Measures what is missing, and writes all that there is into the exported directory."""
+    folder = config.work / "calibration"
+    folder.mkdir(parents=True, exist_ok=True)
+    for size in config.calibration.sizes:
+        for editor in (Img2Img(), Inpaint()):
+            file = folder / f"{editor.name}-{size}.json"
+            if not file.exists():
+                looks = looks_asked(config, editor, size)
+                measure(config, editor, size, looks).save(file)
+    kept = [Calibration.load(file) for file in folder.glob("*.json")]
+    found = Calibration.together(kept)
+    in_order = sorted(found.thresholds, key=lambda one: (one.editor, one.size))
+    found = found.model_copy(update={"thresholds": tuple(in_order)})
     found.save(config.export / CALIBRATION)
     return found
+
+
+def looks_asked(config: Config, editor: Editor, size: int) -> list[str]:
+    """All looks; of inpainting, an edit of which costs five times as much, not all at 512 px."""
+    if not editor.needs_mask or size <= INPAINTED_AT:
+        return list(LOOKS)
+    (smaller,) = Calibration.load(
+        config.work / "calibration" / f"{editor.name}-{INPAINTED_AT}.json"
+    ).thresholds
+    return [look for look in smaller.tau_follow if not smaller.why_not(look)]
+
+
+def measure(config: Config, editor: Editor, size: int, looks: list[str]) -> Calibration:
+    """The thresholds of one editor at one size."""
+    model = load_model(str(config.export), dtype=config.calibration.dtype, size=size)
+    photos = read_photos(str(config.calibration.photos), model, "auto")
+    return calibrate_model(model, [editor], photos, looks, batch=batch_at(size))
 
 
 if __name__ == "__main__":

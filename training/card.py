@@ -1,4 +1,4 @@
-"""Writes the model card from what was measured, and puts the sheets beside it.
+"""Writes the model card from what was measured; its sheets are made by ``card_sheets``.
 
 python -m training.card --config training/config.yaml
 """
@@ -11,13 +11,13 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
 from safetensors import safe_open
 
 from brittle.models.looks import LOOKS
 from training.config import Config, from_command_line
 from training.data import load_photos
-from training.evaluate import ROW_LOOKS, SECTIONS, table
+from training.evaluate import ROW_LOOKS, SECTIONS
+from training.tables import Measured, tables
 
 HERE = Path(__file__).parent
 
@@ -36,10 +36,13 @@ def confusion_table(about: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def missing(measured: dict[str, Any]) -> str:
-    """Says which sections nobody has measured for these weights."""
-    left = [name for name in SECTIONS if name not in measured]
-    return f"\n**Not measured for these weights:** {', '.join(left)}.\n" if left else ""
+def missing(measured: Measured) -> str:
+    """Says what nobody has measured for these weights, and at which sizes."""
+    left = {
+        size: [name for name in SECTIONS if not found.get(name)] for size, found in measured.items()
+    }
+    texts = [f"at {size} px {', '.join(names)}" for size, names in left.items() if names]
+    return f"\n\n**Not measured for these weights:** {'; '.join(texts)}." if texts else ""
 
 
 def weigh(folder: Path) -> tuple[int, int]:
@@ -54,8 +57,13 @@ def weigh(folder: Path) -> tuple[int, int]:
 def write_card(config: Config) -> Path:
     """Fills ``card.md``; the limits are written by hand in ``limits.md``."""
     work = config.work
-    measured = {name: read(work / "evaluation" / f"{name}.json") for name in SECTIONS}
-    measured = {name: content for name, content in measured.items() if content}
+    folder = work / "evaluation"
+    measured: Measured = {
+        size: {
+            name: found for name in SECTIONS if (found := read(folder / str(size) / f"{name}.json"))
+        }
+        for size in config.evaluate.sizes
+    }
     parts = {name: read(work / f"{name}.json") for name in
              ("encoder", "decoder", "denoiser", "classifier")}  # fmt: skip
     counts = Counter((p.source, p.licence) for p in load_photos(config.photos, "train"))
@@ -70,9 +78,9 @@ def write_card(config: Config) -> Path:
         "right": f"{parts['classifier'].get('right', 0):.1%}",
         "seed": config.seed,
         "photos": f"Training photos: {photos}",
-        "table": table(measured) + missing(measured),
+        "tables": tables(measured) + missing(measured),
         "confusion": confusion_table(parts["classifier"]),
-        "row_looks": '", "'.join(ROW_LOOKS[:3]),
+        "looks_of_usable": ", ".join(ROW_LOOKS),
         "limits": (HERE / "limits.md").read_text().strip(),
     }
     for name in ("encoder", "decoder", "denoiser"):
@@ -80,10 +88,6 @@ def write_card(config: Config) -> Path:
         fields[f"{name}_steps"] = parts[name].get("step", 0)
     card = config.export / "README.md"
     card.write_text((HERE / "card.md").read_text().format(**fields))
-    for sheet in ("looks", "paper-rows"):
-        source = work / "evaluation" / f"{sheet}.png"
-        if source.exists():
-            Image.open(source).save(config.export / f"{sheet}.jpg", quality=88)
     return card
 
 

@@ -99,13 +99,21 @@ class Denoiser(Schedule):
     snr_limit: float
 
 
-class Evaluate(Section):
-    """What is measured, and on how many photos."""
+class Calibrate(Section):
+    """The thresholds of usable edits."""
 
-    photos: int
-    every: int
-    calibration: int
-    sheets: bool
+    photos: Path
+    sizes: tuple[int, ...]
+    dtype: str
+
+
+class Evaluate(Section):
+    """What is measured, at which sizes, and on how many photos."""
+
+    pictures: Path
+    sizes: tuple[int, ...]
+    dtype: str
+    photos: dict[str, int]
     sections: tuple[str, ...]
 
 
@@ -128,6 +136,7 @@ class Config(Section):
     classifier: Classifier
     text: Text
     denoiser: Denoiser
+    calibration: Calibrate
     evaluate: Evaluate
     sizes: tuple[int, int]
     recommended: dict[str, dict[str, int | float]]

@@ -1,9 +1,9 @@
-"""Measures the exported directory on photos that were not trained on, and prints one table.
+"""Measures the exported directory on photos that were not trained on, and prints its tables.
 
-    python -m training.evaluate --config training/config.yaml [--set evaluate.photos=48]
+    python -m training.evaluate --set evaluate.pictures=FOLDER [--set evaluate.sizes=[256]]
 
-Every section is measured once and kept in the working folder; delete ``evaluation/NAME.json`` to
-measure it again. Sheets of pictures are written beside them.
+Every section is measured once at each size and kept in the working folder, so that several
+processes may share the work; delete ``evaluation/SIZE/NAME.json`` to measure it again.
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ from typing import Any
 import numpy as np
 import torch
 from kornia.metrics import ssim
-from PIL import Image
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
 from brittle.editors.img2img import Img2Img
 from brittle.editors.inpaint import Inpaint
-from brittle.metrics import Calibration, Keep, efficientnet
+from brittle.errors import Unavailable
+from brittle.metrics import Calibration, Keep, Thresholds, efficientnet
 from brittle.models import EditModel, load_model
 from brittle.models.looks import LOOKS, load_look_classifier
-from training.bars import bars
+from brittle.trial.photos import load_photos as load_folder
 from training.captions import RESERVED
 from training.config import Config, from_command_line
 from training.data import Photo, crop, jpeg, load_photos, to_pixels, to_tensor
@@ -33,64 +34,75 @@ from training.decoder import psnr
 from training.files import write_json
 from training.latents import NAMES
 from training.looks import apply_look
+from training.tables import Measured, tables
 from training.teacher import load_teacher
-from training.vulnerability import (
-    attack,
-    evaluation_photos,
-    gray_target,
-    placebo,
-    row,
-    sample_pictures,
-)
+from training.vulnerability import attack, gray_target, placebo, row
 
-BATCH = 8
 NONSENSE = ("blorf zint", "gadu pok 7", "vebol", "xulam tirrak", f"{RESERVED[0]} {RESERVED[1]}")
-ROW_LOOKS = ("heavy rain", "night", "snow", "pencil sketch", "golden hour", "black and white")
+ROW_LOOKS = ("sepia", "golden hour", "night")
+"""The looks of the paper's rows."""
+PROBE_SIZE = 128
+"""px a side of what the probe of labels sees: that of its training photos."""
+
+
+def batch_at(size: int) -> int:
+    """Pictures at a time, the most that a core's cache is good for at this size."""
+    return max(1, 1024 // size)
 
 
 class Bench:
-    """The exported model and the photos that all sections share.
+    """The exported model at one size, and the photos that all sections share."""
 
-    Validation photos are dealt by turns: every fifth from 0 for scores, from 2 for calibration.
-    """
-
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, size: int) -> None:
         self.config = config
-        self.model: EditModel = load_model(str(config.export))
+        self.size = size
+        self.batch = batch_at(size)
+        self.model: EditModel = load_model(
+            str(config.export), dtype=config.evaluate.dtype, size=size
+        )
         self.looks = load_look_classifier(config.export)
-        validation = load_photos(config.photos, "validation")
-        self.validation = validation
-        self.photos = validation[0::5][: config.evaluate.photos]
-        self.images = pictures(self.photos)
+        found = load_folder(str(config.evaluate.pictures), square=size).values()
+        self.pictures = torch.cat([photo.image for photo in found])
         self.network = efficientnet.load()
 
+    def some(self, section: str) -> Tensor:
+        """As many photos (N, 3, size, size) as a section looks at, spread over the folder."""
+        count = min(self.config.evaluate.photos[section], len(self.pictures))
+        return self.pictures[[i * len(self.pictures) // count for i in range(count)]]
+
+    def thresholds(self) -> Thresholds:
+        """Those of img2img's usable edits at this size."""
+        editor = str(Img2Img().resolve(self.model))
+        return Calibration.of(self.model).find(editor, size=self.size)
+
     def edit(self, image: Tensor, prompt: str | list[str], seed: int = 0, **fields: Any) -> Tensor:
-        """img2img edits of (N, 3, 128, 128), in batches; seeds follow the photo's position."""
+        """img2img edits of (N, 3, H, W), in batches; seeds follow the photo's position."""
         editor = Img2Img(**fields)
         prompts = [prompt] * len(image) if isinstance(prompt, str) else prompt
         parts = []
-        for i in range(0, len(image), BATCH):
-            rows = image[i : i + BATCH]
+        for i in range(0, len(image), self.batch):
+            rows = image[i : i + self.batch]
             seeds = [seed * 10_000 + i + j for j in range(len(rows))]
-            parts.append(editor.edit(self.model, rows, prompts=prompts[i : i + BATCH], seeds=seeds))
+            some = prompts[i : i + self.batch]
+            parts.append(editor.edit(self.model, rows, prompts=some, seeds=seeds))
         return torch.cat(parts)
+
+    def in_batches(self, function: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
+        """``function`` of all pictures, a batch at a time."""
+        return torch.cat([function(rows) for rows in image.split(self.batch)])
 
     @torch.inference_mode()
     def autoencoded(self, image: Tensor) -> Tensor:
         """Encoded and decoded, clamped."""
-        parts = [
-            self.model.decode(self.model.encode(image[i : i + BATCH])).clamp(0, 1)
-            for i in range(0, len(image), BATCH)
-        ]
-        return torch.cat(parts)
+        return self.in_batches(lambda x: self.model.decode(self.model.encode(x)).clamp(0, 1), image)
 
     @torch.inference_mode()
     def features(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """EfficientNet's logits (N, 1000) and unit-length pooled features (N, 1280)."""
         net = self.network
         logits, pooled = [], []
-        for i in range(0, len(image), BATCH):
-            x = ((image[i : i + BATCH] * 255 - 127) / 128).contiguous()
+        for rows in image.split(self.batch):
+            x = ((rows * 255 - 127) / 128).contiguous()
             x = net._swish(net._conv_stem(x))
             for block in net._blocks:
                 x = block(x)
@@ -102,8 +114,13 @@ class Bench:
     @torch.inference_mode()
     def look_probability(self, image: Tensor) -> Tensor:
         """(N, looks), by the shipped classifier."""
-        parts = [self.looks(image[i : i + BATCH]).softmax(1) for i in range(0, len(image), BATCH)]
-        return torch.cat(parts)
+        return self.in_batches(lambda x: self.looks(x).softmax(1), image)
+
+    def protect(self, image: Tensor) -> Tensor:
+        """Encoder protection toward gray at 12.75/255, 40 steps."""
+        student = Student(self.model)
+        goal = gray_target(student, image)
+        return self.in_batches(lambda x: attack(student, x, goal), image)
 
 
 def pictures(photos: list[Photo]) -> Tensor:
@@ -125,32 +142,21 @@ def perceptual_distance(image: Tensor, reference: Tensor) -> Tensor:
 
 def measure_autoencoder(bench: Bench) -> dict[str, Any]:
     """PSNR, SSIM and perceptual distance of reconstructions, student beside teacher."""
-    config = bench.config
-    encoder = load_teacher(config.teacher)
-    decoder = load_teacher(config.teacher, "decoder")
-
-    @torch.inference_mode()
-    def teacher(image: Tensor) -> Tensor:
-        parts = [
-            decoder(encoder(image[i : i + BATCH])).clamp(0, 1) for i in range(0, len(image), BATCH)
-        ]
-        return torch.cat(parts)
-
-    sets = {
-        "validation": pictures(bench.validation[:: config.evaluate.every]),
-        "samples": to_tensor(sample_pictures()),
+    image = bench.some("autoencoder")
+    encoder = load_teacher(bench.config.teacher)
+    decoder = load_teacher(bench.config.teacher, "decoder")
+    with torch.inference_mode():
+        by_teacher = bench.in_batches(lambda x: decoder(encoder(x)).clamp(0, 1), image)
+    return {
+        who: {
+            "n": len(image),
+            "psnr": float(psnr(made, image).mean()),
+            "ssim": float(ssim(made, image, 11, padding="valid").mean()),
+            "perceptual": float(perceptual_distance(made, image).mean()),
+            "colour shift": float((made - image).mean((2, 3)).abs().mean() * 255),
+        }
+        for who, made in (("student", bench.autoencoded(image)), ("teacher", by_teacher))
     }
-    found: dict[str, Any] = {}
-    for name, image in sets.items():
-        for who, made in (("student", bench.autoencoded(image)), ("teacher", teacher(image))):
-            found[f"{name}, {who}"] = {
-                "n": len(image),
-                "psnr": float(psnr(made, image).mean()),
-                "ssim": float(ssim(made, image, 11, padding="valid").mean()),
-                "perceptual": float(perceptual_distance(made, image).mean()),
-                "colour shift": float((made - image).mean((2, 3)).abs().mean() * 255),
-            }
-    return found
 
 
 class Student(nn.Module):
@@ -167,22 +173,19 @@ class Student(nn.Module):
 
 def measure_vulnerability(bench: Bench) -> dict[str, Any]:
     """The table of shift and distance for student and teacher, and transfer between them."""
-    image = evaluation_photos(bench.validation)
-    # The second target, on half of the photos, is another photo's latents.
+    image = bench.some("vulnerability")
     who = {"student": Student(bench.model), "teacher": load_teacher(bench.config.teacher)}
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {"n": len(image)}
     protected: dict[str, Tensor] = {}
     for name, encoder in who.items():
         goal = gray_target(encoder, image)
-        protected[name] = attack(encoder, image, goal)
+
+        def toward_gray(rows: Tensor, encoder: nn.Module = encoder, goal: Tensor = goal) -> Tensor:
+            return attack(encoder, rows, goal)
+
+        protected[name] = bench.in_batches(toward_gray, image)
         found[name] = row(encoder, image, protected[name], goal)
-        found[f"{name}, placebo"] = row(encoder, image, placebo(image), goal)
-        some = image[::2]
-        with torch.no_grad():
-            other = encoder(some).roll(3, 0)
-        found[f"{name}, another photo's latents"] = row(
-            encoder, some, attack(encoder, some, other), other
-        )
+        found[f"{name}, random signs"] = row(encoder, image, placebo(image), goal)
     for maker, judge in (("student", "teacher"), ("teacher", "student")):
         goal = gray_target(who[judge], image)
         found[f"made on {maker}, seen by {judge}"] = row(who[judge], image, protected[maker], goal)
@@ -196,7 +199,7 @@ def top(logits: Tensor, count: int) -> Tensor:
 
 def measure_editing(bench: Bench) -> dict[str, Any]:
     """For each look: how often it is seen in edits, without being asked for, and subject kept."""
-    image = bench.images
+    image = bench.some("editing")
     base = top(bench.features(bench.autoencoded(image))[0], 1)
     unasked = bench.look_probability(bench.edit(image, "")).argmax(1)
     found: dict[str, Any] = {}
@@ -225,7 +228,7 @@ def measure_editing(bench: Bench) -> dict[str, Any]:
 
 def measure_nonsense(bench: Bench) -> dict[str, Any]:
     """Distance of nonsense prompts' edits to the empty prompt's, beside the seed-to-seed floor."""
-    image = bench.images
+    image = bench.some("nonsense")
     empty = bench.edit(image, "")
     floor = perceptual_distance(bench.edit(image, "", seed=1), empty)
     distances = [perceptual_distance(bench.edit(image, text), empty) for text in NONSENSE]
@@ -239,23 +242,28 @@ def measure_nonsense(bench: Bench) -> dict[str, Any]:
     }
 
 
-def protect(bench: Bench, image: Tensor) -> Tensor:
-    """Encoder protection toward gray at 12.75/255, 40 steps."""
-    student = Student(bench.model)
-    goal = gray_target(student, image)
-    parts = [attack(student, image[i : i + BATCH], goal) for i in range(0, len(image), BATCH)]
-    return torch.cat(parts)
+def measure_thresholds(bench: Bench) -> dict[str, Any]:
+    """The thresholds of usable edits at this size, of img2img and inpainting; nothing if none."""
+    found = {}
+    for editor, mask in ((Img2Img(), "none"), (Inpaint(), "auto")):
+        settings = str(editor.resolve(bench.model))
+        try:
+            one = Calibration.of(bench.model).find(settings, mask, size=bench.size)
+        except Unavailable:
+            continue
+        if one.size == bench.size:
+            found[editor.name] = one.model_dump()
+    return found
 
 
 def measure_usable(bench: Bench) -> dict[str, Any]:
     """Usable edits of original, placebo, protected, and after JPEG; follow and keep apart."""
-    image = bench.images
-    calibration = Calibration.of(bench.model).find(str(Img2Img().resolve(bench.model)))
-    protected = protect(bench, image)
+    image = bench.some("usable")
+    thresholds = bench.thresholds()
+    protected = bench.protect(image)
     arms = {
         "original": image,
-        "original + JPEG 65": compressed(image, 65),
-        "placebo": placebo(image),
+        "random signs": placebo(image),
         "protected": protected,
         "protected + JPEG 85": compressed(protected, 85),
         "protected + JPEG 65": compressed(protected, 65),
@@ -263,31 +271,30 @@ def measure_usable(bench: Bench) -> dict[str, Any]:
     found: dict[str, Any] = {}
     control: dict[str, Tensor] = {}
     for arm, received in arms.items():
-        shares, follows, keeps, moved = [], [], [], []
+        follows, keeps, moved = [], [], []
         for look in ROW_LOOKS:
             edited = bench.edit(received, look)
             control.setdefault(look, edited)
-            follow = bench.look_probability(edited)[:, NAMES.index(look)]
-            keep = Keep().score(edited, image)
-            usable = (follow >= calibration.tau_follow[look]) & (keep >= calibration.tau_keep)
-            shares.append(usable.float())
-            follows.append((follow >= calibration.tau_follow[look]).float())
-            keeps.append((keep >= calibration.tau_keep).float())
+            probability = bench.look_probability(edited)[:, NAMES.index(look)]
+            follows.append(probability >= thresholds.tau_follow[look])
+            keeps.append(Keep().score(edited, image) >= thresholds.tau_keep)
             moved.append((edited - control[look]).square().mean((1, 2, 3)).sqrt())
+        follow, keep = torch.stack(follows), torch.stack(keeps)
         found[arm] = {
-            "n": len(image),
-            "usable": float(torch.stack(shares).mean()),
-            "follows": float(torch.stack(follows).mean()),
-            "keeps": float(torch.stack(keeps).mean()),
+            "n": follow.numel(),
+            "usable": float((follow & keep).float().mean()),
+            "follows": float(follow.float().mean()),
+            "keeps": float(keep.float().mean()),
             "RMSE to the photo's edit": float(torch.stack(moved).mean()),
         }
     return found
 
 
 def measure_generation(bench: Bench) -> dict[str, Any]:
-    """Text to image: share of samples whose label a linear probe confirms.
+    """Text to image: share of samples, one a label, whose label a linear probe confirms.
 
-    The probe is a ridge regression on EfficientNet's features of autoencoded training photos.
+    The probe is a ridge regression on EfficientNet's features of autoencoded training photos of
+    128 px; samples are reduced to that.
     """
     photos = load_photos(bench.config.photos, "train")
     rng = np.random.default_rng(bench.config.seed)
@@ -308,73 +315,76 @@ def measure_generation(bench: Bench) -> dict[str, Any]:
         goal_numbers = torch.tensor([labels.index(label) for label in truth])[:, None]
         return float((seen == goal_numbers).any(1).float().mean())
 
-    check = bench.validation[3::5]
+    check = load_photos(bench.config.photos, "validation")[3::5]
     real = bench.autoencoded(pictures(check))
-    wanted = [label for label in labels for _ in range(2)]
     samples = bench.edit(
-        torch.full((len(wanted), 3, 128, 128), 0.5),
-        [f"a photo of {label}" for label in wanted],
+        torch.full((len(labels), 3, bench.size, bench.size), 0.5),
+        [f"a photo of {label}" for label in labels],
         strength=1.0,
-        num_inference_steps=30,
     )
-    truth = [photo.label for photo in check]
+    samples = interpolate(samples, (PROBE_SIZE, PROBE_SIZE), mode="area")
     return {
         "labels": len(labels),
-        "validation photos, top 1": right(real, truth, 1),
-        "samples": len(wanted),
-        "samples, top 1": right(samples, wanted, 1),
-        "samples, top 5": right(samples, wanted, 5),
+        "validation photos, top 1": right(real, [photo.label for photo in check], 1),
+        "samples": len(labels),
+        "samples, top 1": right(samples, labels, 1),
+        "samples, top 5": right(samples, labels, 5),
         "chance, top 1": 1 / len(labels),
     }
 
 
 def measure_inpainting(bench: Bench) -> dict[str, Any]:
     """Gradient jump across the border of a centred square, inpainted against the photo's own."""
-    image = bench.images[: 4 * BATCH]
-    mask = torch.zeros(1, 1, 128, 128)
-    mask[..., 40:88, 40:88] = 1
+    image = bench.some("inpainting")
+    start, stop = bench.size * 5 // 16, bench.size * 11 // 16
+    mask = torch.zeros(1, 1, bench.size, bench.size)
+    mask[..., start:stop, start:stop] = 1
 
     def jump(picture: Tensor) -> float:
-        border = [
-            (picture[..., 40:88, a] - picture[..., 40:88, b]).abs().mean()
-            for a, b in ((39, 40), (87, 88))
+        """Mean difference of neighbours across the border, in levels of 255."""
+        sides = [
+            (along[..., a, start:stop] - along[..., a - 1, start:stop]).abs().mean()
+            for along in (picture, picture.mT)
+            for a in (start, stop)
         ]
-        border += [
-            (picture[..., a, 40:88] - picture[..., b, 40:88]).abs().mean()
-            for a, b in ((39, 40), (87, 88))
-        ]
-        return float(torch.stack(border).mean() * 255)
+        return float(torch.stack(sides).mean() * 255)
 
-    made = []
-    for i in range(0, len(image), BATCH):
-        rows = image[i : i + BATCH]
-        made.append(
-            Inpaint().edit(
-                bench.model,
-                rows,
-                prompts=["heavy rain"] * len(rows),
-                mask=mask.expand(len(rows), -1, -1, -1),
-                seeds=list(range(i, i + len(rows))),
-            )
+    seeds = iter(range(len(image)))
+
+    def paint(rows: Tensor) -> Tensor:
+        return Inpaint().edit(
+            bench.model,
+            rows,
+            prompts=["heavy rain"] * len(rows),
+            mask=mask.expand(len(rows), -1, -1, -1),
+            seeds=[next(seeds) for _ in rows],
         )
-    return {"n": len(image), "photos": jump(image), "inpainted": jump(torch.cat(made))}
+
+    made = bench.in_batches(paint, image)
+    return {"n": len(image), "photos": jump(image), "inpainted": jump(made)}
 
 
 def measure_cost(bench: Bench) -> dict[str, Any]:
     """Milliseconds an edit (20 steps, strength .5, guidance), parameters and bytes."""
     found: dict[str, Any] = {"threads": torch.get_num_threads()}
-    for batch in (1, 8):
-        times = []
-        for _ in range(4):
-            started = time.monotonic()
-            Img2Img(strength=0.5, num_inference_steps=20, guidance_scale=3.0).edit(
-                bench.model,
-                bench.images[:batch],
-                prompts=["heavy rain"] * batch,
-                seeds=list(range(batch)),
-            )
-            times.append((time.monotonic() - started) / batch)
-        found[f"ms an image, batch {batch}"] = 1000 * min(times)
+    image = bench.pictures[:8]
+    for dtype in ("float32", "bfloat16"):
+        model = load_model(str(bench.config.export), dtype=dtype, size=bench.size)
+        times: dict[int, float] = {}
+        for batch in (1, 2, 4, 8):
+            editor = Img2Img(strength=0.5, num_inference_steps=20, guidance_scale=3.0)
+            for _ in range(4):
+                started = time.monotonic()
+                editor.edit(
+                    model,
+                    image[:batch],
+                    prompts=["heavy rain"] * batch,
+                    seeds=list(range(batch)),
+                )
+                each = 1000 * (time.monotonic() - started) / batch
+                times[batch] = min(times.get(batch, each), each)
+        best = min(times, key=lambda batch: times[batch])
+        found[dtype] = {"batch 1": times[1], "best": times[best], "best batch": best}
     for part in ("vae", "unet", "text_encoder"):
         module = getattr(bench.model, part)
         found[f"parameters, {part}"] = sum(p.numel() for p in module.parameters())
@@ -385,90 +395,29 @@ def measure_cost(bench: Bench) -> dict[str, Any]:
 
 
 SECTIONS: dict[str, Callable[[Bench], dict[str, Any]]] = {
-    "autoencoder": measure_autoencoder,
-    "vulnerability": measure_vulnerability,
     "editing": measure_editing,
     "nonsense": measure_nonsense,
+    "thresholds": measure_thresholds,
     "usable": measure_usable,
-    "generation": measure_generation,
+    "vulnerability": measure_vulnerability,
+    "autoencoder": measure_autoencoder,
     "inpainting": measure_inpainting,
+    "generation": measure_generation,
     "cost": measure_cost,
 }
 
 
-def sheet(columns: list[Tensor], file: Path) -> None:
-    """Saves pictures as one PNG: a column each, photos down."""
-    rows = [np.concatenate(list(to_pixels(column)), 0) for column in columns]
-    file.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.concatenate(rows, 1)).save(file, optimize=True)
-
-
-def make_sheets(bench: Bench, folder: Path) -> None:
-    """``looks.png`` (photos x looks) and ``paper-rows.png`` (arms, each with its edits)."""
-    image = torch.cat([to_tensor(sample_pictures()), bench.images[[3, 14, 20]]])
-    sheet(
-        [image, bench.autoencoded(image), *(bench.edit(image, p) for p in ("", *LOOKS))],
-        folder / "looks.png",
-    )
-    protected = protect(bench, image)
-    arms = [image, placebo(image), protected, compressed(protected, 65)]
-    columns = list(arms)
-    for look in ROW_LOOKS[:3]:
-        columns += [bench.edit(arm, look) for arm in arms]
-    sheet(columns, folder / "paper-rows.png")
-
-
-def table(found: dict[str, dict[str, Any]]) -> str:
-    """Everything that was measured, as markdown, the bars first."""
-    lines = ["| bar | measured | reached |", "|---|---|---|"]
-    lines += [f"| {bar} | {text} | {'yes' if ok else '**no**'} |" for bar, text, ok in bars(found)]
-    lines.append("")
-    for section, content in found.items():
-        lines += [f"### {section}", ""]
-        if section == "vulnerability":
-            lines += vulnerability_table(content)
-        elif all(isinstance(value, dict) for value in content.values()):
-            keys = list(next(iter(content.values())))
-            lines += ["| | " + " | ".join(keys) + " |", "|---" * (len(keys) + 1) + "|"]
-            for name, values in content.items():
-                cells = [number(values[key]) for key in keys]
-                lines.append(f"| {name} | " + " | ".join(cells) + " |")
-        else:
-            lines += [f"- {name}: {number(value)}" for name, value in content.items()]
-        lines.append("")
-    return "\n".join(lines)
-
-
-def vulnerability_table(content: dict[str, Any]) -> list[str]:
-    """Rows of distance to the target (and shift) by transform."""
-    keys = list(next(iter(content.values())))
-    lines = ["| dist (shift) | " + " | ".join(keys) + " |", "|---" * (len(keys) + 1) + "|"]
-    for name, values in content.items():
-        cells = [f"{values[key][1]:.3f} ({values[key][0]:.2f})" for key in keys]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return lines
-
-
-def number(value: Any) -> str:
-    """Three digits for fractions, all of them for counts."""
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
-
-
 def evaluate(config: Config) -> str:
-    """Measures what is missing and returns the table."""
-    folder = config.work / "evaluation"
-    bench = Bench(config)
-    found: dict[str, dict[str, Any]] = {}
-    for section, measure in SECTIONS.items():
-        if section not in config.evaluate.sections:
-            continue
-        file = folder / f"{section}.json"
-        if not file.exists():
-            write_json(file, measure(bench))
-        found[section] = json.loads(file.read_text())
-    if config.evaluate.sheets and not (folder / "paper-rows.png").exists():
-        make_sheets(bench, folder)
-    return table(found)
+    """Measures what is missing, at every size, and returns the tables."""
+    measured: Measured = {}
+    for size in config.evaluate.sizes:
+        bench = Bench(config, size)
+        for section in config.evaluate.sections:
+            file = config.work / "evaluation" / str(size) / f"{section}.json"
+            if not file.exists():
+                write_json(file, SECTIONS[section](bench))
+            measured.setdefault(size, {})[section] = json.loads(file.read_text())
+    return tables(measured)
 
 
 if __name__ == "__main__":
