@@ -18,7 +18,8 @@ LAYERS = [
     {"inference"},
     {"auditing"},
     {"report"},
-    {"api", "batch", "catalogue", "visibility"},
+    {"visibility"},
+    {"api", "batch", "catalogue"},
     {"cli"},
 ]
 HEIGHT = {name: height for height, layer in enumerate(LAYERS) for name in layer}

@@ -7,8 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from brittle.budget import Budget
+from brittle.budget import STRENGTHS, Budget
 from brittle.errors import UserError
+from brittle.metrics import PSNR
+from brittle.protections import EncoderProtection, Protection
 
 radii = st.floats(0.5 / 255, 1) | st.integers(1, 255).map(lambda level: level / 255)
 l2_radii = st.floats(1e-3, 200)
@@ -46,23 +48,53 @@ def test_budgets_as_text():
     assert Budget.model_validate(0.05) == Budget(radius=0.05)
 
 
+@pytest.mark.parametrize("name", STRENGTHS)
+def test_a_strength_is_the_budget_that_it_names(name):
+    budget = Budget.parse(name)
+    assert budget == Budget.model_validate(name) == Budget.parse(STRENGTHS[name].budget)
+    assert str(budget) == STRENGTHS[name].budget
+    protection = EncoderProtection(budget=name)
+    assert protection == EncoderProtection(budget=STRENGTHS[name].budget)
+    assert name not in str(protection.record())
+    assert Protection.from_record(protection.record()) == protection
+    assert Protection.parse(f"encoder:budget={name}") == protection
+
+
+def test_strengths_grow():
+    radii = [Budget.parse(name).radius for name in STRENGTHS]
+    decibels = [strength.decibels for strength in STRENGTHS.values()]
+    assert radii == sorted(radii)
+    assert decibels == sorted(decibels, reverse=True)
+
+
+@pytest.mark.parametrize(("budget", "psnr"), [("12.75/255", 26.02), ("l2:8@512", 40.89)])
+def test_the_least_psnr_is_that_of_a_budget_spent_everywhere(budget, psnr):
+    limit = Budget.parse(budget).limit(64, 48)
+    share = 1 if Budget.parse(budget).norm == "linf" else (3 * 64 * 48) ** -0.5
+    spent = torch.full((1, 3, 64, 48), limit * share, dtype=torch.float64)
+    assert Budget.parse(budget).least_psnr == pytest.approx(psnr, abs=0.01)
+    measured = PSNR().score(spent, torch.zeros_like(spent))
+    assert float(measured) == pytest.approx(psnr, abs=0.01)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("mildly", "write mild, medium, strong, 8/255"),
         ("8", r"budgets are in \[0, 1\] units: write 8/255, not 8"),
         ("300/255", "more than the whole range"),
         ("0", "greater than 0"),
         ("0/255", "greater than 0"),
         ("-8/255", "greater than 0"),
-        ("nan", "finite"),
-        ("inf", "finite"),
+        ("nan", "isn't understood"),
+        ("inf", "isn't understood"),
         ("l2:inf", "finite"),
         ("8/0", "divides by zero"),
         ("l1:8/255", "isn't understood"),
         ("l2:8@512px", "isn't understood"),
         ("l2:8@0", "greater than or equal to 1"),
         ("8/255@256", "belongs to the l2 norm"),
-        ("eight", "valid number"),
+        ("eight", "isn't understood"),
         ("1.2.3/255", "1.2.3"),
         ("linf:", "isn't understood"),
         ("", "isn't understood"),

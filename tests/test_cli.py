@@ -1,5 +1,6 @@
 import io
 import json
+import re
 import struct
 import zlib
 
@@ -9,7 +10,8 @@ from PIL import Image
 from skimage import data
 from typer.testing import CliRunner
 
-from brittle.budget import Budget
+from brittle import visibility
+from brittle.budget import STRENGTHS, Budget
 from brittle.cli import app
 from brittle.images import read_photo
 from tests.models import taesd
@@ -106,10 +108,29 @@ def test_a_protected_photo_keeps_its_size_and_its_budget(photo, tmp_path):
     assert protected.image.shape == original.image.shape
     moved = (protected.image - original.image).abs().max().item() * 255
     assert 1 <= round(moved) <= 8
-    assert f"at most {round(moved)} of 255 levels" in said
+    found = visibility.measure(original.image, protected.image)
+    assert said.startswith(f"cat.jpg: {visibility.spent(found)}; ")
+    assert said.endswith(f"written to {tmp_path / 'out' / 'cat.png'}\n")
 
 
-@pytest.mark.parametrize("budget", ["l2:8@512", "l2:2@128", "perceptual:0.5"])
+def test_what_is_plainly_visible_is_said_with_what_to_type(photo, tmp_path):
+    setting = ("protect", photo, "--with", "photoguard-encoder:steps=12")
+    plain = brittle(*setting, "-o", tmp_path / "plain.png").stdout
+    assert "plainly visible" in plain
+    assert "--epsilon mild is hardly visible" in plain
+    mild = brittle(*setting, "--epsilon", "mild", "-o", tmp_path / "mild.png").stdout
+    assert "hardly visible; written to" in mild
+
+
+def test_a_file_saved_with_loss_is_measured_as_it_is(photo, tmp_path):
+    out = tmp_path / "out.jpg"
+    setting = ("--with", "photoguard-encoder:steps=1", "--lossy")
+    said = brittle("protect", photo, *setting, "-o", out).stdout
+    lost = visibility.spent(visibility.measure(read_photo(photo).image, read_photo(out).image))
+    assert said.endswith(f"saved with loss, which undoes protections: {lost}\n")
+
+
+@pytest.mark.parametrize("budget", ["l2:8@512", "l2:2@128", "mild"])
 def test_budgets_of_other_norms_are_used(photo, tmp_path, budget):
     out = tmp_path / "out.png"
     brittle(
@@ -150,8 +171,8 @@ def test_a_collection_is_protected_together(photo, tmp_path):
     Image.fromarray(data.coffee()[:150:2, :150:2]).save(other)
     setting = "anti-dreambooth:rounds=1,steps=1,training_steps=1"
     told = brittle("protect", photo, other, "--with", setting, "-o", tmp_path / "out")
-    assert "cat.png: moved by at most" in told.stdout
-    assert "coffee.png: moved by at most" in told.stdout
+    lines = told.stdout.splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["cat.jpg", "coffee.png"]
     alone = tmp_path / "alone.png"
     brittle("protect", photo, "--with", setting, "-o", alone)
     together = read_photo(tmp_path / "out" / "cat.png")
@@ -315,11 +336,25 @@ def test_a_dry_run_counts_the_work(tmp_path):
 def test_lists_name_everything(family):
     from brittle.component import registry
 
-    said = brittle("list", family).stdout.splitlines()
+    said = brittle("list", family).stdout.partition("\n\n")[0].splitlines()
     if family != "models":
         assert [line for line in said if not line.startswith(" ")] == registry(family[:-1]).names()
     else:
         assert "embedded" in said
+
+
+def test_the_list_says_which_preset_to_take(tmp_path):
+    from brittle.component import registry
+
+    listing, _, budgets = brittle("list", "protections").stdout.partition("\n\n")
+    entries = re.split(r"^(?=\S)", listing, flags=re.MULTILINE)[1:]
+    said = {entry.partition("\n")[0]: " ".join(entry.split()) for entry in entries}
+    for name, preset in registry("protection").presets.items():
+        assert f"For: {preset.advice}" in said[name]
+        assert "Cost a photo: " in said[name]
+        assert re.search(r"Visibility: (at least )?[\d.]+ dB", said[name])
+    for name in STRENGTHS:
+        assert re.search(rf"^ +{name} +perceptual:", budgets, flags=re.MULTILINE)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from brittle import component
 from brittle.budget import Budget
-from brittle.component import Component, Fraction, Registry, key, read_yaml, registry
+from brittle.component import Component, Fraction, Preset, Registry, key, read_yaml, registry
 from brittle.errors import UserError
 from brittle.transforms import Chain, GaussianBlur, Jpeg, MedianBlur, Rotate, Transform
 
@@ -51,7 +51,8 @@ def toys(monkeypatch):
     known = Registry("toy")
     for toy in (Plain, Twin, Box):
         known.register(toy)
-    known.add_preset("loud", of="plain", fields={"level": "200/255", "count": 3}, source="a paper")
+    fields = {"level": "200/255", "count": 3}
+    known.add_preset("loud", Preset("plain", fields, source="a paper"))
     monkeypatch.setitem(component._registries, "toy", known)
     monkeypatch.setattr(component, "_loaded", component._loaded | {"toy"})
     return known
@@ -292,7 +293,7 @@ def test_a_name_is_taken_once(toys):
     with pytest.raises(ValueError, match="two components of family toy are named 'plain'"):
         toys.register(Plain)
     with pytest.raises(ValueError, match="named 'loud'"):
-        toys.add_preset("loud", of="plain", fields={}, source="")
+        toys.add_preset("loud", Preset("plain", {}, source=""))
 
 
 def test_presets_do_not_share_state(toys):

@@ -4,10 +4,12 @@ import types
 import numpy as np
 import pytest
 import torch
+from skimage import data
 from skimage.metrics import peak_signal_noise_ratio
 from typer.testing import CliRunner
 
 from brittle import visibility
+from brittle.budget import BEYOND, STRENGTHS, Budget
 from brittle.cli import app
 from brittle.errors import UserError
 from brittle.images import read_photo, write_image
@@ -35,6 +37,42 @@ def test_the_numbers_are_those_of_the_pair(pair) -> None:
     assert [nothing[name] for name in ("largest change", "SSIM", "perceptual")] == pytest.approx(
         [0, 1, 0], abs=1e-6
     )
+
+
+def test_the_scale_is_that_of_the_strengths() -> None:
+    assert visibility.looks(0) == "nothing to see"
+    for name, strength in STRENGTHS.items():
+        assert visibility.looks(Budget.parse(name).radius) == strength.looks
+    strongest = max(Budget.parse(name).radius for name in STRENGTHS)
+    assert visibility.looks(1.01 * strongest) == BEYOND
+
+
+def test_blotches_are_taken_for_more_visible_than_noise_of_their_psnr() -> None:
+    sky = torch.from_numpy(data.rocket()[20:148, :128].copy()).permute(2, 0, 1)[None] / 255
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(1, 3, 128, 128, generator=generator)
+    blotches = torch.nn.functional.interpolate(noise[..., ::8, ::8], (128, 128), mode="bicubic")
+    distances = []
+    for delta in (noise, blotches):
+        delta *= 0.012 / delta.square().mean().sqrt()
+        shown = ((sky + delta).clamp(0, 1) * 255).round() / 255
+        found = visibility.measure(sky, shown)
+        assert found["PSNR"] == pytest.approx(38.4, abs=0.3)
+        distances.append(found["perceptual"])
+    assert distances[1] > 1.15 * distances[0]
+
+
+def test_a_line_says_what_was_spent_and_how_it_looks(pair) -> None:
+    found = visibility.measure(*pair)
+    said = visibility.spent(found)
+    assert said.startswith(f"{found['PSNR']:.1f} dB, at most 5 of 255 levels, perceptual distance")
+    assert said.endswith(visibility.looks(found["perceptual"]))
+
+
+def test_where_the_distance_cant_be_had_the_line_says_so(pair) -> None:
+    found = visibility.measure(*(image[..., 30:50, 40:60] for image in pair))
+    assert "how visible it is can't be said: EfficientNet needs" in visibility.spent(found)
+    assert "at 100 %" not in visibility.in_words(found)
 
 
 def test_other_sizes_are_refused(pair) -> None:
@@ -79,5 +117,6 @@ def test_the_command_writes_the_picture_and_the_numbers(pair, tmp_path) -> None:
     done = CliRunner().invoke(app, ["visibility", *paths[:2], "-o", paths[2], "--gain", "4"])
     assert done.exit_code == 0, done.output
     assert "5 of 255 levels" in done.output
+    assert visibility.looks(visibility.measure(*pair)["perceptual"]) in done.output
     written = read_photo(tmp_path / "added.png").image
     assert torch.equal(written, visibility.difference(*pair, gain=4))

@@ -5,15 +5,10 @@ from pathlib import Path
 
 from torch import Tensor
 
-from brittle.budget import Budget
+from brittle import visibility
+from brittle.budget import BEYOND, STRENGTHS
 from brittle.errors import UserError
-from brittle.images import (
-    LOSSY,
-    Photo,
-    read_photo,
-    writable_suffix,
-    write_image,
-)
+from brittle.images import Photo, read_photo, writable_suffix, write_image
 
 
 class Destination:
@@ -55,14 +50,22 @@ class Destination:
             raise UserError(f"{path} exists; choose another -o, or say --force.")
 
 
-def measure(written: Path, photo: Photo, budget: Budget) -> str:
-    """What the perturbation is in the file that was written, read back from the disk."""
-    from brittle.metrics import PSNR
+def spent(path: Path, photo: Photo, protected: Tensor) -> str:
+    """What the protection of a photo spends and how visible it is, before it is written."""
+    found = visibility.measure(photo.image, protected)
+    said = f"{path.name}: {visibility.spent(found)}"
+    distance = found["perceptual"]
+    if isinstance(distance, float) and visibility.looks(distance) == BEYOND:
+        mild = STRENGTHS["mild"]
+        said += f"; --epsilon mild is {mild.looks}, about {mild.decibels} dB at 512 px"
+    return said
 
-    published = read_photo(written).image
-    moved = budget.in_words(float(budget.spent(photo.image, published)))
-    psnr = float(PSNR().score(published, photo.image))
-    notes = [f"{written}: {moved}", f"PSNR {psnr:.1f} dB", *photo.notes]
-    if written.suffix.lower() in LOSSY:
-        notes.append("saved with loss, which undoes protections")
+
+def written(path: Path, photo: Photo, protected: Tensor) -> str:
+    """Where a protected photo was written, and what its file holds if not these very pixels."""
+    saved = read_photo(path).image
+    notes = [f"written to {path}", *photo.notes]
+    if not saved.equal(protected):
+        found = visibility.measure(photo.image, saved)
+        notes.append(f"saved with loss, which undoes protections: {visibility.spent(found)}")
     return "; ".join(notes)

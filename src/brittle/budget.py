@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 import torch
@@ -26,6 +27,25 @@ PERCEPTUAL = ("perceptual", "lpips")
 TINY = 1e-9
 
 
+@dataclass(frozen=True)
+class Strength:
+    """A budget that has a name, and what to expect of it at 512 px (docs/visibility.md)."""
+
+    budget: str
+    decibels: int
+    looks: str
+
+
+STRENGTHS = {
+    "mild": Strength("perceptual:0.5", 41, "hardly visible"),
+    "medium": Strength("perceptual:1", 37, "faintly visible in flat areas such as sky"),
+    "strong": Strength("perceptual:2", 32, "visible in flat areas such as sky"),
+}
+"""From the weakest to the strongest; read wherever a budget is, recorded as the budget."""
+BEYOND = "plainly visible, most of all in flat areas such as sky"
+"""How a picture looks that is farther from its photo than the strongest allows."""
+
+
 class Budget(BaseModel):
     """The ball around the photo that a perturbation must stay in.
 
@@ -33,7 +53,8 @@ class Budget(BaseModel):
     an image is at most ``radius`` at ``reference`` × ``reference`` pixels, and grows with the
     square root of the number of pixels, so that the root mean square is the same at every size.
     Radii are in [0, 1] units: 8/255, not 8. ``perceptual`` and ``lpips`` are distances of these
-    names: see `brittle.perceptual_budget.PerceptualBudget`, to which text and records lead.
+    names: see `brittle.perceptual_budget.PerceptualBudget`, to which text and records lead, and the
+    names of ``STRENGTHS``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -68,17 +89,20 @@ class Budget(BaseModel):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read "8/255", "linf:8/255", "l2:8", "l2:8@512", "perceptual:0.5" or "lpips:0.05".
+        """Read "8/255", "linf:8/255", "l2:8@512", "perceptual:0.5", "lpips:0.05" or "mild".
 
         Raises:
             UserError: anything else, a radius that isn't positive and finite, or linf above 1.
         """
+        if text.strip() in STRENGTHS:
+            text = STRENGTHS[text.strip()].budget
         if cls is Budget and text.partition(":")[0].strip() in PERCEPTUAL:
             return _perceptual().parse(text)
         match = re.fullmatch(r"\s*(?:(linf|l2)\s*:)?\s*([^:@\s][^:@]*?)\s*(?:@\s*(\d+)\s*)?", text)
-        if not match:
+        if not match or text.strip().isalpha():
             raise UserError(
-                f"The budget {text!r} isn't understood: write 8/255, l2:8@512 or perceptual:0.5."
+                f"The budget {text!r} isn't understood: write {', '.join(STRENGTHS)}, 8/255, "
+                f"l2:8@512 or perceptual:0.5."
             )
         norm, radius, reference = match.groups()
         fields = {"norm": norm or "linf", "radius": radius}
@@ -107,12 +131,6 @@ class Budget(BaseModel):
     def spent(self, original: Tensor, perturbed: Tensor) -> Tensor:
         """How far images (N, 3, H, W) are from the originals, (N,), in the unit of ``radius``."""
         return self.distance(perturbed - original)
-
-    def in_words(self, distance: float) -> str:
-        """A distance as one says it of a picture."""
-        if self.norm == "linf":
-            return f"moved by at most {distance * 255:.4g} of 255 levels"
-        return f"moved by {distance:.3g} (l2 at {self.reference} px)"
 
     def bring_inside(self, original: Tensor, perturbed: Tensor) -> Tensor:
         """The images near ``perturbed`` that are in the budget and in [0, 1]; not rounded."""
@@ -148,15 +166,21 @@ class Budget(BaseModel):
         # A tensor as divisor: by a plain number, CUDA multiplies with a rounded reciprocal.
         return (start + moved) / original.new_tensor(255.0)
 
+    @property
+    def least_psnr(self) -> float:
+        """The PSNR in dB of a picture that spends all of the budget, or all of its guard."""
+        rms = self.limit(1, 1) / (math.sqrt(3) if self.norm == "l2" else 1)
+        return -20 * math.log10(rms)
+
     def describe(self) -> str:
         """The budget in words: what it allows in memory and what is left of it on disk."""
         if self.norm == "linf":
             levels = f"{self.levels} level{'' if self.levels == 1 else 's'}"
             return f"{self.radius * 255:.6g}/255 linf: {levels} on disk"
-        rms = self.radius / math.sqrt(3) / self.reference
+        rms = 10 ** (-self.least_psnr / 20)
         return (
             f"{self.radius:g} l2 at {self.reference} px: "
-            f"RMS {rms * 255:.2f}/255, PSNR {-20 * math.log10(rms):.1f} dB"
+            f"RMS {rms * 255:.2f}/255, PSNR {self.least_psnr:.1f} dB"
         )
 
     def __str__(self) -> str:

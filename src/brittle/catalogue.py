@@ -3,10 +3,12 @@
 import inspect
 import textwrap
 from collections.abc import Iterator
+from typing import Any
 
 from pydantic_core import PydanticUndefined
 
-from brittle.component import Component, Registry, registry
+from brittle.budget import STRENGTHS
+from brittle.component import Component, Preset, Registry, registry
 
 MODELS = """\
 embedded
@@ -30,18 +32,39 @@ def describe(family: str) -> str:
     return "\n".join(line for name in known.names() for line in _entry(known, name))
 
 
+def strengths() -> str:
+    """The budgets that have names, and what to expect of them."""
+    return "\n".join(
+        f"    {name:<6}  {one.budget:<14}  about {one.decibels} dB at 512 px: {one.looks}"
+        for name, one in STRENGTHS.items()
+    )
+
+
 def _entry(known: Registry, name: str) -> Iterator[str]:
-    component, preset = known.resolve(name)
+    component, fields = known.resolve(name)
+    preset = known.presets.get(name)
     yield name
+    if preset and preset.advice:
+        yield from map(_paragraph, _advice(component.parse(name), preset))
     yield _paragraph(
-        f"{component.name} with {_settings(preset)}" if preset else _summary(component)
+        f"{component.name} with {_settings(fields)}" if preset else _summary(component)
     )
     if not preset and (parameters := _parameters(component)):
         yield _paragraph(parameters)
-    if source := known.presets[name][2] if preset else component.source:
+    if source := preset.source if preset else component.source:
         yield _paragraph(f"Source: {source}")
     if reason := _missing(component):
         yield _paragraph(f"Unavailable: {reason}.")
+
+
+def _advice(component: Any, preset: Preset) -> Iterator[str]:
+    yield f"For: {preset.advice}"
+    yield f"Cost a photo: {component.cost}."
+    if preset.psnr:
+        median, lowest, highest = preset.psnr
+        yield f"Visibility: {median} dB at 512 px [{lowest} to {highest}]."
+    else:
+        yield f"Visibility: at least {component.budget.least_psnr:.1f} dB, by its budget."
 
 
 def _missing(component: type[Component]) -> str | None:
@@ -70,5 +93,9 @@ def _settings(fields: dict[str, object]) -> str:
 
 def _paragraph(text: str) -> str:
     return textwrap.fill(
-        " ".join(text.split()), 100, initial_indent="    ", subsequent_indent="    "
+        " ".join(text.split()),
+        100,
+        initial_indent="    ",
+        subsequent_indent="    ",
+        break_on_hyphens=False,
     )

@@ -75,10 +75,6 @@ class PerceptualBudget(Budget):
         except Unavailable as error:
             raise UserError(f"The budget {self} can't be measured: {error}.") from error
 
-    def in_words(self, distance: float) -> str:
-        """A distance as one says it of a picture."""
-        return f"{self.norm} distance {distance:.3g}"
-
     def project(self, delta: Tensor) -> Tensor:
         """A perturbation inside the guard; the distance needs the picture: see `bring_inside`."""
         return delta.clamp(-self.within, self.within)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from brittle.budget import BEYOND, STRENGTHS, Budget
 from brittle.errors import Unavailable, UserError
 from brittle.images import quantise
 from brittle.metrics import PSNR, SSIM, Perceptual
@@ -55,8 +56,31 @@ def difference(original: Tensor, protected: Tensor, gain: float) -> Tensor:
     return quantise(GRAY + gain * (protected - original))
 
 
+def looks(distance: float) -> str:
+    """How a picture looks at this perceptual distance from its photo: the only scale of it.
+
+    A picture within the budget of a strength looks as that says. The distance sees blotches in flat
+    areas that PSNR takes for little; docs/visibility.md shows what the words were chosen by.
+    """
+    if distance == 0:
+        return "nothing to see"
+    for strength in STRENGTHS.values():
+        if distance <= Budget.parse(strength.budget).radius:
+            return strength.looks
+    return BEYOND
+
+
+def spent(found: Mapping[str, float | str]) -> str:
+    """What a protection spent and how visible that is, in a line, of the numbers of `measure`."""
+    numbers = f"{found['PSNR']:.1f} dB, at most {found['largest change']:.0f} of 255 levels"
+    distance = found["perceptual"]
+    if isinstance(distance, str):
+        return f"{numbers}; how visible it is can't be said: {distance}"
+    return f"{numbers}, perceptual distance {distance:.3g}: {looks(distance)}"
+
+
 def in_words(found: Mapping[str, float | str]) -> str:
-    """The numbers one a line."""
+    """The numbers one a line, and what they mean."""
     rows = {
         "largest change": "{:.0f} of 255 levels",
         "PSNR": "{:.1f} dB (higher: less to see)",
@@ -65,7 +89,11 @@ def in_words(found: Mapping[str, float | str]) -> str:
         "FLIP": "{:.4f} (0: nothing to see; up to 1)",
     }
     width = max(map(len, rows))
-    return "\n".join(
+    lines = [
         f"{name:<{width}}  " + (value if isinstance(value, str) else rows[name].format(value))
         for name, value in found.items()
-    )
+    ]
+    distance = found["perceptual"]
+    if isinstance(distance, float):
+        lines.append(f"{'at 100 %':<{width}}  {looks(distance)}")
+    return "\n".join(lines)

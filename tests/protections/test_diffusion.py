@@ -232,4 +232,4 @@ def test_the_presets_hold_their_sources_numbers() -> None:
     assert full.budget == paper.budget
     work = [one.steps * one.draws * one.evaluations for one in (full, paper)]
     assert work[0] == work[1]
-    assert all(source for _, _, source in registry("protection").presets.values())
+    assert all(preset.source for preset in registry("protection").presets.values())

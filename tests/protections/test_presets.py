@@ -31,11 +31,30 @@ def test_the_papers_budget_is_twelve_levels_on_disk() -> None:
     assert Protection.parse("photoguard-encoder") == EncoderProtection()
 
 
-def test_every_preset_names_its_source_and_range() -> None:
-    presets = registry("protection").presets
-    assert set(STATED) <= set(presets)
-    for _, _, source in presets.values():
-        assert "Its range: " in source
+@pytest.mark.parametrize("name", registry("protection").presets)
+def test_every_preset_says_where_it_is_from_and_what_it_is_for(name) -> None:
+    preset = registry("protection").presets[name]
+    assert "Its range: " in preset.source
+    assert preset.advice.endswith(".")
+    assert Protection.parse(name).gradients > 0
+    if preset.psnr is not None:
+        median, lowest, highest = preset.psnr
+        # What its budget allows, but for values that are rounded down and up to whole levels.
+        assert Protection.parse(name).budget.least_psnr - 0.1 < lowest <= median <= highest < 60
+
+
+@pytest.mark.parametrize(
+    ("name", "cost"),
+    [
+        ("photoguard-encoder", "40 passes through the encoder, forward and backward"),
+        ("photoguard-encoder-eot", "240 passes through the encoder, forward and backward"),
+        ("photoguard-diffusion", "8,000 runs of the denoiser, forward and backward"),
+        ("style-cloak-pgd:style=a pencil sketch", "100 passes through the encoder, forward and "
+         "backward, and 1 edit"),
+    ],
+)  # fmt: skip
+def test_a_cost_counts_what_a_photo_takes(name, cost) -> None:
+    assert Protection.parse(name).cost == cost
 
 
 @pytest.mark.parametrize("name", ["photoguard-encoder-jpeg", "photoguard-diffusion-jpeg"])

@@ -40,10 +40,10 @@ def test_a_screenshots_mask_and_size(real):
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_say_that_they_are_modelled_and_spell_out_their_chain(name, real):
-    of, _, source = registry("transform").presets[name]
-    assert of == "chain"
-    assert source.startswith("Modelled, not measured.")
-    assert "assumption" in source
+    known = registry("transform").presets[name]
+    assert known.of == "chain"
+    assert known.source.startswith("Modelled, not measured.")
+    assert "assumption" in known.source
     preset = Transform.parse(name)
     assert Transform.parse(str(preset)) == preset
     assert len(preset.steps) >= 2

@@ -17,6 +17,8 @@ def list_(
 
     Example: brittle list transforms
     """
-    from brittle.catalogue import describe
+    from brittle.catalogue import describe, strengths
 
     typer.echo(describe(family))
+    if family == "protections":
+        typer.echo(f"\n--epsilon sets how visible any of them is:\n{strengths()}")

@@ -29,7 +29,11 @@ def protect(
         str, typer.Option("--with", help="A protection; see `brittle list protections`.")
     ] = "photoguard-encoder",
     epsilon: Annotated[
-        str | None, typer.Option(help="The budget: 8/255 (of [0, 1]), l2:8@512, or perceptual:0.5.")
+        str | None,
+        typer.Option(
+            help="How visible it may be: mild, medium or strong; or a budget as 8/255 (of [0, 1]), "
+            "l2:8@512, perceptual:0.5. Without it, the protection's own."
+        ),
     ] = None,
     model: Model = "embedded",
     size: Size = None,
@@ -41,14 +45,14 @@ def protect(
     lossy: Lossy = False,
     keep_metadata: KeepMetadata = False,
 ) -> None:
-    """Protect photos at their own size, and say what the perturbation costs the eye.
+    """Protect photos at their own size, and say how visible that is before they are written.
 
     anti-dreambooth takes all of them as one collection.
 
-    Example: brittle protect me.jpg --with photoguard-encoder --epsilon 8/255 -o protected/
+    Example: brittle protect me.jpg --with encoder-away-jpeg --epsilon mild -o protected/
     """
     from brittle import api
-    from brittle.batch import Destination, measure
+    from brittle.batch import Destination, spent, written
     from brittle.images import named_mask, read_photo
     from brittle.progress import bars
     from brittle.protections import Trace
@@ -78,8 +82,8 @@ def protect(
                     f"be protected and is not written: allow more (--epsilon), or longer or more "
                     f"steps."
                 )
-            written = to.write(path, photo, one)
-            typer.echo(measure(written, photo, component.budget))
+            typer.echo(f"{spent(path, photo, one)}; ", nl=False)
+            typer.echo(written(to.write(path, photo, one), photo, one))
 
 
 @app.command()

@@ -4,7 +4,7 @@ from importlib.resources import files
 
 import yaml
 
-from brittle.component import registry
+from brittle.component import Preset, registry
 from brittle.protections.anti_dreambooth import AntiDreamBooth
 from brittle.protections.base import Protection, Trace
 from brittle.protections.cloak import StyleCloak
@@ -31,7 +31,10 @@ def _add_presets() -> None:
     text = (files(__name__) / "presets.yaml").read_text(encoding="utf-8")
     for name, preset in yaml.safe_load(text).items():
         source = f"{preset['source']} Its range: {preset['range']}. {preset['differs']}"
-        registry("protection").add_preset(name, preset["of"], preset["fields"], source)
+        psnr = tuple(preset["psnr"]) if "psnr" in preset else None
+        registry("protection").add_preset(
+            name, Preset(preset["of"], preset["fields"], source, preset["for"], psnr)
+        )
 
 
 _add_presets()

@@ -67,6 +67,15 @@ class AntiDreamBooth(PGD):
         """One a step; the surrogate's training, which all pictures share, is not counted."""
         return self.total_steps
 
+    @property
+    def cost(self) -> str:
+        """See `Protection.cost`."""
+        training = 2 * self.rounds * self.training_steps
+        return (
+            f"{self.denoiser_gradients:,} runs of the denoiser, forward and backward, and "
+            f"{training:,} steps of training for the whole collection"
+        )
+
     def perturb_collection(
         self,
         model: "EditModel",

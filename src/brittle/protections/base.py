@@ -79,6 +79,11 @@ class Protection(Component):
         """Gradients of the denoiser for one image, in runs of it for one prompt."""
         return 0
 
+    @property
+    def cost(self) -> str:
+        """What one photo costs, in words and in units that are the same on every machine."""
+        return f"{self.total_steps} steps"
+
     def check_model(self, model: "EditModel") -> None:
         """Raise UserError, before any work, if it can't run with this model on this machine."""
 

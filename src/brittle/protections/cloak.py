@@ -81,6 +81,13 @@ class StyleCloak(PGD):
     guidance_scale: float = Field(7.5, ge=0, allow_inf_nan=False)
     evaluations: int = Field(25, ge=1)
 
+    @property
+    def cost(self) -> str:
+        """See `Protection.cost`."""
+        styles = 1 if self.style is not None else len(self.styles)
+        edits = f"{styles} edit{'' if styles == 1 else 's'}"
+        return f"{self.gradients:,} passes through the encoder, forward and backward, and {edits}"
+
     def with_budget(self, budget: Budget) -> Self:
         """As `PGD.with_budget`; Adam's rate is no length, and stays."""
         if self.optimizer == "adam":

@@ -79,9 +79,13 @@ class DiffusionProtection(PGD):
     @property
     def denoiser_gradients(self) -> int:
         """As `Protection.denoiser_gradients`; where a prompt guides, each is one of two rows."""
-        views = self.sampled or len(self.expectation) or 1
         guided = 1 if self.prompt == self.negative_prompt else 2
-        return self.steps * views * self.draws * self.evaluations * guided
+        return self.gradients * self.draws_at_once * self.evaluations * guided
+
+    @property
+    def cost(self) -> str:
+        """See `Protection.cost`."""
+        return f"{self.denoiser_gradients:,} runs of the denoiser, forward and backward"
 
     def prepare(
         self, model: "EditModel", image: Tensor, *, mask: Tensor | None, seeds: Sequence[int]

@@ -65,6 +65,12 @@ class EncoderProtection(PGD):
             raise ValueError("target=away needs random_start=true: at the photo its gradient is 0")
         return self
 
+    @property
+    def cost(self) -> str:
+        """See `Protection.cost`."""
+        passes = self.gradients * (1 + len(self.with_models))
+        return f"{passes:,} passes through the encoder, forward and backward"
+
     def prepare(
         self, model: "EditModel", image: Tensor, *, mask: Tensor | None, seeds: Sequence[int]
     ) -> list["_Encoder"]:

@@ -51,6 +51,16 @@ class PGD(Protection):
         """How many gradients are averaged at each step: more than 1 for a loss that draws noise."""
         return 1
 
+    @property
+    def gradients(self) -> int:
+        """How many gradients of the objective one image takes."""
+        return self.total_steps * (self.sampled or len(self.expectation) or 1) * self.passes
+
+    @property
+    def cost(self) -> str:
+        """See `Protection.cost`."""
+        return f"{self.gradients:,} gradients of its loss"
+
     def with_budget(self, budget: Budget) -> Self:
         """As `Protection.with_budget`; between linf and l2, a step keeps its share of the budget.
 

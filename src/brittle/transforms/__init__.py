@@ -4,7 +4,7 @@ from importlib.resources import files
 
 import yaml
 
-from brittle.component import registry
+from brittle.component import Preset, registry
 from brittle.transforms.base import Transform
 from brittle.transforms.chain import Chain
 from brittle.transforms.codecs import Avif, Jpeg, Jpeg2000, Nothing, WebP
@@ -51,7 +51,7 @@ def _add_presets() -> None:
     text = (files(__name__) / "presets.yaml").read_text(encoding="utf-8")
     for name, preset in yaml.safe_load(text).items():
         source = f"Modelled, not measured. {preset['assumed']}"
-        registry("transform").add_preset(name, preset["of"], preset["fields"], source)
+        registry("transform").add_preset(name, Preset(preset["of"], preset["fields"], source))
 
 
 _add_presets()

@@ -106,7 +106,7 @@ def _arm(plan: Plan, label: str) -> dict[str, Any]:
         name = plan.trial.written_out(label).partition(":")[0]
         component: Component = plan.protections[label]
         preset = registry("protection").presets.get(name)
-        source = preset[2] if preset else component.source
+        source = preset.source if preset else component.source
     elif kind == "placebo":
         component = plan.placebos[label]
         source = component.source
