@@ -114,8 +114,8 @@ def test_a_protected_photo_keeps_its_size_and_its_budget(photo, tmp_path):
 
 
 def test_what_is_plainly_visible_is_said_with_what_to_type(photo, tmp_path):
-    setting = ("protect", photo, "--with", "photoguard-encoder:steps=12")
-    plain = brittle(*setting, "-o", tmp_path / "plain.png").stdout
+    setting = ("protect", photo, "--with", "photoguard-encoder:steps=6,step_size=6/255")
+    plain = brittle(*setting, "--epsilon", "24/255", "-o", tmp_path / "plain.png").stdout
     assert "plainly visible" in plain
     assert "--epsilon mild is hardly visible" in plain
     mild = brittle(*setting, "--epsilon", "mild", "-o", tmp_path / "mild.png").stdout
