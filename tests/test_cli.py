@@ -109,8 +109,8 @@ def test_a_protected_photo_keeps_its_size_and_its_budget(photo, tmp_path):
     moved = (protected.image - original.image).abs().max().item() * 255
     assert 1 <= round(moved) <= 8
     found = visibility.measure(original.image, protected.image)
-    assert said.startswith(f"cat.jpg: {visibility.spent(found)}; ")
-    assert said.endswith(f"written to {tmp_path / 'out' / 'cat.png'}\n")
+    told = f"cat.jpg: {visibility.spent(found)}; written to {tmp_path / 'out' / 'cat.png'}"
+    assert said.splitlines()[-1] == told
 
 
 def test_what_is_plainly_visible_is_said_with_what_to_type(photo, tmp_path):
@@ -171,7 +171,7 @@ def test_a_collection_is_protected_together(photo, tmp_path):
     Image.fromarray(data.coffee()[:150:2, :150:2]).save(other)
     setting = "anti-dreambooth:rounds=1,steps=1,training_steps=1"
     told = brittle("protect", photo, other, "--with", setting, "-o", tmp_path / "out")
-    lines = told.stdout.splitlines()
+    lines = told.stdout.splitlines()[-2:]
     assert [line.partition(":")[0] for line in lines] == ["cat.jpg", "coffee.png"]
     alone = tmp_path / "alone.png"
     brittle("protect", photo, "--with", setting, "-o", alone)
