@@ -3,6 +3,7 @@
 import html
 import json
 import math
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -146,6 +147,11 @@ def test_edits_with_counts_and_a_report(files, embedded):
     assert edits.usable.placebo_edits == 19
     page = render_audit(found)
     assert page.count("data:image/webp") == 5  # original, protected, difference, two edits
+    small = render_audit(found, limit=20_000)
+    assert len(small) < len(page) - page.count("data:image/webp") * 2_000
+    assert "pictures below are previews" in small
+    assert "data-open><img" in small
+    assert not re.search(r'src="(?!data:)', small)
     assert "acts more strongly" in page or "no more than noise" in page
     assert "http" not in page.split("</style>")[1].replace("http-equiv", "")
 

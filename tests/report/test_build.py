@@ -17,8 +17,9 @@ from brittle.errors import UserError
 from brittle.inference.summary import Summary
 from brittle.report import build_report
 from brittle.report.build import render
+from brittle.report.pictures import FIRST_SIDE, SIDE
 from brittle.report.source import Source
-from tests.report.synthetic import NOISE, PROTECTION, make_store, write_json
+from tests.report.synthetic import NOISE, PROMPTS, PROTECTION, make_store, write_json
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
 
@@ -189,18 +190,28 @@ def test_every_picture_and_figure_has_words(page: Page) -> None:
     assert page.text.count("The numbers of this figure") == len(charts)
 
 
-def test_pictures_are_in_the_page_pixel_by_pixel(page: Page, store: Path) -> None:
-    pairs = [
-        (link["href"], image["src"])
+def opened(src: str) -> np.ndarray:
+    with Image.open(io.BytesIO(base64.b64decode(src.partition(",")[2]))) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def links(page: Page) -> list[tuple[dict[str, str], str]]:
+    """The links around pictures, and what each picture's image shows."""
+    return [
+        (link, image["src"])
         for (tag, link), (inside, image) in pairwise(page.tags)
         if (tag, inside) == ("a", "img")
     ]
-    assert len(pairs) > 8 * 5 * 3 * 2
-    for path, src in pairs[::10]:
-        with Image.open(io.BytesIO(base64.b64decode(src.partition(",")[2]))) as image:
-            shown = np.asarray(image.convert("RGB"))
-        with Image.open(store / path) as image:
-            np.testing.assert_array_equal(shown, np.asarray(image.convert("RGB")))
+
+
+def test_pictures_that_have_room_are_in_the_page_pixel_by_pixel(page: Page, store: Path) -> None:
+    shown = links(page)
+    assert len(shown) > 8 * 5 * 3 * 2
+    assert not [link for link, _ in shown if "preview" in link["class"]]
+    assert "preview" not in page.text
+    for link, src in shown[::10]:
+        with Image.open(store / link["href"]) as image:
+            np.testing.assert_array_equal(opened(src), np.asarray(image.convert("RGB")))
 
 
 def test_hostile_names_and_prompts_are_words_and_nothing_else(tmp_path: Path) -> None:
@@ -288,16 +299,73 @@ def test_paths_in_the_index_never_lead_out(tmp_path: Path) -> None:
     assert "missing from the store" in Page(html).text
 
 
-def test_pictures_beyond_the_limit_are_linked_and_said(tmp_path: Path) -> None:
+def test_pictures_beyond_the_limit_are_links_into_the_folder_and_said(tmp_path: Path) -> None:
     store = make_store(tmp_path / "store", count=4)
     page = Page(render(Source(store), limit=100_000))
     sources = [one["src"] for one in page.all("img")]
-    linked = [source for source in sources if source.startswith("artifacts/")]
-    assert sum(map(len, sources)) < 100_000 + 60 * len(linked)
-    assert 0 < len(linked) < len(sources)
-    assert all((store / source).is_file() for source in linked)
-    assert sources[0].startswith("data:")
-    assert re.search(r"[\d,]+ pictures had no room in this file", page.text)
+    assert all(source.startswith("data:") for source in sources)
+    assert 50_000 < sum(map(len, sources)) < 100_000
+    outside = [one for one in page.all("a") if "outside" in one.get("class", "")]
+    assert len(outside) > 0
+    assert all((store / one["href"]).is_file() for one in outside)
+    assert f"{len(outside)} pictures had no room in this file" in page.text
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_store(
+        tmp_path_factory.mktemp("large") / "store",
+        count=1,
+        side=512,
+        transforms=("none", "jpeg:quality=75"),
+        prompts=PROMPTS[:1],
+    )
+
+
+def test_a_page_of_large_pictures_is_small_and_needs_nothing_beside_it(large: Path) -> None:
+    limit = 1_500_000
+    html = render(Source(large), limit=limit)
+    page = Page(html)
+    previews = {link["href"]: src for link, src in links(page) if "preview" in link["class"]}
+    of_rows = [src for src in previews.values() if max(opened(src).shape) == SIDE]
+    assert len(of_rows) > 5
+    assert len(html) < limit + 200_000
+    assert all(one["src"].startswith("data:image/webp;base64,") for one in page.all("img"))
+    assert not [one for one in page.all("a") if "outside" in one.get("class", "")]
+
+
+def test_what_is_seen_first_is_whole_and_the_rest_are_previews_of_it(large: Path) -> None:
+    page = Page(render(Source(large), limit=4_000_000))
+    shown = links(page)
+    assert [opened(src).shape for _, src in shown[:3]] == [(512, 512, 3)] * 3
+    for link, src in shown:
+        picture = opened(src)
+        assert picture.shape[0] in (512, FIRST_SIDE, SIDE)
+        assert ("preview" in link["class"]) == (picture.shape[0] < 512)
+        with Image.open(large / link["href"]) as file:
+            reduced = file.convert("RGB").resize(picture.shape[:2], Image.Resampling.LANCZOS)
+        distance = np.abs(picture.astype(float) - np.asarray(reduced)).mean()
+        assert distance < 10, link["href"]
+
+
+def test_the_preview_of_a_perturbation_is_its_middle_pixel_by_pixel(large: Path) -> None:
+    page = Page(render(Source(large), limit=1_500_000))
+    (added,) = [
+        opened(one["src"])
+        for one in page.all("img")
+        if one["alt"].startswith("What photoguard-encoder adds") and "astronaut" in one["alt"]
+    ]
+    assert added.shape == (SIDE, SIDE, 3)
+    assert f"its middle, {SIDE} × {SIDE} pixels" in page.text
+    released = {
+        row["arm"]: np.asarray(Image.open(large / row["released"])).astype(int)
+        for row in json.loads((large / "index.json").read_text())
+        if row["image"] == "astronaut"
+    }
+    difference = released[PROTECTION] - released["original"]
+    times = 127 // np.abs(difference).max()
+    middle = slice((512 - SIDE) // 2, (512 + SIDE) // 2)
+    np.testing.assert_array_equal(added, (128 + times * difference)[middle, middle])
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "summary.json"])

@@ -75,7 +75,8 @@ def test_pictures_carry_their_distance(folder):
 def test_a_page_that_is_full_links_to_the_folder(folder):
     page = render(MimicrySource(folder), limit=20_000)
     assert "had no room in this file" in page
-    assert re.search(r'src="artifacts/[0-9a-z]{2}/', page)
+    assert re.search(r'href="artifacts/[0-9a-z]{2}/', page)
+    assert not re.search(r'src="(?!data:)', page)
 
 
 def test_the_terminal_gets_the_same_answer(folder):

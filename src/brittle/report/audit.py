@@ -167,10 +167,12 @@ def render_audit(found: Audited, limit: int = PAGE_LIMIT) -> str:
     document = found.document
     files = {photo.name: _files(found, photo) for photo in document.photos}
     edits = {photo.name: _edits(found, photo) for photo in document.photos}
-    pictures = [one for row in files.values() for one in row]
-    for cards in edits.values():
-        pictures += [one for _, row in cards for one in row]
-    embed(pictures, None, limit)
+    room = embed(
+        [one for row in files.values() for one in row],
+        [one for cards in edits.values() for _, row in cards for one in row],
+        None,
+        limit,
+    )
     return render_page(
         "audit.html",
         styles=("report.css",),
@@ -178,6 +180,7 @@ def render_audit(found: Audited, limit: int = PAGE_LIMIT) -> str:
         document=document,
         files=files,
         edits=edits,
+        room=room,
         model_name=model_name,
         tables=tables,
         transfer=transfer(document),

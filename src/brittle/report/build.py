@@ -64,7 +64,7 @@ def render(source: Source, limit: int = PAGE_LIMIT) -> str:
         if picture
     ]
     rest = [picture for page in pages for picture in page.pictures()]
-    outside = embed([*shown, *rest], gallery.album, limit)
+    room = embed(shown, rest, gallery.album, limit)
     return render_page(
         "template.html",
         styles=("report.css",),
@@ -78,7 +78,7 @@ def render(source: Source, limit: int = PAGE_LIMIT) -> str:
         choices=choices,
         pages=pages,
         gallery=gallery,
-        outside=outside,
+        room=room,
         sections=[_section(source, arm, placebo, number) for number, arm in enumerate(arms)],
         fair=fair_section(source),
         declared=mapping(mapping(source.manifest.get("trial")).get("resolved")),

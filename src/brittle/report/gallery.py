@@ -144,7 +144,7 @@ class Gallery:
                 self._card_title(label, after),
                 self._kind(label),
                 None if self.only_edits else self._received(photo, label, after),
-                self._edited(photo, label, after, prompt),
+                self._edited(photo, label, after, prompt, [f"edit: “{prompt}”"]),
             )
             for label, after in cells
         )
@@ -212,7 +212,7 @@ class Gallery:
         groups = []
         for number, label in enumerate(self.shown):
             edits = [
-                self._edited(photo, label, transform, prompt, [f"“{prompt}”"])
+                self._edited(photo, label, transform, prompt, [f"edit: “{prompt}”"])
                 for prompt in self.prompts
             ]
             received = None

@@ -18,15 +18,18 @@ def render(source: MimicrySource, limit: int = PAGE_LIMIT) -> str:
     """The report as text, with at most ``limit`` characters of pictures in it."""
     album = Album(source)
     shelves = [shelf(source, album, one.name) for one in source.summary.collections]
-    outside = embed([picture for one in shelves for picture in one.all_pictures()], album, limit)
+    first = [picture for one in shelves for picture in one.first()]
+    others = [picture for one in shelves for picture in one.others()]
+    room = embed(first, others, album, limit)
     return render_page(
         "mimicry.html",
         styles=("report.css",),
+        script="report.js",
         source=source,
         summary=source.summary,
         manifest=source.manifest,
         shelves=shelves,
-        outside=outside,
+        room=room,
         sections=[_section(source, arm, number) for number, arm in enumerate(source.protections)],
         transforms=[words.transform_name(label) for label in source.transforms],
         settings=settings(source),

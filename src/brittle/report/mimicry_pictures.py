@@ -1,6 +1,6 @@
 """The pictures of a trial over collections: originals, what was learned from, what was painted."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
@@ -28,6 +28,11 @@ class Board:
     title: str
     lines: list[Line]
 
+    def pictures(self) -> Iterator[Picture]:
+        """Row by row."""
+        for line in self.lines:
+            yield from line.pictures
+
 
 @dataclass(frozen=True)
 class Shelf:
@@ -38,12 +43,16 @@ class Shelf:
     learned_from: Board
     boards: list[Board]
 
-    def all_pictures(self) -> Iterable[Picture]:
-        """Those of the first board first."""
+    def first(self) -> Iterator[Picture]:
+        """What a reader sees first: the originals, and the first board."""
         yield from self.originals
-        for board in (*self.boards[:1], self.learned_from, *self.boards[1:]):
-            for line in board.lines:
-                yield from line.pictures
+        for board in self.boards[:1]:
+            yield from board.pictures()
+
+    def others(self) -> Iterator[Picture]:
+        """What is folded away at first."""
+        for board in (self.learned_from, *self.boards[1:]):
+            yield from board.pictures()
 
 
 def shelf(source: MimicrySource, album: Album, name: str) -> Shelf:

@@ -4,7 +4,7 @@
   const id = (name) => document.getElementById(name);
   const viewer = id("viewer");
   const pictures = () => Array.from(document.querySelectorAll("a.picture, [data-open]"))
-    .filter((one) => one.offsetParent !== null);
+    .filter((one) => one.offsetParent !== null && one.querySelector("img"));
   const picture = (stage, name) => {
     const image = document.createElement("img");
     image.id = name;
@@ -14,19 +14,55 @@
   const large = picture("viewer-stage", "viewer-picture");
   let current = null;
 
+  /* A preview, or a picture that had no room in the page, becomes whole in its place: from where
+     the page has it whole, else from the folder beside the page. Where there is no folder it stays. */
+  const lacking = (one) => one.matches(".preview, .outside") && !one.matches(".alone");
+  function complete(one, then) {
+    const path = one.getAttribute("href");
+    const twin = path && document.querySelector(
+      "a.picture:not(.preview):not(.outside)[href='" + path + "'] img");
+    const file = new Image();
+    file.onload = () => {
+      let image = one.querySelector("img");
+      if (!image) {
+        image = document.createElement("img");
+        Object.assign(image, one.dataset);
+        one.replaceChildren(image);
+      }
+      image.src = file.src;
+      one.classList.remove("preview", "outside", "missing");
+      then();
+    };
+    file.onerror = () => { one.classList.add("alone"); then(); };
+    if (path) file.src = twin ? twin.src : path;
+    else file.onerror();
+  }
+  const near = new IntersectionObserver((entries) => {
+    for (const entry of entries) {
+      if (!entry.isIntersecting) continue;
+      near.unobserve(entry.target);
+      complete(entry.target, () => {});
+    }
+  }, { rootMargin: "400px" });
+  for (const one of document.querySelectorAll(".outside, .card .preview")) near.observe(one);
+
   function show(one) {
     const image = one.querySelector("img");
     current = one;
+    if (lacking(one)) complete(one, () => { if (current === one && viewer.open) show(one); });
+    const width = Number(image.getAttribute("width"));
+    const height = Number(image.getAttribute("height"));
     large.src = image.src;
     large.alt = image.alt;
-    const side = Math.min(window.innerWidth * 0.94 / image.naturalWidth,
-      window.innerHeight * 0.78 / image.naturalHeight);
+    const side = Math.min(window.innerWidth * 0.94 / width, window.innerHeight * 0.78 / height);
     const times = side > 1 ? Math.min(Math.floor(side), 6) : side;
-    large.width = image.naturalWidth * times;
-    large.classList.toggle("pixels", times >= 2);
-    id("viewer-words").textContent = image.alt + " (" + image.naturalWidth + " × " +
-      image.naturalHeight + " pixels" + (times === 1 ? "" : ", shown × " + (+times.toFixed(2))) + ")";
-    id("viewer-file").hidden = !one.href;
+    large.width = width * times;
+    large.classList.toggle("pixels", times >= 2 && !one.matches(".preview"));
+    id("viewer-words").textContent = image.alt + " (" + width + " × " + height + " pixels" +
+      (times === 1 ? "" : ", shown × " + (+times.toFixed(2))) + ")" + (!one.matches(".alone") ? "" :
+      one.href ? ". This is a preview: the trial’s folder with the whole picture isn’t beside this file."
+        : ". This is a preview: this file had no room for the whole picture.");
+    id("viewer-file").hidden = !one.href || one.matches(".alone");
     if (one.href) id("viewer-file").href = one.href;
     if (!viewer.open) viewer.showModal();
   }
@@ -42,7 +78,7 @@
   }
   document.addEventListener("click", (event) => {
     const one = event.target.closest("a.picture, [data-open]");
-    if (!one || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    if (!one || !one.querySelector("img") || event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
     show(one);
   });
@@ -68,7 +104,7 @@
     .map((one) => [one.dataset[key], one.dataset.name]);
   const arms = named(".block[data-transform='0'] .group", "arm");
   const edits = Array.from(photos[0].querySelectorAll(".block[data-transform='0'] .group:first-child [data-what]"))
-    .map((one) => [one.dataset.what, "edit " + (one.querySelector("figcaption span") || one).textContent]);
+    .map((one) => [one.dataset.what, (one.querySelector("figcaption span") || one).textContent]);
   fill("photo", photos.map((one) => [one.dataset.photo, one.dataset.name]));
   fill("transform", named(".block[data-transform]", "transform"));
   fill("what", [...edits, ["0", "the picture itself"]]);
@@ -94,10 +130,16 @@
     const words = [];
     for (const [side, place] of [["left", "before"], ["right", "after"]]) {
       const found = find(choose(side).value);
+      if (found && lacking(found)) complete(found, draw);
       const image = found && found.querySelector("img");
       const target = id("slider-" + place);
       target.hidden = !image;
-      if (image) { target.src = image.src; target.alt = image.alt; }
+      if (image) {
+        target.src = image.src;
+        target.alt = image.alt;
+        target.width = image.getAttribute("width");
+        target.height = image.getAttribute("height");
+      }
       words.push(side + ": " + (image ? image.alt : "no picture"));
     }
     id("slider-words").textContent = words.join("; ");

@@ -1,20 +1,15 @@
 """The sheet on which a person marks edits as usable or not, without knowing what made them."""
 
-import base64
-import io
 import random
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-from PIL import Image
 
 from brittle.component import key
 from brittle.errors import UserError
 from brittle.images import from_bytes, to_bytes, write_bytes
 from brittle.inference.agreement import COLUMNS, KEY, SheetKey
 from brittle.report.page import render_page
-from brittle.report.pictures import Pixels, read_pixels
+from brittle.report.pictures import Pixels, as_webp, read_pixels
 from brittle.report.source import Row, Source
 from brittle.transforms import Transform
 from brittle.trial.store import Store
@@ -114,11 +109,7 @@ def _turned_back(pixels: Pixels, transform: str) -> Pixels:
 
 def _uri(pixels: Pixels) -> str:
     """A picture as a data URI; with a little loss that nobody sees, for the page's size."""
-    picture = Image.fromarray(np.ascontiguousarray(pixels))
-    picture.thumbnail((SHOWN, SHOWN))
-    buffer = io.BytesIO()
-    picture.save(buffer, "WEBP", quality=95, method=2)
-    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return as_webp(pixels, side=SHOWN, quality=95)
 
 
 def _page(source: Source, sheet: str, items: list[Item]) -> str:
