@@ -36,7 +36,7 @@ from training.latents import NAMES
 from training.looks import apply_look
 from training.tables import Measured, tables
 from training.teacher import load_teacher
-from training.vulnerability import attack, gray_target, placebo, row
+from training.vulnerability import Encode, attack, gray_target, placebo, row
 
 NONSENSE = ("blorf zint", "gadu pok 7", "vebol", "xulam tirrak", f"{RESERVED[0]} {RESERVED[1]}")
 ROW_LOOKS = ("sepia", "golden hour", "night")
@@ -117,10 +117,10 @@ class Bench:
         return self.in_batches(lambda x: self.looks(x).softmax(1), image)
 
     def protect(self, image: Tensor) -> Tensor:
-        """Encoder protection toward gray at 12.75/255, 40 steps."""
-        student = Student(self.model)
-        goal = gray_target(student, image)
-        return self.in_batches(lambda x: attack(student, x, goal), image)
+        """Encoder protection toward gray at 12.75/255, 40 steps, in a protection's arithmetic."""
+        encode = self.model.encode_to_attack
+        goal = gray_target(encode, image)
+        return self.in_batches(lambda x: attack(encode, x, goal), image)
 
 
 def pictures(photos: list[Photo]) -> Tensor:
@@ -159,28 +159,19 @@ def measure_autoencoder(bench: Bench) -> dict[str, Any]:
     }
 
 
-class Student(nn.Module):
-    """The shipped encoder, called like the teacher's."""
-
-    def __init__(self, model: EditModel) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, image: Tensor) -> Tensor:
-        """(N, 3, H, W) in [0, 1] -> latents."""
-        return self.model.encode(image)
-
-
 def measure_vulnerability(bench: Bench) -> dict[str, Any]:
     """The table of shift and distance for student and teacher, and transfer between them."""
     image = bench.some("vulnerability")
-    who = {"student": Student(bench.model), "teacher": load_teacher(bench.config.teacher)}
+    who: dict[str, Encode] = {
+        "student": bench.model.encode,
+        "teacher": load_teacher(bench.config.teacher),
+    }
     found: dict[str, Any] = {"n": len(image)}
     protected: dict[str, Tensor] = {}
     for name, encoder in who.items():
         goal = gray_target(encoder, image)
 
-        def toward_gray(rows: Tensor, encoder: nn.Module = encoder, goal: Tensor = goal) -> Tensor:
+        def toward_gray(rows: Tensor, encoder: Encode = encoder, goal: Tensor = goal) -> Tensor:
             return attack(encoder, rows, goal)
 
         protected[name] = bench.in_batches(toward_gray, image)
