@@ -94,7 +94,7 @@ def test_the_classifier_knows_every_look() -> None:
     ("editor", "mask", "prompts", "sizes"),
     [
         (Img2Img(), "none", FULL.prompts, (128, 256)),
-        (Inpaint(), "auto", PAINTED, (128,)),
+        (Inpaint(), "auto", PAINTED, (128, 256)),
     ],
 )
 def test_usable_edits_of_the_demos_prompts_are_judged(editor, mask, prompts, sizes) -> None:

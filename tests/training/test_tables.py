@@ -51,7 +51,7 @@ def test_inpainting_at_512_px_is_asked_for_what_is_valid_at_256(tmp_path: Path) 
     folder = config.work / "calibration"
     folder.mkdir(parents=True)
     found = Calibration.load(EMBEDDED)
-    one = shipped("inpaint", 128)
+    one = shipped("inpaint", 256)
     found.model_copy(update={"thresholds": (one,)}).save(folder / "inpaint-256.json")
     valid = [look for look in LOOKS if not one.why_not(look)]
     assert sorted(looks_asked(config, Inpaint(), 512)) == sorted(valid)
