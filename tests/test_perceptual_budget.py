@@ -77,6 +77,18 @@ def test_what_is_inside_stays(small) -> None:
     assert torch.allclose(budget.bring_inside(small, near), near, atol=1e-6)
 
 
+@pytest.mark.parametrize("radius", [0.5, 1.0, 2.0])
+def test_a_step_comes_back_near_the_radius(radius, small) -> None:
+    """An iterate at the radius, one step on, and what the step's one measurement makes of it."""
+    budget = PerceptualBudget(radius=radius)
+    moved = budget.round_inside(small, noisy(small, 0.1)) - small
+    beyond = small + 1.3 * moved
+    assert (budget.spent(small, beyond.clamp(0, 1)) > 1.1 * radius).all()
+    distance = budget.spent(small, budget.bring_inside(small, beyond))
+    assert (distance > 0.85 * radius).all()
+    assert (distance < 1.15 * radius).all()
+
+
 def test_the_guard_holds_where_the_distance_would_allow_more(small) -> None:
     budget = PerceptualBudget(radius=20, within=3.5 / 255)
     moved = (budget.round_inside(small, noisy(small, 0.5)) - small) * 255

@@ -14,8 +14,10 @@ from brittle.budget import TINY, Budget, shortest
 from brittle.component import Fraction, explain, registry
 from brittle.errors import Unavailable, UserError
 
-ROUGH, FINE = 2, 10
-"""How often a line search measures once it is inside: at a step of an optimisation, on the file."""
+TRIES = 10
+"""How often the search on the file measures once it is inside."""
+GROWTH = 1.4
+"""The power of a perturbation's length with which the distance grows, about: 1.2 to 1.5."""
 CLOSE = 0.98
 """Of the radius, what the search is content with."""
 SHORTEST = 1e-4
@@ -26,9 +28,9 @@ class PerceptualBudget(Budget):
 
     ``norm`` names the distance: ``perceptual``, which brittle brings (EfficientNet's features, 0 to
     20; not LPIPS's scale), or ``lpips`` where the user has it. A perturbation outside is shortened
-    as a whole until the picture is inside; on the 8-bit file the distance is measured, not
-    estimated. ``within`` ([0, 1] units) is an outer guard in linf: a network can be blind to a few
-    very wrong pixels.
+    as a whole: in memory once, by how the distance grows; on the 8-bit file until the measured
+    distance is inside. ``within`` ([0, 1] units) is an outer guard in linf: a network can be blind
+    to a few very wrong pixels.
     """
 
     norm: Literal["perceptual", "lpips"] = "perceptual"
@@ -80,13 +82,14 @@ class PerceptualBudget(Budget):
         return delta.clamp(-self.within, self.within)
 
     def bring_inside(self, original: Tensor, perturbed: Tensor) -> Tensor:
-        """The images on the way to ``perturbed`` that are in the budget; not rounded."""
+        """The images on the way to ``perturbed`` that are about in the budget; not rounded.
+
+        One measurement an image, as this runs at every step; `round_inside` is exact.
+        """
         delta = self.project(perturbed - original)
-
-        def at(row: int, scale: float) -> Tensor:
-            return (original[row : row + 1] + scale * delta[row : row + 1]).clamp(0, 1)
-
-        return self._search(original, at, ROUGH)
+        distance = self.spent(original, (original + delta).clamp(0, 1))
+        scale = (self.radius / distance).pow(1 / GROWTH).clamp_max(1).view(-1, 1, 1, 1)
+        return (original + scale * delta).clamp(0, 1)
 
     def round_inside(self, original: Tensor, perturbed: Tensor) -> Tensor:
         """The 8-bit image on the way to ``perturbed`` whose measured distance is in the budget."""
@@ -98,15 +101,12 @@ class PerceptualBudget(Budget):
             # A tensor as divisor, as in `Budget.round_inside`.
             return (start[row : row + 1] + moved).clamp(0, 255) / original.new_tensor(255.0)
 
-        return self._search(original, at, FINE)
-
-    def _search(self, original: Tensor, at: Callable[[int, float], Tensor], tries: int) -> Tensor:
-        """For each image, ``at`` the largest scale found whose picture is in the budget."""
-        rows = [self._longest(one, partial(at, row), tries) for row, one in enumerate(original)]
+        rows = [self._longest(one, partial(at, row)) for row, one in enumerate(original)]
         return torch.cat(rows) if rows else original
 
-    def _longest(self, original: Tensor, at: Callable[[float], Tensor], tries: int) -> Tensor:
-        best, low, high, scale = at(0.0), 0.0, 1.0, 1.0
+    def _longest(self, original: Tensor, at: Callable[[float], Tensor]) -> Tensor:
+        """``at`` the largest scale found whose picture is in the budget."""
+        best, low, high, scale, tries = at(0.0), 0.0, 1.0, 1.0, TRIES
         while scale > SHORTEST and tries > 0:
             picture, tries = at(scale), tries - (low > 0)
             distance = float(self.spent(original[None], picture))
@@ -117,8 +117,7 @@ class PerceptualBudget(Budget):
                 scale = (low + high) / 2
             else:
                 high = scale
-                # A distance of squares grows about as the scale's square.
-                guess = scale * math.sqrt(CLOSE * self.radius / distance)
+                guess = scale * (CLOSE * self.radius / distance) ** (1 / GROWTH)
                 scale = guess if low < guess < high else (low + high) / 2
         return best
 
