@@ -85,7 +85,7 @@ def measure(model: EditModel, path: Path, preset: str, budget: str) -> Row:
     protected = component(model, photo, seeds=[0])
     took = time.perf_counter() - start
     bare = (before + seconds(bare_pass, model, photo)) / 2
-    found = visibility.measure(photo, protected)
+    found = visibility.essentials(photo, protected)
     noise = Noise().draw(photo, protected, seeds=[0])
     row = {"preset": preset, "budget": budget, "photo": path.name, "steps": took / bare}
     row |= {name: found[name] for name in ("PSNR", "largest change", "perceptual")}

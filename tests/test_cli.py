@@ -108,7 +108,7 @@ def test_a_protected_photo_keeps_its_size_and_its_budget(photo, tmp_path):
     assert protected.image.shape == original.image.shape
     moved = (protected.image - original.image).abs().max().item() * 255
     assert 1 <= round(moved) <= 8
-    found = visibility.measure(original.image, protected.image)
+    found = visibility.essentials(original.image, protected.image)
     told = f"cat.jpg: {visibility.spent(found)}; written to {tmp_path / 'out' / 'cat.png'}"
     assert said.splitlines()[-1] == told
 
@@ -126,7 +126,7 @@ def test_a_file_saved_with_loss_is_measured_as_it_is(photo, tmp_path):
     out = tmp_path / "out.jpg"
     setting = ("--with", "photoguard-encoder:steps=1", "--lossy")
     said = brittle("protect", photo, *setting, "-o", out).stdout
-    lost = visibility.spent(visibility.measure(read_photo(photo).image, read_photo(out).image))
+    lost = visibility.spent(visibility.essentials(read_photo(photo).image, read_photo(out).image))
     assert said.endswith(f"saved with loss, which undoes protections: {lost}\n")
 
 

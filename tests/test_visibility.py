@@ -13,6 +13,7 @@ from brittle.budget import BEYOND, STRENGTHS, Budget
 from brittle.cli import app
 from brittle.errors import UserError
 from brittle.images import read_photo, write_image
+from brittle.perceptual_budget import over_tiles
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def pair(photos) -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_the_numbers_are_those_of_the_pair(pair) -> None:
     found = visibility.measure(*pair)
-    assert list(found) == ["largest change", "PSNR", "SSIM", "perceptual", "FLIP"]
+    assert list(found) == ["largest change", "PSNR", "perceptual", "SSIM", "FLIP"]
     assert found["largest change"] == pytest.approx(5, abs=1e-3)
     expected = peak_signal_noise_ratio(*(x.numpy() for x in pair), data_range=1)
     assert found["PSNR"] == pytest.approx(expected, abs=1e-3)
@@ -73,6 +74,20 @@ def test_where_the_distance_cant_be_had_the_line_says_so(pair) -> None:
     found = visibility.measure(*(image[..., 30:50, 40:60] for image in pair))
     assert "how visible it is can't be said: EfficientNet needs" in visibility.spent(found)
     assert "at 100 %" not in visibility.in_words(found)
+
+
+def test_a_large_picture_is_measured_in_tiles(monkeypatch) -> None:
+    photo = torch.from_numpy(data.coffee()[:320, :600].copy()).permute(2, 0, 1)[None] / 255
+    noise = torch.randn(photo.shape, generator=torch.Generator().manual_seed(0))
+    moved = ((photo + 0.02 * noise).clamp(0, 1) * 255).round() / 255
+    whole = visibility.measure(photo, moved)
+    monkeypatch.setattr("brittle.perceptual_budget.TILE", 256)
+    seen = []
+    over_tiles(lambda x, y: seen.append(x.shape[-2:]) or torch.zeros(1), photo, moved)
+    assert seen == [(160, 200)] * 6
+    tiled = visibility.measure(photo, moved)
+    assert tiled["perceptual"] == pytest.approx(whole["perceptual"], rel=0.05)
+    assert tiled["SSIM"] == pytest.approx(whole["SSIM"], rel=0.02)
 
 
 def test_other_sizes_are_refused(pair) -> None:

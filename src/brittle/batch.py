@@ -52,7 +52,7 @@ class Destination:
 
 def spent(path: Path, photo: Photo, protected: Tensor) -> str:
     """What the protection of a photo spends and how visible it is, before it is written."""
-    found = visibility.measure(photo.image, protected)
+    found = visibility.essentials(photo.image, protected)
     said = f"{path.name}: {visibility.spent(found)}"
     distance = found["perceptual"]
     if isinstance(distance, float) and visibility.looks(distance) == BEYOND:
@@ -66,6 +66,6 @@ def written(path: Path, photo: Photo, protected: Tensor) -> str:
     saved = read_photo(path).image
     notes = [f"written to {path}", *photo.notes]
     if not saved.equal(protected):
-        found = visibility.measure(photo.image, saved)
+        found = visibility.essentials(photo.image, saved)
         notes.append(f"saved with loss, which undoes protections: {visibility.spent(found)}")
     return "; ".join(notes)

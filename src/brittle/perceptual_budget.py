@@ -14,6 +14,8 @@ from brittle.budget import TINY, Budget, shortest
 from brittle.component import Fraction, explain, registry
 from brittle.errors import Unavailable, UserError
 
+TILE = 1024
+"""Pixels a side beyond which a picture is measured in tiles, so that memory doesn't grow."""
 TRIES = 10
 """How often the search on the file measures once it is inside."""
 GROWTH = 1.4
@@ -73,7 +75,8 @@ class PerceptualBudget(Budget):
         """
         metric: Any = registry("metric").components[self.norm]()
         try:
-            return metric.as_distance(metric.score(perturbed, original)).to(original)
+            distance = over_tiles(metric.score, perturbed, original)
+            return metric.as_distance(distance).to(original)
         except Unavailable as error:
             raise UserError(f"The budget {self} can't be measured: {error}.") from error
 
@@ -131,6 +134,21 @@ class PerceptualBudget(Budget):
         """The budget as one would type it, exactly."""
         guard = "" if self.within == 32 / 255 else f"@{shortest(self.within)}"
         return f"{self.norm}:{shortest(self.radius)}{guard}"
+
+
+def over_tiles(
+    score: Callable[[Tensor, Tensor], Tensor], image: Tensor, reference: Tensor
+) -> Tensor:
+    """The mean score (N,) of pairs (N, 3, H, W) over tiles of at most ``TILE`` pixels a side.
+
+    Tiles are of nearly one size and weigh by their area; a picture that is one tile is not cut.
+    """
+    total = 0
+    for rows in torch.arange(image.shape[-2]).tensor_split(-(-image.shape[-2] // TILE)):
+        for columns in torch.arange(image.shape[-1]).tensor_split(-(-image.shape[-1] // TILE)):
+            place = (..., slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+            total = total + score(image[place], reference[place]) * len(rows) * len(columns)
+    return total / (image.shape[-2] * image.shape[-1])
 
 
 def perceptual_distance(

@@ -8,7 +8,8 @@ from torch import Tensor
 from brittle.budget import BEYOND, STRENGTHS, Budget
 from brittle.errors import Unavailable, UserError
 from brittle.images import quantise
-from brittle.metrics import PSNR, SSIM, Perceptual
+from brittle.metrics import PSNR, SSIM, Metric, Perceptual
+from brittle.perceptual_budget import over_tiles
 
 GRAY = 0.5
 
@@ -16,8 +17,20 @@ GRAY = 0.5
 def measure(original: Tensor, protected: Tensor) -> dict[str, float | str]:
     """How far a protected photo (1, 3, H, W) is from its original, each number under its name.
 
-    A number that can't be had is its reason. ``largest change`` is in levels of 255; SSIM and PSNR
-    are higher, the distances lower, the less there is to see.
+    As `essentials`, with SSIM (the higher, the less there is to see) and FLIP (the lower).
+
+    Raises:
+        UserError: the two differ in size.
+    """
+    found = essentials(original, protected)
+    return {**found, "SSIM": _score(SSIM(), original, protected), "FLIP": flip(original, protected)}
+
+
+def essentials(original: Tensor, protected: Tensor) -> dict[str, float | str]:
+    """What is said of every protected photo (1, 3, H, W), each number under its name.
+
+    The ``largest change`` in levels of 255, the PSNR in dB and the perceptual distance, which is
+    its reason where it can't be had.
 
     Raises:
         UserError: the two differ in size.
@@ -25,16 +38,18 @@ def measure(original: Tensor, protected: Tensor) -> dict[str, float | str]:
     if original.shape != protected.shape:
         sizes = " and ".join(f"{x.shape[-1]} x {x.shape[-2]}" for x in (original, protected))
         raise UserError(f"The photos have different sizes, {sizes}: compare what belongs together.")
-    found: dict[str, float | str] = {
-        "largest change": float(((protected - original) * 255).abs().max())
+    return {
+        "largest change": float(((protected - original) * 255).abs().max()),
+        "PSNR": float(PSNR().score(protected, original)),
+        "perceptual": _score(Perceptual(), original, protected),
     }
-    for name, metric in {"PSNR": PSNR(), "SSIM": SSIM(), "perceptual": Perceptual()}.items():
-        try:
-            found[name] = float(metric.score(protected, original))
-        except Unavailable as error:
-            found[name] = str(error)
-    found["FLIP"] = flip(original, protected)
-    return found
+
+
+def _score(metric: Metric, original: Tensor, protected: Tensor) -> float | str:
+    try:
+        return float(over_tiles(metric.score, protected, original))
+    except Unavailable as error:
+        return str(error)
 
 
 def flip(original: Tensor, protected: Tensor) -> float | str:
@@ -71,7 +86,7 @@ def looks(distance: float) -> str:
 
 
 def spent(found: Mapping[str, float | str]) -> str:
-    """What a protection spent and how visible that is, in a line, of the numbers of `measure`."""
+    """What a protection spent and how visible that is, in a line, from `essentials`."""
     numbers = f"{found['PSNR']:.1f} dB, at most {found['largest change']:.0f} of 255 levels"
     distance = found["perceptual"]
     if isinstance(distance, str):
