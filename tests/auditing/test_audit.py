@@ -54,7 +54,6 @@ def protected(files, embedded):
 def test_a_protection_shifts_the_encoder_and_jpeg_takes_some_of_it(protected):
     none, jpeg = protected.document.photos[0].results[0].comparisons
     assert none.test.stronger
-    assert none.distance > 1.5 * max(none.placebos)
     assert jpeg.left < 0.9
     assert (none.seen, none.metric, none.transform) == ("latents", "latent", "none")
 

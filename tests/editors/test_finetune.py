@@ -159,7 +159,7 @@ def test_it_learns_what_is_shown(embedded, cats, folder):
         assert len(losses) == 16
         return sum(losses[8:])
 
-    assert later_losses(1e-3) < later_losses(1e-9)
+    assert later_losses(1e-2) < later_losses(1e-9)
 
 
 def test_diffusers_reads_the_lora(tiny_sd, folder):

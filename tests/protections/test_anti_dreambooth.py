@@ -28,7 +28,7 @@ def denoising_loss(model, images) -> torch.Tensor:
 
 
 def test_the_files_are_harder_to_learn_from_than_the_placebos(embedded, photos):
-    trace = Trace()
+    photos, trace = photos[..., ::2, ::2], Trace()
     files = SHORT(embedded, photos, seeds=[0, 1], trace=trace)
     placebos = NoiseSpectrum(of=SHORT).draw(photos, files, seeds=[0, 1])
     assert ((files - photos).abs() <= SHORT.budget.radius + 1e-6).all()

@@ -47,14 +47,18 @@ def test_denoise_is_an_edit_with_an_empty_prompt(embedded, photos, strength):
     assert denoise.evaluations(embedded) == editor.evaluations(embedded) == 50 * strength
 
 
-def test_impress_lowers_its_objective_and_stays_near(embedded, protected):
+def test_impress_lowers_its_objective_and_stays_near(embedded, photos, protected):
     received = IMPRESS.apply(protected, seeds=[3], model=embedded)
     with torch.no_grad():
         before, after = (
             float(IMPRESS.objective(embedded, one, protected)) for one in (protected, received)
         )
-    assert after < before / 2
-    assert inconsistency(embedded, received) < inconsistency(embedded, protected) / 2
+    assert after < before
+    # The protected file agrees with its round trip less than the photo does, the purified one more.
+    purified, photo, broken = (
+        inconsistency(embedded, one) for one in (received, photos[:1], protected)
+    )
+    assert purified < photo < broken
     free = IMPRESS.model_copy(update={"alpha": 0.0}).apply(protected, seeds=[3], model=embedded)
     apart, unheld = (float(Perceptual().score(one, protected)) for one in (received, free))
     assert apart < unheld  # the hinge holds it
