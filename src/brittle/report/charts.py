@@ -13,7 +13,7 @@ from markupsafe import Markup
 from brittle.report.boxes import Box, along, overlap
 
 WIDTH = 480
-LEFT, RIGHT, BOTTOM = 56, 14, 52
+LEFT, RIGHT, BOTTOM = 62, 14, 52
 THIN = "photo"
 """The style of lines so thin and many that words may lie on them."""
 LEGEND_ROW, LEGEND_KEY, LETTER = 22, 27, 7.2  # pixels; a letter of the legend on average
