@@ -201,6 +201,7 @@ def _files(found: Audited, photo: PhotoAudit) -> list[Picture]:
         _picture(protected, f"{photo.name}, the protected file", "protected"),
     ]
     difference = perturbation(shown[0].pixels, shown[1].pixels, "the protection")
+    difference.facts.insert(0, "their difference")
     return [*shown, difference]
 
 
