@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from skimage import data
 
 from brittle.budget import Budget
 from brittle.errors import UserError
@@ -87,6 +88,16 @@ def test_a_step_comes_back_near_the_radius(radius, small) -> None:
     distance = budget.spent(small, budget.bring_inside(small, beyond))
     assert (distance > 0.85 * radius).all()
     assert (distance < 1.15 * radius).all()
+
+
+def test_of_a_large_picture_a_step_measures_a_sample() -> None:
+    photo = torch.from_numpy(data.rocket().copy()).permute(2, 0, 1)[None] / 255
+    photo = torch.cat([photo, photo.flip(-1)], -1)
+    budget = PerceptualBudget(radius=0.5)
+    saved = budget.round_inside(photo, noisy(photo, 0.05))
+    assert float(Perceptual().score(saved, photo)) <= 0.5
+    near = budget.bring_inside(photo, photo + 1.3 * (saved - photo))
+    assert float(budget.spent(photo, near)) == pytest.approx(0.5, rel=0.25)
 
 
 def test_the_guard_holds_where_the_distance_would_allow_more(small) -> None:

@@ -16,6 +16,8 @@ from brittle.errors import Unavailable, UserError
 
 TILE = 1024
 """Pixels a side beyond which a picture is measured in tiles, so that memory doesn't grow."""
+PATCHES, PATCH = 4, 128
+"""Of a larger picture, what a step measures: so many patches a side, of so many pixels."""
 TRIES = 10
 """How often the search on the file measures once it is inside."""
 GROWTH = 1.4
@@ -87,10 +89,11 @@ class PerceptualBudget(Budget):
     def bring_inside(self, original: Tensor, perturbed: Tensor) -> Tensor:
         """The images on the way to ``perturbed`` that are about in the budget; not rounded.
 
-        One measurement an image, as this runs at every step; `round_inside` is exact.
+        One measurement an image, and of a large one a sample, as this runs at every step;
+        `round_inside` is exact.
         """
         delta = self.project(perturbed - original)
-        distance = self.spent(original, (original + delta).clamp(0, 1))
+        distance = self.spent(_sample(original), _sample((original + delta).clamp(0, 1)))
         scale = (self.radius / distance).pow(1 / GROWTH).clamp_max(1).view(-1, 1, 1, 1)
         return (original + scale * delta).clamp(0, 1)
 
@@ -134,6 +137,17 @@ class PerceptualBudget(Budget):
         """The budget as one would type it, exactly."""
         guard = "" if self.within == 32 / 255 else f"@{shortest(self.within)}"
         return f"{self.norm}:{shortest(self.radius)}{guard}"
+
+
+def _sample(image: Tensor) -> Tensor:
+    """Patches that are spread over a large picture, side by side as one; a small one whole."""
+    for dim in (-2, -1):
+        side = image.shape[dim]
+        if side > PATCHES * PATCH:
+            starts = torch.linspace(0, side - PATCH, PATCHES).round().long()
+            places = (starts[:, None] + torch.arange(PATCH)).flatten()
+            image = image.index_select(dim, places.to(image.device))
+    return image
 
 
 def over_tiles(
