@@ -11,7 +11,17 @@ SOURCE = Path(brittle.__file__).parent
 LAYERS = [
     {"errors"},
     {"component"},
-    {"noise", "images", "traces", "decoding", "budget", "perceptual_budget", "progress"},
+    {
+        "noise",
+        "images",
+        "traces",
+        "decoding",
+        "budget",
+        "perceptual_budget",
+        "progress",
+        "cores",
+        "recent",
+    },
     {"models"},
     {"protections", "transforms", "editors", "metrics"},
     {"trial"},

@@ -14,10 +14,6 @@ class Network:
         return (image.mean((2, 3)),)
 
 
-def images(count):
-    return [torch.full((1, 3, 4, 4), i / 10) for i in range(count)]
-
-
 def test_an_image_goes_through_a_network_once():
     memory, network = FeatureMemory(10_000), Network()
     image = torch.rand(1, 3, 4, 4)
@@ -41,31 +37,3 @@ def test_content_tells_values_and_shapes_apart():
     changed[0, 2, 3, 5] += 1e-6
     assert len({content(x) for x in (image, changed, image.reshape(1, 3, 6, 4))}) == 3
     assert content(image.expand(1, 3, 4, 6)) == content(image.mT.contiguous().mT)
-
-
-def test_the_least_recently_used_go_first():
-    memory, network = FeatureMemory(limit=2 * 12), Network()  # two vectors of three float32
-    a, b, c = images(3)
-    for image in (a, b, a, c):  # c takes the place of b
-        memory.recall("n", image, network)
-    assert memory.size == 24
-    before = network.runs
-    memory.recall("n", a, network)
-    assert network.runs == before
-    memory.recall("n", b, network)
-    assert network.runs == before + 1
-
-
-def test_what_is_larger_than_the_limit_is_not_kept():
-    memory, network = FeatureMemory(limit=1), Network()
-    (features,) = memory.recall("n", torch.ones(1, 3, 2, 2), network)
-    assert features.tolist() == [[1, 1, 1]]
-    assert memory.size == 0
-
-
-def test_forget():
-    memory, network = FeatureMemory(10_000), Network()
-    memory.recall("n", images(1)[0], network)
-    memory.forget()
-    memory.recall("n", images(1)[0], network)
-    assert (network.runs, memory.size) == (2, 12)

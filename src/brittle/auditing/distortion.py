@@ -4,8 +4,8 @@ from functools import partial
 
 from torch import Tensor
 
-from brittle.auditing.cores import on_all_cores
 from brittle.auditing.document import Distortion
+from brittle.cores import on_all_cores
 from brittle.errors import Unavailable
 from brittle.images import fit
 from brittle.metrics import PSNR, SSIM, Metric, Perceptual

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from brittle.auditing.cores import on_all_cores
 from brittle.auditing.pairs import Pictures
+from brittle.cores import on_all_cores
 from brittle.inference.one_photo import DRAWS
 from brittle.metrics import Metric
 from brittle.metrics.base import fill_invalid, mean_where

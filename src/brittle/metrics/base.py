@@ -56,7 +56,7 @@ class Metric(Component):
                 f"{self.name} compares two batches of one shape (N, 3, H, W); these are "
                 f"{tuple(image.shape)} and {tuple(reference.shape)}."
             )
-        if not (torch.isfinite(image).all() and torch.isfinite(reference).all()):
+        if not (image.sum().isfinite() and reference.sum().isfinite()):
             raise UserError(f"{self.name} was given an image with values that are not finite.")
         if valid is None:
             valid = image.new_ones(len(image), 1, *image.shape[-2:])
@@ -124,7 +124,7 @@ class Metric(Component):
 
 def fill_invalid(image: Tensor, valid: Tensor) -> Tensor:
     """The image with mid-gray where ``valid`` is 0, for networks, which can't leave pixels out."""
-    return image * valid + FILL * (1 - valid)
+    return image if (valid == 1).all() else image * valid + FILL * (1 - valid)
 
 
 def mean_where(values: Tensor, valid: Tensor) -> Tensor:

@@ -5,23 +5,17 @@ features are computed once. Keyed by the network and the image's content, so cal
 """
 
 import hashlib
-import threading
-from collections import OrderedDict
 from collections.abc import Callable
 
 from torch import Tensor
 
-Features = tuple[Tensor, ...]
+from brittle.recent import Recent, Tensors
+
+Features = Tensors
 
 
-class FeatureMemory:
+class FeatureMemory(Recent):
     """Remembers images' features up to a number of bytes; the least recently used go first."""
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.size = 0
-        self._kept: OrderedDict[tuple[str, str], Features] = OrderedDict()
-        self._lock = threading.Lock()
 
     def recall(self, network: str, image: Tensor, run: Callable[[Tensor], Features]) -> Features:
         """The features of one image (1, 3, H, W): remembered, or from ``run``.
@@ -31,26 +25,7 @@ class FeatureMemory:
         """
         if image.requires_grad:
             return run(image)
-        key = (network, f"{image.device}:{content(image)}")
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
-        features = run(image)
-        with self._lock:
-            if key not in self._kept:
-                self._kept[key] = features
-                self.size += _bytes(features)
-            while self.size > self.limit:
-                _, oldest = self._kept.popitem(last=False)
-                self.size -= _bytes(oldest)
-        return features
-
-    def forget(self) -> None:
-        """Drop everything."""
-        with self._lock:
-            self._kept.clear()
-            self.size = 0
+        return self.get((network, f"{image.device}:{content(image)}"), lambda: run(image))
 
 
 def content(image: Tensor) -> str:
@@ -60,8 +35,5 @@ def content(image: Tensor) -> str:
     return digest.hexdigest()
 
 
-def _bytes(features: Features) -> int:
-    return sum(part.nbytes for part in features)
-
-
-MEMORY = FeatureMemory(limit=256 * 2**20)  # about 570 images of 128 px in EfficientNet features
+MEMORY = FeatureMemory(limit=512 * 2**20)
+"""About 70 images of 512 px in EfficientNet features, or 1,100 of 128 px."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 WINDOW, SIGMA = 11, 1.5
 C1, C2 = 0.01**2, 0.03**2
+STRIP = 64  # rows
 
 
 @register
@@ -57,23 +58,37 @@ class SSIM(Metric):
 def _similarity(x: Tensor, y: Tensor) -> Tensor:
     """SSIM at every window that fits, (1, 3, H - 10, W - 10), for float64 images.
 
-    In float32 the variances of flat regions would be off by some 1e-5.
+    In float32 the variances of flat regions would be off by some 1e-5. Strips of rows stay in the
+    processor's cache, and a photo of any size needs little memory.
     """
-    down, across = (_windows(side) for side in x.shape[-2:])
-    mx, my, xx, yy, xy = down @ torch.stack([x, y, x * x, y * y, x * y]) @ across.T
-    variances = xx - mx * mx + yy - my * my
-    covariance = xy - mx * my
-    return ((2 * mx * my + C1) * (2 * covariance + C2)) / (
-        (mx * mx + my * my + C1) * (variances + C2)
+    tops = range(0, x.shape[-2] - WINDOW + 1, STRIP)
+    strips = [slice(top, top + STRIP + WINDOW - 1) for top in tops]
+    return torch.cat([_of_strip(x[..., rows, :], y[..., rows, :]) for rows in strips], dim=-2)
+
+
+def _of_strip(x: Tensor, y: Tensor) -> Tensor:
+    maps = torch.stack([x, y, x * x + y * y, x * y])
+    mx, my, squares, xy = _smooth(_smooth(maps, -2), -1)
+    product, sum_of_squares = mx * my, mx * mx + my * my
+    return ((2 * product + C1) * (2 * (xy - product) + C2)) / (
+        (sum_of_squares + C1) * (squares - sum_of_squares + C2)
     )
 
 
-@functools.lru_cache(maxsize=8)
-def _windows(side: int) -> Tensor:
-    """The matrix (side - 10, side) that averages a line of pixels under each Gaussian window."""
+def _smooth(maps: Tensor, dim: int) -> Tensor:
+    """Each window's Gaussian average along one dimension, which is 10 shorter then."""
+    windows = maps.shape[dim] - WINDOW + 1
+    *outer, centre = _weights()
+    smooth = maps.narrow(dim, WINDOW // 2, windows) * centre
+    for place, weight in enumerate(outer):
+        pair = maps.narrow(dim, place, windows) + maps.narrow(dim, WINDOW - 1 - place, windows)
+        smooth.add_(pair, alpha=weight)
+    return smooth
+
+
+@functools.cache
+def _weights() -> tuple[float, ...]:
+    """The window's weights from its edge to its centre; the other half mirrors them."""
     offsets = torch.arange(WINDOW, dtype=torch.float64) - WINDOW // 2
     weights = torch.exp(-(offsets**2) / (2 * SIGMA**2))
-    matrix = torch.zeros(side - WINDOW + 1, side, dtype=torch.float64)
-    for row, line in enumerate(matrix):
-        line[row : row + WINDOW] = weights / weights.sum()
-    return matrix
+    return tuple((weights / weights.sum())[: WINDOW // 2 + 1].tolist())

@@ -10,6 +10,7 @@ from brittle.component import register
 from brittle.metrics import efficientnet
 from brittle.metrics.base import Metric, fill_invalid
 from brittle.metrics.clip import clip_files, load_clip
+from brittle.metrics.memory import MEMORY, content
 
 if TYPE_CHECKING:
     from brittle.models import EditModel
@@ -51,19 +52,24 @@ class Style(Metric):
         Raises:
             Unavailable: there is no CLIP where ``clip`` says.
         """
-        image, reference = (fill_invalid(x, valid) for x in (image, reference))
-        if self.clip is None:
-            a, b = (efficientnet.features(x) for x in (image, reference))
-        else:
-            clip = load_clip(self.clip, str(image.device))
-            a, b = (clip.maps(x) for x in (image, reference))
-            valid = torch.ones_like(valid)
-        layers = [
-            (one - other).square().sum()
-            for maps in zip(a, b, strict=True)
-            for one, other in zip(*(_statistics(x, valid) for x in maps), strict=True)
-        ]
-        return torch.stack(layers).sum()
+        if self.clip is not None:
+            image, reference = (fill_invalid(x, valid) for x in (image, reference))
+            valid = torch.ones_like(valid)  # the tower sees the centre square of all of it
+        pairs = zip(*(self._statistics(x, valid) for x in (image, reference)), strict=True)
+        return torch.stack([(one - other).square().sum() for one, other in pairs]).sum()
+
+    def _statistics(self, image: Tensor, valid: Tensor) -> tuple[Tensor, ...]:
+        """The statistics of all maps of an image, one after another, computed once an image."""
+        seen = fill_invalid(image, valid)
+
+        def compute(image: Tensor) -> tuple[Tensor, ...]:
+            if self.clip is None:
+                maps = efficientnet.features(image)
+            else:
+                maps = load_clip(self.clip, str(image.device)).maps(image)
+            return tuple(part for one in maps for part in _statistics(one, valid))
+
+        return MEMORY.recall(f"{self}:{content(valid)}", seen, compute)
 
     def judges(self, model: "EditModel | None") -> tuple[Path, ...]:
         """CLIP's files, where it judges."""

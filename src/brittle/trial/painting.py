@@ -15,6 +15,7 @@ from brittle.metrics import Metric
 from brittle.models import EditModel
 from brittle.progress import Progress, silent
 from brittle.trial import scoring
+from brittle.trial.album import Album
 from brittle.trial.collections import CollectionPlan, Painting
 from brittle.trial.photos import centre_square
 from brittle.trial.scoring import Score, attempt
@@ -81,8 +82,9 @@ def score(plan: CollectionPlan, store: Store, model: EditModel, progress: Progre
         name: Originals(torch.cat([_as_seen(plan, picture, model) for picture in pictures]), model)
         for name, pictures in plan.collections.items()
     }
+    album = Album(plan, store, model)
     scoring.score(
-        plan, store, model, progress, lambda cell: _Views(cell, store, originals[cell.photo])
+        plan, store, model, progress, lambda cell: _Views(cell, album, originals[cell.photo])
     )
 
 
@@ -120,12 +122,12 @@ class _Views:
     """One cell's painting beside the originals."""
 
     cell: Cell
-    store: Store
+    album: Album
     originals: Originals
 
     def scores(self, metric: Metric, label: str) -> list[Score]:
         cell, of = self.cell, self.originals
-        picture = self.store.read(cell.edit)
+        picture = self.album.picture(cell.edit)
         name = f"{label}.distance"
         found = [attempt(name, "originals", lambda: of.distance(metric, picture, cell.prompt))]
         if cell.arm == ORIGINAL and cell.transform == "none":
