@@ -9,11 +9,13 @@ from brittle.inference.summary import Summary
 from brittle.trial.spec import Trial, make_trial
 
 BUDGETS = ["4/255", "8/255", "12/255", "16/255"]
+# A step reaches the edge of every budget.
+GRAY, ZERO = "encoder:steps=2,step_size=0.08", "encoder:steps=2,step_size=0.08,target=zero"
 
 
 def trial(**changes):
     fields = {
-        "protections": ["encoder:steps=2", "encoder:steps=2,target=zero"],
+        "protections": [GRAY, ZERO],
         "budgets": BUDGETS,
         "placebos": ["noise"],
         "transforms": ["none", "jpeg:quality=75"],
@@ -28,8 +30,8 @@ def trial(**changes):
 
 def test_every_protection_runs_at_every_budget():
     arms = trial().arms
-    assert "encoder:steps=2,budget=4/255" in arms
-    assert "noise(encoder:steps=2,target=zero,budget=16/255)" in arms
+    assert f"{GRAY},budget=4/255" in arms
+    assert f"noise({ZERO},budget=16/255)" in arms
     assert len(arms) == 2 + 2 * 4 * 2
     assert Trial.model_validate(trial().model_dump(exclude_unset=True)) == trial()
 
@@ -47,8 +49,8 @@ def test_a_trial_says_what_its_published_files_cost_the_eye(tmp_path):
     write_image(folder / "cat.png", from_bytes(data.chelsea()[None, :256:4, :256:4]))
     run_trial(trial(photos=str(folder)), tmp_path / "out")
     fair = Summary.read(tmp_path / "out" / "summary.json").fair
-    assert set(fair.protections) == {"encoder:steps=2", "encoder:steps=2,target=zero"}
-    assert fair.protections["encoder:steps=2"] == tuple(BUDGETS)
+    assert set(fair.protections) == {GRAY, ZERO}
+    assert fair.protections[GRAY] == tuple(BUDGETS)
     assert set(fair.rulers) <= {"perceptual", "psnr"}
     with (tmp_path / "out" / "results.csv").open() as file:
         cost = {
@@ -56,8 +58,9 @@ def test_a_trial_says_what_its_published_files_cost_the_eye(tmp_path):
             for row in csv.DictReader(file)
             if row["reference"] == "release"
         }
-    for arm in ("encoder:steps=2", "encoder:steps=2,target=zero"):
+    for arm in (GRAY, ZERO):
         for metric in ("perceptual.distance", "psnr.distance"):
-            mild, *_, strong = (cost[f"{arm},budget={budget}", metric] for budget in BUDGETS)
-            assert 0 < mild <= strong
+            costs = [cost[f"{arm},budget={budget}", metric] for budget in BUDGETS]
+            assert 0 < 2 * costs[0] < costs[-1]  # the budget is four times as large
+            assert costs == sorted(costs)
     assert 'id="fair"' in (tmp_path / "out" / "report.html").read_text()
