@@ -1,6 +1,6 @@
 """The library's front door: what the command line does, on tensors and in a few arguments."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from torch import Tensor
@@ -115,15 +115,18 @@ def audit(
     prompts: Sequence[str] = PROMPTS,
     editor: str | Editor = "img2img",
     quick: bool = False,
+    thorough: bool = False,
     seed: int = 0,
     progress: Progress = silent,
+    say: Callable[[str], None] = lambda text: None,
 ) -> Audited:
     """Ask whether the protection of a file acts beyond noise of its size, and what undoes it.
 
     ``original`` and ``protected`` are two files or two folders, made by any tool. Without an
     original only little can be said. ``quick`` compares what the models' encoders see, and makes
-    no edit. ``audit(…).document`` holds the answers; its ``model_dump_json()`` is what
-    ``brittle audit --json`` prints.
+    no edit; ``thorough`` edits after every transform, with every random perturbation. ``say`` is
+    told what edits will cost before they are made. ``audit(…).document`` holds the answers; its
+    ``model_dump_json()`` is what ``brittle audit --json`` prints.
 
     Raises:
         UserError: files that can't be read or don't belong together; an unknown transform.
@@ -132,9 +135,9 @@ def audit(
 
     if original is None:
         return run.audit_alone(Path(protected))
-    request = Request.read(transforms, prompts, editor, quick=quick, seed=seed)
+    request = Request.read(transforms, prompts, editor, quick=quick, thorough=thorough, seed=seed)
     chosen = [load_model()] if models is None else models
-    return run.audit(Path(original), Path(protected), chosen, request, progress)
+    return run.audit(Path(original), Path(protected), chosen, request, progress, say)
 
 
 def run_trial(

@@ -11,7 +11,7 @@ from pydantic import Field
 from brittle.inference.one_photo import PlaceboTest
 from brittle.inference.summary import Effect, Placebo, Record, Scope, Summary
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 Seen = Literal["latents", "edits"]
 
@@ -72,6 +72,12 @@ class Answer(Record):
     """The transform, in its text form; ``none``: the file as it is."""
     name: str
     """The transform as a person would say it."""
+    trace: float
+    """How much of the transform's mark on the unprotected photo reaches the model: its mark on the
+    photo at its own size, over its mark on the reduced photo; 1 where the photo is not reduced."""
+    reduced_first: bool
+    """Whether the photo was reduced to the model's size before the transform, because the reduction
+    hides what the transform does at full size. All numbers of this line are then about that."""
     seen: Seen
     """``latents``: what the model's encoder sees; ``edits``: what the model makes of it."""
     metric: str
@@ -80,14 +86,22 @@ class Answer(Record):
     """From the unprotected photo under the same transform (and prompt and noise); mean over
     prompts."""
     placebos: tuple[float, ...]
-    """The same for each random perturbation."""
+    """The same for each random perturbation that was drawn."""
+    noise: float
+    """The level of random perturbations: the mean over those that were drawn whatever they showed
+    (all of them, or the first three where drawing stops once the answer is plain)."""
     ceiling: float
     """The same for a gray picture: what a perfect protection does."""
     reach: float | None
-    """Distance beyond the placebos' mean, as a share of the ceiling's; 0: like noise."""
+    """Distance beyond ``noise``, as a share of the ceiling's; 0: like noise."""
     left: float | None
-    """Share of the distance beyond the placebos' mean that the transform leaves; null for
-    ``none``, and where the file is no more than noise already without a transform."""
+    """Share of the distance beyond ``noise`` that the transform leaves; null where there is none,
+    with the reason beside it."""
+    left_reason: str
+    """Why ``left`` is null: nothing was transformed, the file is no more than noise already without
+    a transform, or the reduction hides what the transform does."""
+    left_reduced: float | None
+    """The same share where the photo was reduced first; null where it was not."""
     test: PlaceboTest
     """The randomisation test; ``test.words`` is its answer."""
     finding: str
@@ -96,6 +110,11 @@ class Answer(Record):
     """Usable edits; null for latents, and where they can't be judged."""
     usable_reason: str
     """Why usable edits are not judged."""
+
+    @property
+    def rest(self) -> float | None:
+        """What is left, of the file or of the reduced photo."""
+        return self.left_reduced if self.reduced_first else self.left
 
 
 class ModelResult(Record):
@@ -107,10 +126,12 @@ class ModelResult(Record):
     """Pixels across at which the model sees the photo."""
     height: int
     """Pixels down."""
+    reduced: bool
+    """Whether the file is larger than that."""
     placebo: Placebo
     """Which kind of random perturbation decides: one choice a model, for all photos."""
     comparisons: tuple[Answer, ...]
-    """Every transform, latents first, then edits."""
+    """Every transform by latents, and then those after which edits were made, by edits."""
     answer: tuple[str, ...]
     """What was found, in sentences."""
 
@@ -163,6 +184,10 @@ class ModelScope(Record):
     it can be had; empty without edits."""
     metric_reason: str
     """Why not by LPIPS; empty where that is what decides, or was not wanted."""
+    left_out: str
+    """What a thorough audit would do in addition, in a sentence; empty where that is nothing."""
+    error: float
+    """How often, at most, noise is called stronger than noise, on each line of each photo."""
     latents: tuple[Effect, ...]
     """From eight photos on: effect, reach and retention of the encoder's shift, with intervals."""
     summary: Summary | None
@@ -180,6 +205,8 @@ class Audit(Record):
     """The version of brittle."""
     quick: bool
     """Whether only latents were asked for."""
+    thorough: bool
+    """Whether edits are made after every transform, with every random perturbation."""
     seed: int = Field(ge=0)
     """What placebos and noise were drawn from."""
     transforms: tuple[str, ...]

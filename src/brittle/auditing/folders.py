@@ -9,6 +9,7 @@ from brittle.inference import summarise
 from brittle.inference.effects import EXPLORATORY_ALPHA, Effects
 from brittle.inference.summary import MIN_PHOTOS, Effect, Summary
 from brittle.inference.table import Table, placebo_arm
+from brittle.inference.words import transform_name
 from brittle.trial.primary import MAX_PRIMARY_TRANSFORMS, Primary
 from brittle.trial.rows import Row
 
@@ -24,12 +25,32 @@ def over_photos(scope: ModelScope, photos: Sequence[PhotoAudit]) -> ModelScope:
     ]
     latents: tuple[Effect, ...] = ()
     summary = None
-    answer = words.together([result for _, result in found], scope.scope.statement)
+    found = [(name, _named_alike(result, found, scope)) for name, result in found]
+    answer = words.together([result for _, result in found], scope.scope)
     if len(found) >= MIN_PHOTOS:
         latents = _latents(found)
         summary = _summary(scope, found) if scope.edits else None
         answer += words.verdicts(summary) if summary else words.shifts(latents)
     return scope.model_copy(update={"latents": latents, "summary": summary, "answer": answer})
+
+
+def _named_alike(
+    result: ModelResult, found: Sequence[tuple[str, ModelResult]], scope: ModelScope
+) -> ModelResult:
+    """The result with transforms named by what they were, for all photos.
+
+    Where any photo was reduced before a transform, all were: those that are no larger than the
+    model's size stay as they are.
+    """
+    reduced = {one.transform for _, each in found for one in each.comparisons if one.reduced_first}
+
+    def named(one: Answer) -> Answer:
+        if one.transform not in reduced:
+            return one
+        text = f"resize:long_side={scope.scope.resolution},back=false+{one.transform}"
+        return one.model_copy(update={"transform": text, "name": transform_name(text)})
+
+    return result.model_copy(update={"comparisons": tuple(map(named, result.comparisons))})
 
 
 def _latents(found: Sequence[tuple[str, ModelResult]]) -> tuple[Effect, ...]:
@@ -53,7 +74,7 @@ def _latents(found: Sequence[tuple[str, ModelResult]]) -> tuple[Effect, ...]:
 def _summary(scope: ModelScope, found: Sequence[tuple[str, ModelResult]]) -> Summary:
     """A trial's summary of the edits."""
     transforms = [one.transform for one in found[0][1].seen_as("edits")]
-    usual = [one for one in Primary().transforms if one in transforms]
+    usual = [one for one in transforms if one.endswith(Primary().transforms)]
     declared = (usual or transforms[1:] or transforms)[:MAX_PRIMARY_TRANSFORMS]
     rows = [
         row
@@ -70,7 +91,7 @@ def _rows(name: str, result: ModelResult, one: Answer, editor: str) -> list[Row]
     placebo = placebo_arm(result.placebo.chosen or "noise", ARM)
     distances = {
         ARM: one.distance,
-        placebo: sum(one.placebos) / len(one.placebos),
+        placebo: one.noise,
         "gray": one.ceiling,
     }
     rows = [

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -40,7 +41,7 @@ class Pictures:
         """Whether both hold the same pixels."""
         return torch.equal(self.original, self.protected)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """The identity of the original's pixels, from which seeds derive."""
         return digest(self.original)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from brittle.editors import Editor
 from brittle.errors import UserError
 from brittle.transforms import Transform
+from brittle.trial.primary import MAX_PRIMARY_TRANSFORMS, Primary
 
 TRANSFORMS = (
     *("jpeg:quality=95", "jpeg:quality=85", "jpeg:quality=75", "jpeg:quality=65"),
@@ -26,6 +27,7 @@ class Request:
     prompts: tuple[str, ...]
     editor: Editor
     quick: bool
+    thorough: bool
     seed: int
 
     @classmethod
@@ -36,9 +38,12 @@ class Request:
         editor: str | Editor,
         *,
         quick: bool,
+        thorough: bool,
         seed: int,
     ) -> "Request":
         """From text."""
+        if quick and thorough:
+            raise UserError("An audit is quick or thorough: say one of --quick and --thorough.")
         named = [Transform.parse(text) for text in ("none", *transforms)]
         for transform in named:
             if reason := transform.missing():
@@ -51,4 +56,18 @@ class Request:
         if not prompts or not all(prompt.strip() for prompt in prompts):
             raise UserError("A prompt is empty: say what the edits should show.")
         unique = {str(transform): transform for transform in named}
-        return cls(tuple(unique.values()), tuple(dict.fromkeys(prompts)), chosen, quick, seed)
+        wanted = tuple(dict.fromkeys(prompts))
+        return cls(tuple(unique.values()), wanted, chosen, quick, thorough, seed)
+
+    @property
+    def edited(self) -> tuple[Transform, ...]:
+        """After which transforms edits are made: none, and all others if thorough.
+
+        Otherwise the first four, those first that a trial's verdicts are about: each takes minutes.
+        """
+        none, *others = self.transforms
+        if self.thorough:
+            return self.transforms
+        usual = Primary().transforms
+        first = sorted(others, key=lambda one: str(one) not in usual)[:MAX_PRIMARY_TRANSFORMS]
+        return (none, *(one for one in others if one in first))

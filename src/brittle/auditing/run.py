@@ -1,7 +1,7 @@
 """The audit: pairs of files in, answers out."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -11,22 +11,27 @@ from pathlib import Path
 from torch import Tensor
 
 from brittle import __version__
-from brittle.auditing import folders, words
+from brittle.auditing import cost, folders, words
 from brittle.auditing.compare import choose_placebo, compare
 from brittle.auditing.distortion import measure
-from brittle.auditing.document import Audit, ModelResult, ModelScope, PhotoAudit
-from brittle.auditing.edits import make_judge
+from brittle.auditing.document import Answer, Audit, ModelResult, ModelScope, PhotoAudit
+from brittle.auditing.edits import FURTHER, make_judge
 from brittle.auditing.pairs import Pair, Pictures, describe, find_pairs, read_pair
 from brittle.auditing.request import Request
 from brittle.auditing.views import CHOOSING, ROWS, Bench
 from brittle.errors import UserError
 from brittle.images import read_photo
-from brittle.inference.summary import Scope
+from brittle.inference.one_photo import DRAWS, FIRST
+from brittle.inference.summary import Placebo, Scope
+from brittle.inference.words import transform_name
 from brittle.models import EditModel
 from brittle.progress import Advance, Progress, silent
 from brittle.trial.photos import photo_files
 
 QUICK = "only the encoder was asked for (quick)"
+
+Say = Callable[[str], None]
+"""Takes what a person should read before the work begins."""
 
 
 @dataclass
@@ -51,8 +56,11 @@ def audit(
     models: Sequence[EditModel],
     request: Request,
     progress: Progress = silent,
+    say: Say = lambda text: None,
 ) -> Audited:
     """Audit a protected file, or a folder of them, against the originals.
+
+    ``say`` is told what edits will cost before they are made.
 
     Raises:
         UserError: files that can't be read or don't belong together; a model that is no model.
@@ -64,7 +72,7 @@ def audit(
         transform.check_model(model)
     with ThreadPoolExecutor(1) as pool:
         loading = [pool.submit(_load, model) for model in models]
-        work = _Work(pairs, request, progress)
+        work = _Work(pairs, request, progress, say)
         for model, loaded in zip(models, loading, strict=True):
             work.run(Bench(model, request.transforms, request.seed, loaded))
     photos = work.photos()
@@ -72,6 +80,7 @@ def audit(
         Audit(
             version=__version__,
             quick=request.quick,
+            thorough=request.thorough,
             seed=request.seed,
             transforms=tuple(map(str, request.transforms)),
             prompts=request.prompts if any(scope.edits for scope in work.scopes) else (),
@@ -108,6 +117,7 @@ def audit_alone(protected: Path) -> Audited:
         Audit(
             version=__version__,
             quick=True,
+            thorough=False,
             seed=0,
             transforms=(),
             prompts=(),
@@ -125,8 +135,10 @@ def _load(model: EditModel) -> object:
 class _Work:
     """Everything that is computed, model by model."""
 
-    def __init__(self, pairs: Sequence[Pair], request: Request, progress: Progress) -> None:
-        self.pairs, self.request, self.progress = pairs, request, progress
+    def __init__(
+        self, pairs: Sequence[Pair], request: Request, progress: Progress, say: Say
+    ) -> None:
+        self.pairs, self.request, self.progress, self.say = pairs, request, progress, say
         self.read = lru_cache(maxsize=1)(read_pair)
         self.scopes: list[ModelScope] = []
         self.edits: dict[tuple[str, str, str, str], dict[int, Tensor]] = {}
@@ -169,8 +181,13 @@ class _Work:
         why_not = QUICK if request.quick else ""
         if not why_not and not model.edits:
             why_not = f"{model.name} is an autoencoder alone, which can't edit"
-        judge = None if why_not else make_judge(bench, request.editor, request.prompts)
-        statement = words.scope_words(model.name, model.size, len(self.changed))
+        judge = None
+        if not why_not:
+            judge = make_judge(
+                *(bench, request.editor, request.prompts, request.edited),
+                thorough=request.thorough,
+            )
+        statement = words.scope_words(model.name, str(model.size), len(self.changed))
         scope = Scope(
             model=model.name, models=(model.name,), resolution=model.size, statement=statement
         )
@@ -182,6 +199,8 @@ class _Work:
                 editor="" if judge is None else str(judge.editor),
                 metric="" if judge is None else judge.metric.name,
                 metric_reason="" if judge is None else judge.metric_reason,
+                left_out=_left_out(request) if judge else "",
+                error=1 / (1 + DRAWS),
                 latents=(),
                 summary=None,
                 answer=(),
@@ -189,24 +208,45 @@ class _Work:
         )
         if not self.changed:
             return
-        with self.progress("placebos", 2 * len(CHOOSING) * len(self.changed)) as advance:
+        if judge is not None:
+            self.say(cost.describe(judge, self.read(self.changed[0]), len(self.changed)))
+        photos = len(self.changed)
+        with self.progress("placebos", 2 * len(CHOOSING) * photos) as advance:
             placebo = choose_placebo(bench, map(self.read, self.changed), advance)
-        edits = 0 if judge is None else len(request.transforms) * len(request.prompts)
-        with self.progress("comparisons", ROWS * (1 + edits) * len(self.changed)) as advance:
+        edits = 0 if judge is None else judge.rows_at_most * len(judge.prompts)
+        with self.progress("comparisons", (ROWS + edits) * photos) as advance:
             for pair in self.changed:
                 pictures = self.read(pair)
                 comparisons, shown = compare(bench, judge, pictures, placebo, advance)
-                self._results[pair.name].append(
-                    ModelResult(
-                        model=model.name,
-                        width=model.fit(pictures.original).shape[-1],
-                        height=model.fit(pictures.original).shape[-2],
-                        placebo=placebo,
-                        comparisons=comparisons,
-                        answer=words.photo_answer(
-                            comparisons, words.scope_words(model.name, model.size, 1)
-                        ),
-                    )
-                )
+                self._results[pair.name].append(_result(model, pictures, placebo, comparisons))
                 for (transform, prompt), rows in shown.items():
                     self.edits[pair.name, model.name, transform, prompt] = rows
+
+
+def _left_out(request: Request) -> str:
+    if request.thorough:
+        return ""
+    after = [transform_name(str(one)) for one in request.edited[1:]]
+    others = len(request.transforms) - len(request.edited)
+    return words.left_out(after, others, (FIRST, DRAWS), FURTHER)
+
+
+def _result(
+    model: EditModel, pictures: Pictures, placebo: Placebo, comparisons: tuple[Answer, ...]
+) -> ModelResult:
+    file, (height, width) = pictures.files[1], model.fit(pictures.original).shape[-2:]
+    reduced = max(file.width, file.height) > model.size
+    seen_at = f"{width} × {height}"
+    latents = [one for one in comparisons if one.seen == "latents"]
+    return ModelResult(
+        model=model.name,
+        width=width,
+        height=height,
+        reduced=reduced,
+        placebo=placebo,
+        comparisons=comparisons,
+        answer=(
+            *(words.reduction(model.name, file, seen_at, latents) if reduced else ()),
+            *words.photo_answer(comparisons, words.scope_words(model.name, seen_at, 1)),
+        ),
+    )

@@ -4,18 +4,17 @@ All of them pass the same transforms, and the model takes each at its own size. 
 tensor, in the order of `ROWS`.
 """
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from brittle.auditing.pairs import Pictures
+from brittle.auditing.reduction import Tried, trace
 from brittle.cores import on_all_cores
 from brittle.inference.one_photo import DRAWS
-from brittle.metrics import Metric
 from brittle.metrics.base import fill_invalid, mean_where
 from brittle.metrics.memory import FeatureMemory
 from brittle.models import EditModel
@@ -48,12 +47,27 @@ class Bench:
     loading: Future[object]
     """The model's autoencoder on its way: importing the libraries takes seconds, and pictures are
     read and drawn meanwhile."""
+    _tried: dict[str, list[Tried]] = field(default_factory=dict)
+
+    def tried(self, pictures: Pictures) -> list[Tried]:
+        """The transforms as this photo meets them: where its reduction hides one, reduced first."""
+        seed = self._transform_seed(pictures)
+
+        def one(transform: Transform) -> Tried:
+            return Tried(transform, trace(transform, pictures.original, self.model, seed=seed))
+
+        if pictures.digest not in self._tried:
+            self._tried[pictures.digest] = on_all_cores(one, self.transforms)
+        return self._tried[pictures.digest]
+
+    def _transform_seed(self, pictures: Pictures) -> int:
+        return derive_seed(self.seed, pictures.digest, "transform")
 
     def views(
         self,
         pictures: Pictures,
         placebo: Placebo,
-        transforms: Sequence[Transform],
+        tried: Sequence[Tried],
         advance: Advance,
         rows: Sequence[int] = range(ROWS),
     ) -> Views:
@@ -61,26 +75,30 @@ class Bench:
 
         Transforms that run the model take one row after another.
         """
-        by_model = any(transform.needs_model for transform in transforms)
+        by_model = any(one.transform.needs_model for one in tried)
         if by_model:
             self.loading.result()
 
         def one(row: int) -> list[Tensor]:
-            image = self._row(pictures, placebo, row)
-            seed = derive_seed(self.seed, pictures.digest, "transform")
-            received = [
-                transform.apply(image, seeds=[seed], model=self.model) for transform in transforms
-            ]
+            seen = self.pass_on(self.row(pictures, placebo, row), pictures, tried)
             advance(1)
-            return [self.model.fit(image) for image in received]
+            return seen
 
         passed = [one(row) for row in rows] if by_model else on_all_cores(one, rows)
         return {
-            str(transform): torch.cat([row[at] for row in passed])
-            for at, transform in enumerate(transforms)
+            str(each.transform): torch.cat([row[at] for row in passed])
+            for at, each in enumerate(tried)
         }
 
-    def _row(self, pictures: Pictures, placebo: Placebo, row: int) -> Tensor:
+    def pass_on(self, image: Tensor, pictures: Pictures, tried: Sequence[Tried]) -> list[Tensor]:
+        """What the model takes of one row (1, 3, H, W) after each transform."""
+        seeds, seen = [self._transform_seed(pictures)], []
+        for one in tried:
+            start = one.start(image, self.model)
+            seen.append(self.model.fit(one.transform.apply(start, seeds=seeds, model=self.model)))
+        return seen
+
+    def row(self, pictures: Pictures, placebo: Placebo, row: int) -> Tensor:
         """One row at the file's own size, on the 8-bit grid."""
         if row == CONTROL:
             return pictures.original
@@ -97,9 +115,10 @@ class Bench:
         )
         return drawn
 
-    def shift(self, pictures: Pictures, views: Tensor, transform: Transform) -> Tensor:
+    def shift(self, pictures: Pictures, views: Tensor, tried: Tried) -> Tensor:
         """How far the latents of each row lie from the first's, the control, (rows,): `latent`."""
-        valid = transform.valid_of(views[:1], size=pictures.original.shape[-2:])
+        size = tried.start(pictures.original, self.model).shape[-2:]
+        valid = tried.transform.valid_of(views[:1], size=size)
         shown = fill_invalid(views, valid)
         self.loading.result()
 
@@ -111,26 +130,3 @@ class Bench:
         return torch.stack(
             [mean_where((row - latents[CONTROL]).square(), valid).sqrt() for row in latents]
         )
-
-
-def in_batches(
-    compute: Callable[[Tensor], Tensor], rows: Tensor, advance: Advance = lambda done: None
-) -> Tensor:
-    """Run ``compute`` on batches of one fixed shape, since a row's bytes depend on that shape."""
-    parts = []
-    for batch in rows.split(batch_rows(rows)):
-        parts.append(compute(batch))
-        advance(len(batch))
-    return torch.cat(parts)
-
-
-def batch_rows(rows: Tensor) -> int:
-    """How many rows go through the model at once: a divisor of `ROWS`, fewer of large pictures."""
-    return 11 if math.prod(rows.shape[-2:]) <= 256**2 else 2
-
-
-def distances(metric: Metric, rows: Tensor, valid: Tensor, model: EditModel) -> Iterator[float]:
-    """The distance of each row from the control's row."""
-    for row in rows.split(1):
-        score = metric.score(row, rows[CONTROL : CONTROL + 1], valid=valid, model=model)
-        yield float(metric.as_distance(score))

@@ -11,7 +11,7 @@ from brittle.auditing.document import (
     UsableCounts,
 )
 from brittle.inference.one_photo import PlaceboTest
-from brittle.inference.summary import MIN_PHOTOS, Effect, Summary
+from brittle.inference.summary import MIN_PHOTOS, Effect, Scope, Summary
 from brittle.inference.words import (
     all_or_some,
     count,
@@ -23,6 +23,7 @@ from brittle.inference.words import (
     with_bounds,
 )
 
+NOT_SEEN = "not seen at this size"
 UNCHANGED = (
     "Nothing was changed: both files hold the same picture, pixel for pixel. There is no "
     "protection in this file."
@@ -64,12 +65,60 @@ def _share(share: float) -> str:
     return "all" if share == 1 else f"{percent(min(share, 0.99))} %"
 
 
-def scope_words(model: str, size: int, photos: int) -> str:
-    """What every answer starts with."""
+def scope_words(model: str, size: str, photos: int) -> str:
+    """What every answer starts with; ``size`` is what the model looks at, without its unit."""
     if photos >= MIN_PHOTOS:
         return opening(model, size)
     these = "this photo" if photos == 1 else "these photos"
     return opening(model, size, f"about {these}, not about other models")
+
+
+def reduction(model: str, file: PictureFile, seen_at: str, answers: Sequence[Answer]) -> list[str]:
+    """What a reader has to know first of a photo that was reduced for the model."""
+    text = (
+        f"This photo has {file.width} × {file.height} px, and {model_name(model)} looked at it "
+        f"reduced to {seen_at} px, as an editor at that size would"
+    )
+    hidden = grouped([one.name for one in answers if one.reduced_first])
+    if not hidden:
+        return [f"{text}."]
+    return [
+        f"{text}: whether {hidden} would undo the protection at full size can’t be seen there.",
+        "So the photo was reduced first and transformed then, as happens to a copy that is "
+        "downloaded small.",
+    ]
+
+
+def grouped(names: Sequence[str]) -> str:
+    """List names, those of one kind together: "JPEG 95 and 85, flip"."""
+    kinds: dict[str, list[str]] = {}
+    for name in names:
+        kind, _, value = name.rpartition(" ")
+        kinds.setdefault(kind or name, []).append(value if kind else "")
+    listed = [f"{kind} {_listed(values)}".strip() for kind, values in kinds.items()]
+    return _listed(listed) if listed else ""
+
+
+def left_out(after: Sequence[str], others: int, draws: tuple[int, int], further: int) -> str:
+    """What was left out of an audit with edits, and how to have it.
+
+    ``after``: names of the transforms after which edits were made; ``others``: how many were not;
+    ``draws``: random perturbations a line, at least and at most; ``further``: beyond the least, in
+    all.
+    """
+    listed = f" and after {grouped(after)}" if after else ""
+    text = (
+        f"Edits were made of the file as it is{listed}, with {draws[0]} to {draws[1]} random "
+        "perturbations each: as many as it took until the answer was plain, and at most "
+        f"{further} beyond the first {draws[0]} of each."
+    )
+    if others:
+        were = "was" if others == 1 else "were"
+        text += (
+            f" {count(others, 'transform')} more {were} compared by what the image encoder sees "
+            "alone."
+        )
+    return f"{text} --thorough edits after all, with all {draws[1]}."
 
 
 def metric_sentence(model: str, reason: str) -> str:
@@ -85,13 +134,12 @@ def photo_answer(comparisons: Sequence[Answer], scope: str) -> tuple[str, ...]:
     edits = any(one.seen == "edits" for one in comparisons)
     shown = [one for one in comparisons if one.seen == ("edits" if edits else "latents")]
     none, others = shown[0], shown[1:]
-    sentences = [_at_first(none, scope, edits)]
-    if none.test.stronger:
-        sentences += _after(others, edits)
-    elif strong := [one.name for one in others if one.test.stronger]:
+    sentences = _answer(none, others, scope, edits)
+    if not none.test.stronger and (strong := [one for one in others if one.test.stronger]):
         sentences.append(
-            f"Only after {_listed(strong)} does it act more strongly than all of them; with "
-            f"{count(len(others), 'transform')} tried, one such result in 20 comes by chance."
+            f"Only after {grouped([one.name for one in strong])} does it act more strongly than "
+            f"all of them; with {count(len(others), 'transform')} tried, one such result in 20 "
+            "comes by chance."
         )
     sentences += _usable(none, others)
     if not edits:
@@ -102,42 +150,67 @@ def photo_answer(comparisons: Sequence[Answer], scope: str) -> tuple[str, ...]:
     return tuple(sentences)
 
 
-def _at_first(none: Answer, scope: str, edits: bool) -> str:
+SMALL = 0.10
+"""Reach below which a file is not said to be protected: a trial's margin."""
+
+
+def _answer(none: Answer, others: Sequence[Answer], scope: str, edits: bool) -> list[str]:
+    """The first sentence: what the file does, and what the usual transforms leave of it."""
     test = none.test
-    if test.stronger and edits:
-        return (
-            f"{scope}, the protection {test.words}: edits of this file come out differently, and "
-            "noise does not explain it."
+    if not test.stronger:
+        what = "edits" if edits else "what the image encoder sees"
+        missing = "No protection" if edits else "No shift of the encoder"
+        if not test.at_least_as_far:
+            return [f"{scope}, nothing is settled without a transform: {test.words}."]
+        return [
+            f"{scope}, the file does {test.words}: {test.at_least_as_far} of {test.placebos} "
+            f"random perturbations moved {what} at least as far. {missing} can be seen in it."
+        ]
+    acts = f"acts more strongly than all {test.placebos} random perturbations of its size"
+    if not edits:
+        acts = (
+            "shifts what the image encoder sees more strongly than all "
+            f"{test.placebos} random perturbations of its size"
         )
-    if test.stronger:
-        return f"{scope}, the protection shifts what the image encoder sees: it {test.words}."
-    what = "edits" if edits else "what the image encoder sees"
-    missing = "No protection" if edits else "No shift of the encoder"
-    return (
-        f"{scope}, the file does {test.words}: {test.at_least_as_far} of {test.placebos} random "
-        f"perturbations moved {what} at least as far. {missing} can be seen in it."
-    )
+    small = none.reach is not None and none.reach < SMALL
+    who = "file" if small or not edits else "protection"
+    size = "" if none.reach is None else f", by {percent(none.reach)} % of what a gray picture does"
+    first = f"{scope}, the {who} {acts}{size}"
+    if small:
+        first += ", which is little"
+    usual = sorted(others, key=lambda one: not one.name.startswith("JPEG"))[:MAX_IN_A_SENTENCE]
+    rest = [one for one in others if one not in usual]
+    sentences = [f"{first}; {_remains(usual)}." if usual else f"{first}."]
+    if rest:
+        said = _remains(rest)
+        sentences.append(f"{said[0].upper()}{said[1:]}.")
+    return sentences
 
 
-def _after(others: Sequence[Answer], edits: bool) -> list[str]:
-    """What is left after the transforms."""
-    still = [_with_rest(one) for one in others if one.test.stronger]
-    gone = [one.name for one in others if not one.test.stronger]
-    if not others:
-        return []
-    if not gone:
-        tried = "the transform" if len(others) == 1 else f"all {len(others)} transforms"
-        return [f"It still does after {tried} tried: {_listed(still)}."]
-    sentences = [f"It still does after {_listed(still)}."] if still else []
-    if edits:
-        rest = "it acts no more than noise of its size: nothing of it can be told from noise there"
-    else:
-        rest = "the encoder's shift is gone: it is no more than noise of its size"
-    return [*sentences, f"After {_listed(gone)} {rest}."]
+MAX_IN_A_SENTENCE = 4
 
 
-def _with_rest(one: Answer) -> str:
-    return one.name if one.left is None else f"{one.name} ({percent(one.left)} % left)"
+def _remains(lines: Sequence[Answer]) -> str:
+    """What transforms leave, as clauses."""
+    reduced = any(one.reduced_first for one in lines)
+    strong = [one for one in lines if one.test.stronger]
+    clauses = []
+    if strong:
+        first, *more = (
+            (one.name, "not known" if one.rest is None else f"{percent(one.rest)} %")
+            for one in strong
+        )
+        parts = [f"{first[0]} leaves {first[1]} of that", *(f"{a} {b}" for a, b in more)]
+        clauses.append(_listed(parts))
+    gone = [one.name for one in lines if one.test.at_least_as_far]
+    if gone:
+        verb = "leaves" if len(gone) == 1 else "leave"
+        clauses.append(f"{grouped(gone)} {verb} nothing that can be told from noise")
+    if unsettled := [
+        one.name for one in lines if not one.test.stronger and not one.test.at_least_as_far
+    ]:
+        clauses.append(f"for {grouped(unsettled)} too few random perturbations were tried to tell")
+    return ("on the reduced photo, " if reduced else "") + "; ".join(clauses)
 
 
 def _usable(none: Answer, others: Sequence[Answer]) -> list[str]:
@@ -195,7 +268,7 @@ def without_original(file: PictureFile) -> tuple[str, ...]:
     )
 
 
-def together(results: Sequence[ModelResult], scope: str) -> tuple[str, ...]:
+def together(results: Sequence[ModelResult], scope: Scope) -> tuple[str, ...]:
     """Counts over several photos, without a transform and after each; empty for one photo."""
     if len(results) < 2:
         return ()
@@ -204,8 +277,8 @@ def together(results: Sequence[ModelResult], scope: str) -> tuple[str, ...]:
     what = "act" if none.seen == "edits" else "shift what the image encoder sees"
     hits = [sum(one[at].test.stronger for one in shown) for at in range(len(shown[0]))]
     text = (
-        f"{scope}: {all_or_some(hits[0], len(results))} {what} more strongly than all "
-        f"{none.test.placebos} random perturbations of their size"
+        f"{scope.statement}: {all_or_some(hits[0], len(results))} {what} more strongly than all "
+        "random perturbations of their size"
     )
     after = [f"{hits[at]} after {shown[0][at].name}" for at in others]
     text += f"; {', '.join(after)}." if after else "."
@@ -214,7 +287,31 @@ def together(results: Sequence[ModelResult], scope: str) -> tuple[str, ...]:
             f" This is an illustration on {count(len(results), 'photo')}: intervals and verdicts "
             f"take {MIN_PHOTOS}."
         )
-    return (text,)
+    reduced = sum(result.reduced for result in results)
+    return (*([_reductions(reduced, results, scope)] if reduced else []), text)
+
+
+def _reductions(reduced: int, results: Sequence[ModelResult], scope: Scope) -> str:
+    """What a reader has to know first of photos that were reduced for the model."""
+    hidden = {
+        one.transform: one.name
+        for result in results
+        for one in result.comparisons
+        if one.reduced_first
+    }
+    text = (
+        f"{all_or_some(reduced, len(results)).capitalize()} are larger than {scope.resolution} px, "
+        f"and {model_name(scope.model)} looked at them reduced to that, as an editor at that size "
+        "would"
+    )
+    if not hidden:
+        return f"{text}."
+    # Named by what was done: "reduction to 512 px + JPEG 85".
+    names = [name.rpartition(" + ")[2] for name in hidden.values()]
+    return (
+        f"{text}: whether {grouped(names)} would undo the protection at full size can’t be seen "
+        "there. So photos were reduced first and transformed then."
+    )
 
 
 def verdicts(summary: Summary) -> tuple[str, ...]:

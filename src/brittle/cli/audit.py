@@ -24,6 +24,12 @@ def audit_(
     quick: Annotated[
         bool, typer.Option("--quick", help="Compare what the encoder sees; make no edits.")
     ] = False,
+    thorough: Annotated[
+        bool,
+        typer.Option(
+            "--thorough", help="Edit after every transform, with every random perturbation."
+        ),
+    ] = False,
     transforms: Annotated[
         list[str] | None,
         typer.Option("--with", help="A transform to try; repeat it. Default: JPEG, blur …"),
@@ -71,8 +77,10 @@ def audit_(
             prompts=prompts or api.PROMPTS,
             editor=editor,
             quick=quick,
+            thorough=thorough,
             seed=seed,
             progress=progress,
+            say=lambda text: typer.echo(text, err=True),
         )
     _say(found, json, out)
 

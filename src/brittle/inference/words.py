@@ -35,6 +35,8 @@ def when(transform: str) -> str:
 
 def _one_name(text: str) -> str:
     name, parameters = split_transform(text)
+    if name == "resize" and "long_side" in parameters:
+        return f"reduction to {parameters['long_side']} px"
     words = NAMES.get(name, name)
     if not parameters:
         return words
@@ -60,8 +62,8 @@ def scope_statement(scope: Scope, about: str = ABOUT) -> str:
     return opening(scope.model, scope.resolution, about)
 
 
-def opening(model: str, size: int | None, about: str = ABOUT) -> str:
-    """As `scope_statement`, of a model with its size in pixels, where it is known."""
+def opening(model: str, size: int | str | None, about: str = ABOUT) -> str:
+    """As `scope_statement`, of a model with its size in pixels (512, "512 × 384"), if known."""
     return f"On {model_name(model)} ({f'{size} px; ' if size else ''}{about})"
 
 

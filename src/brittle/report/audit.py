@@ -9,7 +9,7 @@ from torch import Tensor
 from brittle.auditing.document import Answer, Audit, ModelResult, PhotoAudit, UsableCounts
 from brittle.auditing.run import Audited
 from brittle.auditing.views import CONTROL, PROTECTED
-from brittle.auditing.words import distortions_sentence, metric_sentence
+from brittle.auditing.words import NOT_SEEN, distortions_sentence, metric_sentence
 from brittle.errors import UserError
 from brittle.images import fit, to_bytes, write_bytes
 from brittle.inference.summary import MIN_PHOTOS
@@ -45,12 +45,20 @@ def line(one: Answer) -> Line:
         words.number(one.distance, 3),
         f"{low} to {high}",
         words.number(one.ceiling, 3),
-        "–" if one.left is None else words.percent(one.left),
+        "–" if one.rest is None else words.percent(one.rest),
         words.number(one.test.p),
     )
     if one.seen == "edits":
         cells += (_usable(one.usable),)
-    return Line(one.name, one.finding, one.test.stronger, cells)
+    name = f"{one.name}, reduced first" if one.reduced_first else one.name
+    return Line(name, one.finding, one.test.stronger, cells)
+
+
+def hidden(one: Answer) -> Line:
+    """A transform of which the model sees nothing at the file's own size."""
+    finding = f"{NOT_SEEN}: {words.percent(one.trace)} of its trace reaches the model"
+    dashes = len(HEADS) + (one.seen == "edits")
+    return Line(f"{one.name} at full size", finding, False, ("–",) * dashes)
 
 
 def _usable(counts: UsableCounts | None) -> str:
@@ -66,9 +74,11 @@ def tables(result: ModelResult) -> Iterator[tuple[str, tuple[str, ...], tuple[Li
     """Title, heads and lines: edits first, where there are any, then what the encoder sees."""
     titles = {"edits": "Edits", "latents": "What the image encoder sees"}
     for seen in ("edits", "latents"):
-        lines = tuple(line(one) for one in result.comparisons if one.seen == seen)
+        found = result.seen_as(seen)
+        lines = [line(one) for one in found]
+        lines += [hidden(one) for one in found if one.reduced_first]
         if lines:
-            yield titles[seen], (*HEADS, USABLE) if seen == "edits" else HEADS, lines
+            yield titles[seen], (*HEADS, USABLE) if seen == "edits" else HEADS, tuple(lines)
 
 
 def audit_text(document: Audit) -> str:
@@ -86,6 +96,7 @@ def audit_text(document: Audit) -> str:
         if model.metric_reason
     ]
     parts += [f"Not audited, for lack of a partner: {path}" for path in document.without_partner]
+    parts += [model.left_out for model in document.models if model.left_out]
     if document.quick and document.models:
         parts.append("Run again without --quick to see edits.")
     return "\n\n".join(parts)
@@ -136,11 +147,8 @@ def seen_at(result: ModelResult, photo: PhotoAudit) -> str:
     size = f"{result.width} × {result.height} px"
     text = f"What {model_name(result.model)} sees of the photo is {size}"
     file = photo.protected
-    if result.width * result.height < file.width * file.height:
-        text += (
-            f", reduced from {file.width} × {file.height}: finer detail, and what JPEG does to it, "
-            "doesn't reach it"
-        )
+    if result.reduced:
+        text += f", reduced from {file.width} × {file.height}: finer detail doesn't reach it"
     return f"{text}."
 
 
