@@ -14,16 +14,18 @@ from typer.testing import CliRunner
 
 import brittle
 from brittle.auditing.document import Audit
-from brittle.auditing.edits import Judge
+from brittle.auditing.edits import Judge, Line, edit_lines
 from brittle.auditing.pairs import Pair, read_pair
+from brittle.auditing.reduction import Tried
 from brittle.auditing.schemas import SCHEMA, field_tables, schema
-from brittle.auditing.views import CONTROL, PLACEBOS, PROTECTED, ROWS, Bench
+from brittle.auditing.views import PLACEBOS, PROTECTED, ROWS, Bench
 from brittle.cli import app
 from brittle.editors import Unedited
 from brittle.errors import UserError
+from brittle.inference.one_photo import DRAWS, FIRST
 from brittle.inference.schemas import with_tables
 from brittle.metrics import PSNR, Latent, Thresholds
-from brittle.metrics.calibration import Validity
+from brittle.metrics.calibration import Calibration, Validity
 from brittle.models import load_model
 from brittle.protections import Noise, NoiseSpectrum
 from brittle.report.audit import audit_text, render_audit
@@ -91,9 +93,9 @@ def test_the_same_seed_gives_the_same_answer(files, embedded, protected):
 def test_the_shift_is_the_metric_latent(files, embedded):
     pictures = read_pair(Pair("cat", files / "original.png", files / "protected.png"))
     flip = Transform.parse("flip")
-    bench = Bench(embedded, (flip,), 0, Loaded())
-    views = bench.views(pictures, NoiseSpectrum(), (flip,), lambda rows: None)["flip"]
-    shift = bench.shift(pictures, views, flip)
+    bench, tried = Bench(embedded, (flip,), 0, Loaded()), Tried(flip, 1.0)
+    views = bench.views(pictures, NoiseSpectrum(), [tried], lambda rows: None)["flip"]
+    shift = bench.shift(pictures, views, tried)
     assert shift.shape == (ROWS,)
     expected = Latent().score(views[PROTECTED : PROTECTED + 1], views[:1], model=embedded)
     assert float(shift[PROTECTED]) == pytest.approx(float(expected), rel=1e-4)
@@ -104,7 +106,7 @@ def test_placebos_are_as_large_as_the_protection_on_disk(files, embedded, kind):
     pictures = read_pair(Pair("cat", files / "original.png", files / "protected.png"))
     none = Transform.parse("none")
     bench = Bench(embedded, (none,), 0, Loaded())
-    views = bench.views(pictures, kind, (none,), lambda rows: None)["none"] * 255
+    views = bench.views(pictures, kind, [Tried(none, 1.0)], lambda rows: None)["none"] * 255
     assert torch.allclose(views, views.round(), atol=1e-3)
     change = views - views[:1]
     power = change.square().flatten(1).mean(1)
@@ -117,33 +119,46 @@ def test_placebos_are_as_large_as_the_protection_on_disk(files, embedded, kind):
 def test_what_a_shift_pushed_out_makes_no_edit_useless(files, embedded):
     pictures = read_pair(Pair("cat", files / "original.png", files / "original.png"))
     shift = Transform.parse("shift:right=16,down=8")
-    bench = Bench(embedded, (shift,), 0, Loaded())
+    bench, tried = Bench(embedded, (shift,), 0, Loaded()), Tried(shift, 1.0)
     thresholds = Thresholds(
         editor="none",
         mask="none",
+        size=128,
         tau_follow={"sepia": 0.0},
         tau_keep=0.999,
         validity=Validity(keep_between_photos=0.0, follow_empty={"sepia": -1.0}),
         n=8,
         photos="made up",
     )
-    judge = Judge(bench, Unedited(), ("a sepia photo",), PSNR(), thresholds=thresholds)
-    views = bench.views(pictures, Noise(), (shift,), lambda rows: None)[str(shift)]
-    photo = embedded.fit(pictures.original)
-    (judged,) = judge.edit(views, photo, shift, seed=0, advance=lambda rows: None)
-    assert judged.usable[CONTROL] == 1, judged.reason
+    calibration = Calibration(model="any", thresholds=(thresholds,))
+    judge = Judge(bench, Unedited(), ("a sepia photo",), PSNR(), (shift,), calibration=calibration)
+    views = bench.views(pictures, Noise(), [tried], lambda rows: None)[str(shift)]
+    line = Line(judge, tried, views, pictures.original, seed=0)
+    edit_lines(judge, [line], lambda rows: None)
+    counts, reason = line.usable()
+    assert counts is not None, reason
+    assert (counts.original, counts.protected) == (1, 1)
 
 
 def test_edits_with_counts_and_a_report(files, embedded):
-    found = quick(
-        files, "protected.png", embedded, quick=False, transforms=[], prompts=["a sepia photo"]
-    )
+    said = []
+    options = {"quick": False, "transforms": [], "prompts": ["a sepia photo"]}
+    found = quick(files, "protected.png", embedded, say=said.append, **options)
     result = found.document.photos[0].results[0]
     edits = result.comparisons[1]
     assert result.deciding == (edits,)
     assert (edits.seen, edits.metric) == ("edits", "perceptual")
     assert edits.usable.edits == 1
-    assert edits.usable.placebo_edits == 19
+    assert FIRST < edits.usable.placebo_edits == edits.test.placebos < DRAWS
+    assert said == [said[0]]
+    assert ": 6 to 22 edits on the embedded model at 128 × 128 px; --quick makes none." in said[0]
+    everything = quick(files, "protected.png", embedded, thorough=True, **options).document
+    thorough = everything.photos[0].results[0].comparisons[1]
+    assert thorough.test.stronger == edits.test.stronger
+    assert thorough.placebos[: len(edits.placebos)] == edits.placebos
+    assert len(thorough.placebos) == DRAWS
+    assert everything.models[0].left_out == ""
+    assert "--thorough edits after all" in audit_text(found.document)
     page = render_audit(found)
     assert page.count("data:image/webp") == 5  # original, protected, difference, two edits
     small = render_audit(found, limit=20_000)
@@ -157,7 +172,6 @@ def test_edits_with_counts_and_a_report(files, embedded):
 
 def test_an_autoencoder_alone_compares_latents_and_says_so(files, embedded, monkeypatch):
     monkeypatch.setattr(type(embedded), "edits", property(lambda self: False))
-    monkeypatch.setattr(type(embedded), "size", property(lambda self: 128))
     document = quick(files, "protected.png", embedded, quick=False, transforms=[]).document
     assert document.models[0].why_no_edits.endswith("is an autoencoder alone, which can't edit")
     assert document.prompts == ()

@@ -12,11 +12,11 @@ FILE = PictureFile(path="a.png", format="PNG", width=8, height=8, jpeg_traces=Fa
 
 
 def scope(photos: int) -> ModelScope:
-    statement = scope_words("embedded", 128, photos)
+    statement = scope_words("embedded", "128", photos)
     return ModelScope(
         scope=Scope(model="embedded", models=("embedded",), resolution=128, statement=statement),
         edits=True, why_no_edits="", editor="img2img", metric="latent", metric_reason="",
-        latents=(), summary=None, answer=(),
+        left_out="", error=0.05, latents=(), summary=None, answer=(),
     )  # fmt: skip
 
 
@@ -26,7 +26,7 @@ def photos(number: int, after_jpeg: float) -> list[PhotoAudit]:
     for at in range(number):
         shifts = (5 + at / 10, after_jpeg + at / 20, 5 + at / 8)
         result = ModelResult(
-            model="embedded", width=128, height=128, answer=(),
+            model="embedded", width=128, height=128, reduced=False, answer=(),
             placebo=Placebo(chosen="noise", distances={}, sentence=""),
             comparisons=(*comparisons("latents", *shifts), *comparisons("edits", *shifts)),
         )  # fmt: skip
@@ -58,5 +58,5 @@ def test_seven_photos_get_counts():
     assert found.summary is None
     assert found.latents == ()
     (said,) = found.answer
-    assert "all 7 of 7 photos act more strongly than all 19 random perturbations" in said
+    assert "all 7 of 7 photos act more strongly than all random perturbations" in said
     assert said.endswith("This is an illustration on 7 photos: intervals and verdicts take 8.")

@@ -192,6 +192,7 @@ MAX_IN_A_SENTENCE = 4
 
 def _remains(lines: Sequence[Answer]) -> str:
     """What transforms leave, as clauses."""
+    what = "the effect" if lines[0].seen == "edits" else "the shift"
     reduced = any(one.reduced_first for one in lines)
     strong = [one for one in lines if one.test.stronger]
     clauses = []
@@ -200,7 +201,7 @@ def _remains(lines: Sequence[Answer]) -> str:
             (one.name, "not known" if one.rest is None else f"{percent(one.rest)} %")
             for one in strong
         )
-        parts = [f"{first[0]} leaves {first[1]} of that", *(f"{a} {b}" for a, b in more)]
+        parts = [f"{first[0]} leaves {first[1]} of {what}", *(f"{a} {b}" for a, b in more)]
         clauses.append(_listed(parts))
     gone = [one.name for one in lines if one.test.at_least_as_far]
     if gone:
