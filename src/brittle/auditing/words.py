@@ -191,27 +191,28 @@ MAX_IN_A_SENTENCE = 4
 
 
 def _remains(lines: Sequence[Answer]) -> str:
-    """What transforms leave, as clauses."""
-    what = "the effect" if lines[0].seen == "edits" else "the shift"
-    reduced = any(one.reduced_first for one in lines)
-    strong = [one for one in lines if one.test.stronger]
+    """What transforms leave, as clauses: of the file, and then of the reduced photo."""
+    clauses = _clauses([one for one in lines if not one.reduced_first])
+    if of_reduced := _clauses([one for one in lines if one.reduced_first]):
+        clauses.append(f"on the reduced photo, {'; '.join(of_reduced)}")
+    return "; ".join(clauses)
+
+
+def _clauses(lines: Sequence[Answer]) -> list[str]:
     clauses = []
-    if strong:
-        first, *more = (
-            (one.name, "not known" if one.rest is None else f"{percent(one.rest)} %")
-            for one in strong
-        )
-        parts = [f"{first[0]} leaves {first[1]} of {what}", *(f"{a} {b}" for a, b in more)]
+    if strong := [one for one in lines if one.test.stronger]:
+        what = "the effect" if strong[0].seen == "edits" else "the shift"
+        left = [(one.name, percent(one.rest or 0)) for one in strong]
+        first, *more = left
+        parts = [f"{first[0]} leaves {first[1]} % of {what}", *(f"{a} {b} %" for a, b in more)]
         clauses.append(_listed(parts))
-    gone = [one.name for one in lines if one.test.at_least_as_far]
-    if gone:
+    behind = [one for one in lines if not one.test.stronger]
+    if gone := [one.name for one in behind if one.test.at_least_as_far]:
         verb = "leaves" if len(gone) == 1 else "leave"
         clauses.append(f"{grouped(gone)} {verb} nothing that can be told from noise")
-    if unsettled := [
-        one.name for one in lines if not one.test.stronger and not one.test.at_least_as_far
-    ]:
+    if unsettled := [one.name for one in behind if not one.test.at_least_as_far]:
         clauses.append(f"for {grouped(unsettled)} too few random perturbations were tried to tell")
-    return ("on the reduced photo, " if reduced else "") + "; ".join(clauses)
+    return clauses
 
 
 def _usable(none: Answer, others: Sequence[Answer]) -> list[str]:
