@@ -1,0 +1,69 @@
+"""What reduction hides, on a real photo of 256 px and a model that looks at 128."""
+
+import pytest
+import torch
+from skimage import data
+
+import brittle
+from brittle.auditing.reduction import SEEN, Tried, trace
+from brittle.images import from_bytes, quantise, write_image
+from brittle.report.audit import audit_text, render_audit
+from brittle.transforms import Transform
+
+JPEG = "jpeg:quality=75"
+
+
+@pytest.fixture(scope="module")
+def photo():
+    return from_bytes(data.astronaut()[None, :256, 96:352])
+
+
+def test_reduction_hides_jpeg_and_blur_and_no_geometry(photo, embedded):
+    def seen(text: str) -> float:
+        return trace(Transform.parse(text), photo, embedded, seed=0)
+
+    assert seen(JPEG) < 0.6
+    assert seen("gaussian-blur:sigma=1") < 0.6
+    assert seen("flip+" + JPEG) == pytest.approx(seen(JPEG), abs=0.1)
+    assert seen("flip") == seen("autoencode") == 1
+    assert seen("upload-1080") < SEEN  # smaller than that already: JPEG alone
+    small = quantise(embedded.fit(photo))
+    assert trace(Transform.parse(JPEG), small, embedded, seed=0) == 1
+
+
+def test_what_starts_reduced_is_what_the_model_sees(photo, embedded):
+    flip = Transform.parse("flip")
+    assert Tried(flip, 1.0).start(photo, embedded) is photo
+    assert torch.equal(Tried(flip, 0.1).start(photo, embedded), quantise(embedded.fit(photo)))
+
+
+def test_left_is_withheld_and_stands_for_the_reduced_photo(photo, embedded, tmp_path):
+    protected = brittle.protect(photo, "photoguard-encoder:steps=20", model=embedded)
+    for name, image in {"photo": photo, "protected": protected}.items():
+        write_image(tmp_path / f"{name}.png", image)
+        write_image(tmp_path / f"small-{name}.png", quantise(embedded.fit(image)))
+
+    def audited(prefix: str):
+        paths = (tmp_path / f"{prefix}{name}.png" for name in ("photo", "protected"))
+        return brittle.audit(*paths, models=[embedded], transforms=[JPEG, "flip"], quick=True)
+
+    found = audited("")
+    (result,) = found.document.photos[0].results
+    none, jpeg, flip = result.comparisons
+    assert none.test.stronger
+    assert (none.reduced_first, jpeg.reduced_first, flip.reduced_first) == (False, True, False)
+    assert jpeg.left is None
+    assert jpeg.left_reason == "not seen at this size"
+    assert flip.left is not None
+    assert result.answer[0] == (
+        "This photo has 256 × 256 px, and the embedded model looked at it reduced to 128 × 128 px, "
+        "as an editor at that size would: whether JPEG 75 would undo the protection at full size "
+        "can’t be seen there."
+    )
+    for shown in (audit_text(found.document), render_audit(found)):
+        assert "JPEG 75, reduced first" in shown
+        assert "not seen at this size" in shown
+    (small,) = audited("small-").document.photos[0].results
+    assert not small.reduced
+    assert small.comparisons[1].left == pytest.approx(jpeg.left_reduced, abs=0.1)
+    assert "reduced" not in " ".join(small.answer)
