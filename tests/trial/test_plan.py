@@ -8,7 +8,7 @@ from brittle.models import load_model
 from brittle.noise import derive_seed
 from brittle.trial.cost import count
 from brittle.trial.photos import load_photos
-from brittle.trial.plan import make_plan
+from brittle.trial.plan import make_plan, rows_a_call
 from brittle.trial.primary import Primary
 from brittle.trial.spec import Trial
 from tests.models import taesd
@@ -223,3 +223,8 @@ def test_a_short_name_changes_no_key(model, photos):
     assert list(named.releases) == list(plain.releases)
     assert {cell.arm for cell in named.cells} != {cell.arm for cell in plain.cells}
     assert [cell.key for cell in named.cells] == [cell.key for cell in plain.cells]
+
+
+@pytest.mark.parametrize(("size", "rows"), [(128, 8), (256, 8), (384, 3), (512, 2)])
+def test_a_call_has_fewer_rows_of_large_pictures(embedded, size, rows):
+    assert rows_a_call(embedded.at(size)) == rows

@@ -80,7 +80,7 @@ def count(plan: Plan, model: EditModel) -> Cost:
 
 def estimate(cost: Cost, plan: Plan, model: EditModel) -> float:
     """Seconds that the work takes on this machine, from one evaluation and one gradient."""
-    rows = plan.trial.batch
+    rows = plan.batch
     photo = model.fit(next(iter(plan.photos.values())).image).repeat(rows, 1, 1, 1)
 
     def evaluation() -> float:

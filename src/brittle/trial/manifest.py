@@ -54,7 +54,7 @@ def environment(plan: Plan, notes: Iterable[str]) -> dict[str, Any]:
         },
         "primary": plan.primary.model_dump(mode="json"),
         "notes": list(notes),
-        "batch": trial.batch,
+        "batch": plan.batch,
         "code": {"version": __version__, "git": _git_commit()},
         "packages": {package: metadata.version(package) for package in PACKAGES},
         "machine": {"python": platform.python_version(), "system": platform.platform()},

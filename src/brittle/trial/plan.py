@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from brittle.models import EditModel
 
 C = TypeVar("C", bound=Component)
+MOST_ROWS, PIXELS_A_CALL = 8, 2 * 512**2
 
 
 def make_plan(
@@ -115,7 +116,19 @@ def empty_plan(trial: Trial, photos: dict[str, TrialPhoto], model: "EditModel") 
         primary=fill_primary(trial, list(transforms), list(metrics)),
         calibration=calibration,
         not_calibrated=not_calibrated,
+        batch=trial.batch or rows_a_call(model),
     )
+
+
+def rows_a_call(model: "EditModel") -> int:
+    """How many rows a call of the model has in trials that don't say: 8.
+
+    On a CPU fewer of large pictures, 2 of 512 px: more no longer stay in its cache, which costs
+    up to two fifths of the time.
+    """
+    if model.device.type != "cpu":
+        return MOST_ROWS
+    return max(1, min(MOST_ROWS, PIXELS_A_CALL // model.size**2))
 
 
 def _calibration(trial: Trial, model: "EditModel") -> tuple[Calibration | None, str]:
@@ -188,7 +201,7 @@ def _edit(
         prompt,
         seed,
         *model_identity(plan),
-        plan.trial.batch,
+        plan.batch,
     ]
     if plan.editors[editor].needs_mask:
         made.append(plan.photos[photo].mask_key)

@@ -67,11 +67,11 @@ def run(
         except (MemoryError, RuntimeError) as error:
             if not _out_of_memory(error):
                 raise
-            if trial.batch == 1:
+            if plan.batch == 1:
                 raise UserError(
                     "One edit does not fit into memory: use smaller photos (`square`) or --dtype."
                 ) from None
-            trial = trial.model_copy(update={"batch": trial.batch // 2})
+            trial = trial.model_copy(update={"batch": plan.batch // 2})
             notes = (*notes, f"Out of memory: the batch was halved to {trial.batch}.")
     if shard == (1, 1):
         store.write_file("results.csv", format_results(rows(plan, store)).encode())
@@ -216,7 +216,7 @@ def edit(
     missing = [one for one in plan.edits.values() if not store.has(one.key)]
     if not missing:
         return
-    size = plan.trial.batch
+    size = plan.batch
     with progress("edits", len(missing)) as advance:
         waiting = defaultdict(list)
         for one in missing:
@@ -230,7 +230,7 @@ def edit(
 
 
 def _edit(plan: Plan, store: Store, model: EditModel, editor: str, batch: list[Any]) -> int:
-    filled = fill(batch, plan.trial.batch)
+    filled = fill(batch, plan.batch)
     needs_mask = plan.editors[editor].needs_mask
     edited = plan.editors[editor].edit(
         model,

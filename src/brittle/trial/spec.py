@@ -67,7 +67,9 @@ class Trial(BaseModel):
     not_tried: tuple[str, ...] = Field(
         (), description="what that attacker could also do, and this trial does not measure"
     )
-    batch: int = Field(8, ge=1, le=1024, description="rows a model call; part of every result")
+    batch: int | None = Field(
+        None, ge=1, le=1024, description="rows a model call, part of every result; else by size"
+    )
 
     @field_validator(
         *("protections", "budgets", "transforms", "editors", "prompts", "metrics", "not_tried"),

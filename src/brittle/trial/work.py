@@ -106,6 +106,8 @@ class Plan:
     calibration: Calibration | None = None
     """The thresholds of usable edits; None with ``not_calibrated`` saying why."""
     not_calibrated: str = ""
+    batch: int = 1
+    """Rows a call of the model."""
     releases: dict[str, Release] = field(default_factory=dict)
     receptions: dict[str, Reception] = field(default_factory=dict)
     edits: dict[str, Edit] = field(default_factory=dict)
@@ -120,7 +122,7 @@ class Plan:
         """Photos that are protected together: those of one shape, at most a batch of them."""
         shape = self.photos[photo].image.shape
         alike: int = sum(other.image.shape == shape for other in self.photos.values())
-        return min(self.trial.batch, alike)
+        return min(self.batch, alike)
 
     def shown(self, photo: str) -> int:
         """The long side, in pixels, at which the model sees a photo."""
