@@ -22,6 +22,8 @@ TRIES = 10
 """How often the search on the file measures once it is inside."""
 GROWTH = 1.4
 """The power of a perturbation's length with which the distance grows, about: 1.2 to 1.5."""
+TYPICAL = 0.015
+"""The root mean square of perturbations at a distance of 1, about, at 512 px."""
 CLOSE = 0.98
 """Of the radius, what the search is content with."""
 SHORTEST = 1e-4
@@ -66,8 +68,12 @@ class PerceptualBudget(Budget):
         return math.floor(self.within * 255 + TINY)
 
     def limit(self, height: int, width: int) -> float:
-        """The guard, whatever the size."""
-        return self.within
+        """About how far a value moves at the radius, by which starts and steps are measured.
+
+        Whatever the size; for ``lpips``, where it was not measured, the guard.
+        """
+        typical = TYPICAL * self.radius ** (1 / GROWTH)
+        return self.within if self.norm == "lpips" else min(typical, self.within)
 
     def spent(self, original: Tensor, perturbed: Tensor) -> Tensor:
         """The perceptual distance of images from the originals, (N,).

@@ -62,14 +62,14 @@ class PGD(Protection):
         return f"{self.gradients:,} gradients of its loss"
 
     def with_budget(self, budget: Budget) -> Self:
-        """As `Protection.with_budget`; between linf and l2, a step keeps its share of the budget.
+        """As `Protection.with_budget`; from norm to norm, a step keeps its share of the budget.
 
         Within l2 it keeps its length, whatever the reference sizes; else it stays as it is.
         """
         before, step = self.budget, self.step_size
         if before.norm == budget.norm == "l2":
             step *= budget.reference / before.reference
-        elif "l2" in (before.norm, budget.norm):
+        elif before.norm != budget.norm:
             sizes = [one.limit(one.reference, one.reference) for one in (budget, before)]
             step *= sizes[0] / sizes[1]
         return super().with_budget(budget).model_copy(update={"step_size": step})
