@@ -235,7 +235,7 @@ TOPICS = (
     Topic(
         "Text to image",
         "generation",
-        "One sample a label, 20 steps, reduced to 128 px, at which the probe of labels works.",
+        "A label a sample, 20 steps, reduced to 128 px, at which the probe of labels works.",
         plain,
     ),
     Topic(
