@@ -93,7 +93,7 @@ def test_the_classifier_knows_every_look() -> None:
 @pytest.mark.parametrize(
     ("editor", "mask", "prompts", "sizes"),
     [
-        (Img2Img(), "none", FULL.prompts, (128, 256)),
+        (Img2Img(), "none", FULL.prompts, (128, 256, 512)),
         (Inpaint(), "auto", PAINTED, (128, 256)),
     ],
 )
