@@ -136,7 +136,7 @@ class Budget(BaseModel):
         """The images near ``perturbed`` that are in the budget and in [0, 1]; not rounded."""
         if self.norm == "linf":
             # In the order of the published loops, so that results are theirs to the bit.
-            return perturbed.clamp(original - self.radius, original + self.radius).clamp(0, 1)
+            return perturbed.clamp(original - self.radius, original + self.radius).clamp_(0, 1)
         return (original + self.project(perturbed - original)).clamp(0, 1)
 
     def project(self, delta: Tensor) -> Tensor:

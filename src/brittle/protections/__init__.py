@@ -6,7 +6,7 @@ import yaml
 
 from brittle.component import Preset, registry
 from brittle.protections.anti_dreambooth import AntiDreamBooth
-from brittle.protections.base import Protection, Trace
+from brittle.protections.base import Protection, Trace, at_once
 from brittle.protections.cloak import StyleCloak
 from brittle.protections.diffusion import DiffusionProtection
 from brittle.protections.encoder import EncoderProtection
@@ -24,6 +24,7 @@ __all__ = [
     "Protection",
     "StyleCloak",
     "Trace",
+    "at_once",
 ]
 
 

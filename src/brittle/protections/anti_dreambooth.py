@@ -96,10 +96,10 @@ class AntiDreamBooth(PGD):
         # A picture's noise is its own, also where all are given one seed.
         streams = generators(list(map(derive_seed, seeds, digests)))
         parts = [
-            Part(slice(0, 1), image, mask, [seed], _Prepared(surrogate, stream))
+            Part(image, mask, [seed], _Prepared(surrogate, stream))
             for image, mask, seed, stream in zip(images, masks, seeds, streams, strict=True)
         ]
-        perturbed = [self._start(part.image, _kept(part), part.seeds) for part in parts]
+        perturbed = [self._start(part.image, part.kept, part.seeds) for part in parts]
         for number in range(self.rounds):
             with surrogate.aside():
                 surrogate.learn([images[i] for i in order])
@@ -110,7 +110,7 @@ class AntiDreamBooth(PGD):
                         for one, part in zip(perturbed, parts, strict=True)
                     ]
                     perturbed = [
-                        self._move(one, gradient, part.image, _kept(part), step, {})
+                        self._move(one, gradient, part.image, part.kept, step, {})
                         for one, (gradient, _), part in zip(perturbed, found, parts, strict=True)
                     ]
                     trace.step(torch.cat([loss for _, loss in found]), self.total_steps)
@@ -164,10 +164,6 @@ class _Prepared:
 
     surrogate: "Surrogate"
     stream: torch.Generator
-
-
-def _kept(part: Part) -> Tensor | None:
-    return None if part.mask is None else 1 - part.mask
 
 
 def _measured(model: "EditModel", surrogate: "Surrogate", image: Tensor, seed: int) -> Tensor:

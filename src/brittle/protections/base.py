@@ -14,6 +14,17 @@ from brittle.errors import UserError
 if TYPE_CHECKING:
     from brittle.models import EditModel
 
+PIXELS_AT_ONCE = 512 * 512
+"""Small batches of large photos stay in a CPU's cache: see `benchmarks/encoder_attack.py`."""
+
+
+def at_once(height: int, width: int) -> int:
+    """How many photos of this size go through a model together; never a matter of load or memory.
+
+    On a CPU a row's bytes depend on that number, and so it is part of a result's key.
+    """
+    return max(1, PIXELS_AT_ONCE // (height * width))
+
 
 @dataclass
 class Trace:
@@ -140,7 +151,7 @@ class Protection(Component):
         """
         if not self.needs_collection:
             mask = None if masks is None else torch.cat(list(masks))
-            batch = torch.cat(list(images))
+            batch = images[0] if len(images) == 1 else torch.cat(list(images))
             return list(self(model, batch, mask=mask, seeds=seeds, trace=trace).split(1))
         for image, seed in zip(images, seeds, strict=True):
             _check_image(image, [seed])

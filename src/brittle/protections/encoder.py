@@ -41,6 +41,7 @@ class EncoderProtection(PGD):
     """
 
     name: ClassVar[str] = "encoder"
+    version: ClassVar[int] = 2
     source: ClassVar[str] = "PhotoGuard's encoder attack (Salman et al. 2023, arXiv 2302.06588)"
 
     budget: Budget = Budget(radius=12.75 / 255)

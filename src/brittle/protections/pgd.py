@@ -11,7 +11,7 @@ from torch import Tensor
 from brittle.budget import Budget
 from brittle.component import Fraction
 from brittle.noise import derive_seed, generators, uniform
-from brittle.protections.base import Protection, Trace
+from brittle.protections.base import Protection, Trace, at_once
 from brittle.protections.expectation import Foreseen, Range, received
 
 if TYPE_CHECKING:
@@ -108,28 +108,33 @@ class PGD(Protection):
     ) -> Tensor:
         """Run the loop and return the last iterate; see `Protection.perturb`."""
         parts = self._parts(model, image, mask, seeds)
-        keep = None if mask is None else 1 - mask
-        perturbed = self._start(image, keep, seeds)
-        memory: dict[str, Tensor] = {}
+        perturbed = [self._start(part.image, part.kept, part.seeds) for part in parts]
+        memories: list[dict[str, Tensor]] = [{} for _ in parts]
         for step in range(self.steps):
-            found = [self._gradient(model, perturbed[part.rows], part, step) for part in parts]
-            gradient, loss = (torch.cat(each) for each in zip(*found, strict=True))
-            perturbed = self._move(perturbed, gradient, image, keep, step, memory)
-            trace.step(loss, self.steps)
-        trace.vanished = ~gradient.flatten(1).any(1)
-        return perturbed
+            losses, vanished = [], []
+            for place, part in enumerate(parts):
+                gradient, loss = self._gradient(model, perturbed[place], part, step)
+                losses.append(loss)
+                if step == self.steps - 1:
+                    vanished.append(~gradient.flatten(1).any(1))
+                perturbed[place] = self._move(
+                    perturbed[place], gradient, part.image, part.kept, step, memories[place]
+                )
+            trace.step(torch.cat(losses), self.steps)
+        trace.vanished = torch.cat(vanished)
+        return torch.cat(perturbed) if len(parts) > 1 else perturbed[0]
 
     def _parts(
         self, model: "EditModel", image: Tensor, mask: Tensor | None, seeds: Sequence[int]
     ) -> list["Part"]:
-        """The batch as it goes through the objective: whole, or by photo where each draws."""
+        """The batch as it goes through the objective: `at_once`, or by photo where each draws."""
         draws = self.sampled or any(isinstance(one, Range) for one in self.expectation)
-        count = len(image)
+        count = 1 if draws else at_once(*image.shape[-2:])
         parts = []
-        for rows in [slice(i, i + 1) for i in range(count)] if draws else [slice(0, count)]:
+        for rows in [slice(i, i + count) for i in range(0, len(image), count)]:
             own = None if mask is None else mask[rows]
             prepared = self.prepare(model, image[rows], mask=own, seeds=seeds[rows])
-            parts.append(Part(rows, image[rows], own, seeds[rows], prepared))
+            parts.append(Part(image[rows], own, seeds[rows], prepared))
         return parts
 
     def _gradient(
@@ -137,7 +142,7 @@ class PGD(Protection):
     ) -> tuple[Tensor, Tensor]:
         """The summed gradient (n, 3, H, W) of a part over its views, and its mean loss (n,)."""
         perturbed = perturbed.detach().requires_grad_()
-        gradient, loss = torch.zeros_like(part.image), part.image.new_zeros(len(part.image))
+        gradient = loss = part.image.new_zeros(len(part.image))
         views = self._views(step, part.seeds[0])
         for place, transform in enumerate(views):
             seen, image, mask = perturbed, part.image, part.mask
@@ -150,8 +155,9 @@ class PGD(Protection):
                 losses = self.objective(
                     model, seen, image, mask=mask, seeds=part.seeds, prepared=part.prepared
                 )
-                gradient += torch.autograd.grad(losses.sum(), perturbed)[0]
-            loss += losses.detach()
+                (found,) = torch.autograd.grad(losses.sum(), perturbed)
+            gradient = gradient + found if place else found
+            loss = loss + losses.detach()
         return gradient, loss / len(views)
 
     def _views(self, step: int, seed: int) -> list[Any]:
@@ -196,17 +202,22 @@ class PGD(Protection):
             norm = gradient.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
             direction = gradient / norm.clamp_min(torch.finfo(gradient.dtype).tiny)
             size *= self.budget.limit(*image.shape[-2:]) / self.budget.radius
+            moved = perturbed - size * direction
         else:
-            direction = gradient.sign()
-        return self.budget.bring_inside(image, perturbed - size * direction)
+            moved = torch.sub(perturbed, gradient.sign(), alpha=size)
+        return self.budget.bring_inside(image, moved)
 
 
 @dataclass(frozen=True)
 class Part:
     """Photos of a batch that go through the objective together, and what belongs to them."""
 
-    rows: slice
     image: Tensor
     mask: Tensor | None
     seeds: Sequence[int]
     prepared: Any
+
+    @property
+    def kept(self) -> Tensor | None:
+        """1 where the photo is perturbed, 0 where the editor may edit; None without a mask."""
+        return None if self.mask is None else 1 - self.mask

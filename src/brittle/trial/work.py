@@ -9,7 +9,7 @@ from torch import Tensor
 
 from brittle.editors import Editor
 from brittle.metrics import Calibration, Metric
-from brittle.protections import Placebo, Protection
+from brittle.protections import Placebo, Protection, at_once
 from brittle.transforms import Transform
 from brittle.trial.photos import TrialPhoto
 from brittle.trial.primary import Primary
@@ -119,10 +119,10 @@ class Plan:
         return self.trial.arms
 
     def rows(self, photo: str) -> int:
-        """Photos that are protected together: those of one shape, at most a batch of them."""
+        """Photos that are protected together: of one shape, at most a batch or `at_once`."""
         shape = self.photos[photo].image.shape
         alike: int = sum(other.image.shape == shape for other in self.photos.values())
-        return min(self.batch, alike)
+        return min(self.batch, alike, at_once(*shape[-2:]))
 
     def shown(self, photo: str) -> int:
         """The long side, in pixels, at which the model sees a photo."""
