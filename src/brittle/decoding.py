@@ -2,6 +2,8 @@
 
 import io
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,20 +51,41 @@ def decode(path: Path, *, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYT
     """
     data = _read(path, max_bytes)
     notes: list[str] = []
+    with _told(path, max_pixels):
+        picture = Image.open(io.BytesIO(data), formats=FORMATS)
+        _check_size(path, picture, max_pixels)
+        if (frames := getattr(picture, "n_frames", 1)) > 1:
+            notes.append(f"first of {frames} frames")
+        exif = _exif(picture)
+        bits, planes = _bits(picture, data), getattr(picture, "tag_v2", {}).get(PLANES) == 2
+        eight = _eight_bits(path, _upright(picture, notes), bits, planes, notes)
+        colours, alpha = _split_alpha(eight)
+        # Pillow has converted from Lab itself, and the profile describes the Lab numbers.
+        profile = None if picture.mode == "LAB" else picture.info.get("icc_profile")
+        levels = np.array(_to_srgb(colours, profile, notes))
+    return Decoded(levels, alpha, tuple(notes), picture.format or "", exif)
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """The (height, width) that a file says its picture has, before it is decoded.
+
+    Raises:
+        UserError: as `decode`, where the head of the file shows it.
+    """
+    data = _read(path, MAX_BYTES)
+    with _told(path, MAX_PIXELS):
+        picture = Image.open(io.BytesIO(data), formats=FORMATS)
+        _check_size(path, picture, MAX_PIXELS)
+        return picture.height, picture.width
+
+
+@contextmanager
+def _told(path: Path, max_pixels: int) -> Iterator[None]:
+    """What goes wrong with a file, in one sentence."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            picture = Image.open(io.BytesIO(data), formats=FORMATS)
-            _check_size(path, picture, max_pixels)
-            if (frames := getattr(picture, "n_frames", 1)) > 1:
-                notes.append(f"first of {frames} frames")
-            exif = _exif(picture)
-            bits, planes = _bits(picture, data), getattr(picture, "tag_v2", {}).get(PLANES) == 2
-            eight = _eight_bits(path, _upright(picture, notes), bits, planes, notes)
-            colours, alpha = _split_alpha(eight)
-            # Pillow has converted from Lab itself, and the profile describes the Lab numbers.
-            profile = None if picture.mode == "LAB" else picture.info.get("icc_profile")
-            levels = np.array(_to_srgb(colours, profile, notes))
+            yield
     except UserError:
         raise
     except Image.DecompressionBombError:
@@ -75,7 +98,6 @@ def decode(path: Path, *, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYT
         raise UserError(f"{path.name} needs more memory than there is: make it smaller.") from None
     except Exception as error:  # Pillow's readers raise nearly anything on a damaged file
         raise UserError(f"{path.name} is damaged or incomplete, and can't be read.") from error
-    return Decoded(levels, alpha, tuple(notes), picture.format or "", exif)
 
 
 def _read(path: Path, max_bytes: int) -> bytes:

@@ -53,6 +53,7 @@ def protect(
     """
     from brittle import api
     from brittle.batch import Destination, spent, written
+    from brittle.decoding import size_of
     from brittle.images import named_mask, read_photo
     from brittle.progress import bars
     from brittle.protections import Trace
@@ -62,6 +63,8 @@ def protect(
     loaded = api.load_model(model, size=size, device=device, dtype=dtype)
     typer.echo(f"{component} on {loaded}")
     together = [photos] if component.needs_collection else [[path] for path in photos]
+    for paths in together:
+        component.check_memory(loaded, [size_of(path) for path in paths])
     for paths in together:
         read = [read_photo(path) for path in paths]
         masks = [named_mask(mask, photo) for photo in read] if mask else None

@@ -36,7 +36,7 @@ class PSNR(Metric):
         model: "EditModel | None" = None,
     ) -> Tensor:
         """Decibels, in (0, 100]; only pixels where ``valid`` is 1 count."""
-        error = mean_where((image.cpu().double() - reference.cpu().double()).square(), valid)
+        error = mean_where((image.cpu().double() - reference.cpu()).square_(), valid)
         return (-10 * error.log10()).clamp(max=CAP)
 
     def as_distance(self, score: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import copy
 import gc
 import hashlib
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -251,6 +251,12 @@ class EditModel:
                     loaded.decoder.to(memory_format=torch.channels_last)
             self._parts[part] = loaded
         return self._parts[part]
+
+    def weights(self) -> Iterator[Tensor]:
+        """The weights of all parts that were read."""
+        for part in self._parts.values():
+            if isinstance(part, torch.nn.Module):
+                yield from part.parameters()
 
     # What it computes.
 

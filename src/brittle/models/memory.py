@@ -1,14 +1,25 @@
-"""Whether a fine-tune fits into memory, asked before it starts."""
+"""Whether work fits into memory, asked before it starts."""
 
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from brittle.errors import UserError
 from brittle.models.tuned import Scope
 
 if TYPE_CHECKING:
     from brittle.models.edit_model import EditModel
+
+TRIED = 64
+"""Side in px of the picture on which a gradient is tried."""
+MEMBERSHIP, CGROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
+_FILES = (
+    ("memory.max", "memory.current", "inactive_file"),
+    ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+)
 
 
 def check_memory(
@@ -25,18 +36,90 @@ def check_memory(
     if scope.rank is not None:
         return
     needed = 4 * copies * sum(model.files.count(part) for part in scope.parts)
-    free = free_memory(model.device)
+    check_free(needed, f"A full fine-tune of {model.name}", model.device, instead)
+
+
+def check_free(needed: float, what: str, device: torch.device, instead: str) -> None:
+    """Refuse work that needs more bytes than are free, before it starts.
+
+    Raises:
+        UserError: so it is; it ends with what to do ``instead``.
+    """
+    free = free_memory(device)
     if needed > free:
         raise UserError(
-            f"A full fine-tune of {model.name} needs {needed / 2**30:.1f} GiB and "
-            f"{free / 2**30:.1f} GiB are free on {model.device}: {instead}."
+            f"{what} needs {needed / 2**30:.1f} GiB and {free / 2**30:.1f} GiB are free on "
+            f"{device}: {instead}."
         )
 
 
+def kept_for_gradient(model: "EditModel", *, denoiser: bool) -> float:
+    """Bytes that a gradient keeps for each pixel the model sees, by a try on a small picture.
+
+    Through the encoder; with ``denoiser`` through one evaluation and the decoder, which with
+    recomputation are all that is kept at a time. Weights are not counted.
+    """
+    picture = torch.full((1, 3, TRIED, TRIED), 0.5, device=model.device)
+
+    def through() -> Tensor:
+        latents = model.encode_to_attack(picture.requires_grad_())
+        if not denoiser:
+            return latents
+        latents = latents.detach().requires_grad_()
+        others = latents.new_zeros(
+            1, model.unet_channels - model.latent_channels, *latents.shape[2:]
+        )
+        seen = torch.cat([latents, others], 1)
+        return model.decode(model.predict(seen, 500, model.embed([""])))
+
+    kept: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.no_grad():
+        through()  # reads the weights
+    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(note, lambda kept: kept):
+        _end = through()
+    for weight in model.weights():
+        kept.pop(weight.untyped_storage().data_ptr(), None)
+    return sum(kept.values()) / TRIED**2
+
+
 def free_memory(device: torch.device) -> int:
-    """Bytes that a program may still take on a device."""
+    """Bytes that a program may still take on a device, by the machine and by its control group."""
     import psutil  # type: ignore[import-untyped]
 
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    return int(psutil.virtual_memory().available)
+    return min([int(psutil.virtual_memory().available), *_left_in_groups()])
+
+
+def _left_in_groups() -> list[int]:
+    """What each limit on this process's control groups leaves, in bytes; files' cache is free."""
+    left = []
+    for line in _text(MEMBERSHIP).splitlines():
+        _, controllers, path = line.split(":", 2)
+        mount = CGROUPS / "memory" if "memory" in controllers.split(",") else CGROUPS
+        # In a container the path may be the host's, and its own group is the root.
+        for group in dict.fromkeys([*_upwards(mount, path), mount]):
+            for limit, usage, cache in _FILES:
+                bound, used = _text(group / limit).strip(), _text(group / usage).strip()
+                if bound.isdigit() and used.isdigit():
+                    found = re.search(rf"^{cache} (\d+)$", _text(group / "memory.stat"), re.M)
+                    left.append(max(0, int(bound) - int(used) + int(found[1] if found else 0)))
+    return left
+
+
+def _upwards(mount: Path, path: str) -> list[Path]:
+    group = mount / path.strip("/")
+    return [group, *(parent for parent in group.parents if mount in parent.parents)]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""

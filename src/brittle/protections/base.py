@@ -14,6 +14,14 @@ from brittle.errors import UserError
 if TYPE_CHECKING:
     from brittle.models import EditModel
 
+FIXED_BYTES = 550e6
+"""What Python, torch, a small model and the network that measures visibility take."""
+PHOTO_BYTES = {"linf": 110, "l2": 160, "perceptual": 200, "lpips": 200}
+"""Bytes a pixel of a photo, reading, rounding, measuring and writing included.
+
+Above the peaks that `benchmarks/protection_memory.py` measures.
+"""
+SMALLER = "make the photo smaller, or close other programs"
 PIXELS_AT_ONCE = 512 * 512
 """Small batches of large photos stay in a CPU's cache: see `benchmarks/encoder_attack.py`."""
 
@@ -97,6 +105,26 @@ class Protection(Component):
 
     def check_model(self, model: "EditModel") -> None:
         """Raise UserError, before any work, if it can't run with this model on this machine."""
+
+    def memory(self, model: "EditModel", shapes: Sequence[tuple[int, int]]) -> float:
+        """Bytes that one call takes at most, about, for photos of these (heights, widths)."""
+        pixels = sum(height * width for height, width in shapes)
+        return FIXED_BYTES + PHOTO_BYTES[self.budget.norm] * pixels
+
+    def check_memory(
+        self, model: "EditModel", shapes: Sequence[tuple[int, int]], instead: str = SMALLER
+    ) -> None:
+        """Refuse photos of these (heights, widths) in one call where they can't fit into memory.
+
+        Raises:
+            UserError: so it is; the sentence says what is needed, what is free and what to do.
+        """
+        from brittle.models.memory import check_free
+
+        height, width = max(shapes)
+        many = f"{len(shapes)} photos of up to " if len(shapes) > 1 else "a photo of "
+        what = f"Protecting {many}{width} × {height} px with {self.name}"
+        check_free(self.memory(model, shapes), what, model.device, instead)
 
     @final
     def __call__(

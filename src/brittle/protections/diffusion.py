@@ -87,6 +87,12 @@ class DiffusionProtection(PGD):
         """See `Protection.cost`."""
         return f"{self.denoiser_gradients:,} runs of the denoiser, forward and backward"
 
+    @property
+    def graphs(self) -> int:
+        """See `PGD.graphs`."""
+        guided = 1 if self.prompt == self.negative_prompt else 2
+        return self.draws_at_once * guided
+
     def prepare(
         self, model: "EditModel", image: Tensor, *, mask: Tensor | None, seeds: Sequence[int]
     ) -> "_Prepared":

@@ -72,6 +72,11 @@ class EncoderProtection(PGD):
         passes = self.gradients * (1 + len(self.with_models))
         return f"{passes:,} passes through the encoder, forward and backward"
 
+    @property
+    def graphs(self) -> int:
+        """See `PGD.graphs`."""
+        return 1 + len(self.with_models)
+
     def prepare(
         self, model: "EditModel", image: Tensor, *, mask: Tensor | None, seeds: Sequence[int]
     ) -> list["_Encoder"]:

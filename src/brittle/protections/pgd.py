@@ -1,5 +1,6 @@
 """Projected gradient descent inside a budget: the only optimisation loop of the protections."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -10,12 +11,18 @@ from torch import Tensor
 
 from brittle.budget import Budget
 from brittle.component import Fraction
+from brittle.images import model_shape
 from brittle.noise import derive_seed, generators, uniform
 from brittle.protections.base import Protection, Trace, at_once
 from brittle.protections.expectation import Foreseen, Range, received
 
 if TYPE_CHECKING:
     from brittle.models import EditModel
+
+FORESEEN_BYTES = 220
+"""Bytes a pixel of a photo that the way back through a foreseen transform takes: JPEG's."""
+GRADIENT = 2.0
+"""What a gradient takes, in what it keeps: kernels have copies of their own."""
 
 
 class PGD(Protection):
@@ -73,6 +80,24 @@ class PGD(Protection):
             sizes = [one.limit(one.reference, one.reference) for one in (budget, before)]
             step *= sizes[0] / sizes[1]
         return super().with_budget(budget).model_copy(update={"step_size": step})
+
+    @property
+    def graphs(self) -> int:
+        """How many passes through a model one gradient of a photo keeps at a time."""
+        return 1
+
+    def memory(self, model: "EditModel", shapes: Sequence[tuple[int, int]]) -> float:
+        """As `Protection.memory`, with what a gradient keeps."""
+        from brittle.models.memory import kept_for_gradient
+
+        kept = kept_for_gradient(model, denoiser=self.denoiser_gradients > 0)
+        foreseen = FORESEEN_BYTES if self.expectation else 0
+        gradients = []
+        for height, width in shapes:
+            seen = math.prod(model_shape(height, width, size=model.size, multiple=model.factor))
+            one = GRADIENT * kept * self.graphs * seen + foreseen * height * width
+            gradients.append(one * min(len(shapes), at_once(height, width)))
+        return super().memory(model, shapes) + max(gradients)
 
     def prepare(
         self, model: "EditModel", image: Tensor, *, mask: Tensor | None, seeds: Sequence[int]

@@ -19,7 +19,7 @@ from brittle.noise import derive_seed
 from brittle.trial.photos import SUFFIXES, TrialPhoto, load_photos
 from brittle.trial.plan import empty_plan, make_plan, model_identity, reception_of
 from brittle.trial.spec import Trial
-from brittle.trial.work import GRAY, ORIGINAL, Cell, Plan
+from brittle.trial.work import GRAY, ORIGINAL, Cell, Plan, Release
 
 if TYPE_CHECKING:
     from brittle.models import EditModel
@@ -158,15 +158,31 @@ def check_memory(
     Raises:
         UserError: too little for a full fine-tune; a protection that can't run with the model here.
     """
-    for arm in {one.arm for one in plan.releases.values() if not done(one.key)}:
-        if arm in plan.protections:
-            plan.protections[arm].check_model(model)
+    ahead = [one for one in plan.releases.values() if not done(one.key)]
+    for arm, protection in plan.protections.items():
+        calls = {_shapes_of_a_call(plan, one) for one in ahead if one.arm == arm}
+        if calls:
+            protection.check_model(model)
+        for shapes in calls:
+            protection.check_memory(model, shapes, "use smaller photos (`square`) or batches")
     if isinstance(plan, CollectionPlan):
-        ahead = [one for one in plan.paintings.values() if one.tuning and not done(one.key)]
-        for label in {one.editor for one in ahead}:
+        painted = [one for one in plan.paintings.values() if one.tuning and not done(one.key)]
+        for label in {one.editor for one in painted}:
             editor = plan.editors[label]
             assert isinstance(editor, FineTune), "the only one that takes collections"
             editor.check_memory(model)
+
+
+def _shapes_of_a_call(plan: Plan, release: Release) -> tuple[tuple[int, int], ...]:
+    """Heights and widths of the photos that go into one call with a release's."""
+
+    def shape(name: str) -> tuple[int, int]:
+        height, width = plan.photos[name].image.shape[-2:]
+        return height, width
+
+    if plan.protections[release.arm].needs_collection:
+        return tuple(map(shape, plan.neighbours(release.photo)))
+    return (shape(release.photo),) * plan.rows(release.photo)
 
 
 def _with_defaults(trial: Trial) -> Trial:

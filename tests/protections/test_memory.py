@@ -1,0 +1,87 @@
+"""What a protection takes of memory: estimated, refused where it can't fit, and measured."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from torch.nn import functional
+
+from brittle.errors import UserError
+from brittle.images import quantise, write_image
+from brittle.models import load_model, memory
+from brittle.protections import Protection
+from brittle.trial.collections import check_memory, lay_out, read_photos
+from brittle.trial.spec import Trial
+
+BIG = (3000, 4000)
+RUN = """
+import re, sys
+from pathlib import Path
+from brittle.cli import app
+try:
+    app(sys.argv[1:])
+finally:
+    print("peak", re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+"""
+linux = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
+
+
+def estimate(model, protection: str, *shapes: tuple[int, int]) -> float:
+    return Protection.parse(protection).memory(model, shapes)
+
+
+def peak(photo, height: int, width: int, folder: Path, protection: str) -> int:
+    """Bytes that `brittle protect` took at most, imports included."""
+    big = functional.interpolate(photo, (height, width), mode="bilinear")
+    write_image(folder / "photo.png", quantise(big))
+    command = [sys.executable, "-c", RUN, "protect", str(folder / "photo.png")]
+    done = subprocess.run(
+        [*command, "--with", protection, "-o", str(folder / "out.png")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return 1024 * int(done.stdout.split()[-1])
+
+
+def test_the_estimate_grows_with_pixels_and_with_what_is_asked(embedded):
+    small = estimate(embedded, "encoder", (512, 512))
+    assert small < estimate(embedded, "encoder", BIG) < 4e9
+    assert estimate(embedded, "encoder", BIG, BIG) > 1.3 * estimate(embedded, "encoder", BIG)
+    jpeg = estimate(embedded, "photoguard-encoder-jpeg", BIG)
+    assert jpeg > 1.5 * estimate(embedded, "encoder", BIG)
+    assert estimate(embedded, "diffusion", (512, 512)) > small
+
+
+def test_what_cannot_fit_is_refused_before_work(embedded, monkeypatch):
+    monkeypatch.setattr(memory, "free_memory", lambda device: 2**30)
+    encoder = Protection.parse("encoder")
+    encoder.check_memory(embedded, [(512, 512)])
+    with pytest.raises(UserError) as refused:
+        encoder.check_memory(embedded, [BIG])
+    assert str(refused.value).startswith("Protecting a photo of 4000 × 3000 px with encoder needs ")
+    assert "and 1.0 GiB are free on cpu: make the photo smaller" in str(refused.value)
+
+
+def test_a_trial_that_cannot_fit_is_refused_too(embedded, photos, tmp_path, monkeypatch):
+    write_image(tmp_path / "one.png", photos[:1])
+    trial = Trial(photos=str(tmp_path), size=128, prompts=("rain",))
+    plan = lay_out(trial, read_photos(trial), embedded)
+    check_memory(plan, embedded)
+    monkeypatch.setattr(memory, "free_memory", lambda device: 2**20)
+    with pytest.raises(UserError, match=r"Protecting a photo of 128 × 128 px with encoder needs"):
+        check_memory(plan, embedded)
+    check_memory(plan, embedded, lambda key: True)
+
+
+@linux
+def test_the_estimate_is_near_what_is_taken(photos, tmp_path):
+    taken = peak(photos[:1], 750, 1000, tmp_path, "encoder:steps=1")
+    assert 0.8 * taken < estimate(load_model(), "encoder", (750, 1000)) < 1.6 * taken
+
+
+@linux
+@pytest.mark.slow
+def test_twelve_megapixels_take_less_than_4_gb(photos, tmp_path):
+    assert peak(photos[:1], *BIG, tmp_path, "photoguard-encoder:steps=3") < 4e9
