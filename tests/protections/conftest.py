@@ -40,6 +40,8 @@ class Linear:
     def encode(self, image: Tensor) -> Tensor:
         return image.flatten(1) @ self.weight.to(image).T
 
+    encode_to_attack = encode
+
 
 def run_loop(
     protection: PGD, model: object, image: Tensor, **kwargs: object

@@ -82,8 +82,10 @@ class EncoderProtection(PGD):
     ) -> list["_Encoder"]:
         """The encoders to be misled, with an empty store of target latents each."""
         encoders = [_Encoder(model)]
-        of = str(model.device), model.dtype, model.size
-        encoders += [_Encoder(_recorded(name, *of)) for name in self.with_models]
+        encoders += [
+            _Encoder(_recorded(name, str(model.device), model.dtype, model.size))
+            for name in self.with_models
+        ]
         if self.with_models:
             for encoder in encoders:
                 encoder.scale = encoder.latent_span(image)

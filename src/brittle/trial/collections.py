@@ -158,6 +158,12 @@ def check_memory(
     Raises:
         UserError: too little for a full fine-tune; a protection that can't run with the model here.
     """
+    if isinstance(plan, CollectionPlan):
+        painted = [one for one in plan.paintings.values() if one.tuning and not done(one.key)]
+        for label in {one.editor for one in painted}:
+            editor = plan.editors[label]
+            assert isinstance(editor, FineTune), "the only one that takes collections"
+            editor.check_memory(model)
     ahead = [one for one in plan.releases.values() if not done(one.key)]
     for arm, protection in plan.protections.items():
         calls = {_shapes_of_a_call(plan, one) for one in ahead if one.arm == arm}
@@ -165,12 +171,6 @@ def check_memory(
             protection.check_model(model)
         for shapes in calls:
             protection.check_memory(model, shapes, "use smaller photos (`square`) or batches")
-    if isinstance(plan, CollectionPlan):
-        painted = [one for one in plan.paintings.values() if one.tuning and not done(one.key)]
-        for label in {one.editor for one in painted}:
-            editor = plan.editors[label]
-            assert isinstance(editor, FineTune), "the only one that takes collections"
-            editor.check_memory(model)
 
 
 def _shapes_of_a_call(plan: Plan, release: Release) -> tuple[tuple[int, int], ...]:
