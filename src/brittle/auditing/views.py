@@ -14,7 +14,7 @@ from torch import Tensor
 from brittle.auditing.pairs import Pictures
 from brittle.auditing.reduction import Tried, trace
 from brittle.cores import on_all_cores
-from brittle.inference.one_photo import DRAWS
+from brittle.inference.one_photo import DRAWS, FIRST
 from brittle.metrics.base import fill_invalid, mean_where
 from brittle.metrics.memory import FeatureMemory
 from brittle.models import EditModel
@@ -27,8 +27,8 @@ from brittle.trial.runner import gray_like
 CONTROL, PROTECTED, GRAY = 0, 1, 2
 PLACEBOS = slice(3, 3 + DRAWS)
 ROWS = 3 + DRAWS
-CHOOSING = (CONTROL, *range(PLACEBOS.start, PLACEBOS.start + 5))
-"""What tells which kind of random perturbation acts further: five of each say it well enough."""
+CHOOSING = (CONTROL, *range(PLACEBOS.start, PLACEBOS.start + FIRST))
+"""What tells which kind of random perturbation acts further: three of each say it well enough."""
 
 DRAWN = FeatureMemory(limit=256 * 2**20)
 """Random perturbations are looked at twice: to choose a kind, and to compare."""

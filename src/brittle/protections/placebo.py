@@ -14,6 +14,8 @@ from brittle.errors import UserError
 from brittle.noise import generators
 from brittle.protections.base import Protection
 
+PART = 2**16  # values at once, which stay in a processor's cache
+
 
 class Placebo(Component):
     """A random perturbation with the size, on disk, of what the protection ``of`` published.
@@ -66,23 +68,22 @@ class Noise(Placebo):
 
     def perturbation(self, start: Tensor, delta: Tensor, stream: torch.Generator) -> Tensor:
         """See `Placebo.perturbation`."""
-        touched = delta.any(0).expand_as(delta)
-        levels, largest = start[touched], float(delta.abs().max())
-        energy = float(delta.double().square().sum())
+        touched = delta.any(0).flatten().nonzero().flatten()
+        levels = start.flatten(1)[:, touched].flatten()
+        largest, energy = float(delta.abs().max()), power(delta)
         sign = torch.empty_like(levels).bernoulli_(0.5, generator=stream) * 2 - 1
         sign = turn_inward(sign, levels, largest, energy, stream)
         room = headroom(sign, levels)
-        rank = torch.randperm(len(levels), generator=stream)
-        quantile = (rank + 0.5) / len(levels)
+        quantile = torch.randperm(len(levels), generator=stream).add(0.5).div_(len(levels))
         fullest = torch.where(room >= largest, quantile, -1).argmax()
         aim = energy
         for _ in range(3):  # the first is exact but for the chance of what meets which headroom
-            scale, power = _spread(room, largest, aim)
-            size = (quantile.pow(power) * scale).round().minimum(room)
+            scale, exponent = _spread(room, largest, aim)
+            size = quantile.pow(exponent).mul_(scale).round_().minimum(room)
             size[fullest] = largest
-            aim *= energy / float(size.double().square().sum())
+            aim *= energy / power(size)
         perturbation = torch.zeros_like(delta)
-        perturbation[touched] = sign * size
+        perturbation.flatten(1)[:, touched] = (sign * size).view(len(delta), -1)
         return perturbation
 
 
@@ -103,7 +104,7 @@ class NoiseSpectrum(Placebo):
         noise = torch.fft.rfft2(torch.randn(height, width, generator=stream))
         spectrum = torch.fft.rfft2(delta) * (noise / noise.abs())
         field = torch.fft.irfft2(spectrum, s=(height, width)) * delta.any(0)
-        largest, energy = float(delta.abs().max()), float(delta.double().square().sum())
+        largest, energy = float(delta.abs().max()), power(delta)
         sign = turn_inward(field.sign(), start, largest, energy, stream)
         size, room = field.abs(), headroom(sign, start).clamp_max(largest)
         low, high = -4.0, 12.0
@@ -115,11 +116,15 @@ class NoiseSpectrum(Placebo):
 
 
 def _energy(size: Tensor, room: Tensor, gain: float) -> float:
-    """The sum of squares, which are whole numbers; by parts that stay in a processor's cache."""
-    parts = zip(size.view(-1).split(2**16), room.view(-1).split(2**16), strict=True)
+    """The power of ``size`` times ``gain`` in whole levels, clipped to ``room``."""
+    parts = zip(size.reshape(-1).split(PART), room.reshape(-1).split(PART), strict=True)
+    return sum(power(one.mul(gain).round_().minimum(most)) for one, most in parts)
+
+
+def power(levels: Tensor) -> float:
+    """The sum of squares of whole levels, exactly."""
     return sum(
-        float(one.mul(gain).round_().minimum(most).square_().sum(dtype=torch.float64))
-        for one, most in parts
+        float(one.square().sum(dtype=torch.float64)) for one in levels.reshape(-1).split(PART)
     )
 
 
@@ -136,9 +141,9 @@ def turn_inward(
     In black and white areas half of all signs point out of the range and are lost to clipping.
     """
     room, other = (headroom(side, start).clamp_max(largest) * side.abs() for side in (sign, -sign))
-    missing = energy - float(room.double().square().sum())
+    missing = energy - power(room)
     gain = (other.square() - room.square()).clamp_min(0)
-    share = missing / max(float(gain.double().sum()), 1e-9)
+    share = missing / max(float(gain.sum(dtype=torch.float64)), 1e-9)
     turned = torch.rand(sign.shape, generator=stream) < share
     turned &= gain > 0
     if not (torch.where(turned, other, room) >= largest).any():
