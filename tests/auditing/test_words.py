@@ -8,6 +8,7 @@ from brittle.auditing.compare import Found, _comparisons
 from brittle.auditing.document import UsableCounts
 from brittle.auditing.reduction import Tried
 from brittle.auditing.views import GRAY, PLACEBOS, PROTECTED, ROWS
+from brittle.inference.one_photo import placebo_test
 from brittle.transforms import Transform
 
 NAMES = ("none", "jpeg:quality=75", "flip")
@@ -58,6 +59,18 @@ def test_a_protection_that_does_nothing():
     assert "the file does no more than noise of its size: 9 of 19" in said
     assert "No protection can be seen in it." in said
     assert all(one.left is None for one in comparisons("edits", 1.5, 1.5, 1.5))
+
+
+def test_a_line_without_enough_draws_says_what_is_left_and_that_it_is_not_settled():
+    found = comparisons("edits", 5, 5, 5)
+    test = placebo_test(2.0, [1.0, 1.5, 1.9, 1.7, 1.1])
+    assert not test.stronger
+    found[1] = found[1].model_copy(update={"test": test, "left": 0.18})
+    said = words.photo_answer(found, "On the embedded model")[0]
+    assert said.endswith(
+        "flip leaves 100 % of the effect; JPEG 75 leaves 18 %, with too few random perturbations "
+        "tried (5 of 19) to tell it from noise."
+    )
 
 
 def test_one_hit_of_several_is_called_chance():

@@ -10,7 +10,7 @@ from brittle.auditing.document import (
     Seen,
     UsableCounts,
 )
-from brittle.inference.one_photo import PlaceboTest
+from brittle.inference.one_photo import DRAWS, PlaceboTest
 from brittle.inference.summary import MIN_PHOTOS, Effect, Scope, Summary
 from brittle.inference.words import (
     all_or_some,
@@ -210,8 +210,12 @@ def _clauses(lines: Sequence[Answer]) -> list[str]:
     if gone := [one.name for one in behind if one.test.at_least_as_far]:
         verb = "leaves" if len(gone) == 1 else "leave"
         clauses.append(f"{grouped(gone)} {verb} nothing that can be told from noise")
-    if unsettled := [one.name for one in behind if not one.test.at_least_as_far]:
-        clauses.append(f"for {grouped(unsettled)} too few random perturbations were tried to tell")
+    clauses += [
+        f"{one.name} leaves {percent(one.rest or 0)} %, with too few random perturbations tried "
+        f"({one.test.placebos} of {DRAWS}) to tell it from noise"
+        for one in behind
+        if not one.test.at_least_as_far
+    ]
     return clauses
 
 

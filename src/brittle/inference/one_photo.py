@@ -10,7 +10,7 @@ DRAWS = 19
 """Fewest random perturbations with which a result can be called rarer than 1 in 20."""
 FIRST = 3
 """Draws that are made whatever they show: what all further ones show can't bias their mean."""
-CHANCE = 0.001
+CHANCE = 0.005
 """At most this likely may it be that the draws not made would have changed the answer."""
 
 
