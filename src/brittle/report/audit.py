@@ -32,6 +32,8 @@ class Line:
     finding: str
     stronger: bool
     cells: tuple[str, ...]
+    settled: bool = True
+    """Whether the finding says yes or no."""
 
 
 HEADS = ("shift", "noise of its size", "gray picture", "left", "p")
@@ -51,14 +53,15 @@ def line(one: Answer) -> Line:
     if one.seen == "edits":
         cells += (_usable(one.usable),)
     name = f"{one.name}, reduced first" if one.reduced_first else one.name
-    return Line(name, one.finding, one.test.stronger, cells)
+    settled = one.test.stronger or one.test.at_least_as_far > 0
+    return Line(name, one.finding, one.test.stronger, cells, settled)
 
 
 def hidden(one: Answer) -> Line:
     """A transform of which the model sees nothing at the file's own size."""
     finding = f"{NOT_SEEN}: {words.percent(one.trace)} of its trace reaches the model"
     dashes = len(HEADS) + (one.seen == "edits")
-    return Line(f"{one.name} at full size", finding, False, ("–",) * dashes)
+    return Line(f"{one.name} at full size", finding, False, ("–",) * dashes, settled=False)
 
 
 def _usable(counts: UsableCounts | None) -> str:
