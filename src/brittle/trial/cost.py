@@ -8,6 +8,7 @@ import torch
 
 from brittle.editors import FineTune
 from brittle.models import EditModel, load_model
+from brittle.protections.base import at_once
 from brittle.transforms import Impress
 from brittle.trial.collections import CollectionPlan, check_memory, lay_out, read_photos
 from brittle.trial.spec import Trial
@@ -15,8 +16,10 @@ from brittle.trial.work import Plan
 
 LEARNING = 4
 """A gradient of the UNet in runs of it, the optimizer's step included: 4.2 on the embedded one."""
-SECONDS_A_PICTURE = 0.02
-"""For a transform, or to score one edit: small beside a model's work, and so not measured."""
+SECONDS_A_CELL, SECONDS_A_MEGAPIXEL = 0.01, 0.6
+"""To score one edit: `benchmarks/scoring.py`. Small beside a model's work, and so not measured."""
+SECONDS_TO_KEEP = 0.1
+"""A megapixel, for a transform or for keeping an edit."""
 
 
 @dataclass(frozen=True)
@@ -80,24 +83,35 @@ def count(plan: Plan, model: EditModel) -> Cost:
 
 def estimate(cost: Cost, plan: Plan, model: EditModel) -> float:
     """Seconds that the work takes on this machine, from one evaluation and one gradient."""
-    rows = plan.batch
-    photo = model.fit(next(iter(plan.photos.values())).image).repeat(rows, 1, 1, 1)
+    rows, first = plan.batch, next(iter(plan.photos.values())).image
+    photo = model.fit(first).repeat(rows, 1, 1, 1)
 
     def evaluation() -> float:
-        """Seconds; an autoencoder alone has nothing to measure."""
+        """Seconds of one for a batch; an autoencoder alone has nothing to measure."""
         if not evaluations:
             return 0.0
-        latents, embeddings = model.encode(photo).detach(), model.embed([""] * 2 * rows)
+        with torch.inference_mode():
+            latents, embeddings = model.encode(photo), model.embed([""] * 2 * rows)
+            return seconds(lambda: model.predict(latents.repeat(2, 1, 1, 1), 500, embeddings))
 
-        def predict() -> None:
-            with torch.inference_mode():
-                model.predict(latents.repeat(2, 1, 1, 1), 500, embeddings)
+    def coding() -> float:
+        """Seconds to encode a batch and to decode it."""
+        if not evaluations:
+            return 0.0
+        with torch.inference_mode():
+            return seconds(lambda: model.decode(model.encode(photo)))
 
-        return seconds(predict)
+    def gradient() -> float:
+        """Seconds of one for a photo, as protections take them."""
+        if not cost.steps:
+            return 0.0
+        together = min(rows, at_once(*first.shape[-2:]))
+        image = photo[:1].repeat(together, 1, 1, 1).requires_grad_()
 
-    def gradient() -> None:
-        image = photo.requires_grad_()
-        torch.autograd.grad(model.encode(image).square().sum(), image)
+        def back() -> None:
+            torch.autograd.grad(model.encode_to_attack(image).square().sum(), image)
+
+        return seconds(back) / together
 
     def purifying() -> float:
         """Seconds of one step; a plugin's is taken to cost what one of IMPRESS's does."""
@@ -106,13 +120,15 @@ def estimate(cost: Cost, plan: Plan, model: EditModel) -> float:
         once = Impress(steps=1)
         return seconds(lambda: once.purify(model, photo[:1].detach(), seed=0))
 
-    pictures = cost.transforms + cost.edits + cost.cells
     # An evaluation is of a picture twice, for guidance; learning from one is of it and back.
     evaluations = cost.evaluations + (cost.shown + cost.through) * LEARNING / 2
+    received, seen = (image.shape[-1] * image.shape[-2] / 1e6 for image in (first, photo))
     return (
-        (evaluations * evaluation() + cost.steps * seconds(gradient)) / rows
+        (evaluations * evaluation() + cost.edits * coding()) / rows
+        + cost.steps * gradient()
         + cost.purifying_steps * purifying()
-        + pictures * SECONDS_A_PICTURE
+        + (cost.transforms * received + cost.edits * seen) * SECONDS_TO_KEEP
+        + cost.cells * (SECONDS_A_CELL + seen * SECONDS_A_MEGAPIXEL)
     )
 
 
