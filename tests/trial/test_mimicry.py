@@ -23,7 +23,8 @@ def folder(tmp_path) -> Path:
 
 
 def run(*arguments: object):
-    return CliRunner().invoke(app, ["mimic", *map(str, arguments), "--device", "cpu"])
+    fixed = ("--device", "cpu", "--size", "128")
+    return CliRunner().invoke(app, ["mimic", *map(str, arguments), *fixed])
 
 
 def test_pictures_are_written_once_and_the_fine_tune_is_kept(folder, tmp_path):
@@ -50,6 +51,15 @@ def test_pictures_are_written_once_and_the_fine_tune_is_kept(folder, tmp_path):
     assert "exists" in again.output
     assert run(*wanted, "--seed", 3).exit_code == 0
     assert weights.stat().st_mtime_ns == kept
+
+
+def test_pictures_that_are_too_small_are_told_a_size(folder, tmp_path):
+    wanted = ["mimic", str(folder), "--prompt", "sks", "-o", str(tmp_path / "out")]
+    result = CliRunner().invoke(app, wanted)
+    assert result.exit_code == 2
+    said = " ".join(result.output.split())
+    assert "only 180 px on its short side" in said
+    assert "choose a smaller size (--size 176" in said
 
 
 @pytest.mark.parametrize(

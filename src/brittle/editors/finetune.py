@@ -214,8 +214,10 @@ class FineTune(Sampling):
         sides = [min(image.shape[-2:]) for image in collection]
         if min(sides) < model.size:
             raise UserError(
-                f"A picture of the collection is only {min(sides)} px on its short side: "
-                f"{model.name} learns from {model.size} px and more."
+                f"A picture of the collection is only {min(sides)} px on its short side, and "
+                f"{model.name} is to learn at {model.size} px: choose a smaller size (--size "
+                f"{min(sides) // model.factor * model.factor}, or `size` in a trial) or larger "
+                f"pictures."
             )
         if model.unet_channels != model.latent_channels:
             raise UserError(f"{model.name} is made for inpainting, and finetune can't teach it.")
