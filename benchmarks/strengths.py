@@ -3,7 +3,8 @@
     python benchmarks/strengths.py PHOTOS… [--presets NAME…] [--size 512] [--rows rows.jsonl]
 
 PHOTOS are files or folders; each photo is protected at its own size, as the model sees it at
-``--size``, within each preset's own budget and within each strength. Prints a table in Markdown:
+``--size``, within each preset's own budget and within each strength. `noise` stands for white
+noise brought into each strength, which takes no steps and no model. Prints a table in Markdown:
 
 - PSNR in dB: median [lowest, highest] over photos; medians of the largest change and of the
   perceptual distance: all of the 8-bit file;
@@ -28,14 +29,21 @@ from torch import Tensor
 
 from brittle import visibility
 from brittle.api import protection
-from brittle.budget import STRENGTHS
+from brittle.budget import STRENGTHS, Budget
 from brittle.images import read_photo
 from brittle.metrics.memory import MEMORY
 from brittle.models import EditModel, load_model
 from brittle.protections import Noise
 from brittle.transforms import Jpeg
 
-PRESETS = ["photoguard-encoder", "photoguard-encoder-jpeg", "encoder-away-jpeg", "editshield"]
+NOISE = "noise"
+PRESETS = [
+    NOISE,
+    "photoguard-encoder",
+    "photoguard-encoder-jpeg",
+    "encoder-away-jpeg",
+    "editshield",
+]
 OWN = "own"
 Row = dict[str, Any]
 
@@ -56,7 +64,7 @@ def main() -> None:
     model = load_model(options.model, size=options.size)
     each = itertools.product(options.presets, files(options.photos), (OWN, *STRENGTHS))
     for preset, path, budget in each:
-        if (preset, budget, path.name) not in done:
+        if (preset, budget, path.name) not in done and (preset, budget) != (NOISE, OWN):
             rows.append(measure(model, path, preset, budget))
             if options.rows:
                 with options.rows.open("a") as file:
@@ -74,8 +82,16 @@ def files(paths: list[Path]) -> list[Path]:
 
 def measure(model: EditModel, path: Path, preset: str, budget: str) -> Row:
     """One photo under one preset and budget."""
-    component = protection(preset, None if budget == OWN else budget)
     photo = read_photo(path).image
+    if preset == NOISE:
+        noise = torch.randn(photo.shape, generator=torch.Generator().manual_seed(0))
+        protected = Budget.parse(budget).round_inside(photo, photo + 0.03 * noise)
+        return {
+            **{"preset": preset, "budget": budget, "photo": path.name},
+            **visibility.essentials(photo, protected),
+            **{"steps": 0, "shift": 0, "shift 75": 0},
+        }
+    component = protection(preset, None if budget == OWN else budget)
     MEMORY.forget()
     before = seconds(bare_pass, model, photo)
     start = time.process_time()

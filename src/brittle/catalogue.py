@@ -60,11 +60,7 @@ def _entry(known: Registry, name: str) -> Iterator[str]:
 def _advice(component: Any, preset: Preset) -> Iterator[str]:
     yield f"For: {preset.advice}"
     yield f"Cost a photo: {component.cost}."
-    if preset.psnr:
-        median, lowest, highest = preset.psnr
-        yield f"Visibility: {median} dB at 512 px [{lowest} to {highest}]."
-    else:
-        yield f"Visibility: at least {component.budget.least_psnr:.1f} dB, by its budget."
+    yield f"Visibility: at least {component.budget.least_psnr:.1f} dB, by its own budget."
 
 
 def _missing(component: type[Component]) -> str | None:

@@ -170,15 +170,13 @@ def key(*parts: Any) -> str:
 class Preset:
     """A named setting of a component: fields of the one named ``of``, and where they come from.
 
-    Where there are several to choose from, ``advice`` says what this one is for, and ``psnr``
-    (median, lowest, highest, in dB) how far its pictures were from the photos at 512 px.
+    Where there are several to choose from, ``advice`` says what this one is for.
     """
 
     of: str
     fields: Mapping[str, Any]
     source: str
     advice: str = ""
-    psnr: tuple[float, float, float] | None = None
 
 
 class Registry:

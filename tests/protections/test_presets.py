@@ -37,10 +37,6 @@ def test_every_preset_says_where_it_is_from_and_what_it_is_for(name) -> None:
     assert "Its range: " in preset.source
     assert preset.advice.endswith(".")
     assert Protection.parse(name).gradients > 0
-    if preset.psnr is not None:
-        median, lowest, highest = preset.psnr
-        # What its budget allows, but for values that are rounded down and up to whole levels.
-        assert Protection.parse(name).budget.least_psnr - 0.1 < lowest <= median <= highest < 60
 
 
 @pytest.mark.parametrize(

@@ -32,10 +32,8 @@ def _add_presets() -> None:
     text = (files(__name__) / "presets.yaml").read_text(encoding="utf-8")
     for name, preset in yaml.safe_load(text).items():
         source = f"{preset['source']} Its range: {preset['range']}. {preset['differs']}"
-        psnr = tuple(preset["psnr"]) if "psnr" in preset else None
-        registry("protection").add_preset(
-            name, Preset(preset["of"], preset["fields"], source, preset["for"], psnr)
-        )
+        known = Preset(preset["of"], preset["fields"], source, preset["for"])
+        registry("protection").add_preset(name, known)
 
 
 _add_presets()
