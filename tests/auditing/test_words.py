@@ -61,6 +61,14 @@ def test_a_protection_that_does_nothing():
     assert all(one.left is None for one in comparisons("edits", 1.5, 1.5, 1.5))
 
 
+def test_a_small_effect_is_called_little_and_no_share_of_it_is_said():
+    said = words.photo_answer(comparisons("edits", 1.95, 1.9, 1.95), "On the embedded model")
+    assert said[0] == (
+        "On the embedded model, the file acts more strongly than all 19 random perturbations of "
+        "its size, by 6 % of what a gray picture does, which is little."
+    )
+
+
 def test_a_line_without_enough_draws_says_what_is_left_and_that_it_is_not_settled():
     found = comparisons("edits", 5, 5, 5)
     test = placebo_test(2.0, [1.0, 1.5, 1.9, 1.7, 1.1])

@@ -176,8 +176,8 @@ def _answer(none: Answer, others: Sequence[Answer], scope: str, edits: bool) -> 
     who = "file" if small or not edits else "protection"
     size = "" if none.reach is None else f", by {percent(none.reach)} % of what a gray picture does"
     first = f"{scope}, the {who} {acts}{size}"
-    if small:
-        first += ", which is little"
+    if small:  # a share of next to nothing is a number by chance
+        return [f"{first}, which is little."]
     usual = sorted(others, key=lambda one: not one.name.startswith("JPEG"))[:MAX_IN_A_SENTENCE]
     rest = [one for one in others if one not in usual]
     sentences = [f"{first}; {_remains(usual)}." if usual else f"{first}."]

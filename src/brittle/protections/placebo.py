@@ -99,11 +99,7 @@ class NoiseSpectrum(Placebo):
 
     def perturbation(self, start: Tensor, delta: Tensor, stream: torch.Generator) -> Tensor:
         """See `Placebo.perturbation`."""
-        height, width = delta.shape[-2:]
-        # The phases of real noise have the symmetry that keeps the result real.
-        noise = torch.fft.rfft2(torch.randn(height, width, generator=stream))
-        spectrum = torch.fft.rfft2(delta) * (noise / noise.abs())
-        field = torch.fft.irfft2(spectrum, s=(height, width)) * delta.any(0)
+        field = _with_random_phases(delta, stream).mul_(delta.any(0))
         largest, energy = float(delta.abs().max()), power(delta)
         sign = turn_inward(field.sign(), start, largest, energy, stream)
         size, room = field.abs(), headroom(sign, start).clamp_max(largest)
@@ -113,6 +109,13 @@ class NoiseSpectrum(Placebo):
             too_weak = _energy(size, room, 2**gain) < energy
             low, high = (gain, high) if too_weak else (low, gain)
         return sign * size.mul_(2**gain).round_().minimum(room)
+
+
+def _with_random_phases(delta: Tensor, stream: torch.Generator) -> Tensor:
+    size = delta.shape[-2:]
+    # The phases of real noise have the symmetry that keeps the result real.
+    noise = torch.fft.rfft2(torch.randn(*size, generator=stream))
+    return torch.fft.irfft2(torch.fft.rfft2(delta).mul_(noise / noise.abs()), s=size)
 
 
 def _energy(size: Tensor, room: Tensor, gain: float) -> float:
