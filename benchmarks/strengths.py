@@ -121,7 +121,7 @@ def seconds(work: Any, *arguments: Any) -> float:
 
 def bare_pass(model: EditModel, photo: Tensor) -> None:
     """A pass through the encoder and back."""
-    leaf = photo.to(model.device).requires_grad_()
+    leaf = photo.to(model.device, copy=True).requires_grad_()
     torch.autograd.grad(model.encode(model.fit(leaf)).square().sum(), leaf)
 
 
