@@ -37,9 +37,9 @@ class Strength:
 
 
 STRENGTHS = {
-    "mild": Strength("perceptual:0.5", 41, "hardly visible, and only in flat areas such as sky"),
+    "mild": Strength("perceptual:0.5", 42, "hardly visible, and only in flat areas such as sky"),
     "medium": Strength("perceptual:1", 37, "faint on a closer look, in flat areas such as sky"),
-    "strong": Strength("perceptual:2", 32, "visible in flat areas such as sky"),
+    "strong": Strength("perceptual:2", 33, "visible in flat areas such as sky"),
 }
 """From the weakest to the strongest; read wherever a budget is, recorded as the budget."""
 BEYOND = "plainly visible, most of all in flat areas such as sky"
