@@ -213,6 +213,12 @@ TOPICS = (
         usable,
     ),
     Topic(
+        "bfloat16 against float32",
+        "arithmetic",
+        "The same edits, all twelve looks, with the denoiser in either.",
+        plain,
+    ),
+    Topic(
         "Vulnerability: distance to the target",
         "vulnerability",
         "Student (teacher), after each transform.",
