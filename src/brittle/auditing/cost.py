@@ -9,7 +9,7 @@ from brittle.auditing.pairs import Pictures
 from brittle.auditing.views import CHOOSING, PLACEBOS, ROWS, Bench
 from brittle.inference.words import model_name
 from brittle.protections import Placebo
-from brittle.trial.cost import duration, seconds
+from brittle.trial.cost import duration, editing_seconds, seconds
 
 SECONDS_TO_SCORE = 0.15
 """For one edit of 512 px, on two cores."""
@@ -62,9 +62,5 @@ def _row(judge: Judge, pictures: Pictures) -> float:
     """Seconds for one edit with one prompt, and its score."""
     model = judge.bench.model
     photo = model.fit(pictures.original).expand(BATCH, -1, -1, -1)
-    with torch.inference_mode():
-        latents, words = model.encode(photo), model.embed([""] * 2 * BATCH)
-        predicting = seconds(lambda: model.predict(latents.repeat(2, 1, 1, 1), 500, words))
-        coding = seconds(lambda: model.decode(model.encode(photo)))
-    evaluations = judge.editor.evaluations(model)
-    return (evaluations * predicting + coding) / BATCH + SECONDS_TO_SCORE
+    evaluation, coding = editing_seconds(model, photo)
+    return (judge.editor.evaluations(model) * evaluation + coding) / BATCH + SECONDS_TO_SCORE

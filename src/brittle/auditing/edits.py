@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -111,7 +112,7 @@ class Line:
         advance(len(rows) * len(self.judge.prompts))
         return len(rows)
 
-    @property
+    @cached_property
     def _size(self) -> Sequence[int]:
         """(height, width) of what was transformed."""
         return self.tried.start(self.photo, self.judge.bench.model).shape[-2:]

@@ -30,7 +30,12 @@ class Tried:
 
     def start(self, image: Tensor, model: EditModel) -> Tensor:
         """What is transformed: the image (1, 3, H, W), or as the model sees it, on the grid."""
-        return quantise(model.fit(image)) if self.reduced_first else image
+        return as_seen(image, model) if self.reduced_first else image
+
+
+def as_seen(image: Tensor, model: EditModel) -> Tensor:
+    """An image (1, 3, H, W) reduced for the model, on the 8-bit grid."""
+    return quantise(model.fit(image))
 
 
 def trace(transform: Transform, photo: Tensor, model: EditModel, *, seed: int) -> float:
@@ -44,12 +49,15 @@ def trace(transform: Transform, photo: Tensor, model: EditModel, *, seed: int) -
     seen = model.fit(photo)
     if transform.needs_model or seen.shape == photo.shape:
         return 1.0
-    full, at_size = (_mark(transform, one, model, seed) for one in (photo, quantise(seen)))
+    small = quantise(seen)
+    full = _mark(transform, photo, seen, model, seed)
+    at_size = _mark(transform, small, small, model, seed)
     return full / at_size if at_size > NOTHING else 1.0
 
 
-def _mark(transform: Transform, image: Tensor, model: EditModel, seed: int) -> float:
-    seen, size = model.fit(image), image.shape[-2:]
+def _mark(transform: Transform, image: Tensor, seen: Tensor, model: EditModel, seed: int) -> float:
+    """The mark on an image (1, 3, H, W); ``seen`` is it as the model sees it untransformed."""
+    size = image.shape[-2:]
     received = model.fit(transform.apply(image, seeds=[seed]))
     valid = transform.valid_of(received, size=size)
     back, shown = (

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from brittle.auditing.pairs import Pictures
-from brittle.auditing.reduction import Tried, trace
+from brittle.auditing.reduction import Tried, as_seen, trace
 from brittle.cores import on_all_cores
 from brittle.inference.one_photo import DRAWS, FIRST
 from brittle.metrics.base import fill_invalid, mean_where
@@ -93,8 +93,9 @@ class Bench:
     def pass_on(self, image: Tensor, pictures: Pictures, tried: Sequence[Tried]) -> list[Tensor]:
         """What the model takes of one row (1, 3, H, W) after each transform."""
         seeds, seen = [self._transform_seed(pictures)], []
+        small = as_seen(image, self.model) if any(one.reduced_first for one in tried) else image
         for one in tried:
-            start = one.start(image, self.model)
+            start = small if one.reduced_first else image
             seen.append(self.model.fit(one.transform.apply(start, seeds=seeds, model=self.model)))
         return seen
 

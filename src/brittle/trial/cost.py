@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from brittle.editors import FineTune
 from brittle.models import EditModel, load_model
@@ -86,21 +87,6 @@ def estimate(cost: Cost, plan: Plan, model: EditModel) -> float:
     rows, first = plan.batch, next(iter(plan.photos.values())).image
     photo = model.fit(first).repeat(rows, 1, 1, 1)
 
-    def evaluation() -> float:
-        """Seconds of one for a batch; an autoencoder alone has nothing to measure."""
-        if not evaluations:
-            return 0.0
-        with torch.inference_mode():
-            latents, embeddings = model.encode(photo), model.embed([""] * 2 * rows)
-            return seconds(lambda: model.predict(latents.repeat(2, 1, 1, 1), 500, embeddings))
-
-    def coding() -> float:
-        """Seconds to encode a batch and to decode it."""
-        if not evaluations:
-            return 0.0
-        with torch.inference_mode():
-            return seconds(lambda: model.decode(model.encode(photo)))
-
     def gradient() -> float:
         """Seconds of one for a photo, as protections take them."""
         if not cost.steps:
@@ -122,14 +108,24 @@ def estimate(cost: Cost, plan: Plan, model: EditModel) -> float:
 
     # An evaluation is of a picture twice, for guidance; learning from one is of it and back.
     evaluations = cost.evaluations + (cost.shown + cost.through) * LEARNING / 2
+    # An autoencoder alone has nothing to measure.
+    evaluation, coding = editing_seconds(model, photo) if evaluations else (0.0, 0.0)
     received, seen = (image.shape[-1] * image.shape[-2] / 1e6 for image in (first, photo))
     return (
-        (evaluations * evaluation() + cost.edits * coding()) / rows
+        (evaluations * evaluation + cost.edits * coding) / rows
         + cost.steps * gradient()
         + cost.purifying_steps * purifying()
         + (cost.transforms * received + cost.edits * seen) * SECONDS_TO_KEEP
         + cost.cells * (SECONDS_A_CELL + seen * SECONDS_A_MEGAPIXEL)
     )
+
+
+def editing_seconds(model: EditModel, photo: Tensor) -> tuple[float, float]:
+    """Seconds for a batch of fitted photos (N, 3, h, w): one evaluation, guided; both codings."""
+    with torch.inference_mode():
+        latents, words = model.encode(photo), model.embed([""] * 2 * len(photo))
+        evaluation = seconds(lambda: model.predict(latents.repeat(2, 1, 1, 1), 500, words))
+        return evaluation, seconds(lambda: model.decode(model.encode(photo)))
 
 
 def seconds(work: Callable[[], object]) -> float:
