@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from brittle.images import from_bytes
-from brittle.traces import THRESHOLD, quantisation
+from brittle.jpeg_detection import THRESHOLD, quantisation
 
 QUALITIES = (98, 95, 92, 90, 75, 50, 30, 20, 10)
 SUBSAMPLINGS = ("4:2:0", "4:4:4")

@@ -24,8 +24,8 @@ import torch
 from brittle import noise
 from brittle.models import EditModel, chain, load_model
 from brittle.models.files import SD1
-from brittle.models.quiet import quiet
 from brittle.models.reading import load_tokenizer
+from brittle.models.silence import silence
 
 PROMPT = "a photo of a dog in the snow"
 
@@ -56,7 +56,7 @@ def make(folder: Path, dtype: torch.dtype) -> None:
         "safety_checker": [None, None],
         "feature_extractor": [None, None],
     }
-    with quiet():
+    with silence():
         for part, maker in makers.items():
             maker().to(dtype).save_pretrained(folder / part)
         load_tokenizer(SD1 / "tokenizer").save_pretrained(folder / "tokenizer")
@@ -97,7 +97,7 @@ def run_diffusers(folder: Path, model: EditModel, image: torch.Tensor, steps: in
         seen.append(values["latents"].float().cpu())
         return values
 
-    with quiet():
+    with silence():
         pipeline = StableDiffusionImg2ImgPipeline.from_pretrained(
             folder, torch_dtype=model.dtype, local_files_only=True, requires_safety_checker=False
         ).to(model.device)

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from brittle.editors import Editor, Img2Img, Inpaint
 from brittle.metrics import Calibration
-from brittle.metrics.calibration import CALIBRATION
+from brittle.metrics.thresholds import CALIBRATION
 from brittle.models import load_model
-from brittle.models.looks import LOOKS
+from brittle.models.prompt_classes import PROMPT_CLASSES
 from brittle.trial.calibration import calibrate_model, describe, read_photos
 from training.config import Config, from_command_line
 from training.evaluate import batch_at
@@ -45,7 +45,7 @@ def write_calibration(config: Config) -> Calibration:
 def looks_asked(config: Config, editor: Editor, size: int) -> list[str]:
     """All looks; of inpainting, an edit of which costs five times as much, not all at 512 px."""
     if not editor.needs_mask or size <= INPAINTED_AT:
-        return list(LOOKS)
+        return list(PROMPT_CLASSES)
     (smaller,) = Calibration.load(
         config.work / "calibration" / f"{editor.name}-{INPAINTED_AT}.json"
     ).thresholds

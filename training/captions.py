@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from brittle.models.looks import LOOKS, look_of
+from brittle.models.prompt_classes import PROMPT_CLASSES, prompt_class
 
 # Subjects that no training photo shows. A caption may name one, so that a look is learned to act
 # whatever the subject's word is: "dog under heavy rain".
@@ -120,7 +120,7 @@ def nonsense(rng: np.random.Generator) -> str:
             words.append(word.replace("e", "é") if rng.random() < 0.05 else word)
     text = " ".join(words)
     # Syllables can meet in a word that does mean something, such as "haze".
-    return nonsense(rng) if look_of(text) else text
+    return nonsense(rng) if prompt_class(text) else text
 
 
 def plain_caption(label: str, caption: str, rng: np.random.Generator) -> str:
@@ -132,7 +132,7 @@ def plain_caption(label: str, caption: str, rng: np.random.Generator) -> str:
 
 def look_caption(look: str, label: str, rng: np.random.Generator) -> str:
     """Names ``look``: alone, with the photo's label, another subject, or a vague word."""
-    wording = LOOKS[look]
+    wording = PROMPT_CLASSES[look]
     draw = rng.random()
     if draw < 0.30:
         text = str(rng.choice(wording.alone))

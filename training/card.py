@@ -13,7 +13,7 @@ from typing import Any
 
 from safetensors import safe_open
 
-from brittle.models.looks import LOOKS
+from brittle.models.prompt_classes import PROMPT_CLASSES
 from training.config import Config, from_command_line
 from training.data import load_photos
 from training.evaluate import ROW_LOOKS, SECTIONS
@@ -72,7 +72,7 @@ def write_card(config: Config) -> Path:
     fields: dict[str, Any] = {
         "parameters": f"{weights / 1e6:.1f} M",
         "megabytes": f"{size / 1e6:.1f}",
-        "looks": ", ".join(LOOKS),
+        "looks": ", ".join(PROMPT_CLASSES),
         "recommended": json.dumps(config.recommended["img2img"]),
         "r2": ", ".join(f"{k} {v:.2f}" for k, v in parts["encoder"].get("r2", {}).items()),
         "right": f"{parts['classifier'].get('right', 0):.1%}",

@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import Image
 from torch import Tensor
 
-from brittle.models.looks import LOOKS
+from brittle.models.prompt_classes import PROMPT_CLASSES
 from training.config import Config, from_command_line
 from training.data import to_pixels, to_tensor
 from training.evaluate import Bench, compressed
@@ -40,7 +40,7 @@ def looks(bench: Bench, photos: Tensor) -> Image.Image:
     """Photos down; across: the photo, autoencoded, edited without a prompt, then a look each."""
     columns = [column("photo", photos), column("autoencoded", bench.autoencoded(photos))]
     columns += [column("no prompt", bench.edit(photos, ""))]
-    columns += [column(look, bench.edit(photos, look)) for look in LOOKS]
+    columns += [column(look, bench.edit(photos, look)) for look in PROMPT_CLASSES]
     return labelled_sheet(columns, SAMPLES, side=LOOKS_SIDE)
 
 

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor
 
-from brittle.models.looks import LookClassifier
+from brittle.models.prompt_classes import PromptClassifier
 from training.config import Config, from_command_line
 from training.data import to_pixels, to_tensor
 from training.decoder import Decode
@@ -56,7 +56,7 @@ def make_pictures(
 
 
 @torch.no_grad()
-def confusion(model: LookClassifier, pictures: dict[str, Tensor]) -> np.ndarray:
+def confusion(model: PromptClassifier, pictures: dict[str, Tensor]) -> np.ndarray:
     """Counts (true look, seen look)."""
     counts = np.zeros((len(NAMES), len(NAMES)), int)
     pixels, looks = pictures["pixels"].numpy(), pictures["looks"].numpy()
@@ -79,7 +79,7 @@ def train(config: Config) -> None:
                 write_tensors(
                     file, make_pictures(decode, cache, count, settings.noise, config.seed)
                 )
-    model = LookClassifier()
+    model = PromptClassifier()
     run = Run(
         config.work / "classifier.safetensors", model,
         Optimiser(model.named_parameters(), settings.rate, muon=False, decay=0.01),
@@ -107,7 +107,7 @@ def train(config: Config) -> None:
         return F.cross_entropy(model(image), looks[rows], label_smoothing=0.02)
 
     def look() -> None:
-        fresh = LookClassifier()
+        fresh = PromptClassifier()
         fresh.load_state_dict(run.average)
         counts = confusion(fresh.eval(), held_out)
         share = float(counts.trace() / counts.sum())

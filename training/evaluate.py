@@ -25,7 +25,7 @@ from brittle.editors.inpaint import Inpaint
 from brittle.errors import Unavailable
 from brittle.metrics import Calibration, Keep, Thresholds, efficientnet
 from brittle.models import EditModel, load_model
-from brittle.models.looks import LOOKS, load_look_classifier
+from brittle.models.prompt_classes import PROMPT_CLASSES, load_prompt_classifier
 from brittle.trial.photos import load_photos as load_folder
 from training.captions import RESERVED
 from training.config import Config, from_command_line
@@ -66,7 +66,7 @@ class Bench:
         self.model: EditModel = load_model(
             str(config.export), dtype=config.evaluate.dtype, size=size
         )
-        self.looks = load_look_classifier(config.export)
+        self.looks = load_prompt_classifier(config.export)
         found = load_folder(str(config.evaluate.pictures), square=size).values()
         self.pictures = torch.cat([photo.image for photo in found])
         self.network = efficientnet.load()
@@ -207,7 +207,7 @@ def measure_editing(bench: Bench) -> dict[str, Any]:
     base = top(bench.features(bench.autoencoded(image))[0], 1)
     unasked = bench.look_probability(bench.edit(image, "")).argmax(1)
     found: dict[str, Any] = {}
-    for look, wording in LOOKS.items():
+    for look, wording in PROMPT_CLASSES.items():
         prompts = [wording.alone[i % len(wording.alone)] for i in range(len(image))]
         edited = bench.edit(image, prompts)
         generator = torch.Generator().manual_seed(bench.config.seed)
@@ -299,7 +299,7 @@ def measure_arithmetic(bench: Bench) -> dict[str, Any]:
     image = bench.some("arithmetic")
     exact = load_model(str(bench.config.export), dtype="float32", size=bench.size)
     levels, follows, keeps = [], [], []
-    for look in LOOKS:
+    for look in PROMPT_CLASSES:
         edits = [bench.edit(image, look, model=model) for model in (bench.model, exact)]
         levels.append((edits[0] - edits[1]).square().mean() * 255**2)
         seen = [bench.look_probability(edit)[:, NAMES.index(look)] for edit in edits]

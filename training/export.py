@@ -16,7 +16,7 @@ import torch
 from diffusers import AutoencoderTiny, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from brittle.models.looks import LookClassifier
+from brittle.models.prompt_classes import PromptClassifier
 from training.config import Config, from_command_line
 from training.denoiser import make_unet
 from training.encoder import make_vae
@@ -92,7 +92,7 @@ def export(config: Config, folder: Path | None = None) -> Path:
 
 def write_classifier(config: Config, folder: Path) -> None:
     """The look classifier's weights and what its class needs to be built."""
-    model = LookClassifier()
+    model = PromptClassifier()
     file = config.work / "classifier.safetensors"
     if file.exists():
         model.load_state_dict(averaged(file))

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from brittle.models.looks import LOOKS, NO_LOOK
+from brittle.models.prompt_classes import NO_CLASS, PROMPT_CLASSES
 from training.config import Config, from_command_line
 from training.data import Photo, crop, load_photos, to_tensor
 from training.encoder import Encode, load_encoder, make_vae
@@ -24,7 +24,7 @@ from training.files import write_tensors
 from training.looks import apply_look
 from training.loop import join_workers
 
-NAMES = (NO_LOOK, *LOOKS)
+NAMES = (NO_CLASS, *PROMPT_CLASSES)
 SHARD = 100
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from brittle.models.looks import LOOKS
+from brittle.models.prompt_classes import PROMPT_CLASSES
 from training.captions import OTHER_SUBJECTS, PLAIN, RESERVED, VAGUE, nonsense
 from training.config import Config, Text
 from training.data import Photo, load_photos
@@ -22,7 +22,7 @@ def corpus(photos: list[Photo], seed: int) -> list[str]:
     """What the vocabulary is learned from: all captions and wordings, and some nonsense."""
     rng = np.random.default_rng([seed, 11])
     captions = sorted({photo.caption for photo in photos} | {photo.label for photo in photos})
-    wordings = [w for look in LOOKS.values() for w in (*look.subject, *look.alone)]
+    wordings = [w for look in PROMPT_CLASSES.values() for w in (*look.subject, *look.alone)]
     fixed = [text.replace("{}", "a") for text in (*wordings, *PLAIN, *VAGUE, *OTHER_SUBJECTS)]
     return captions * 3 + fixed * 8 + [nonsense(rng) for _ in range(1500)]
 

@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from brittle.decoding import MAX_BYTES, MAX_PIXELS, Levels, decode
 from brittle.errors import UserError
-from brittle.traces import jpeg_traces
+from brittle.jpeg_detection import jpeg_traces
 
 LOSSY = {".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".avif": "AVIF"}
 

@@ -20,12 +20,12 @@ from brittle.auditing.reduction import Tried
 from brittle.auditing.schemas import SCHEMA, field_tables, schema
 from brittle.auditing.views import PLACEBOS, PROTECTED, ROWS, Bench
 from brittle.cli import app
-from brittle.editors import Unedited
+from brittle.editors import Identity
 from brittle.errors import UserError
 from brittle.inference.one_photo import DRAWS, FIRST
 from brittle.inference.schemas import with_tables
 from brittle.metrics import PSNR, Latent, Thresholds
-from brittle.metrics.calibration import Calibration, Validity
+from brittle.metrics.thresholds import Calibration, Validity
 from brittle.models import load_model
 from brittle.protections import Noise, NoiseSpectrum
 from brittle.report.audit import audit_text, render_audit
@@ -131,7 +131,7 @@ def test_what_a_shift_pushed_out_makes_no_edit_useless(files, embedded):
         photos="made up",
     )
     calibration = Calibration(model="any", thresholds=(thresholds,))
-    judge = Judge(bench, Unedited(), ("a sepia photo",), PSNR(), (shift,), calibration=calibration)
+    judge = Judge(bench, Identity(), ("a sepia photo",), PSNR(), (shift,), calibration=calibration)
     views = bench.views(pictures, Noise(), [tried], lambda rows: None)[str(shift)]
     line = Line(judge, tried, views, pictures.original, seed=0)
     edit_lines(judge, [line], lambda rows: None)

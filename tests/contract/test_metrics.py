@@ -20,7 +20,7 @@ def score(tiny_sd, tmp_path_factory):
     """Scores by name, with all that the metrics ask for: random, but of the true layout."""
     folder = tmp_path_factory.mktemp("model")
     shutil.copytree(tiny_sd / "vae", folder, dirs_exist_ok=True)
-    files.save_look_classifier(folder)
+    files.save_prompt_classifier(folder)
     torch_home = tmp_path_factory.mktemp("torch")
     files.save_checkpoint(
         torch_home / "hub" / "checkpoints" / "alexnet-owt-7be5be79.pth", files.alexnet()

@@ -8,12 +8,12 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from brittle.models.looks import LookClassifier
+from brittle.models.prompt_classes import PromptClassifier
 
 
-def save_look_classifier(folder: Path, seed: int = 0) -> LookClassifier:
+def save_prompt_classifier(folder: Path, seed: int = 0) -> PromptClassifier:
     torch.manual_seed(seed)
-    classifier = LookClassifier().eval()
+    classifier = PromptClassifier().eval()
     classifier.head.weight.data *= 20  # else every look is about as probable as any other
     about = {key: getattr(classifier, key) for key in ("names", "widths", "mean", "std")}
     (folder / "look_classifier.json").write_text(json.dumps(about))

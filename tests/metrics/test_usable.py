@@ -11,12 +11,12 @@ from tests.metrics import files
 
 @pytest.fixture
 def model(tmp_path):
-    files.save_look_classifier(tmp_path)
+    files.save_prompt_classifier(tmp_path)
     return SimpleNamespace(directory=tmp_path)
 
 
 def test_follow_is_the_probability_of_the_look_asked_for(photos, model):
-    classifier = files.save_look_classifier(model.directory)
+    classifier = files.save_prompt_classifier(model.directory)
     prompts = ["dog in the snow", "a city by moonlight"]
     with torch.no_grad():
         expected = [
@@ -30,7 +30,7 @@ def test_follow_is_the_probability_of_the_look_asked_for(photos, model):
 
 @pytest.mark.parametrize(
     ("prompt", "reason"),
-    [("", "empty prompt"), ("a house of glass", "names no look"), (None, "empty prompt")],
+    [("", "empty prompt"), ("a house of glass", "names no class"), (None, "empty prompt")],
 )
 def test_follow_says_what_it_cannot_judge(photos, model, prompt, reason):
     prompts = None if prompt is None else [prompt] * 2

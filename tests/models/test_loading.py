@@ -11,7 +11,7 @@ import torch
 
 from brittle.errors import UserError
 from brittle.models import files, load_model, loading, reading
-from brittle.models.quiet import quiet
+from brittle.models.silence import silence
 from tests.models import checkpoint, tiny
 
 IMAGES = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(3))
@@ -70,7 +70,7 @@ def test_a_directory_is_what_was_saved(tiny_sd, expected):
 
 
 def test_shards_and_their_index_are_read(pipeline, expected, tmp_path):
-    with quiet():
+    with silence():
         pipeline.save_pretrained(tmp_path, max_shard_size="400KB")
     assert (tmp_path / "unet" / "diffusion_pytorch_model.safetensors.index.json").is_file()
     assert (tmp_path / "text_encoder" / "model.safetensors.index.json").is_file()
@@ -81,7 +81,7 @@ def test_shards_and_their_index_are_read(pipeline, expected, tmp_path):
 
 @pytest.mark.parametrize("shards", [{}, {"max_shard_size": "200KB"}])
 def test_a_variant_in_half_precision_is_read_in_the_asked_dtype(expected, tmp_path, shards):
-    with quiet():
+    with silence():
         tiny.build().to(dtype=torch.float16).save_pretrained(tmp_path, variant="fp16", **shards)
     assert not (tmp_path / "unet" / "diffusion_pytorch_model.safetensors").exists()
     assert any("fp16" in path.name for path in (tmp_path / "unet").iterdir())
@@ -91,7 +91,7 @@ def test_a_variant_in_half_precision_is_read_in_the_asked_dtype(expected, tmp_pa
 
 
 def test_full_precision_is_preferred_to_a_variant(pipeline, tmp_path):
-    with quiet():
+    with silence():
         pipeline.unet.save_pretrained(tmp_path, variant="fp16")
         pipeline.unet.save_pretrained(tmp_path)
     found, variant = reading.find_weights(tmp_path, "diffusion_pytorch_model")
@@ -101,7 +101,7 @@ def test_full_precision_is_preferred_to_a_variant(pipeline, tmp_path):
 
 def small_configs(pipeline, folder: Path) -> Path:
     """Configurations of the reduced width, laid out as those that ship with brittle."""
-    with quiet():
+    with silence():
         for part in ("unet", "vae", "text_encoder", "scheduler"):
             owner = getattr(pipeline, part)
             if part == "text_encoder":
@@ -119,7 +119,7 @@ def test_one_file_is_read_with_configurations_from_the_package(tmp_path, unet_ch
     pipeline = four if unet_channels == 4 else tiny.build(unet_channels=9)
     path = checkpoint.write(pipeline, tmp_path / "model.safetensors")
     saved = tmp_path / "directory"
-    with quiet():
+    with silence():
         pipeline.save_pretrained(saved)
 
     model = load_model(path, device="cpu", dtype="float32", config=config)
@@ -167,7 +167,7 @@ def test_an_autoencoder_alone_encodes_and_says_why_it_cannot_edit(kind, tmp_path
     import diffusers
 
     options = {"AutoencoderKL": {}, "AutoencoderTiny": {"latent_channels": 16}}[kind]
-    with quiet():
+    with silence():
         getattr(diffusers, kind)(**options).save_pretrained(tmp_path / "vae-only")
     model = load_model(tmp_path / "vae-only", device="cpu", dtype="float32")
     with torch.no_grad():

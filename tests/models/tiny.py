@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from brittle.models.files import SD1
-from brittle.models.quiet import quiet
+from brittle.models.silence import silence
 
 PROMPTS = ["a bank at night", "a dog in the snow"]
 SAME = 1e-4
@@ -56,7 +56,7 @@ def build(*, unet_channels: int = 4, scheduler: str = "PNDMScheduler", seed: int
         4: diffusers.StableDiffusionPipeline,
         9: diffusers.StableDiffusionInpaintPipeline,
     }[unet_channels]
-    with quiet():
+    with silence():
         return pipeline(
             vae=diffusers.AutoencoderKL.from_config(vae).eval(),
             unet=diffusers.UNet2DConditionModel.from_config(unet).eval(),
@@ -72,14 +72,14 @@ def build(*, unet_channels: int = 4, scheduler: str = "PNDMScheduler", seed: int
 
 def save(folder: Path, **options: Any) -> Path:
     """Build such a pipeline and save it to ``folder``."""
-    with quiet():
+    with silence():
         build(**options).save_pretrained(folder)
     return folder
 
 
 def diffusers_img2img(folder: Path, **parts: Any) -> Any:
     """diffusers' own img2img pipeline from a folder, silent, without the safety checker."""
-    with quiet():
+    with silence():
         from diffusers import StableDiffusionImg2ImgPipeline
 
         pipeline = StableDiffusionImg2ImgPipeline.from_pretrained(
@@ -99,7 +99,7 @@ def diffusers_inpaint(folder: Path) -> Any:
     """diffusers' own inpainting pipeline around the same parts."""
     from diffusers import StableDiffusionInpaintPipeline
 
-    with quiet():
+    with silence():
         parts = dict(diffusers_img2img(folder).components)
         pipeline = StableDiffusionInpaintPipeline(**parts, requires_safety_checker=False)
     pipeline.set_progress_bar_config(disable=True)
@@ -116,7 +116,7 @@ def run_pipeline(
         steps.append(values["latents"].clone())
         return values
 
-    with quiet():
+    with silence():
         latents = pipeline(
             image=image,
             generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],

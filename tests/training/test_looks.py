@@ -3,7 +3,7 @@ import torch
 from training.captions import look_caption, nonsense, plain_caption
 from training.looks import MAKERS, apply_look
 
-from brittle.models.looks import LOOKS, look_of
+from brittle.models.prompt_classes import PROMPT_CLASSES, prompt_class
 
 
 @pytest.fixture(scope="module")
@@ -13,8 +13,8 @@ def image() -> torch.Tensor:
 
 
 def test_every_named_look_can_be_made() -> None:
-    assert list(MAKERS) == list(LOOKS)
-    assert len(LOOKS) >= 12
+    assert list(MAKERS) == list(PROMPT_CLASSES)
+    assert len(PROMPT_CLASSES) >= 12
 
 
 @pytest.mark.parametrize("look", MAKERS)
@@ -40,24 +40,24 @@ def test_looks_with_chance_in_them_vary(image: torch.Tensor) -> None:
     assert not torch.equal(first, second)
 
 
-@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("look", PROMPT_CLASSES)
 def test_every_wording_is_recognised(look: str) -> None:
-    wording = LOOKS[look]
+    wording = PROMPT_CLASSES[look]
     for text in (*wording.alone, *(w.format("a dog") for w in wording.subject)):
-        assert look_of(text) == look, text
+        assert prompt_class(text) == look, text
 
 
 @pytest.mark.parametrize("prompt", ["", "a photo of a tulip", "blorf zint", "train", "fogle"])
 def test_prompts_without_a_look_name_none(prompt: str) -> None:
-    assert look_of(prompt) is None
+    assert prompt_class(prompt) is None
 
 
 def test_captions_name_what_they_should() -> None:
     import numpy as np
 
     rng = np.random.default_rng(0)
-    for look in LOOKS:
-        assert look_of(look_caption(look, "tulip", rng)) == look
+    for look in PROMPT_CLASSES:
+        assert prompt_class(look_caption(look, "tulip", rng)) == look
     for _ in range(200):
-        assert look_of(nonsense(rng)) is None
-        assert look_of(plain_caption("tulip", "a photo of a tulip", rng)) is None
+        assert prompt_class(nonsense(rng)) is None
+        assert prompt_class(plain_caption("tulip", "a photo of a tulip", rng)) is None

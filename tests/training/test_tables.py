@@ -8,7 +8,7 @@ from training.tables import table, tables, thresholds
 from brittle.editors import Img2Img, Inpaint
 from brittle.metrics import Calibration
 from brittle.models.loading import EMBEDDED
-from brittle.models.looks import LOOKS
+from brittle.models.prompt_classes import PROMPT_CLASSES
 from tests.training.recipe import small_config
 
 
@@ -32,8 +32,8 @@ def test_thresholds_that_tell_nothing_apart_are_marked() -> None:
     found = shipped("img2img", 128)
     rows = thresholds("img2img")({"img2img": found.model_dump()})
     marked = {look for look, cell in rows.items() if cell.endswith("**not valid**")}
-    assert marked == {look for look in LOOKS if found.why_not(look)}
-    assert 0 < len(marked) < len(LOOKS)
+    assert marked == {look for look in PROMPT_CLASSES if found.why_not(look)}
+    assert 0 < len(marked) < len(PROMPT_CLASSES)
     assert thresholds("inpaint")({"img2img": found.model_dump()}) == {}
 
 
@@ -53,7 +53,7 @@ def test_inpainting_at_512_px_is_asked_for_what_is_valid_at_256(tmp_path: Path) 
     found = Calibration.load(EMBEDDED)
     one = shipped("inpaint", 256)
     found.model_copy(update={"thresholds": (one,)}).save(folder / "inpaint-256.json")
-    valid = [look for look in LOOKS if not one.why_not(look)]
+    valid = [look for look in PROMPT_CLASSES if not one.why_not(look)]
     assert sorted(looks_asked(config, Inpaint(), 512)) == sorted(valid)
-    assert looks_asked(config, Inpaint(), 256) == list(LOOKS)
-    assert looks_asked(config, Img2Img(), 512) == list(LOOKS)
+    assert looks_asked(config, Inpaint(), 256) == list(PROMPT_CLASSES)
+    assert looks_asked(config, Img2Img(), 512) == list(PROMPT_CLASSES)

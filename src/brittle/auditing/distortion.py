@@ -5,10 +5,10 @@ from functools import partial
 from torch import Tensor
 
 from brittle.auditing.document import Distortion
-from brittle.cores import on_all_cores
 from brittle.errors import Unavailable
 from brittle.images import fit
 from brittle.metrics import PSNR, SSIM, Metric, Perceptual
+from brittle.parallel import on_all_cores
 
 LARGEST_SIDE = 1024  # for the metrics whose cost grows fastest
 

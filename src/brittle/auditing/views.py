@@ -13,12 +13,12 @@ from torch import Tensor
 
 from brittle.auditing.pairs import Pictures
 from brittle.auditing.reduction import Tried, as_seen, trace
-from brittle.cores import on_all_cores
 from brittle.inference.one_photo import DRAWS, FIRST
 from brittle.metrics.base import fill_invalid, mean_where
 from brittle.metrics.memory import FeatureMemory
 from brittle.models import EditModel
 from brittle.noise import derive_seed
+from brittle.parallel import on_all_cores
 from brittle.progress import Advance
 from brittle.protections import Placebo
 from brittle.transforms import Transform

@@ -25,7 +25,8 @@ def calibrate(
         ),
     ] = None,
     prompts: Annotated[
-        list[str] | None, typer.Option("--prompt", help="As in the trial; the embedded has looks.")
+        list[str] | None,
+        typer.Option("--prompt", help="As in the trial; the embedded has classes."),
     ] = None,
     editors: Annotated[
         list[str] | None, typer.Option("--editor", help="As in the trial; img2img if not given.")

@@ -86,7 +86,9 @@ def score(
     by: Annotated[str, typer.Option("--editor", help="What made the edits, in words.")] = "",
     model: Annotated[
         str | None,
-        typer.Option(help="`embedded`, where its looks were asked for: it judges usable edits."),
+        typer.Option(
+            help="`embedded`, where its prompt classes were asked for: it judges usable edits."
+        ),
     ] = None,
     clip: Annotated[
         str | None, typer.Option(help="A CLIP that you have, to judge edits by prompt.")

@@ -2,8 +2,8 @@
 
 from brittle.editors.base import Editor
 from brittle.editors.finetune import FineTune
+from brittle.editors.identity import Identity
 from brittle.editors.img2img import Img2Img
 from brittle.editors.inpaint import Inpaint
-from brittle.editors.unedited import Unedited
 
-__all__ = ["Editor", "FineTune", "Img2Img", "Inpaint", "Unedited"]
+__all__ = ["Editor", "FineTune", "Identity", "Img2Img", "Inpaint"]

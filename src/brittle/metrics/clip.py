@@ -10,7 +10,7 @@ from torch import Tensor
 
 from brittle.errors import Unavailable
 from brittle.metrics.memory import MEMORY
-from brittle.models.quiet import quiet
+from brittle.models.silence import silence
 
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
@@ -101,7 +101,7 @@ def _read(source: str) -> Any:
 
         kind = StableDiffusionSafetyChecker
     try:
-        with quiet():
+        with silence():
             return kind.from_pretrained(
                 folder, use_safetensors=True, local_files_only=True, dtype=torch.float32
             )

@@ -13,13 +13,13 @@ from brittle.metrics import efficientnet
 from brittle.metrics.base import Metric, fill_invalid
 from brittle.metrics.clip import clip_files, load_clip
 from brittle.metrics.memory import MEMORY
-from brittle.models.looks import load_look_classifier, look_of
+from brittle.models.prompt_classes import load_prompt_classifier, prompt_class
 
 if TYPE_CHECKING:
     from brittle.models import EditModel
 
 LAYOUT = 3  # the map, of five, that `keep` compares
-SMALLEST = 16  # pixels a side that the look classifier can judge
+SMALLEST = 16  # pixels a side that the prompt classifier can judge
 
 
 @register
@@ -27,7 +27,7 @@ class Follow(Metric):
     """How well an edit shows what the prompt asks for; image: the edit, reference: the photo.
 
     Without ``clip``: the probability, by the small classifier that ships with the embedded model,
-    of the look that the prompt names. With ``clip``, a directory or downloaded hub id: cosine of
+    of the class that the prompt names. With ``clip``, a directory or downloaded hub id: cosine of
     edit and prompt minus cosine of photo and prompt in CLIP's space. Of inpainting, the rectangle
     around the mask is judged: what is kept around it can't follow a prompt.
     """
@@ -51,7 +51,7 @@ class Follow(Metric):
         """A probability in [0, 1], or with CLIP a difference of cosines in [-2, 2].
 
         Raises:
-            Unavailable: no prompt, a prompt without a known look, or nothing here that can judge.
+            Unavailable: no prompt, a prompt of no known class, or nothing here that can judge.
         """
         if not prompt:
             raise Unavailable("an empty prompt asks for nothing that an edit could follow")
@@ -61,13 +61,15 @@ class Follow(Metric):
             photo = fill_invalid(reference, valid)
             return ((clip.image(edit) - clip.image(photo)) * clip.text(prompt)).sum()
         folder = _classifier_folder(model)
-        look = look_of(prompt)
-        if look is None:
-            raise Unavailable(f"the prompt {prompt!r} names no look that the classifier knows")
-        return _look_probability(edit, look, folder)
+        named = prompt_class(prompt)
+        if named is None:
+            raise Unavailable(
+                f"the prompt {prompt!r} names no class that the prompt classifier knows"
+            )
+        return _probability(edit, named, folder)
 
     def judges(self, model: "EditModel | None") -> tuple[Path, ...]:
-        """CLIP's files or the look classifier's: one that was replaced judges anew."""
+        """CLIP's files or the prompt classifier's: one that was replaced judges anew."""
         if self.clip is not None:
             return clip_files(self.clip)
         folder = model.directory if model is not None else None
@@ -84,9 +86,9 @@ class Keep(Metric):
 
     Without ``clip``: cosine of the two images' layouts, which are EfficientNet-lite0's features at
     1/16 of the size (112 channels, unit length at each place), each channel minus its mean over the
-    image. What a look does everywhere drops out, and what lies where remains. Averaged features,
-    the plainer choice, can't tell a strong look from another photo: a threshold that nine in ten
-    looks pass is .34 there, and other photos reach .46; here .47 and .18
+    image. What a style does everywhere drops out, and what lies where remains. Averaged features,
+    the plainer choice, can't tell a strong style from another photo: a threshold that nine in ten
+    edits pass is .34 there, and other photos reach .46; here .47 and .18
     (``benchmarks/efficientnet_choices.py``). With ``clip``, a directory or downloaded hub id of a
     CLIP or of a Stable Diffusion 1.x, whose safety checker has a CLIP's image tower: cosine of
     CLIP's image vectors.
@@ -137,21 +139,21 @@ def _classifier_folder(model: "EditModel | None") -> Path:
     folder = model.directory if model is not None else None
     if folder is None or not (folder / "look_classifier.safetensors").is_file():
         raise Unavailable(
-            "this model ships no look classifier: name a CLIP that you have, as follow:clip=DIR"
+            "this model ships no prompt classifier: name a CLIP that you have, as follow:clip=DIR"
         )
     return folder
 
 
-def _look_probability(edit: Tensor, look: str, folder: Path) -> Tensor:
+def _probability(edit: Tensor, named: str, folder: Path) -> Tensor:
     if min(edit.shape[-2:]) < SMALLEST:
-        raise Unavailable(f"the look classifier needs at least {SMALLEST} pixels a side")
-    classifier = _look_classifier(folder, str(edit.device))
+        raise Unavailable(f"the prompt classifier needs at least {SMALLEST} pixels a side")
+    classifier = _classifier(folder, str(edit.device))
     (probabilities,) = MEMORY.recall(
         f"looks:{folder}", edit, lambda x: (classifier(x).softmax(1)[0],)
     )
-    return probabilities[classifier.names.index(look)]
+    return probabilities[classifier.names.index(named)]
 
 
 @functools.lru_cache(maxsize=2)
-def _look_classifier(folder: Path, device: str) -> Any:
-    return load_look_classifier(folder).to(device)
+def _classifier(folder: Path, device: str) -> Any:
+    return load_prompt_classifier(folder).to(device)

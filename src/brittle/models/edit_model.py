@@ -14,7 +14,7 @@ from torch import Tensor
 
 from brittle import images
 from brittle.errors import UserError
-from brittle.models.quiet import quiet
+from brittle.models.silence import silence
 
 Part = Literal["vae", "unet", "text_encoder", "tokenizer"]
 AUTOENCODER_SIZE, AUTOENCODER_SIZES = 512, (64, 4096)
@@ -327,7 +327,7 @@ class EditModel:
         positions = self.text_encoder.config.max_position_embeddings
         length = min(self.tokenizer.model_max_length, positions)
         shape = {"padding": "max_length", "max_length": length, "return_tensors": "pt"}
-        with quiet():
+        with silence():
             tokens: Tensor = self.tokenizer(prompt, truncation=True, **shape).input_ids
             whole = self.tokenizer(prompt).input_ids
         if len(whole) > length:

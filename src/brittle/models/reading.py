@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from brittle.errors import UserError
-from brittle.models.quiet import quiet
+from brittle.models.silence import silence
 
 CONFIG_FILES = {"tokenizer": "tokenizer_config.json", "scheduler": "scheduler_config.json"}
 
@@ -47,7 +47,7 @@ def find_weights(folder: Path, base: str) -> tuple[list[Path], str | None]:
 
 def class_of(part: str, config: Mapping[str, Any]) -> tuple[Any, str]:
     """A part's class, without importing a pipeline, and the name of its argument for a dtype."""
-    with quiet():
+    with silence():
         if part == "text_encoder":
             from transformers import CLIPTextModel
 
@@ -131,7 +131,7 @@ def open_weights(path: Path) -> Any:
 def reading(what: str, read: Callable[[], Any]) -> Any:
     """Run a library's loading function: without its chatter, and its errors in a sentence."""
     try:
-        with quiet():
+        with silence():
             return read()
     except (torch.OutOfMemoryError, MemoryError):
         raise

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from brittle.component import unknown
 from brittle.errors import UserError
-from brittle.models.quiet import quiet
+from brittle.models.silence import silence
 
 State = tuple[Tensor, ...]
 """The latents, then whatever the scheduler remembers."""
@@ -217,7 +217,7 @@ def make_scheduler(
 
     class_name = {"ddim": "DDIMScheduler", "plms": "PNDMScheduler"}.get(name, name)
     try:
-        with quiet():
+        with silence():
             theirs = getattr(diffusers, class_name).from_config(_as_pipelines_do(config, name))
             theirs.set_timesteps(num_inference_steps, device=device)
     except (ValueError, TypeError, NotImplementedError) as error:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from brittle.errors import UserError
-from brittle.models.quiet import quiet
+from brittle.models.silence import silence
 
 Side = Literal["encoder", "decoder"]
 _SIDES: tuple[tuple[Side, int], ...] = (("encoder", 0), ("decoder", 1))
@@ -193,7 +193,7 @@ def read_stack(side: Side, path: Path) -> nn.Sequential:
         if path.suffix == ".safetensors":
             weights = load_file(path)
         else:
-            with quiet():
+            with silence():
                 weights = torch.load(path, weights_only=True, map_location="cpu")
         named = {re.sub(r"^(encoder|decoder)\.(layers\.)?", "", k): v for k, v in weights.items()}
         return build(side, {name: value.float() for name, value in named.items()})

@@ -11,9 +11,9 @@ from brittle.editors import Editor
 from brittle.errors import Unavailable, UserError
 from brittle.images import digest, quantise
 from brittle.metrics import Calibration, Follow, Keep, Thresholds, calibrate
-from brittle.metrics.calibration import mask_kind
+from brittle.metrics.thresholds import mask_kind
 from brittle.models import EditModel
-from brittle.models.looks import LOOKS
+from brittle.models.prompt_classes import PROMPT_CLASSES
 from brittle.noise import derive_seed
 from brittle.progress import Advance, Progress, silent
 from brittle.trial.photos import load_photos
@@ -70,8 +70,8 @@ def calibrate_model(
 ) -> Calibration:
     """Thresholds of each editor, from its edits of the photos with each prompt and with none.
 
-    Without prompts, the looks that the look classifier knows are asked for. Edits are rounded to 8
-    bits and pasted as a trial's are before they are scored.
+    Without prompts, the classes that the prompt classifier knows are asked for. Edits are rounded
+    to 8 bits and pasted as a trial's are before they are scored.
 
     Raises:
         UserError: nothing can judge whether an edit follows its prompt, or no prompt is named.
@@ -79,7 +79,7 @@ def calibrate_model(
     follow, keep = follow or Follow(), keep or Keep()
     if follow.clip is not None and not prompts:
         raise UserError("Name the prompts to calibrate, such as --prompt 'a dog in heavy rain'.")
-    asked, found = prompts or list(LOOKS), []
+    asked, found = prompts or list(PROMPT_CLASSES), []
     for editor in (one.resolve(model) for one in editors):
         painted = photos.masks if editor.needs_mask else None
         with progress(editor.name, len(photos.images) * (len(asked) + 1)) as advance:

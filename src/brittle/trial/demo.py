@@ -23,7 +23,7 @@ EXPENDABLE = (
 """What a slow machine leaves out, in this order; what carries the verdict stays."""
 
 PAINTED = ("a pencil sketch", "neon lights")
-"""Prompts for inpainting, where the calibration is valid for fewer looks."""
+"""Prompts for inpainting, where the calibration is valid for fewer prompt classes."""
 
 FULL = Trial(
     title="The paper's experiment on the embedded model",

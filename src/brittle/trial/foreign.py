@@ -52,7 +52,7 @@ def score_edits(
         table: the table, as `read_edits` reads it.
         directory: a new folder, or one that holds a table's scores: it is brought up to date.
         by: what made the edits, in words.
-        model: whose look classifier, thresholds and size are used; None: neither, and 512 px.
+        model: whose prompt classifier, thresholds and size are used; None: neither, and 512 px.
         clip: a CLIP that judges `follow` and `keep`, as those metrics take it.
         calibration: a file of thresholds in the place of the model's.
         progress: told of the scores.

@@ -3,7 +3,7 @@
 from typing import Any
 
 from brittle.errors import Unavailable
-from brittle.metrics.calibration import mask_kind
+from brittle.metrics.thresholds import mask_kind
 from brittle.trial.collections import CollectionPlan
 from brittle.trial.painting import received_pictures
 from brittle.trial.rows import Row

@@ -18,11 +18,11 @@ import torch
 from torch import Tensor
 
 from brittle.component import key
-from brittle.cores import on_all_cores
 from brittle.errors import Unavailable
 from brittle.metrics import Metric
 from brittle.models import EditModel
 from brittle.models.edit_model import file_hash
+from brittle.parallel import on_all_cores
 from brittle.progress import Progress
 from brittle.transforms import Transform
 from brittle.trial.album import Album

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @register
-class Unedited(Editor):
+class Identity(Editor):
     """Leaves the picture as the model takes it, and needs no denoiser.
 
     With the metric ``latent``, a trial then compares what the encoder sees of each arm: all that an

@@ -12,7 +12,7 @@ from torch import Tensor
 from brittle.component import explain
 from brittle.errors import Unavailable
 from brittle.metrics.usable import Follow, Keep
-from brittle.models.looks import look_of
+from brittle.models.prompt_classes import prompt_class
 
 if TYPE_CHECKING:
     from brittle.models import EditModel
@@ -35,7 +35,7 @@ class Validity(Record):
     keep_between_photos: float
     """95th percentile of `keep` between different photos."""
     follow_empty: dict[str, float]
-    """By look or prompt: 95th percentile of `follow` in edits with the empty prompt."""
+    """By prompt class, or prompt: 95th percentile of `follow` in edits with the empty prompt."""
 
 
 class Thresholds(Record):
@@ -51,7 +51,7 @@ class Thresholds(Record):
     size: int
     """The long side, in pixels, of the pictures: scores of smaller ones are others."""
     tau_follow: dict[str, float]
-    """By look, where the prompt names one that is known, or else by prompt."""
+    """By prompt class, where the prompt names one, or else by prompt."""
     tau_keep: float
     validity: Validity
     n: int
@@ -74,18 +74,18 @@ class Thresholds(Record):
         return float(follow >= self.tau_follow[asked] and keep >= self.tau_keep)
 
     def asked(self, prompt: str) -> str:
-        """The key of a prompt's threshold: itself, or the look that it names.
+        """The key of a prompt's threshold: itself, or the class that it names.
 
         Raises:
             Unavailable: there is none.
         """
-        asked = prompt if prompt in self.tau_follow else look_of(prompt)
+        asked = prompt if prompt in self.tau_follow else prompt_class(prompt)
         if asked not in self.tau_follow:
             raise Unavailable(f"not calibrated for the prompt {prompt!r}")
         return asked
 
     def why_not(self, asked: str) -> str:
-        """Why the thresholds of a look or prompt are not valid; empty where they are."""
+        """Why the thresholds of a prompt class or prompt are not valid; empty where they are."""
         if self.tau_keep <= self.validity.keep_between_photos:
             return (
                 f"the calibration is not valid: its threshold of keep, {self.tau_keep:.3f}, does "
@@ -219,12 +219,12 @@ def calibrate(
         edit: edits of some of the photos.
         model: passed to the metrics.
         photos: used for nothing else: photos of a trial would flatter its own thresholds.
-        prompts: those whose looks, or themselves, get a threshold.
+        prompts: those whose classes, or themselves, get a threshold.
         editor: the editor with all of its settings; recorded.
         mask: the kind of mask; recorded.
         masks: (N, 1, H, W), white where the editor painted; None: everywhere.
         source: where the photos are from; recorded.
-        follow: the metric, by default the embedded model's look classifier.
+        follow: the metric, by default the embedded model's prompt classifier.
         keep: the metric, by default EfficientNet's features.
         batch: edits at a time.
 
@@ -244,8 +244,8 @@ def calibrate(
     empty: dict[str, list[float]] = {}
     kept = []
     for prompt in prompts:
-        look = look_of(prompt) if follow.clip is None else None
-        asked = look or prompt
+        named = prompt_class(prompt) if follow.clip is None else None
+        asked = named or prompt
         edited = edits(prompt)
         for found, pictures in ((followed, edited), (empty, unasked)):
             scores = [

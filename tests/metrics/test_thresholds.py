@@ -6,7 +6,7 @@ import torch
 
 from brittle.errors import Unavailable
 from brittle.metrics import Calibration, Follow, Keep, Thresholds, calibrate
-from brittle.metrics.calibration import mask_kind
+from brittle.metrics.thresholds import mask_kind
 from tests.metrics import files
 
 EDITOR = "img2img:strength=0.35"
@@ -27,7 +27,7 @@ VALID = {
 
 @pytest.fixture
 def model(tmp_path):
-    files.save_look_classifier(tmp_path)
+    files.save_prompt_classifier(tmp_path)
     return SimpleNamespace(directory=tmp_path, content_hash="weights")
 
 

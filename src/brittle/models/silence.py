@@ -11,7 +11,7 @@ LIBRARIES = ("diffusers.utils.logging", "transformers.utils.logging")
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def silence() -> Iterator[None]:
     """Silence foreign warnings, log lines and progress bars inside the block; errors still raise.
 
     They are about things that brittle decides itself: the autoencoder's type, a missing
