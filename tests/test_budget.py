@@ -176,6 +176,12 @@ def test_projections_stay_inside_and_are_idempotent(linf, l2, shape, size):
         assert torch.equal(inside[within], delta[within])
 
 
+def test_a_linf_loop_is_brought_inside_as_the_published_ones_to_the_bit():
+    original, perturbed = torch.rand(2, 3, 16, 16), torch.rand(2, 3, 16, 16) * 1.4 - 0.2
+    published = perturbed.clamp(original - 0.05, original + 0.05).clamp(0, 1)
+    assert torch.equal(Budget(radius=0.05).around(original)(perturbed), published)
+
+
 def test_an_l2_projection_keeps_the_direction_and_zero():
     budget = Budget(norm="l2", radius=1, reference=16)
     delta = noise((2, 3, 16, 16), 2, 1)

@@ -504,6 +504,13 @@ def test_fit_is_pillows_antialiased_bilinear():
     assert np.abs(ours[0].permute(1, 2, 0).numpy() - theirs).max() <= 1.01
 
 
+def test_fit_passes_no_gradient_to_values_that_it_clamps():
+    image = torch.tensor([-0.1, 0.0, 0.5, 1.0, 1.1]).view(1, 1, 1, 5).expand(1, 3, 8, 5)
+    image = image.repeat(1, 1, 1, 2)[..., :8].requires_grad_()
+    (gradient,) = torch.autograd.grad(images.fit(image, size=8, multiple=8).sum(), image)
+    assert gradient[0, 0, 0, :5].tolist() == [0, 1, 1, 1, 0]
+
+
 def test_fit_is_differentiable():
     image = torch.rand(1, 3, 19, 22, dtype=torch.float64) * 0.8 + 0.1
     function = lambda x: images.fit(x, size=16, multiple=8)  # noqa: E731

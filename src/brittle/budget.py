@@ -2,8 +2,9 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, Self
 
 import torch
@@ -135,9 +136,17 @@ class Budget(BaseModel):
     def bring_inside(self, original: Tensor, perturbed: Tensor) -> Tensor:
         """The images near ``perturbed`` that are in the budget and in [0, 1]; not rounded."""
         if self.norm == "linf":
-            # In the order of the published loops, so that results are theirs to the bit.
-            return perturbed.clamp(original - self.radius, original + self.radius).clamp_(0, 1)
+            return self.around(original)(perturbed)
         return (original + self.project(perturbed - original)).clamp(0, 1)
+
+    def around(self, original: Tensor) -> Callable[[Tensor], Tensor]:
+        """`bring_inside` for a loop: what stays the same over its steps is computed once."""
+        if self.norm == "linf":
+            # The bounds of the published loops, so that results are theirs to the bit.
+            low = (original - self.radius).clamp_(min=0)
+            high = (original + self.radius).clamp_(max=1)
+            return lambda perturbed: perturbed.clamp(low, high)
+        return partial(self.bring_inside, original)
 
     def project(self, delta: Tensor) -> Tensor:
         """The nearest perturbation (N, C, H, W) inside the budget; one that is inside stays."""

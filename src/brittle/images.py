@@ -265,9 +265,11 @@ def model_shape(height: int, width: int, *, size: int, multiple: int) -> tuple[i
 def fit(image: Tensor, *, size: int, multiple: int) -> Tensor:
     """The model's input for photos (N, 3, H, W): clamped to [0, 1] and brought to `model_shape`.
 
-    Antialiased bilinear and differentiable; an image that fits already keeps its pixels.
+    Antialiased bilinear and differentiable; an image that fits already is returned as it is.
     """
-    image = image.clamp(0, 1)
+    lowest, highest = image.detach().aminmax()
+    if lowest < 0 or highest > 1:  # what is inside needs no clamp, nor a way back through it
+        image = image.clamp(0, 1)
     shape = model_shape(*image.shape[-2:], size=size, multiple=multiple)
     if shape == tuple(image.shape[-2:]):
         return image

@@ -60,11 +60,12 @@ def test_adam_is_torchs_own():
     start = torch.full((1, 3, 4, 4), 0.5)
     theirs = start.clone().requires_grad_()
     adam, ours, memory = torch.optim.Adam([theirs], lr=0.01), start, {}
+    inside = protection.budget.around(start)
     for step in range(5):
         gradient = torch.randn(start.shape, generator=torch.Generator().manual_seed(step))
         theirs.grad = gradient.clone()
         adam.step()
-        ours = protection._move(ours, gradient, start, None, step, memory)
+        ours = protection._move(ours, gradient, inside, None, step, memory)
     assert torch.allclose(ours, theirs.detach(), atol=1e-6)
 
 

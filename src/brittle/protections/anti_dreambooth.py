@@ -100,6 +100,7 @@ class AntiDreamBooth(PGD):
             for image, mask, seed, stream in zip(images, masks, seeds, streams, strict=True)
         ]
         perturbed = [self._start(part.image, part.kept, part.seeds) for part in parts]
+        inside = [self.budget.around(part.image) for part in parts]
         for number in range(self.rounds):
             with surrogate.aside():
                 surrogate.learn([images[i] for i in order])
@@ -110,8 +111,10 @@ class AntiDreamBooth(PGD):
                         for one, part in zip(perturbed, parts, strict=True)
                     ]
                     perturbed = [
-                        self._move(one, gradient, part.image, part.kept, step, {})
-                        for one, (gradient, _), part in zip(perturbed, found, parts, strict=True)
+                        self._move(one, gradient, near, part.kept, step, {})
+                        for one, (gradient, _), near, part in zip(
+                            perturbed, found, inside, parts, strict=True
+                        )
                     ]
                     trace.step(torch.cat([loss for _, loss in found]), self.total_steps)
             surrogate.learn([perturbed[i] for i in order])

@@ -4,7 +4,7 @@ After Glaze (Shan et al. 2023), whose code is closed: neither Glaze, nor compati
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
@@ -172,13 +172,13 @@ class StyleCloak(PGD):
         self,
         perturbed: Tensor,
         gradient: Tensor,
-        image: Tensor,
+        inside: Callable[[Tensor], Tensor],
         keep: Tensor | None,
         step: int,
         memory: dict[str, Tensor],
     ) -> Tensor:
         if self.optimizer == "sign":
-            return super()._move(perturbed, gradient, image, keep, step, memory)
+            return super()._move(perturbed, gradient, inside, keep, step, memory)
         if keep is not None:
             gradient = gradient * keep
         moments = []
@@ -187,7 +187,7 @@ class StyleCloak(PGD):
             moments.append(memory[name] / (1 - beta ** (step + 1)))
         mean, square = moments
         moved = perturbed - self.step_size * mean / (square.sqrt() + EPSILON)
-        return self.budget.bring_inside(image, moved)
+        return inside(moved)
 
 
 @dataclass

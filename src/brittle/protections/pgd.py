@@ -1,7 +1,7 @@
 """Projected gradient descent inside a budget: the only optimisation loop of the protections."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -134,6 +134,7 @@ class PGD(Protection):
         """Run the loop and return the last iterate; see `Protection.perturb`."""
         parts = self._parts(model, image, mask, seeds)
         perturbed = [self._start(part.image, part.kept, part.seeds) for part in parts]
+        inside = [self.budget.around(part.image) for part in parts]
         memories: list[dict[str, Tensor]] = [{} for _ in parts]
         for step in range(self.steps):
             losses, vanished = [], []
@@ -143,7 +144,7 @@ class PGD(Protection):
                 if step == self.steps - 1:
                     vanished.append(~gradient.flatten(1).any(1))
                 perturbed[place] = self._move(
-                    perturbed[place], gradient, part.image, part.kept, step, memories[place]
+                    perturbed[place], gradient, inside[place], part.kept, step, memories[place]
                 )
             trace.step(torch.cat(losses), self.steps)
         trace.vanished = torch.cat(vanished)
@@ -209,14 +210,15 @@ class PGD(Protection):
         self,
         perturbed: Tensor,
         gradient: Tensor,
-        image: Tensor,
+        inside: Callable[[Tensor], Tensor],
         keep: Tensor | None,
         step: int,
         memory: dict[str, Tensor],
     ) -> Tensor:
-        """One step against the gradient, brought back into the budget and into [0, 1].
+        """One step against the gradient, brought ``inside`` the budget and [0, 1].
 
-        ``memory`` is empty at the first step, for what a subclass carries from step to step.
+        ``inside`` is the budget `around` the photo. ``memory`` is empty at the first step, for what
+        a subclass carries from step to step.
         """
         if keep is not None:
             gradient = gradient * keep
@@ -226,11 +228,11 @@ class PGD(Protection):
         if self.budget.norm == "l2":
             norm = gradient.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
             direction = gradient / norm.clamp_min(torch.finfo(gradient.dtype).tiny)
-            size *= self.budget.limit(*image.shape[-2:]) / self.budget.radius
+            size *= self.budget.limit(*gradient.shape[-2:]) / self.budget.radius
             moved = perturbed - size * direction
         else:
             moved = torch.sub(perturbed, gradient.sign(), alpha=size)
-        return self.budget.bring_inside(image, moved)
+        return inside(moved)
 
 
 @dataclass(frozen=True)
