@@ -15,8 +15,8 @@ from torch import Tensor
 
 from brittle.errors import Unavailable
 from brittle.metrics import Metric
-from brittle.metrics.memory import MEMORY
 from brittle.models import load_model
+from brittle.networks.memory import MEMORY
 
 NAMES = ("psnr", "ssim", "latent", "perceptual", "follow", "keep")
 

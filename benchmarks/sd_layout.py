@@ -25,7 +25,7 @@ from brittle import noise
 from brittle.models import EditModel, chain, load_model
 from brittle.models.files import SD1
 from brittle.models.reading import load_tokenizer
-from brittle.models.silence import silence
+from brittle.silence import silence
 
 PROMPT = "a photo of a dog in the snow"
 

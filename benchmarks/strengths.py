@@ -31,8 +31,8 @@ from brittle import visibility
 from brittle.api import protection
 from brittle.budget import STRENGTHS, Budget
 from brittle.images import read_photo
-from brittle.metrics.memory import MEMORY
 from brittle.models import EditModel, load_model
+from brittle.networks.memory import MEMORY
 from brittle.protections import Noise
 from brittle.transforms import Jpeg
 

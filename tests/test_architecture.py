@@ -16,12 +16,13 @@ LAYERS = [
         "images",
         "jpeg_detection",
         "decoding",
-        "budget",
-        "perceptual_budget",
         "progress",
         "parallel",
         "recent",
+        "silence",
     },
+    {"networks"},
+    {"budget", "perceptual_budget"},
     {"models"},
     {"protections", "transforms", "editors", "metrics"},
     {"trial"},
@@ -33,7 +34,7 @@ LAYERS = [
     {"cli"},
 ]
 HEIGHT = {name: height for height, layer in enumerate(LAYERS) for name in layer}
-FOUNDATION = HEIGHT["images"]
+FOUNDATION = HEIGHT["budget"]
 
 
 def part_of(module: str) -> str | None:

@@ -15,7 +15,7 @@ from brittle.editors import Editor, Img2Img, Inpaint
 from brittle.metrics import Calibration
 from brittle.metrics.thresholds import CALIBRATION
 from brittle.models import load_model
-from brittle.models.prompt_classes import PROMPT_CLASSES
+from brittle.networks.prompt_classes import PROMPT_CLASSES
 from brittle.trial.calibration import calibrate_model, describe, read_photos
 from training.config import Config, from_command_line
 from training.evaluate import batch_at

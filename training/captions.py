@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from brittle.models.prompt_classes import PROMPT_CLASSES, prompt_class
+from brittle.networks.prompt_classes import PROMPT_CLASSES, prompt_class
 
 # Subjects that no training photo shows. A caption may name one, so that a look is learned to act
 # whatever the subject's word is: "dog under heavy rain".

@@ -13,7 +13,7 @@ from typing import Any
 
 from safetensors import safe_open
 
-from brittle.models.prompt_classes import PROMPT_CLASSES
+from brittle.networks.prompt_classes import PROMPT_CLASSES
 from training.config import Config, from_command_line
 from training.data import load_photos
 from training.evaluate import ROW_LOOKS, SECTIONS

@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import Image
 from torch import Tensor
 
-from brittle.models.prompt_classes import PROMPT_CLASSES
+from brittle.networks.prompt_classes import PROMPT_CLASSES
 from training.config import Config, from_command_line
 from training.data import to_pixels, to_tensor
 from training.evaluate import Bench, compressed

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor
 
-from brittle.models.prompt_classes import PromptClassifier
+from brittle.networks.prompt_classifier import PromptClassifier
 from training.config import Config, from_command_line
 from training.data import to_pixels, to_tensor
 from training.decoder import Decode

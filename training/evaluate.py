@@ -23,9 +23,11 @@ from torch.nn.functional import interpolate
 from brittle.editors.img2img import Img2Img
 from brittle.editors.inpaint import Inpaint
 from brittle.errors import Unavailable
-from brittle.metrics import Calibration, Keep, Thresholds, efficientnet
+from brittle.metrics import Calibration, Keep, Thresholds
 from brittle.models import EditModel, load_model
-from brittle.models.prompt_classes import PROMPT_CLASSES, load_prompt_classifier
+from brittle.networks import efficientnet
+from brittle.networks.prompt_classes import PROMPT_CLASSES
+from brittle.networks.prompt_classifier import load_prompt_classifier
 from brittle.trial.photos import load_photos as load_folder
 from training.captions import RESERVED
 from training.config import Config, from_command_line

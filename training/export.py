@@ -16,7 +16,7 @@ import torch
 from diffusers import AutoencoderTiny, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from brittle.models.prompt_classes import PromptClassifier
+from brittle.networks.prompt_classifier import PromptClassifier
 from training.config import Config, from_command_line
 from training.denoiser import make_unet
 from training.encoder import make_vae

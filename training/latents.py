@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from brittle.models.prompt_classes import NO_CLASS, PROMPT_CLASSES
+from brittle.networks.prompt_classes import NO_CLASS, PROMPT_CLASSES
 from training.config import Config, from_command_line
 from training.data import Photo, crop, load_photos, to_tensor
 from training.encoder import Encode, load_encoder, make_vae

@@ -1,7 +1,7 @@
 """The looks, made procedurally: image (N, 3, H, W) in [0, 1] and a generator -> the same in a look.
 
-Names and wordings live in ``brittle.models.prompt_classes``. Strengths and places vary from call to
-call; the same generator state gives the same picture. Everything is plain tensor arithmetic.
+Names and wordings live in ``brittle.networks.prompt_classes``. Strengths and places vary from call
+to call; the same generator state gives the same picture. Everything is plain tensor arithmetic.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ import numpy as np
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from brittle.models.prompt_classes import PROMPT_CLASSES
+from brittle.networks.prompt_classes import PROMPT_CLASSES
 from training.captions import OTHER_SUBJECTS, PLAIN, RESERVED, VAGUE, nonsense
 from training.config import Config, Text
 from training.data import Photo, load_photos

@@ -4,15 +4,16 @@ import math
 import re
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import torch
 from pydantic import Field, ValidationError
 from torch import Tensor
 
 from brittle.budget import TINY, Budget, shortest
-from brittle.component import Fraction, explain, registry
-from brittle.errors import Unavailable, UserError
+from brittle.component import Fraction, explain
+from brittle.errors import UserError, needed
+from brittle.networks import efficientnet, lpips
 
 TILE = 1024
 """Pixels a side beyond which a picture is measured in tiles, so that memory doesn't grow."""
@@ -27,6 +28,7 @@ TYPICAL = 0.015
 CLOSE = 0.98
 """Of the radius, what the search is content with."""
 SHORTEST = 1e-4
+DISTANCES = {"perceptual": efficientnet.distance, "lpips": lpips.distance}
 
 
 class PerceptualBudget(Budget):
@@ -81,12 +83,15 @@ class PerceptualBudget(Budget):
         Raises:
             UserError: it can't be measured here, or on images of this size.
         """
-        metric: Any = registry("metric").components[self.norm]()
-        try:
-            distance = over_tiles(metric.score, perturbed, original)
-            return metric.as_distance(distance).to(original)
-        except Unavailable as error:
-            raise UserError(f"The budget {self} can't be measured: {error}.") from error
+        with needed(f"The budget {self} can't be measured"), torch.no_grad():
+            return over_tiles(self._apart, perturbed, original).to(original)
+
+    def _apart(self, image: Tensor, reference: Tensor) -> Tensor:
+        """The distance of pairs (N, 3, H, W), (N,); each goes alone, as in a metric."""
+        measure = DISTANCES[self.norm]
+        valid = torch.ones_like(image[:1, :1])
+        pairs = zip(image.clamp(0, 1).split(1), reference.clamp(0, 1).split(1), strict=True)
+        return torch.stack([measure(*pair, valid) for pair in pairs])
 
     def project(self, delta: Tensor) -> Tensor:
         """A perturbation inside the guard; the distance needs the picture: see `bring_inside`."""
@@ -169,23 +174,3 @@ def over_tiles(
             place = (..., slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
             total = total + score(image[place], reference[place]) * len(rows) * len(columns)
     return total / (image.shape[-2] * image.shape[-1])
-
-
-def perceptual_distance(
-    image: Tensor,
-    reference: Tensor,
-    failing: str = "The perceptual distance can't be measured",
-) -> Tensor:
-    """The metric `perceptual` of pairs (N, 3, H, W), (N,); a gradient reaches ``image``.
-
-    Raises:
-        UserError: it can't be computed on pictures of this size; ``failing`` begins the sentence.
-    """
-    # Families import no other, and this serves several of them.
-    metric: Any = registry("metric").components["perceptual"]()
-    valid = torch.ones_like(reference[:1, :1])
-    try:
-        pairs = zip(image.split(1), reference.split(1), strict=True)
-        return torch.stack([metric.compare(*pair, valid=valid) for pair in pairs])
-    except Unavailable as error:
-        raise UserError(f"{failing}: {error}.") from error

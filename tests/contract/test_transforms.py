@@ -10,7 +10,7 @@ from torch.nn import functional
 from brittle.component import key, registry
 from brittle.errors import UserError
 from brittle.images import around, quantise
-from brittle.metrics.efficientnet import SMALLEST
+from brittle.networks.efficientnet import SMALLEST
 from brittle.transforms import Transform
 
 SHAPES = [(16, 16), (17, 40), (64, 48)]

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from brittle.models.prompt_classes import PromptClassifier
+from brittle.networks.prompt_classifier import PromptClassifier
 
 
 def save_prompt_classifier(folder: Path, seed: int = 0) -> PromptClassifier:

@@ -3,7 +3,7 @@ import torch
 
 from brittle.errors import Unavailable
 from brittle.metrics import Follow, Keep, Style
-from brittle.metrics.clip import load_clip
+from brittle.networks.clip import load_clip
 from tests.metrics import files
 from tests.metrics.test_psnr import noisy
 

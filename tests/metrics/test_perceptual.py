@@ -6,8 +6,9 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from brittle.errors import Unavailable
-from brittle.metrics import Keep, Perceptual, efficientnet
-from brittle.metrics.memory import MEMORY
+from brittle.metrics import Keep, Perceptual
+from brittle.networks import efficientnet
+from brittle.networks.memory import MEMORY
 from tests.metrics.test_psnr import noisy
 
 

@@ -4,7 +4,7 @@ import torch
 from skimage import data
 
 from brittle.metrics import Perceptual, Style
-from brittle.metrics.efficientnet import features
+from brittle.networks.efficientnet import features
 
 
 def scores(metric, image, reference) -> float:

@@ -5,7 +5,7 @@ import torch
 
 from brittle.errors import Unavailable
 from brittle.metrics import Follow, Keep
-from brittle.metrics.memory import MEMORY
+from brittle.networks.memory import MEMORY
 from tests.metrics import files
 
 
@@ -15,14 +15,15 @@ def model(tmp_path):
     return SimpleNamespace(directory=tmp_path)
 
 
-def test_follow_is_the_probability_of_the_look_asked_for(photos, model):
+NAMED = ("snow", "night")
+
+
+def test_follow_is_the_probability_of_the_class_asked_for(photos, model):
     classifier = files.save_prompt_classifier(model.directory)
     prompts = ["dog in the snow", "a city by moonlight"]
     with torch.no_grad():
-        expected = [
-            classifier.probability(photos[:1], "snow").item(),
-            classifier.probability(photos[1:], "night").item(),
-        ]
+        shares = classifier(photos).softmax(1)
+    expected = [shares[i, classifier.names.index(name)].item() for i, name in enumerate(NAMED)]
     found = Follow().score(photos, photos.flip(0), prompts=prompts, model=model)
     assert found.tolist() == pytest.approx(expected, rel=1e-5)
     assert len({*found.tolist()}) == 2
@@ -59,7 +60,7 @@ def test_keep_tells_a_damaged_photo_from_another(photos):
 
 
 def test_keep_is_the_cosine_of_centred_features(photos):
-    from brittle.metrics import efficientnet
+    from brittle.networks import efficientnet
 
     a, b = (efficientnet.features(x)[3][0].flatten(1).numpy() for x in (photos[:1], photos[1:]))
     a, b = (x - x.mean(1, keepdims=True) for x in (a, b))
@@ -68,7 +69,7 @@ def test_keep_is_the_cosine_of_centred_features(photos):
 
 
 def test_scoring_a_photo_against_many_edits_looks_at_it_once(photos, model, monkeypatch):
-    from brittle.metrics import efficientnet
+    from brittle.networks import efficientnet
 
     runs = []
     network = efficientnet._run

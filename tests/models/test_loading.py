@@ -11,7 +11,7 @@ import torch
 
 from brittle.errors import UserError
 from brittle.models import files, load_model, loading, reading
-from brittle.models.silence import silence
+from brittle.silence import silence
 from tests.models import checkpoint, tiny
 
 IMAGES = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(3))

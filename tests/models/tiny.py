@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from brittle.models.files import SD1
-from brittle.models.silence import silence
+from brittle.silence import silence
 
 PROMPTS = ["a bank at night", "a dog in the snow"]
 SAME = 1e-4

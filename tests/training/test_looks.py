@@ -3,7 +3,7 @@ import torch
 from training.captions import look_caption, nonsense, plain_caption
 from training.looks import MAKERS, apply_look
 
-from brittle.models.prompt_classes import PROMPT_CLASSES, prompt_class
+from brittle.networks.prompt_classes import PROMPT_CLASSES, prompt_class
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from training.tables import table, tables, thresholds
 from brittle.editors import Img2Img, Inpaint
 from brittle.metrics import Calibration
 from brittle.models.loading import EMBEDDED
-from brittle.models.prompt_classes import PROMPT_CLASSES
+from brittle.networks.prompt_classes import PROMPT_CLASSES
 from tests.training.recipe import small_config
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from brittle.images import quantise
-from brittle.metrics.base import mean_where
 from brittle.models import EditModel
+from brittle.networks.maps import mean_where
 from brittle.transforms import Transform
 
 SEEN = 0.8

@@ -14,9 +14,9 @@ from torch import Tensor
 from brittle.auditing.pairs import Pictures
 from brittle.auditing.reduction import Tried, as_seen, trace
 from brittle.inference.one_photo import DRAWS, FIRST
-from brittle.metrics.base import fill_invalid, mean_where
-from brittle.metrics.memory import FeatureMemory
 from brittle.models import EditModel
+from brittle.networks.maps import fill_invalid, mean_where
+from brittle.networks.memory import FeatureMemory
 from brittle.noise import derive_seed
 from brittle.parallel import on_all_cores
 from brittle.progress import Advance

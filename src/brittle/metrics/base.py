@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, final
+from typing import ClassVar, Literal, final
 
 import torch
 from torch import Tensor
@@ -10,11 +10,7 @@ from torch import Tensor
 from brittle.component import Component
 from brittle.errors import Unavailable, UserError
 from brittle.images import around
-
-if TYPE_CHECKING:
-    from brittle.models import EditModel
-
-FILL = 0.5  # what networks see where pixels are not valid: the same mid-gray in both images
+from brittle.models import EditModel
 
 
 class Metric(Component):
@@ -22,7 +18,8 @@ class Metric(Component):
 
     ``against`` says what the reference is: the *control* (edit of the unprotected photo under the
     same transform, prompt and seed), or the *photo* itself, as released without protection.
-    A subclass writes `compare`, for one pair of images, and `as_distance`.
+    A subclass writes `compare`, for one pair of images, and where higher means closer
+    `as_distance`.
     """
 
     family: ClassVar[str] = "metric"
@@ -40,7 +37,7 @@ class Metric(Component):
         *,
         valid: Tensor | None = None,
         prompts: Sequence[str] | None = None,
-        model: "EditModel | None" = None,
+        model: EditModel | None = None,
     ) -> Tensor:
         """One number an image: (N,) float64 on the CPU. ``valid`` (N, 1, H, W): only where it is 1.
 
@@ -84,7 +81,7 @@ class Metric(Component):
         shown: Tensor | None = None,
         painted: Tensor | None = None,
         prompt: str | None = None,
-        model: "EditModel | None" = None,
+        model: EditModel | None = None,
     ) -> float:
         """Score an edit (1, 3, H, W), turned back, where it shows the photo and may have changed.
 
@@ -108,31 +105,20 @@ class Metric(Component):
         *,
         valid: Tensor,
         prompt: str | None,
-        model: "EditModel | None",
+        model: EditModel | None,
     ) -> Tensor | float:
         """The score of one pair, (1, 3, H, W) each in [0, 1], where ``valid`` (1, 1, H, W) is 1."""
         raise NotImplementedError
 
-    def judges(self, model: "EditModel | None") -> tuple[Path, ...]:
+    def judges(self, model: EditModel | None) -> tuple[Path, ...]:
         """Files that decide a score beside the pictures and the metric's own fields."""
         return ()
 
     def as_distance(self, score: Tensor) -> Tensor:
-        """The score as a distance: ≥ 0, finite, 0 for identical images; what inference uses."""
-        raise NotImplementedError
+        """The score as a distance: ≥ 0, finite, 0 for identical images; what inference uses.
 
-
-def fill_invalid(image: Tensor, valid: Tensor) -> Tensor:
-    """The image with mid-gray where ``valid`` is 0, for networks, which can't leave pixels out."""
-    return image if (valid == 1).all() else image * valid + FILL * (1 - valid)
-
-
-def mean_where(values: Tensor, valid: Tensor) -> Tensor:
-    """Mean of ``values`` (1, C, h, w) over channels and valid places, in float64, a scalar.
-
-    Where the map is smaller than ``valid`` (1, 1, H, W), a place counts by its valid share.
-    """
-    if valid.shape[-2:] != values.shape[-2:]:
-        valid = torch.nn.functional.adaptive_avg_pool2d(valid, values.shape[-2:])
-    weights, values = valid.cpu().double(), values.cpu().double()
-    return (values * weights).sum() / (weights.sum() * values.shape[1])
+        Where higher means farther, that is the score itself.
+        """
+        if self.higher_means == "closer":
+            raise NotImplementedError
+        return score

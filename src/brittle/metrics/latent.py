@@ -1,16 +1,15 @@
 """Distance in the latent space of the edit model."""
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import Any
 
 from torch import Tensor
 
 from brittle.component import register
 from brittle.errors import Unavailable
-from brittle.metrics.base import Metric, fill_invalid, mean_where
-from brittle.metrics.memory import MEMORY
-
-if TYPE_CHECKING:
-    from brittle.models import EditModel
+from brittle.metrics.base import Metric
+from brittle.models import EditModel
+from brittle.networks.maps import fill_invalid, mean_where
+from brittle.networks.memory import MEMORY
 
 
 @register
@@ -21,8 +20,8 @@ class Latent(Metric):
     not valid are mid-gray in both images, and a place counts by its valid share.
     """
 
-    name: ClassVar[str] = "latent"
-    higher_means: ClassVar[Literal["closer", "farther"]] = "farther"
+    name = "latent"
+    higher_means = "farther"
 
     def compare(
         self,
@@ -30,8 +29,8 @@ class Latent(Metric):
         reference: Tensor,
         *,
         valid: Tensor,
-        prompt: str | None = None,
-        model: "EditModel | None" = None,
+        model: EditModel | None = None,
+        **_: Any,
     ) -> Tensor:
         """Root mean square, in units of the scaled latents: about 1 for a model's typical latents.
 
@@ -43,12 +42,8 @@ class Latent(Metric):
         a, b = (_latents(fill_invalid(x, valid), model) for x in (image, reference))
         return mean_where((a - b).square(), valid).sqrt()
 
-    def as_distance(self, score: Tensor) -> Tensor:
-        """The score itself."""
-        return score
 
-
-def _latents(image: Tensor, model: "EditModel") -> Tensor:
+def _latents(image: Tensor, model: EditModel) -> Tensor:
     (latents,) = MEMORY.recall(
         f"latent:{model.content_hash}:{model.device}:{model.dtype}",
         image,

@@ -1,33 +1,15 @@
 """LPIPS, where the user has the network that it builds on."""
 
-import functools
-import importlib.util
-import os
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from brittle.component import register
 from brittle.errors import Unavailable
-from brittle.metrics.base import Metric, fill_invalid, mean_where
-from brittle.metrics.efficientnet import unit_length
-from brittle.metrics.memory import MEMORY, Features
-
-if TYPE_CHECKING:
-    from brittle.models import EditModel
-
-# What LPIPS takes from an image in [-1, 1], whatever the network.
-SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
-CHECKPOINTS = {"alex": "alexnet-owt-7be5be79.pth", "vgg": "vgg16-397923af.pth"}
-# Channels out, kernel, stride, padding; "M": maximum over 2 (VGG) or 3 (AlexNet); "tap": features.
-ALEX = ((64, 11, 4, 2), "tap", "M3", (192, 5, 1, 2), "tap", "M3", (384, 3, 1, 1), "tap",
-        (256, 3, 1, 1), "tap", (256, 3, 1, 1), "tap")  # fmt: skip
-VGG = (*((64, 3, 1, 1),) * 2, "tap", "M2", *((128, 3, 1, 1),) * 2, "tap", "M2",
-       *((256, 3, 1, 1),) * 3, "tap", "M2", *((512, 3, 1, 1),) * 3, "tap", "M2",
-       *((512, 3, 1, 1),) * 3, "tap")  # fmt: skip
+from brittle.metrics.base import Metric
+from brittle.models import EditModel
+from brittle.networks import lpips
 
 
 @register
@@ -40,123 +22,24 @@ class LPIPS(Metric):
     place counts by its valid share.
     """
 
-    name: ClassVar[str] = "lpips"
-    source: ClassVar[str] = "Zhang et al. 2018, arXiv:1801.03924"
-    higher_means: ClassVar[Literal["closer", "farther"]] = "farther"
+    name = "lpips"
+    source = "Zhang et al. 2018, arXiv:1801.03924"
+    higher_means = "farther"
 
-    net: Literal["alex", "vgg"] = "alex"
+    net: lpips.Net = "alex"
     path: str | None = None
 
-    def compare(
-        self,
-        image: Tensor,
-        reference: Tensor,
-        *,
-        valid: Tensor,
-        prompt: str | None = None,
-        model: "EditModel | None" = None,
-    ) -> Tensor:
+    def compare(self, image: Tensor, reference: Tensor, *, valid: Tensor, **_: Any) -> Tensor:
         """The distance, ≥ 0.
 
         Raises:
             Unavailable: torchmetrics or the checkpoint is missing, or is not what it should be.
         """
-        checkpoint = self._checkpoint()
-        network = _load(self.net, str(checkpoint), str(image.device))
-        name = f"lpips:{checkpoint}"
-        a, b = (
-            MEMORY.recall(name, fill_invalid(x, valid), network.features)
-            for x in (image, reference)
-        )
-        layers = [
-            mean_where(((x - y).square() * head).sum(1, keepdim=True), valid)
-            for x, y, head in zip(a, b, network.heads, strict=True)
-        ]
-        return sum(layers[1:], layers[0])
+        return lpips.distance(image, reference, valid, net=self.net, path=self.path)
 
-    def judges(self, model: "EditModel | None") -> tuple[Path, ...]:
+    def judges(self, model: EditModel | None) -> tuple[Path, ...]:
         """The checkpoint, where it is."""
         try:
-            return (self._checkpoint(),)
+            return (lpips.checkpoint(self.net, self.path),)
         except Unavailable:
             return ()
-
-    def as_distance(self, score: Tensor) -> Tensor:
-        """The score itself."""
-        return score
-
-    def _checkpoint(self) -> Path:
-        home = os.environ.get("TORCH_HOME", Path.home() / ".cache" / "torch")
-        path = Path(self.path or Path(home) / "hub" / "checkpoints" / CHECKPOINTS[self.net])
-        if not path.is_file():
-            raise Unavailable(
-                f"LPIPS needs torchvision's ImageNet checkpoint {CHECKPOINTS[self.net]}: put it at "
-                f"{path}, or name its place as lpips:net={self.net},path=FILE"
-            )
-        return path
-
-
-@dataclass(frozen=True)
-class _Network:
-    """Convolutions up to the last tap, and for each tap one weight a channel, (1, C, 1, 1)."""
-
-    layers: nn.Sequential
-    taps: tuple[int, ...]
-    heads: tuple[Tensor, ...]
-
-    def features(self, image: Tensor) -> Features:
-        """Unit-length features at each tap, of an image (1, 3, H, W) in [0, 1]."""
-        shift, scale = (image.new_tensor(values).view(1, 3, 1, 1) for values in (SHIFT, SCALE))
-        x = (image * 2 - 1 - shift) / scale
-        found = []
-        for index, layer in enumerate(self.layers):
-            x = layer(x)
-            if index in self.taps:
-                found.append(unit_length(x))
-        return tuple(found)
-
-
-def _convolutions(plan: tuple[Any, ...]) -> tuple[nn.Sequential, tuple[int, ...]]:
-    """A plan's layers in torchvision's numbering, and after which of them features are taken."""
-    layers: list[nn.Module] = []
-    taps = []
-    channels = 3
-    for step in plan:
-        if step == "tap":
-            taps.append(len(layers) - 1)
-        elif isinstance(step, str):
-            layers.append(nn.MaxPool2d(int(step[1:]), stride=2))
-        else:
-            out, kernel, stride, padding = step
-            layers += [nn.Conv2d(channels, out, kernel, stride, padding), nn.ReLU()]
-            channels = out
-    return nn.Sequential(*layers), tuple(taps)
-
-
-@functools.lru_cache(maxsize=2)
-def _load(net: Literal["alex", "vgg"], checkpoint: str, device: str) -> _Network:
-    torchmetrics = importlib.util.find_spec("torchmetrics")  # found, not imported: that takes 8 s
-    if torchmetrics is None or torchmetrics.origin is None:
-        raise Unavailable("LPIPS needs torchmetrics: pip install 'brittle[metrics]'")
-    folder = Path(torchmetrics.origin).parent / "functional" / "image" / "lpips_models"
-    heads = torch.load(folder / f"{net}.pth", map_location=device, weights_only=True)
-    layers, taps = _convolutions(ALEX if net == "alex" else VGG)
-    try:
-        weights = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        layers.load_state_dict(
-            {
-                k.removeprefix("features."): v
-                for k, v in weights.items()
-                if k.startswith("features.")
-            }
-        )
-    except Exception as error:  # whatever a foreign file does to torch.load
-        reason = str(error).splitlines()[0]
-        raise Unavailable(
-            f"LPIPS can't read {checkpoint} as {CHECKPOINTS[net]}: {reason}"
-        ) from None
-    return _Network(
-        layers.eval().requires_grad_(False).to(device),
-        taps,
-        tuple(heads[f"lin{tap}.model.1.weight"] for tap in range(len(taps))),
-    )

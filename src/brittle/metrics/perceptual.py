@@ -1,15 +1,12 @@
 """A perceptual distance that needs no download."""
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import Any
 
 from torch import Tensor
 
 from brittle.component import register
-from brittle.metrics import efficientnet
-from brittle.metrics.base import Metric, fill_invalid, mean_where
-
-if TYPE_CHECKING:
-    from brittle.models import EditModel
+from brittle.metrics.base import Metric
+from brittle.networks import efficientnet
 
 
 @register
@@ -24,27 +21,10 @@ class Perceptual(Metric):
     calibrated on human judgements, and its scale is not LPIPS's.
     """
 
-    name: ClassVar[str] = "perceptual"
-    source: ClassVar[str] = "LPIPS's form (arXiv:1801.03924); network: EfficientNet-lite0"
-    higher_means: ClassVar[Literal["closer", "farther"]] = "farther"
+    name = "perceptual"
+    source = "LPIPS's form (arXiv:1801.03924); network: EfficientNet-lite0"
+    higher_means = "farther"
 
-    def compare(
-        self,
-        image: Tensor,
-        reference: Tensor,
-        *,
-        valid: Tensor,
-        prompt: str | None = None,
-        model: "EditModel | None" = None,
-    ) -> Tensor:
+    def compare(self, image: Tensor, reference: Tensor, *, valid: Tensor, **_: Any) -> Tensor:
         """The distance, in [0, 20]."""
-        a, b = (efficientnet.features(fill_invalid(x, valid)) for x in (image, reference))
-        layers = [
-            mean_where((x - y).square().sum(1, keepdim=True), valid)
-            for x, y in zip(a, b, strict=True)
-        ]
-        return sum(layers[1:], layers[0])
-
-    def as_distance(self, score: Tensor) -> Tensor:
-        """The score itself."""
-        return score
+        return efficientnet.distance(image, reference, valid)

@@ -1,15 +1,13 @@
 """Peak signal-to-noise ratio."""
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from brittle.component import register
-from brittle.metrics.base import Metric, mean_where
-
-if TYPE_CHECKING:
-    from brittle.models import EditModel
+from brittle.metrics.base import Metric
+from brittle.networks.maps import mean_where
 
 CAP = 100.0  # dB: identical images would be infinite
 
@@ -22,19 +20,11 @@ class PSNR(Metric):
     of less than one 8-bit level in one value of a 512 x 512 image.
     """
 
-    name: ClassVar[str] = "psnr"
-    higher_means: ClassVar[Literal["closer", "farther"]] = "closer"
-    unit: ClassVar[str] = "dB"
+    name = "psnr"
+    higher_means = "closer"
+    unit = "dB"
 
-    def compare(
-        self,
-        image: Tensor,
-        reference: Tensor,
-        *,
-        valid: Tensor,
-        prompt: str | None = None,
-        model: "EditModel | None" = None,
-    ) -> Tensor:
+    def compare(self, image: Tensor, reference: Tensor, *, valid: Tensor, **_: Any) -> Tensor:
         """Decibels, in (0, 100]; only pixels where ``valid`` is 1 count."""
         error = mean_where((image.cpu().double() - reference.cpu()).square_(), valid)
         return (-10 * error.log10()).clamp(max=CAP)

@@ -1,17 +1,15 @@
 """Structural similarity."""
 
 import functools
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from brittle.component import register
 from brittle.errors import Unavailable
-from brittle.metrics.base import Metric, mean_where
-
-if TYPE_CHECKING:
-    from brittle.models import EditModel
+from brittle.metrics.base import Metric
+from brittle.networks.maps import mean_where
 
 WINDOW, SIGMA = 11, 1.5
 C1, C2 = 0.01**2, 0.03**2
@@ -25,19 +23,11 @@ class SSIM(Metric):
     Only windows that lie inside the image, and whose pixels are all valid, count.
     """
 
-    name: ClassVar[str] = "ssim"
-    source: ClassVar[str] = "Wang et al. 2004, doi:10.1109/TIP.2003.819861"
-    higher_means: ClassVar[Literal["closer", "farther"]] = "closer"
+    name = "ssim"
+    source = "Wang et al. 2004, doi:10.1109/TIP.2003.819861"
+    higher_means = "closer"
 
-    def compare(
-        self,
-        image: Tensor,
-        reference: Tensor,
-        *,
-        valid: Tensor,
-        prompt: str | None = None,
-        model: "EditModel | None" = None,
-    ) -> Tensor:
+    def compare(self, image: Tensor, reference: Tensor, *, valid: Tensor, **_: Any) -> Tensor:
         """Similarity in [-1, 1].
 
         Raises:

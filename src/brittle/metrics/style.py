@@ -1,19 +1,18 @@
 """How far two pictures are apart in style: which features go together, wherever they lie."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from brittle.component import register
-from brittle.metrics import efficientnet
-from brittle.metrics.base import Metric, fill_invalid
-from brittle.metrics.clip import clip_files, load_clip
-from brittle.metrics.memory import MEMORY, content
-
-if TYPE_CHECKING:
-    from brittle.models import EditModel
+from brittle.metrics.base import Metric
+from brittle.models import EditModel
+from brittle.networks import efficientnet
+from brittle.networks.clip import clip_files, load_clip
+from brittle.networks.maps import fill_invalid
+from brittle.networks.memory import MEMORY, content
 
 
 @register
@@ -29,24 +28,16 @@ class Style(Metric):
     subjects.
     """
 
-    name: ClassVar[str] = "style"
-    source: ClassVar[str] = (
+    name = "style"
+    source = (
         "Gram matrices: Gatys et al. 2016; statistics: Huang and Belongie 2017, arXiv:1703.06868; "
         "networks: EfficientNet-lite0; CLIP, Radford et al. 2021, arXiv:2103.00020"
     )
-    higher_means: ClassVar[Literal["closer", "farther"]] = "farther"
+    higher_means = "farther"
 
     clip: str | None = None
 
-    def compare(
-        self,
-        image: Tensor,
-        reference: Tensor,
-        *,
-        valid: Tensor,
-        prompt: str | None = None,
-        model: "EditModel | None" = None,
-    ) -> Tensor:
+    def compare(self, image: Tensor, reference: Tensor, *, valid: Tensor, **_: Any) -> Tensor:
         """The distance, in [0, 30].
 
         Raises:
@@ -71,13 +62,9 @@ class Style(Metric):
 
         return MEMORY.recall(f"{self}:{content(valid)}", seen, compute)
 
-    def judges(self, model: "EditModel | None") -> tuple[Path, ...]:
+    def judges(self, model: EditModel | None) -> tuple[Path, ...]:
         """CLIP's files, where it judges."""
         return () if self.clip is None else clip_files(self.clip)
-
-    def as_distance(self, score: Tensor) -> Tensor:
-        """The score itself."""
-        return score
 
 
 def _statistics(features: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from brittle.component import explain
 from brittle.errors import Unavailable
 from brittle.metrics.usable import Follow, Keep
-from brittle.models.prompt_classes import prompt_class
+from brittle.networks.prompt_classes import prompt_class
 
 if TYPE_CHECKING:
     from brittle.models import EditModel

@@ -1,25 +1,21 @@
 """Is an edit what an attacker wanted? It follows the prompt, and it keeps the subject."""
 
-import functools
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from brittle.component import register
 from brittle.errors import Unavailable
-from brittle.metrics import efficientnet
-from brittle.metrics.base import Metric, fill_invalid
-from brittle.metrics.clip import clip_files, load_clip
-from brittle.metrics.memory import MEMORY
-from brittle.models.prompt_classes import load_prompt_classifier, prompt_class
-
-if TYPE_CHECKING:
-    from brittle.models import EditModel
+from brittle.metrics.base import Metric
+from brittle.models import EditModel
+from brittle.networks import efficientnet
+from brittle.networks.clip import clip_files, load_clip
+from brittle.networks.maps import fill_invalid
+from brittle.networks.prompt_classifier import classifier_files, prompt_probability
 
 LAYOUT = 3  # the map, of five, that `keep` compares
-SMALLEST = 16  # pixels a side that the prompt classifier can judge
 
 
 @register
@@ -32,10 +28,10 @@ class Follow(Metric):
     around the mask is judged: what is kept around it can't follow a prompt.
     """
 
-    name: ClassVar[str] = "follow"
-    higher_means: ClassVar[Literal["closer", "farther"]] = "closer"
-    against: ClassVar[Literal["control", "photo"]] = "photo"
-    of_the_painted: ClassVar[bool] = True
+    name = "follow"
+    higher_means = "closer"
+    against = "photo"
+    of_the_painted = True
 
     clip: str | None = None
 
@@ -46,7 +42,7 @@ class Follow(Metric):
         *,
         valid: Tensor,
         prompt: str | None = None,
-        model: "EditModel | None" = None,
+        model: EditModel | None = None,
     ) -> Tensor:
         """A probability in [0, 1], or with CLIP a difference of cosines in [-2, 2].
 
@@ -60,20 +56,13 @@ class Follow(Metric):
             clip = load_clip(self.clip, str(image.device))
             photo = fill_invalid(reference, valid)
             return ((clip.image(edit) - clip.image(photo)) * clip.text(prompt)).sum()
-        folder = _classifier_folder(model)
-        named = prompt_class(prompt)
-        if named is None:
-            raise Unavailable(
-                f"the prompt {prompt!r} names no class that the prompt classifier knows"
-            )
-        return _probability(edit, named, folder)
+        return prompt_probability(edit, prompt, model.directory if model is not None else None)
 
-    def judges(self, model: "EditModel | None") -> tuple[Path, ...]:
+    def judges(self, model: EditModel | None) -> tuple[Path, ...]:
         """CLIP's files or the prompt classifier's: one that was replaced judges anew."""
         if self.clip is not None:
             return clip_files(self.clip)
-        folder = model.directory if model is not None else None
-        return () if folder is None else tuple(sorted(folder.glob("look_classifier.*")))
+        return classifier_files(model.directory if model is not None else None)
 
     def as_distance(self, score: Tensor) -> Tensor:
         """There is none: `follow` compares an image with a prompt, not with another image."""
@@ -94,21 +83,13 @@ class Keep(Metric):
     CLIP's image vectors.
     """
 
-    name: ClassVar[str] = "keep"
-    higher_means: ClassVar[Literal["closer", "farther"]] = "closer"
-    against: ClassVar[Literal["control", "photo"]] = "photo"
+    name = "keep"
+    higher_means = "closer"
+    against = "photo"
 
     clip: str | None = None
 
-    def compare(
-        self,
-        image: Tensor,
-        reference: Tensor,
-        *,
-        valid: Tensor,
-        prompt: str | None = None,
-        model: "EditModel | None" = None,
-    ) -> Tensor:
+    def compare(self, image: Tensor, reference: Tensor, *, valid: Tensor, **_: Any) -> Tensor:
         """The cosine, in [-1, 1].
 
         Raises:
@@ -120,7 +101,7 @@ class Keep(Metric):
             return (clip.image(edit) * clip.image(photo)).sum()
         return torch.nn.functional.cosine_similarity(_layout(edit), _layout(photo)).squeeze(0)
 
-    def judges(self, model: "EditModel | None") -> tuple[Path, ...]:
+    def judges(self, model: EditModel | None) -> tuple[Path, ...]:
         """CLIP's files, where it judges."""
         return () if self.clip is None else clip_files(self.clip)
 
@@ -133,27 +114,3 @@ def _layout(image: Tensor) -> Tensor:
     """Where in an image (1, 3, H, W) which features lie, (1, 112 x h x w), in float64."""
     found = efficientnet.features(image)[LAYOUT].double()
     return (found - found.mean((2, 3), keepdim=True)).flatten(1)
-
-
-def _classifier_folder(model: "EditModel | None") -> Path:
-    folder = model.directory if model is not None else None
-    if folder is None or not (folder / "look_classifier.safetensors").is_file():
-        raise Unavailable(
-            "this model ships no prompt classifier: name a CLIP that you have, as follow:clip=DIR"
-        )
-    return folder
-
-
-def _probability(edit: Tensor, named: str, folder: Path) -> Tensor:
-    if min(edit.shape[-2:]) < SMALLEST:
-        raise Unavailable(f"the prompt classifier needs at least {SMALLEST} pixels a side")
-    classifier = _classifier(folder, str(edit.device))
-    (probabilities,) = MEMORY.recall(
-        f"looks:{folder}", edit, lambda x: (classifier(x).softmax(1)[0],)
-    )
-    return probabilities[classifier.names.index(named)]
-
-
-@functools.lru_cache(maxsize=2)
-def _classifier(folder: Path, device: str) -> Any:
-    return load_prompt_classifier(folder).to(device)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from brittle import images
 from brittle.errors import UserError
-from brittle.models.silence import silence
+from brittle.silence import silence
 
 Part = Literal["vae", "unet", "text_encoder", "tokenizer"]
 AUTOENCODER_SIZE, AUTOENCODER_SIZES = 512, (64, 4096)

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from brittle.errors import UserError
-from brittle.models.silence import silence
+from brittle.silence import silence
 
 CONFIG_FILES = {"tokenizer": "tokenizer_config.json", "scheduler": "scheduler_config.json"}
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from brittle.component import unknown
 from brittle.errors import UserError
-from brittle.models.silence import silence
+from brittle.silence import silence
 
 State = tuple[Tensor, ...]
 """The latents, then whatever the scheduler remembers."""

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from brittle.errors import UserError
-from brittle.models.silence import silence
+from brittle.silence import silence
 
 Side = Literal["encoder", "decoder"]
 _SIDES: tuple[tuple[Side, int], ...] = (("encoder", 0), ("decoder", 1))

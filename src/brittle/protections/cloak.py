@@ -6,7 +6,6 @@ After Glaze (Shan et al. 2023), whose code is closed: neither Glaze, nor compati
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 import torch
@@ -14,10 +13,11 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from brittle import perceptual_budget
 from brittle.budget import Budget
 from brittle.component import Fraction, register
+from brittle.errors import needed
 from brittle.models import chain
+from brittle.networks import efficientnet
 from brittle.noise import derive_seed, generators
 from brittle.protections.base import Protection, Trace
 from brittle.protections.pgd import PGD
@@ -39,11 +39,6 @@ STYLES = (
 UNLIKE = 0.75
 """Of the styles ordered by distance, which one is taken: far, but not the farthest."""
 BETAS, EPSILON = (0.9, 0.999), 1e-8
-
-perceptual_distance = partial(
-    perceptual_budget.perceptual_distance,
-    failing="The cloak's perceptual distance can't be measured",
-)
 
 
 @register
@@ -209,3 +204,9 @@ class _Target:
                     )
                 self.known[seen.shape] = model.encode(picture)
         return self.known[seen.shape]
+
+
+def perceptual_distance(image: Tensor, reference: Tensor) -> Tensor:
+    """As `efficientnet.perceptual_distance`, which a cloak can't do without."""
+    with needed("The cloak's perceptual distance can't be measured"):
+        return efficientnet.perceptual_distance(image, reference)

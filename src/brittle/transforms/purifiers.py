@@ -13,10 +13,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from brittle.component import Fraction, register
-from brittle.errors import UserError
+from brittle.errors import UserError, needed
 from brittle.images import quantise
+from brittle.networks.efficientnet import perceptual_distance
 from brittle.noise import gaussian, generators
-from brittle.perceptual_budget import perceptual_distance
 from brittle.transforms.base import Transform
 
 if TYPE_CHECKING:
@@ -170,5 +170,6 @@ class Impress(Purifier):
         """What is lowered, a scalar; both images are (1, 3, h, w) in [0, 1]."""
         again = model.decode(model.encode(image)).to(image)
         inconsistency = (2 * (again - image)).square().mean()
-        apart = perceptual_distance(image, received, "impress can't run on this picture")[0]
+        with needed("impress can't run on this picture"):
+            (apart,) = perceptual_distance(image, received)
         return inconsistency + self.alpha * (apart.to(image) - self.eps).clamp(min=0)

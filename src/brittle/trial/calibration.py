@@ -13,7 +13,7 @@ from brittle.images import digest, quantise
 from brittle.metrics import Calibration, Follow, Keep, Thresholds, calibrate
 from brittle.metrics.thresholds import mask_kind
 from brittle.models import EditModel
-from brittle.models.prompt_classes import PROMPT_CLASSES
+from brittle.networks.prompt_classes import PROMPT_CLASSES
 from brittle.noise import derive_seed
 from brittle.progress import Advance, Progress, silent
 from brittle.trial.photos import load_photos

@@ -1,19 +1,11 @@
-"""Prompt classes: what the embedded model can do to a photo, by name, and their classifier.
+"""Prompt classes: what the embedded model can do to a photo, by name.
 
 A class is weather, light or style that can be given to any photo. The same names and wordings make
 the training captions, so ``prompt_class`` finds in a prompt what the model was taught.
 """
 
-from __future__ import annotations
-
-import json
 import re
 from dataclasses import dataclass
-from pathlib import Path
-
-import torch
-from safetensors.torch import load_file
-from torch import Tensor, nn
 
 NO_CLASS = "none"
 
@@ -149,57 +141,3 @@ def prompt_class(prompt: str) -> str | None:
         if (match := re.search(rf"\b{cue}\b", words))
     ]
     return min(found)[2] if found else None
-
-
-class PromptClassifier(nn.Module):
-    """Which prompt class a picture shows: a small convolutional network for 128 px.
-
-    ``names`` are the classes in the order of the logits; the first is ``"none"``, a photo as taken.
-    """
-
-    def __init__(
-        self,
-        names: tuple[str, ...] = (NO_CLASS, *PROMPT_CLASSES),
-        widths: tuple[int, ...] = (24, 48, 96, 128),
-        mean: tuple[float, ...] = (0.5, 0.5, 0.5),
-        std: tuple[float, ...] = (0.25, 0.25, 0.25),
-    ) -> None:
-        super().__init__()
-        self.names, self.widths, self.mean, self.std = names, widths, mean, std
-        layers: list[nn.Module] = []
-        for before, after in zip((3, *widths[:-1]), widths, strict=True):
-            layers += [
-                nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False),
-                nn.BatchNorm2d(after),
-                nn.ReLU(),
-                nn.Conv2d(after, after, 3, padding=1, groups=after, bias=False),
-                nn.Conv2d(after, after, 1, bias=False),
-                nn.BatchNorm2d(after),
-                nn.ReLU(),
-            ]
-        self.features = nn.Sequential(*layers)
-        self.head = nn.Linear(2 * widths[-1], len(names))
-
-    def forward(self, image: Tensor) -> Tensor:
-        """(N, 3, H, W) in [0, 1] -> logits (N, classes). 128 px is what it was trained on."""
-        mean, std = (image.new_tensor(v).view(1, 3, 1, 1) for v in (self.mean, self.std))
-        found = self.features((image - mean) / std)
-        # The spread over the picture tells streaks and flakes from a tint.
-        pooled = torch.cat([found.mean((2, 3)), found.std((2, 3))], dim=1)
-        return self.head(pooled)
-
-    def probability(self, image: Tensor, name: str) -> Tensor:
-        """Probability (N,) of one class (a name, or ``"none"``) for images in [0, 1]."""
-        if name not in self.names:
-            raise ValueError(f"{name!r} is no prompt class; known: {', '.join(self.names)}")
-        return self(image).softmax(dim=1)[:, self.names.index(name)]
-
-
-def load_prompt_classifier(directory: str | Path) -> PromptClassifier:
-    """The classifier in ``look_classifier.json`` and ``look_classifier.safetensors``, frozen."""
-    folder = Path(directory)
-    about = json.loads((folder / "look_classifier.json").read_text())
-    arguments = {key: tuple(about[key]) for key in ("names", "widths", "mean", "std")}
-    model = PromptClassifier(**arguments)
-    model.load_state_dict(load_file(folder / "look_classifier.safetensors"))
-    return model.requires_grad_(False).eval()

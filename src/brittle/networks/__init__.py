@@ -1,0 +1,1 @@
+"""Networks that see pictures, for metrics, budgets and protections; an image goes through once."""
