@@ -22,14 +22,14 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
+from brittle.analysis.intervals import mean_bounds
 from brittle.images import png_bytes, read_photo, write_image
-from brittle.inference.intervals import mean_bounds
 from brittle.metrics import PSNR, Latent, Perceptual
 from brittle.models import EditModel, load_model
 from brittle.perceptual_budget import PerceptualBudget
 from brittle.protections import EncoderProtection, Noise, NoiseSpectrum
+from brittle.sources.photos import load_photos
 from brittle.transforms import Transform
-from brittle.trial.photos import load_photos
 
 TRANSFORMS = (
     "none",

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from brittle.inference.intervals import mean_bounds
+from brittle.analysis.intervals import mean_bounds
 
 
 def main() -> None:

@@ -4,7 +4,7 @@
 
 Designs are drawn as arrays (trials, photos, rows a photo). Coverages are computed on the arrays at
 once, by the very functions that `summarise` calls; words, flags and verdicts come from `summarise`
-itself, fed through the text of a results.csv. tests/inference/ runs the same designs with fewer
+itself, fed through the text of a results.csv. tests/analysis/ runs the same designs with fewer
 trials, and holds both ways to the same numbers.
 """
 
@@ -17,18 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaincinv
 
-from brittle.inference import Row, Scope, Summary, format_results, parse_results, summarise
-from brittle.inference.half_life import ALPHA, walk, window
-from brittle.inference.intervals import (
+from brittle.analysis import Row, Scope, Summary, format_results, parse_results, summarise
+from brittle.analysis.half_life import ALPHA, walk, window
+from brittle.analysis.intervals import (
     fieller_bounds,
     mean_bounds,
     share_bounds,
     share_difference_bounds,
     t_quantile,
 )
-from brittle.inference.one_photo import DRAWS, placebo_test
-from brittle.inference.worst_case import cross_fit
-from brittle.trial.primary import Primary
+from brittle.analysis.randomization_test import DRAWS, placebo_test
+from brittle.analysis.worst_case import cross_fit
+from brittle.declaration.primary import Primary
 
 Array = NDArray[np.float64]
 Bounds = tuple[Array, Array, Array]

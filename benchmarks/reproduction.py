@@ -16,14 +16,14 @@ from pathlib import Path
 
 import numpy as np
 
+from brittle.analysis import Interval, Summary, read_results
+from brittle.analysis.comparisons import compare_transforms
+from brittle.analysis.effects import Effects
+from brittle.analysis.intervals import mean_interval, ratio_interval
+from brittle.analysis.phrases import percent, transform_name
+from brittle.analysis.table import Table
+from brittle.analysis.usable import UsableEdits
 from brittle.images import from_png
-from brittle.inference import Interval, Summary, read_results
-from brittle.inference.comparisons import compare_transforms
-from brittle.inference.effects import Effects
-from brittle.inference.intervals import mean_interval, ratio_interval
-from brittle.inference.table import Table
-from brittle.inference.usable import UsableEdits
-from brittle.inference.words import percent, transform_name
 from brittle.transforms import Transform
 
 MARK = re.compile(r"(<!-- (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)

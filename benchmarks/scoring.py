@@ -15,10 +15,10 @@ from pathlib import Path
 
 import torch
 
+from brittle.declaration.trial import Trial
 from brittle.images import from_bytes, write_image
 from brittle.progress import Advance
 from brittle.trial import runner
-from brittle.trial.spec import Trial
 
 
 def write_photos(folder: Path) -> Path:

@@ -16,8 +16,8 @@ from torch import Tensor
 from brittle.metrics import PSNR, Latent
 from brittle.models import EditModel, load_model
 from brittle.protections import EncoderProtection, Noise
+from brittle.sources.photos import load_photos
 from brittle.transforms import Transform
-from brittle.trial.photos import load_photos
 
 GRAY = 0.5
 

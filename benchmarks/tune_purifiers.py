@@ -14,14 +14,14 @@ import argparse
 import numpy as np
 import torch
 
+from brittle.analysis.worst_case import lower_rank
 from brittle.editors import Editor, Img2Img
-from brittle.inference.worst_case import lower_rank
 from brittle.metrics import Follow, Keep
 from brittle.models import EditModel, load_model
 from brittle.noise import derive_seed
 from brittle.protections import Protection
+from brittle.sources.photos import TrialPhoto, load_photos
 from brittle.transforms import Transform
-from brittle.trial.photos import TrialPhoto, load_photos
 
 FAMILIES = {
     "jpeg": [f"jpeg:quality={quality}" for quality in (95, 85, 75, 65, 50, 30)],

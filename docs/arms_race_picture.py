@@ -14,7 +14,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 from arms_race import TRANSFORMS, effects
-from brittle.inference.intervals import mean_bounds
+from brittle.analysis.intervals import mean_bounds
 
 matplotlib.use("Agg")
 ARMS = {

@@ -7,7 +7,7 @@ import brittle
 from brittle.component import register
 from brittle.metrics import Latent
 from brittle.protections import PGD
-from brittle.trial.photos import load_photos
+from brittle.sources.photos import load_photos
 
 
 @register

@@ -5,7 +5,7 @@ python examples/protect_compress_edit.py
 
 import brittle
 from brittle.metrics import PSNR
-from brittle.trial.photos import load_photos
+from brittle.sources.photos import load_photos
 
 photo = load_photos("sample", square=128)["astronaut"].image
 model = brittle.load_model("embedded")

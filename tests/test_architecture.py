@@ -10,7 +10,7 @@ import brittle
 SOURCE = Path(brittle.__file__).parent
 LAYERS = [
     {"errors"},
-    {"component"},
+    {"component", "data"},
     {
         "noise",
         "images",
@@ -25,8 +25,11 @@ LAYERS = [
     {"budget", "perceptual_budget"},
     {"models"},
     {"protections", "transforms", "editors", "metrics"},
+    {"declaration"},
+    {"record"},
+    {"sources"},
     {"trial"},
-    {"inference"},
+    {"analysis"},
     {"auditing"},
     {"report"},
     {"visibility"},

@@ -16,7 +16,7 @@ from brittle.metrics import Calibration
 from brittle.metrics.thresholds import CALIBRATION
 from brittle.models import load_model
 from brittle.networks.prompt_classes import PROMPT_CLASSES
-from brittle.trial.calibration import calibrate_model, describe, read_photos
+from brittle.trial.calibrating import calibrate_model, describe, read_photos
 from training.config import Config, from_command_line
 from training.evaluate import batch_at
 

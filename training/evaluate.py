@@ -28,7 +28,7 @@ from brittle.models import EditModel, load_model
 from brittle.networks import efficientnet
 from brittle.networks.prompt_classes import PROMPT_CLASSES
 from brittle.networks.prompt_classifier import load_prompt_classifier
-from brittle.trial.photos import load_photos as load_folder
+from brittle.sources.photos import load_photos as load_folder
 from training.captions import RESERVED
 from training.config import Config, from_command_line
 from training.data import Photo, crop, jpeg, load_photos, to_pixels, to_tensor

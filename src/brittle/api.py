@@ -5,16 +5,16 @@ from pathlib import Path
 
 from torch import Tensor
 
+from brittle.analysis.mimicry_summary import MimicrySummary
+from brittle.analysis.summary import Summary
 from brittle.auditing import PROMPTS, TRANSFORMS, Audited, Request
 from brittle.budget import Budget
+from brittle.declaration.trial import Trial
 from brittle.editors import Editor
-from brittle.inference.mimicry_summary import MimicrySummary
-from brittle.inference.summary import Summary
 from brittle.models import EditModel, load_model
 from brittle.progress import Progress, silent
 from brittle.protections import Protection
 from brittle.transforms import Transform
-from brittle.trial.spec import Trial
 
 __all__ = [
     "PROMPTS",
@@ -212,7 +212,7 @@ def finish(directory: Path) -> Summary | MimicrySummary:
     Raises:
         UserError: the folder holds no finished trial.
     """
-    from brittle.inference.store import summarise_store
+    from brittle.analysis.store import summarise_store
     from brittle.report import build_report
 
     summary = summarise_store(directory)

@@ -13,23 +13,23 @@ import torch
 from typer.testing import CliRunner
 
 import brittle
+from brittle.analysis.randomization_test import DRAWS, FIRST
+from brittle.analysis.schemas import with_tables
 from brittle.auditing.document import Audit
 from brittle.auditing.edits import Judge, Line, edit_lines
-from brittle.auditing.pairs import Pair, read_pair
 from brittle.auditing.reduction import Tried
 from brittle.auditing.schemas import SCHEMA, field_tables, schema
 from brittle.auditing.views import PLACEBOS, PROTECTED, ROWS, Bench
 from brittle.cli import app
 from brittle.editors import Identity
 from brittle.errors import UserError
-from brittle.inference.one_photo import DRAWS, FIRST
-from brittle.inference.schemas import with_tables
 from brittle.metrics import PSNR, Latent, Thresholds
 from brittle.metrics.thresholds import Calibration, Validity
 from brittle.models import load_model
 from brittle.protections import Noise, NoiseSpectrum
 from brittle.report.audit import audit_text, render_audit
 from brittle.report.transfer import transfer
+from brittle.sources.pairs import Pair, read_pair
 from brittle.transforms import Transform
 from tests.metrics import files as networks
 from tests.models import taesd

@@ -2,10 +2,10 @@
 
 import pytest
 
+from brittle.analysis.summary import Placebo, Scope
+from brittle.auditing.answers import scope_words
 from brittle.auditing.document import ModelResult, ModelScope, PhotoAudit, PictureFile
 from brittle.auditing.folders import over_photos
-from brittle.auditing.words import scope_words
-from brittle.inference.summary import Placebo, Scope
 from tests.auditing.test_words import comparisons
 
 FILE = PictureFile(path="a.png", format="PNG", width=8, height=8, jpeg_traces=False, notes=())

@@ -12,7 +12,7 @@ from brittle.metrics import Calibration
 from brittle.models import load_model
 from brittle.networks.prompt_classes import PROMPT_CLASSES
 from brittle.networks.prompt_classifier import load_prompt_classifier
-from brittle.trial.calibration import GOOD_PHOTOS
+from brittle.trial.calibrating import GOOD_PHOTOS
 from brittle.trial.demo import FULL, PAINTED
 
 FOLDER = Path(brittle.__file__).parent / "models" / "embedded"

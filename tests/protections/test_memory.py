@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from torch.nn import functional
 
+from brittle.declaration.trial import Trial
 from brittle.errors import UserError
 from brittle.images import quantise, write_image
 from brittle.models import load_model, memory
 from brittle.protections import Protection
 from brittle.trial.collections import check_memory, lay_out, read_photos
-from brittle.trial.spec import Trial
 
 BIG = (3000, 4000)
 RUN = """

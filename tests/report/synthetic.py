@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 from scipy import stats
 
-from brittle.inference.summary import (
+from brittle.analysis.summary import (
     BestOf,
     Claim,
     Effect,
@@ -36,7 +36,7 @@ from brittle.inference.summary import (
     Verdict,
     WorstCase,
 )
-from brittle.trial.primary import Primary
+from brittle.declaration.primary import Primary
 
 PHOTOS = (
     "astronaut.png",

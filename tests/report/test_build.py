@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from brittle.analysis.summary import Summary
 from brittle.errors import UserError
-from brittle.inference.summary import Summary
 from brittle.report import build_report
 from brittle.report.build import render
 from brittle.report.pictures import FIRST_SIDE, SIDE

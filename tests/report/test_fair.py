@@ -2,10 +2,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from brittle.declaration.primary import Primary
 from brittle.report.fair import fair_section
-from brittle.trial.primary import Primary
-from tests.inference.test_fair import curve, protection
-from tests.inference.trials import JPEG, summary_of
+from tests.analysis.test_fair import curve, protection
+from tests.analysis.trials import JPEG, summary_of
 
 
 def section(*rows):

@@ -11,9 +11,9 @@ import pytest
 from typer.testing import CliRunner
 
 from brittle import api
+from brittle.analysis.mimicry_summary import MimicrySummary
 from brittle.cli import app
 from brittle.errors import UserError
-from brittle.inference.mimicry_summary import MimicrySummary
 from brittle.report.build import answer, build_report
 from brittle.report.mimicry import render
 from brittle.report.mimicry_source import MimicrySource

@@ -5,9 +5,9 @@ import re
 
 import pytest
 
+from brittle.analysis.agreement import SheetKey, keep_marks
+from brittle.analysis.store import summarise_store
 from brittle.errors import UserError
-from brittle.inference.agreement import SheetKey, keep_marks
-from brittle.inference.store import summarise_store
 from brittle.report import build_report
 from brittle.report.build import answer
 from brittle.report.sheet import PAGE, TABLE, write_sheet

@@ -5,10 +5,10 @@ from typing import Any
 
 from PIL import Image
 
-from brittle.inference import format_results
-from brittle.inference.store import summarise_store
-from brittle.trial.primary import Primary
-from tests.inference.trials import ARM, JPEG, PLACEBO, build, trial
+from brittle.analysis import format_results
+from brittle.analysis.store import summarise_store
+from brittle.declaration.primary import Primary
+from tests.analysis.trials import ARM, JPEG, PLACEBO, build, trial
 from tests.report.synthetic import make_manifest, write_json
 
 RATES = {

@@ -3,10 +3,10 @@ import csv
 import pytest
 from skimage import data
 
+from brittle.analysis.summary import Summary
+from brittle.declaration.trial import Trial, make_trial
 from brittle.errors import UserError
 from brittle.images import from_bytes, write_image
-from brittle.inference.summary import Summary
-from brittle.trial.spec import Trial, make_trial
 
 BUDGETS = ["4/255", "8/255", "12/255", "16/255"]
 # A step reaches the edge of every budget.

@@ -9,19 +9,19 @@ from skimage import data
 from typer.testing import CliRunner
 
 from brittle.cli import app
+from brittle.declaration.trial import Trial
 from brittle.editors import FineTune
 from brittle.errors import UserError
 from brittle.images import from_bytes, read_photo, write_image
 from brittle.metrics import Style
 from brittle.models import finetuning, load_model, memory
 from brittle.progress import silent
+from brittle.record.rows import read_results
+from brittle.record.store import Store
+from brittle.sources.photos import load_photos
 from brittle.trial import painting, runner
 from brittle.trial.collections import UNTAUGHT, lay_out, read_photos
 from brittle.trial.cost import describe_cost
-from brittle.trial.photos import load_photos
-from brittle.trial.rows import read_results
-from brittle.trial.spec import Trial
-from brittle.trial.store import Store
 
 CLOAK = "photoguard-encoder:steps=2"
 SHORT = (

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from brittle.declaration.trial import load_trial
 from brittle.trial import demo
-from brittle.trial.spec import load_trial
 
 TRIALS = Path(__file__).parents[2] / "trials"
 

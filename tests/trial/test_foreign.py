@@ -11,7 +11,7 @@ from brittle import api
 from brittle.errors import UserError
 from brittle.networks.clip import load_clip
 from brittle.networks.memory import MEMORY
-from brittle.trial.rows import read_results
+from brittle.record.rows import read_results
 from tests.metrics import files
 from tests.trial.edits import JPEG, PROMPT, TRUTHS, write_edits, write_table
 

@@ -13,19 +13,19 @@ import pytest
 import torch
 from skimage import data
 
+from brittle.analysis.effects import Effects
+from brittle.analysis.table import Table
+from brittle.analysis.usable import UsableEdits
+from brittle.analysis.worst_case import Search
+from brittle.declaration.trial import Trial
 from brittle.images import from_bytes, quantise, write_image
-from brittle.inference.effects import Effects
-from brittle.inference.table import Table
-from brittle.inference.usable import UsableEdits
-from brittle.inference.worst_case import Search
 from brittle.models import load_model
 from brittle.progress import silent
+from brittle.record.store import Store
+from brittle.sources.photos import load_photos
 from brittle.trial import runner
-from brittle.trial.photos import load_photos
 from brittle.trial.plan import make_plan
 from brittle.trial.results import rows
-from brittle.trial.spec import Trial
-from brittle.trial.store import Store
 
 ARM = "photoguard-encoder:steps=3"
 TRANSFORMS = ("none", "jpeg:quality=75", "denoise:strength=0.1,num_inference_steps=10", "flip")

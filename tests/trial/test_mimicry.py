@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from brittle.cli import app
 from brittle.images import from_bytes, read_photo, write_image
 from brittle.metrics import Style
-from brittle.trial.photos import load_photos
+from brittle.sources.photos import load_photos
 
 FIELDS = "max_train_steps=1,num_class_images=1,num_inference_steps=2,train_batch_size=1"
 

@@ -3,14 +3,14 @@ import dataclasses
 import pytest
 from PIL import features
 
+from brittle.declaration.primary import Primary
+from brittle.declaration.trial import Trial
 from brittle.errors import UserError
 from brittle.models import load_model
 from brittle.noise import derive_seed
+from brittle.sources.photos import load_photos
 from brittle.trial.cost import count
-from brittle.trial.photos import load_photos
 from brittle.trial.plan import make_plan, rows_a_call
-from brittle.trial.primary import Primary
-from brittle.trial.spec import Trial
 from tests.models import taesd
 
 TRIAL = Trial(

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from brittle.declaration.trial import load_trial
 from brittle.editors import Editor
 from brittle.protections import Protection
 from brittle.transforms import Transform
-from brittle.trial.spec import load_trial
 
 TRIALS = sorted((Path(__file__).parents[2] / "trials").glob("*.yaml"))
 

@@ -7,9 +7,9 @@ import torch
 
 from brittle.images import png_bytes, quantise
 from brittle.progress import silent
+from brittle.record.store import Store
 from brittle.transforms import Transform
 from brittle.trial.runner import receiving
-from brittle.trial.store import Store
 from brittle.trial.work import Reception
 
 TEXTS = [

@@ -10,16 +10,16 @@ import pytest
 import torch
 from skimage import data
 
+from brittle.declaration.trial import Trial
 from brittle.errors import UserError
 from brittle.images import from_bytes, write_image
 from brittle.models import load_model
 from brittle.models.loading import EMBEDDED
+from brittle.record.rows import read_results
+from brittle.record.store import Store
+from brittle.sources.photos import load_photos
 from brittle.trial import runner
-from brittle.trial.photos import load_photos
 from brittle.trial.plan import make_plan
-from brittle.trial.rows import read_results
-from brittle.trial.spec import Trial
-from brittle.trial.store import Store
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +129,7 @@ def test_sigkill_in_the_middle_of_a_file_loses_nothing(trial, undisturbed, tmp_p
     code = (
         "import os, pathlib, signal, sys\n"
         "from brittle.trial import runner\n"
-        "from brittle.trial.spec import Trial\n"
+        "from brittle.declaration.trial import Trial\n"
         "trial = Trial.model_validate_json(pathlib.Path(sys.argv[1]).read_text())\n"
         "out, fsync = pathlib.Path(sys.argv[2]), os.fsync\n"
         "def dies(descriptor):\n"
@@ -235,7 +235,7 @@ def test_the_index_has_the_clean_edits_under_the_floors_seeds(trial, undisturbed
 
 
 def test_a_saved_file_that_was_changed_is_flagged(trial, tmp_path):
-    from brittle.inference.store import summarise_store
+    from brittle.analysis.store import summarise_store
 
     runner.run(trial, tmp_path / "out")
     flags = {flag.name for flag in summarise_store(tmp_path / "out").flags}

@@ -8,15 +8,15 @@ import pytest
 import torch
 from skimage import data
 
+from brittle.declaration.trial import Trial
 from brittle.images import from_bytes, write_image
 from brittle.models import load_model
 from brittle.progress import silent
+from brittle.record.store import Store
 from brittle.trial import album, painting, runner
 from brittle.trial.collections import CollectionPlan, lay_out, read_photos
 from brittle.trial.foreign import score_edits
 from brittle.trial.scoring import score
-from brittle.trial.spec import Trial
-from brittle.trial.store import Store
 from tests.trial.edits import write_edits
 from tests.trial.test_collections import over, write_pictures
 

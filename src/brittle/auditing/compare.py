@@ -6,21 +6,21 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from brittle.analysis import effects
+from brittle.analysis.phrases import transform_name
+from brittle.analysis.randomization_test import DRAWS, FIRST, PlaceboTest, placebo_test
+from brittle.analysis.summary import Placebo
+from brittle.analysis.table import PLACEBO_KINDS, Table, placebo_arm
+from brittle.auditing.answers import NOT_SEEN, finding
 from brittle.auditing.document import Answer, Seen, UsableCounts
 from brittle.auditing.edits import Judge, Line, edit_lines
-from brittle.auditing.pairs import Pictures
 from brittle.auditing.reduction import Tried
 from brittle.auditing.views import CHOOSING, GRAY, PLACEBOS, PROTECTED, Bench
-from brittle.auditing.words import NOT_SEEN, finding
-from brittle.inference import effects
-from brittle.inference.one_photo import DRAWS, FIRST, PlaceboTest, placebo_test
-from brittle.inference.summary import Placebo
-from brittle.inference.table import PLACEBO_KINDS, Table, placebo_arm
-from brittle.inference.words import transform_name
 from brittle.noise import derive_seed
 from brittle.progress import Advance
 from brittle.protections import Placebo as Drawn
-from brittle.trial.rows import Row
+from brittle.record.rows import Row
+from brittle.sources.pairs import Pictures
 
 ARM, ENCODER = "protected", "encoder"
 

@@ -4,11 +4,11 @@ import time
 
 import torch
 
+from brittle.analysis.phrases import model_name
 from brittle.auditing.edits import BATCH, Judge
-from brittle.auditing.pairs import Pictures
 from brittle.auditing.views import CHOOSING, PLACEBOS, ROWS, Bench
-from brittle.inference.words import model_name
 from brittle.protections import Placebo
+from brittle.sources.pairs import Pictures
 from brittle.trial.cost import duration, editing_seconds, seconds
 
 SECONDS_TO_SCORE = 0.15

@@ -8,32 +8,17 @@ from typing import Literal
 
 from pydantic import Field
 
-from brittle.inference.one_photo import PlaceboTest
-from brittle.inference.summary import Effect, Placebo, Record, Scope, Summary
+from brittle.analysis.randomization_test import PlaceboTest
+from brittle.analysis.summary import Effect, Placebo, Scope, Summary
+from brittle.data import Data
+from brittle.sources.pairs import PictureFile
 
 SCHEMA_VERSION = 2
 
 Seen = Literal["latents", "edits"]
 
 
-class PictureFile(Record):
-    """One file, as it was read."""
-
-    path: str
-    """Where it lies."""
-    format: str
-    """The file's format: ``PNG``, ``JPEG`` …"""
-    width: int
-    """Pixels across, as a person sees the picture: turned upright."""
-    height: int
-    """Pixels down."""
-    jpeg_traces: bool
-    """Whether the file is a JPEG, or holds a picture that was one at quality 90 or below."""
-    notes: tuple[str, ...]
-    """What was done on reading: turned upright, transparency on white, 16 bits to 8 …"""
-
-
-class Distortion(Record):
+class Distortion(Data):
     """How far the protected file is from the original: what the eye pays, and the budget used."""
 
     largest: int
@@ -50,7 +35,7 @@ class Distortion(Record):
     """Perceptual distance (EfficientNet features), on pictures of at most 1024 px a side."""
 
 
-class UsableCounts(Record):
+class UsableCounts(Data):
     """How many edits follow the prompt and keep the subject."""
 
     edits: int
@@ -65,7 +50,7 @@ class UsableCounts(Record):
     """Edits judged with random perturbations."""
 
 
-class Answer(Record):
+class Answer(Data):
     """One transform: the protected file against random perturbations of its size."""
 
     transform: str
@@ -117,7 +102,7 @@ class Answer(Record):
         return self.left_reduced if self.reduced_first else self.left
 
 
-class ModelResult(Record):
+class ModelResult(Data):
     """One photo on one edit model."""
 
     model: str
@@ -145,7 +130,7 @@ class ModelResult(Record):
         return self.seen_as("edits") or self.seen_as("latents")
 
 
-class PhotoAudit(Record):
+class PhotoAudit(Data):
     """One photo."""
 
     name: str
@@ -168,7 +153,7 @@ class PhotoAudit(Record):
     """Signs that the difference of the two files is not a protection's: to be read first."""
 
 
-class ModelScope(Record):
+class ModelScope(Data):
     """One edit model, and what is known over all photos."""
 
     scope: Scope
@@ -196,7 +181,7 @@ class ModelScope(Record):
     """What was found over all photos, in sentences; empty for one photo."""
 
 
-class Audit(Record):
+class Audit(Data):
     """Everything that ``brittle audit`` found."""
 
     schema_version: int = SCHEMA_VERSION

@@ -7,12 +7,12 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from brittle.analysis.randomization_test import FIRST, is_settled
 from brittle.auditing.document import UsableCounts
 from brittle.auditing.reduction import Tried
 from brittle.auditing.views import CONTROL, GRAY, PLACEBOS, PROTECTED, ROWS, Bench
 from brittle.editors import Editor
 from brittle.errors import Unavailable
-from brittle.inference.one_photo import FIRST, is_settled
 from brittle.metrics import LPIPS, Calibration, Metric, Perceptual, Thresholds
 from brittle.models import EditModel
 from brittle.progress import Advance

@@ -2,16 +2,16 @@
 
 from collections.abc import Sequence
 
-from brittle.auditing import words
+from brittle.analysis import summarise
+from brittle.analysis.effects import EXPLORATORY_ALPHA, Effects
+from brittle.analysis.phrases import transform_name
+from brittle.analysis.summary import MIN_PHOTOS, Effect, Summary
+from brittle.analysis.table import Table, placebo_arm
+from brittle.auditing import answers as words
 from brittle.auditing.compare import ARM, ENCODER
 from brittle.auditing.document import Answer, ModelResult, ModelScope, PhotoAudit
-from brittle.inference import summarise
-from brittle.inference.effects import EXPLORATORY_ALPHA, Effects
-from brittle.inference.summary import MIN_PHOTOS, Effect, Summary
-from brittle.inference.table import Table, placebo_arm
-from brittle.inference.words import transform_name
-from brittle.trial.primary import MAX_PRIMARY_TRANSFORMS, Primary
-from brittle.trial.rows import Row
+from brittle.declaration.primary import MAX_PRIMARY_TRANSFORMS, Primary
+from brittle.record.rows import Row
 
 
 def over_photos(scope: ModelScope, photos: Sequence[PhotoAudit]) -> ModelScope:

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from brittle.declaration.primary import MAX_PRIMARY_TRANSFORMS, Primary
 from brittle.editors import Editor
 from brittle.errors import UserError
 from brittle.transforms import Transform
-from brittle.trial.primary import MAX_PRIMARY_TRANSFORMS, Primary
 
 TRANSFORMS = (
     *("jpeg:quality=95", "jpeg:quality=85", "jpeg:quality=75", "jpeg:quality=65"),

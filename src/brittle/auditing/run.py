@@ -11,22 +11,23 @@ from pathlib import Path
 from torch import Tensor
 
 from brittle import __version__
-from brittle.auditing import cost, folders, words
+from brittle.analysis.phrases import transform_name
+from brittle.analysis.randomization_test import DRAWS, FIRST
+from brittle.analysis.summary import Placebo, Scope
+from brittle.auditing import answers as words
+from brittle.auditing import cost, folders
 from brittle.auditing.compare import choose_placebo, compare
 from brittle.auditing.distortion import measure
 from brittle.auditing.document import Answer, Audit, ModelResult, ModelScope, PhotoAudit
 from brittle.auditing.edits import FURTHER, make_judge
-from brittle.auditing.pairs import Pair, Pictures, describe, find_pairs, read_pair
 from brittle.auditing.request import Request
 from brittle.auditing.views import CHOOSING, ROWS, Bench
 from brittle.errors import UserError
 from brittle.images import read_photo
-from brittle.inference.one_photo import DRAWS, FIRST
-from brittle.inference.summary import Placebo, Scope
-from brittle.inference.words import transform_name
 from brittle.models import EditModel
 from brittle.progress import Advance, Progress, silent
-from brittle.trial.photos import photo_files
+from brittle.sources.pairs import Pair, Pictures, describe, find_pairs, read_pair
+from brittle.sources.photos import photo_files
 
 QUICK = "only the encoder was asked for (quick)"
 

@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from brittle.analysis.schemas import field_tables as of_trials
+from brittle.analysis.schemas import table_of, with_tables
 from brittle.auditing.document import Audit
-from brittle.inference.schemas import field_tables as of_trials
-from brittle.inference.schemas import table_of, with_tables
 
 SCHEMA = Path(__file__).parent / "schema" / "audit.schema.json"
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from brittle.auditing.pairs import Pictures
+from brittle.analysis.randomization_test import DRAWS, FIRST
 from brittle.auditing.reduction import Tried, as_seen, trace
-from brittle.inference.one_photo import DRAWS, FIRST
+from brittle.analysis.randomization_test import DRAWS, FIRST
 from brittle.models import EditModel
 from brittle.networks.maps import fill_invalid, mean_where
 from brittle.networks.memory import FeatureMemory
@@ -21,6 +21,7 @@ from brittle.noise import derive_seed
 from brittle.parallel import on_all_cores
 from brittle.progress import Advance
 from brittle.protections import Placebo
+from brittle.sources.pairs import Pictures
 from brittle.transforms import Transform
 from brittle.trial.runner import gray_like
 

@@ -7,10 +7,10 @@ The modules register their commands when imported, in the order that ``--help`` 
 from brittle.cli.app import app
 from brittle.cli.trials import demo, run, score, report, compare
 from brittle.cli.pictures import edit, protect, transform
-from brittle.cli.mimicry import mimic_
+from brittle.cli.mimic import mimic_
 from brittle.cli.audit import audit_
 from brittle.cli.visibility import visibility
-from brittle.cli.calibration import calibrate
+from brittle.cli.calibrate import calibrate
 from brittle.cli.listing import list_
 
 __all__ = [

@@ -10,7 +10,7 @@ from brittle.cli.app import Device, Dtype, app
 from brittle.errors import UserError
 
 if TYPE_CHECKING:
-    from brittle.trial.spec import Trial
+    from brittle.declaration.trial import Trial
 
 
 @app.command()
@@ -59,11 +59,11 @@ def run(
 
     Example: brittle run trials/demo.yaml --set photos=holiday/ --dry-run
     """
-    from brittle.trial.spec import load_trial
+    from brittle.declaration.trial import load_trial
 
     loaded = load_trial(trial, settings or ())
     if dry_run:
-        from brittle.inference import plan_photos
+        from brittle.analysis import plan_photos
         from brittle.trial.collections import over_collections
         from brittle.trial.cost import describe_cost
 
@@ -155,7 +155,7 @@ def report(
     from brittle import api
 
     if marks is not None:
-        from brittle.inference.agreement import keep_marks
+        from brittle.analysis.agreement import keep_marks
 
         typer.echo(f"Marks of {keep_marks(directory, marks)} edits were read.\n")
     api.finish(directory)

@@ -6,18 +6,18 @@ from pathlib import Path
 
 from torch import Tensor
 
+from brittle.analysis.phrases import model_name
+from brittle.analysis.summary import MIN_PHOTOS
+from brittle.auditing.answers import NOT_SEEN, distortions_sentence, metric_sentence
 from brittle.auditing.document import Answer, Audit, ModelResult, PhotoAudit, UsableCounts
 from brittle.auditing.run import Audited
 from brittle.auditing.views import CONTROL, PROTECTED
-from brittle.auditing.words import NOT_SEEN, distortions_sentence, metric_sentence
 from brittle.errors import UserError
 from brittle.images import fit, to_bytes, write_bytes
-from brittle.inference.summary import MIN_PHOTOS
-from brittle.inference.words import model_name
-from brittle.report import words
+from brittle.report import formatting as words
 from brittle.report.page import render_page
 from brittle.report.pictures import PAGE_LIMIT, Picture, embed, perturbation
-from brittle.report.text import as_columns
+from brittle.report.terminal import as_columns
 from brittle.report.transfer import transfer
 
 REPORT, DATA = "audit.html", "audit.json"

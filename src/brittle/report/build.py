@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from brittle.inference.store import over_collections
-from brittle.report import figures, mimicry, scatter, tables, text, words
+from brittle.analysis.store import over_collections
+from brittle.record.store import Store
+from brittle.report import figures, mimicry, scatter, tables, terminal
+from brittle.report import formatting as words
 from brittle.report.fair import fair_section
 from brittle.report.gallery import Gallery
 from brittle.report.mimicry_source import MimicrySource
@@ -12,7 +14,6 @@ from brittle.report.page import render_page
 from brittle.report.pictures import PAGE_LIMIT, embed
 from brittle.report.settings import as_yaml, mapping, settings
 from brittle.report.source import Folder, Source
-from brittle.trial.store import Store
 
 REPORT = "report.html"
 
@@ -43,7 +44,7 @@ def answer(directory: Path) -> str:
     """
     if over_collections(Folder(directory).manifest):
         return mimicry.answer(MimicrySource(directory))
-    return text.answer(Source(directory))
+    return terminal.answer(Source(directory))
 
 
 def render(source: Source, limit: int = PAGE_LIMIT) -> str:

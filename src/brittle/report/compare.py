@@ -5,23 +5,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from brittle.errors import UserError
-from brittle.images import write_bytes
-from brittle.inference.side_by_side import (
+from brittle.analysis.side_by_side import (
     Finished,
     Pairing,
     Protected,
     pair,
     protections_of_trials,
 )
-from brittle.inference.summary import Interval
-from brittle.inference.table import placebo_arm
-from brittle.report import words
+from brittle.analysis.summary import Interval
+from brittle.analysis.table import placebo_arm
+from brittle.errors import UserError
+from brittle.images import write_bytes
+from brittle.record.rows import read_results
+from brittle.report import formatting as words
 from brittle.report.page import render_page
 from brittle.report.source import Source
 from brittle.report.tables import Cell, TransformRow, transform_table
-from brittle.report.text import as_columns, short_cell
-from brittle.trial.rows import read_results
+from brittle.report.terminal import as_columns, short_cell
 
 UNLIKE = ("created", "title", "notes", "photos", "trial", "primary", "schema_version")
 """Parts of a manifest that say nothing about settings, or that are said elsewhere."""

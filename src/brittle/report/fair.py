@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from brittle.inference.summary import Fair, FairPoint
-from brittle.report import words
+from brittle.analysis.summary import Fair, FairPoint
+from brittle.report import formatting as words
 from brittle.report.charts import Axis, Chart
 from brittle.report.figures import Figure, interval_text, ratio_axis
 from brittle.report.source import Source

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from brittle.inference.summary import Effect, Interval, Usable
-from brittle.report import words
+from brittle.analysis.summary import Effect, Interval, Usable
+from brittle.report import formatting as words
 from brittle.report.charts import Axis, Chart, steps
 from brittle.report.source import Folder, Source
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from brittle.inference.summary import Effect
-from brittle.report import words
+from brittle.analysis.summary import Effect
+from brittle.report import formatting as words
 from brittle.report.pictures import Album, Picture, perturbation
 from brittle.report.source import Point, Row, Source
 

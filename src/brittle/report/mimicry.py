@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from brittle.inference.summary import Interval
-from brittle.report import mimicry_figures, words
+from brittle.analysis.summary import Interval
+from brittle.report import formatting as words
+from brittle.report import mimicry_figures
 from brittle.report.figures import qualities
 from brittle.report.mimicry_pictures import shelf
 from brittle.report.mimicry_source import MimicrySource
@@ -11,7 +12,7 @@ from brittle.report.page import render_page
 from brittle.report.pictures import PAGE_LIMIT, Album, embed
 from brittle.report.settings import as_yaml, settings
 from brittle.report.tables import Cell
-from brittle.report.text import as_columns, short_cell
+from brittle.report.terminal import as_columns, short_cell
 
 
 def render(source: MimicrySource, limit: int = PAGE_LIMIT) -> str:

@@ -1,8 +1,8 @@
 """Figures of a trial over collections over JPEG quality: distance of mimicry, and preference."""
 
-from brittle.inference.mimicry_summary import Mimicked
-from brittle.inference.summary import Interval
-from brittle.report import words
+from brittle.analysis.mimicry_summary import Mimicked
+from brittle.analysis.summary import Interval
+from brittle.report import formatting as words
 from brittle.report.charts import Axis, Chart, steps
 from brittle.report.figures import KEYS, LINES, Figure, Quality, interval_text
 from brittle.report.mimicry_source import MimicrySource

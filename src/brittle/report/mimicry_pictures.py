@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
-from brittle.report import words
+from brittle.report import formatting as words
 from brittle.report.mimicry_source import MimicrySource
 from brittle.report.pictures import Album, Picture
 from brittle.report.source import Point

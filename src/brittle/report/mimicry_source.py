@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from brittle.inference.mimicry_summary import Mimicked, MimicrySummary
-from brittle.inference.table import placebo_arm
+from brittle.analysis.mimicry_summary import Mimicked, MimicrySummary
+from brittle.analysis.table import placebo_arm
 from brittle.report.source import Folder
 
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from brittle.inference.summary import Effect, Interval, TransformCost
-from brittle.report import words
+from brittle.analysis.summary import Effect, Interval, TransformCost
+from brittle.report import formatting as words
 from brittle.report.charts import Axis, Chart, steps
 from brittle.report.figures import (
     Figure,

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from brittle.report import words
+from brittle.report import formatting as words
 from brittle.report.source import Folder
 
 

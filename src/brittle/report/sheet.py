@@ -4,15 +4,15 @@ import random
 from dataclasses import dataclass
 from pathlib import Path
 
+from brittle.analysis.agreement import COLUMNS, KEY, SheetKey
 from brittle.component import key
 from brittle.errors import UserError
 from brittle.images import from_bytes, to_bytes, write_bytes
-from brittle.inference.agreement import COLUMNS, KEY, SheetKey
+from brittle.record.store import Store
 from brittle.report.page import render_page
 from brittle.report.pictures import Pixels, as_webp, read_pixels
 from brittle.report.source import Row, Source
 from brittle.transforms import Transform
-from brittle.trial.store import Store
 
 EDITS = 100
 SEED = 0

@@ -12,13 +12,14 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from brittle.analysis.store import over_collections
+from brittle.analysis.summary import Summary
+from brittle.data import Data
 from brittle.errors import UserError
-from brittle.inference.store import over_collections
-from brittle.inference.summary import Record, Summary
 
 ARTIFACT = re.compile(r"artifacts/[0-9a-z]{1,8}/[0-9A-Za-z_-]{1,128}\.png")
 
-S = TypeVar("S", bound=Record)
+S = TypeVar("S", bound=Data)
 
 Point = tuple[str, str, str, str, str, str]
 """Image, arm, transform, editor, prompt, seed."""

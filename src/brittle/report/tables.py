@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from brittle.inference.summary import Effect, Interval, Summary, Usable, Verdict
-from brittle.report import words
+from brittle.analysis.summary import Effect, Interval, Summary, Usable, Verdict
+from brittle.report import formatting as words
 from brittle.report.source import Source
 
 

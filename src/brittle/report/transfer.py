@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from brittle.auditing.document import Answer, Audit
-from brittle.report import words
+from brittle.report import formatting as words
 
 
 @dataclass(frozen=True)

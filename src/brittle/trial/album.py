@@ -7,7 +7,7 @@ from torch import Tensor
 from brittle.errors import Unavailable
 from brittle.models import EditModel
 from brittle.recent import Recent
-from brittle.trial.store import Store
+from brittle.record.store import Store
 from brittle.trial.work import Plan
 
 LIMIT = 256 * 2**20

@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from brittle.component import key
+from brittle.declaration.trial import Trial
 from brittle.editors import Editor, FineTune
 from brittle.errors import UserError
 from brittle.metrics import Keep, Style
 from brittle.noise import derive_seed
-from brittle.trial.photos import SUFFIXES, TrialPhoto, load_photos
+from brittle.record.arms import GRAY, ORIGINAL
+from brittle.sources.photos import SUFFIXES, TrialPhoto, load_photos
 from brittle.trial.plan import empty_plan, make_plan, model_identity, reception_of
-from brittle.trial.spec import Trial
-from brittle.trial.work import GRAY, ORIGINAL, Cell, Plan, Release
+from brittle.trial.work import Cell, Plan, Release
 
 if TYPE_CHECKING:
     from brittle.models import EditModel

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from brittle.declaration.trial import Trial
 from brittle.editors import FineTune
 from brittle.models import EditModel, load_model
 from brittle.protections.base import at_once
 from brittle.transforms import Impress
 from brittle.trial.collections import CollectionPlan, check_memory, lay_out, read_photos
-from brittle.trial.spec import Trial
 from brittle.trial.work import Plan
 
 LEARNING = 4

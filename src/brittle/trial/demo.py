@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
+from brittle.declaration.trial import Trial, make_trial
 from brittle.models import load_model
+from brittle.record.store import Store
+from brittle.sources.photos import load_photos
 from brittle.trial.cost import count, duration, estimate
-from brittle.trial.photos import load_photos
 from brittle.trial.plan import make_plan
-from brittle.trial.spec import Trial, make_trial
-from brittle.trial.store import Store
 
 SIZE = 256
 """Long side in px: JPEG acts as at a real editor's 512 px, and an edit costs a quarter."""

@@ -4,12 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+from brittle.declaration.trial import Trial
 from brittle.editors import Editor
 from brittle.errors import Unavailable, UserError
 from brittle.metrics import Calibration, Metric
 from brittle.models import EditModel
 from brittle.progress import Progress, silent
-from brittle.trial.edits_table import (
+from brittle.record.arms import GRAY, ORIGINAL
+from brittle.record.rows import format_results
+from brittle.record.store import Store
+from brittle.sources.edits_table import (
     Entry,
     Point,
     Unknown,
@@ -17,15 +21,12 @@ from brittle.trial.edits_table import (
     protections,
     read_edits,
 )
-from brittle.trial.given import MADE, SIDE, Pictures, original_key
+from brittle.sources.external_edits import MADE, SIDE, Pictures, original_key
 from brittle.trial.manifest import environment
 from brittle.trial.plan import cell_key, fill_primary
 from brittle.trial.results import index, rows
-from brittle.trial.rows import format_results
 from brittle.trial.scoring import score
-from brittle.trial.spec import Trial
-from brittle.trial.store import Store
-from brittle.trial.work import GRAY, ORIGINAL, Cell, ModelIdentity, Plan
+from brittle.trial.work import Cell, ModelIdentity, Plan
 
 
 class Elsewhere(Editor):

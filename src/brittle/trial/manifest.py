@@ -12,8 +12,8 @@ from brittle import __version__
 from brittle.component import Component, registry
 from brittle.models import EditModel
 from brittle.noise import derive_seed
+from brittle.record.store import SCHEMA_VERSION, Store
 from brittle.trial.collections import CollectionPlan
-from brittle.trial.store import SCHEMA_VERSION, Store
 from brittle.trial.work import Plan
 
 PACKAGES = ("torch", "diffusers", "transformers", "kornia", "pillow", "numpy", "scipy")

@@ -16,8 +16,8 @@ from brittle.images import read_photo, write_bytes, write_image
 from brittle.metrics import Keep, Metric, Style
 from brittle.models import EditModel
 from brittle.progress import Progress, silent
-from brittle.trial.photos import load_photos, photo_files
-from brittle.trial.store import dump
+from brittle.record.store import dump
+from brittle.sources.photos import load_photos, photo_files
 
 FINE_TUNES, UNTAUGHT, SCORES = "fine-tunes", "untaught", "mimicry.json"
 METRICS: tuple[Metric, ...] = (Style(), Keep())

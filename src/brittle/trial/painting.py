@@ -14,13 +14,14 @@ from brittle.editors import FineTune
 from brittle.metrics import Metric
 from brittle.models import EditModel
 from brittle.progress import Progress, silent
+from brittle.record.arms import ORIGINAL
+from brittle.record.store import Store
+from brittle.sources.photos import centre_square
 from brittle.trial import scoring
 from brittle.trial.album import Album
 from brittle.trial.collections import CollectionPlan, Painting
-from brittle.trial.photos import centre_square
 from brittle.trial.scoring import Score, attempt
-from brittle.trial.store import Store
-from brittle.trial.work import ORIGINAL, Cell
+from brittle.trial.work import Cell
 
 FINE_TUNES = "fine-tunes"
 """The store's folder of learned weights; `FineTune.learn` names what lies in it."""

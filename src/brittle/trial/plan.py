@@ -10,26 +10,17 @@ from itertools import product
 from typing import TYPE_CHECKING, TypeVar
 
 from brittle.component import Component, key, unknown
+from brittle.declaration.primary import MAX_PRIMARY_TRANSFORMS, Primary
+from brittle.declaration.trial import Trial
 from brittle.editors import Editor
 from brittle.errors import Unavailable, UserError
 from brittle.metrics import Calibration, Follow, Keep, Metric
 from brittle.noise import derive_seed
 from brittle.protections import Placebo, Protection
+from brittle.record.arms import GRAY, ORIGINAL, placebo_parts
+from brittle.sources.photos import TrialPhoto
 from brittle.transforms import Transform
-from brittle.trial.photos import TrialPhoto
-from brittle.trial.primary import MAX_PRIMARY_TRANSFORMS, Primary
-from brittle.trial.spec import Trial
-from brittle.trial.work import (
-    GRAY,
-    ORIGINAL,
-    Cell,
-    Edit,
-    ModelIdentity,
-    Plan,
-    Reception,
-    Release,
-    placebo_parts,
-)
+from brittle.trial.work import Cell, Edit, ModelIdentity, Plan, Reception, Release
 
 if TYPE_CHECKING:
     from brittle.models import EditModel

@@ -4,11 +4,11 @@ from typing import Any
 
 from brittle.errors import Unavailable
 from brittle.metrics.thresholds import mask_kind
+from brittle.record.rows import Row
+from brittle.record.store import Store
 from brittle.trial.collections import CollectionPlan
 from brittle.trial.painting import received_pictures
-from brittle.trial.rows import Row
 from brittle.trial.scoring import Score
-from brittle.trial.store import Store
 from brittle.trial.work import Cell, Plan
 
 

@@ -16,20 +16,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from brittle.declaration.trial import Trial
 from brittle.errors import UserError
 from brittle.images import digest
 from brittle.models import EditModel, load_model
 from brittle.progress import Progress, silent
 from brittle.protections import Trace
+from brittle.record.arms import GRAY, ORIGINAL
+from brittle.record.rows import format_results
+from brittle.record.store import Store
 from brittle.trial import painting
 from brittle.trial.collections import CollectionPlan, check_memory, lay_out, read_photos
 from brittle.trial.manifest import manifest
 from brittle.trial.results import index, rows
-from brittle.trial.rows import format_results
 from brittle.trial.scoring import score
-from brittle.trial.spec import Trial
-from brittle.trial.store import Store
-from brittle.trial.work import GRAY, ORIGINAL, Plan, Reception, Release
+from brittle.trial.work import Plan, Reception, Release
 
 
 def run(

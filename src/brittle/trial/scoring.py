@@ -24,10 +24,11 @@ from brittle.models import EditModel
 from brittle.models.edit_model import file_hash
 from brittle.parallel import on_all_cores
 from brittle.progress import Progress
+from brittle.record.arms import GRAY, ORIGINAL
+from brittle.record.store import Store
 from brittle.transforms import Transform
 from brittle.trial.album import Album
-from brittle.trial.store import Store
-from brittle.trial.work import GRAY, ORIGINAL, Cell, Plan
+from brittle.trial.work import Cell, Plan
 
 Score = dict[str, Any]
 Missing = tuple[Cell, dict[str, Any], list[str]]

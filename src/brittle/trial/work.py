@@ -7,21 +7,14 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from brittle.declaration.primary import Primary
+from brittle.declaration.trial import Trial
 from brittle.editors import Editor
 from brittle.metrics import Calibration, Metric
 from brittle.protections import Placebo, Protection, at_once
+from brittle.record.arms import GRAY, ORIGINAL
+from brittle.sources.photos import TrialPhoto
 from brittle.transforms import Transform
-from brittle.trial.photos import TrialPhoto
-from brittle.trial.primary import Primary
-from brittle.trial.spec import Trial
-
-ORIGINAL, GRAY = "original", "gray"
-
-
-def placebo_parts(arm: str) -> tuple[str, str]:
-    """The kind of a placebo, and the arm whose size it has; of another arm, itself and nothing."""
-    kind, _, of = arm.partition("(")
-    return kind, of.removesuffix(")")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,156 @@
+"""Intervals over photos, on arrays whose last axis is the photos.
+
+Every function takes ``alpha``, the error on one side, and returns (estimate, low, high) with the
+photos' axis gone: vectorised over whatever axes stand in front, so that simulations run the very
+code that trials do. Where there is no bound, low is -inf and high inf. Formulas: docs/inference.md.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import betaincinv, ndtri, stdtrit
+
+from brittle.analysis.summary import MIN_PHOTOS, Interval
+
+Array = NDArray[np.float64]
+Bounds = tuple[Array, Array, Array]
+
+BOOTSTRAP_DRAWS = 2000
+
+
+@lru_cache
+def t_quantile(degrees: float, alpha: float) -> float:
+    """The value that a t variable exceeds with probability ``alpha``."""
+    return float(-stdtrit(degrees, alpha))
+
+
+def mean_bounds(values: Array, alpha: float) -> Bounds:
+    """Student's t for a mean; two photos at least."""
+    n = values.shape[-1]
+    mean = values.mean(-1)
+    margin = t_quantile(n - 1, alpha) * values.std(-1, ddof=1) / np.sqrt(n)
+    return mean, mean - margin, mean + margin
+
+
+def fieller_bounds(numerator: Array, denominator: Array, alpha: float) -> Bounds:
+    """Fieller's set for a ratio of means: all m for which mean(numerator - m denominator) may be 0.
+
+    Where the denominator's mean may itself be 0, the set is no interval, and there is no bound.
+    """
+    n = numerator.shape[-1]
+    top, bottom = numerator.mean(-1), denominator.mean(-1)
+    off_top, off_bottom = numerator - top[..., None], denominator - bottom[..., None]
+    factor = t_quantile(n - 1, alpha) ** 2 / (n * (n - 1))
+    square = bottom * bottom - factor * (off_bottom * off_bottom).sum(-1)
+    mixed = top * bottom - factor * (off_top * off_bottom).sum(-1)
+    constant = top * top - factor * (off_top * off_top).sum(-1)
+    root = np.sqrt(np.maximum(mixed * mixed - square * constant, 0))
+    bounded = square > 0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = top / bottom
+        low = np.where(bounded, (mixed - root) / square, -np.inf)
+        high = np.where(bounded, (mixed + root) / square, np.inf)
+    return ratio, low, high
+
+
+def share_bounds(shares: Array, rows: Array | float, alpha: float) -> Bounds:
+    """Korn and Graubard's interval for a share: Clopper-Pearson at the effective number of edits.
+
+    ``shares`` holds each photo's share, ``rows`` (shape without the photos' axis) all edits judged.
+    The variance counts one pseudo-photo at 1/2 in, since few photos near 0 or 1 show too little of
+    it; a photo is worth one edit at least, since its edits can't be more alike than equal.
+    """
+    n = shares.shape[-1]
+    share = shares.mean(-1)
+    half = np.full((*shares.shape[:-1], 1), 0.5)
+    variance = np.concatenate([shares, half], axis=-1).var(-1, ddof=1) / n
+    small_sample = (ndtri(alpha) / t_quantile(n - 1, alpha)) ** 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        effective = np.clip(share * (1 - share) / variance * small_sample, n, rows)
+    effective = np.where(np.ptp(shares, axis=-1) > 0, effective, float(n))
+    hits, misses = share * effective, (1 - share) * effective
+    low = np.where(hits > 0, betaincinv(np.maximum(hits, 1e-300), misses + 1, alpha), 0.0)
+    high = np.where(misses > 0, betaincinv(hits + 1, np.maximum(misses, 1e-300), 1 - alpha), 1.0)
+    return share, low, high
+
+
+def share_difference_bounds(differences: Array, alpha: float) -> Bounds:
+    """Student's t for a difference of shares, with the scatter of one more photo counted in.
+
+    That pseudo-photo lies 1 away from the mean, as a photo would whose edits all changed sides: few
+    photos that agree by chance show too little scatter.
+    """
+    n = differences.shape[-1]
+    mean = differences.mean(-1)
+    squares = ((differences - mean[..., None]) ** 2).sum(-1) + 1
+    margin = t_quantile(n - 1, alpha) * np.sqrt(squares / (n * (n - 1)))
+    return mean, np.maximum(mean - margin, -1.0), np.minimum(mean + margin, 1.0)
+
+
+def bootstrap_t_bounds(values: Array, alpha: float, *, seed: int = 0) -> Bounds:
+    """Bootstrap-t over photos for a mean of one sample (n,): a cross-check of Student's t."""
+    n = len(values)
+    draws = values[np.random.default_rng(seed).integers(0, n, (BOOTSTRAP_DRAWS, n))]
+    errors = draws.std(-1, ddof=1) / np.sqrt(n)
+    mean, error = values.mean(), values.std(ddof=1) / np.sqrt(n)
+    usable = errors > 1e-12 * max(float(error), 1e-300)
+    if not usable.any():
+        return mean, mean, mean
+    t = (draws.mean(-1)[usable] - mean) / errors[usable]
+    above, below = np.quantile(t, [1 - alpha, alpha])
+    return mean, mean - above * error, mean - below * error
+
+
+def make_interval(bounds: Bounds, *, alpha: float, method: str, n: int) -> Interval:
+    """Turn scalar bounds into the record that a summary holds; too few photos have no interval."""
+    estimate, low, high = (float(bound) for bound in bounds)
+    level = round(1 - 2 * alpha, 10)
+    if not np.isfinite([low, high]).all():
+        return Interval(estimate=estimate, level=level, method=method, n=n, note="no bound")
+    return Interval(estimate=estimate, low=low, high=high, level=level, method=method, n=n)
+
+
+def dots_only(estimate: float, n: int, alpha: float) -> Interval:
+    """An estimate on too few photos to have an interval."""
+    note = f"{n} {'photo' if n == 1 else 'photos'}: no interval"
+    return Interval(
+        estimate=estimate, level=round(1 - 2 * alpha, 10), method="none", n=n, note=note
+    )
+
+
+def mean_interval(values: Array, alpha: float) -> Interval | None:
+    """The mean of one number a photo; None without photos."""
+    n = len(values)
+    if n < MIN_PHOTOS:
+        return dots_only(float(values.mean()), n, alpha) if n else None
+    return make_interval(mean_bounds(values, alpha), alpha=alpha, method="t", n=n)
+
+
+def ratio_interval(numerator: Array, denominator: Array, alpha: float) -> Interval | None:
+    """A ratio of means; None without photos, or where the denominator's mean is 0."""
+    n = len(numerator)
+    if not n or denominator.mean() == 0:
+        return None
+    if n < MIN_PHOTOS:
+        return dots_only(float(numerator.mean() / denominator.mean()), n, alpha)
+    bounds = fieller_bounds(numerator, denominator, alpha)
+    return make_interval(bounds, alpha=alpha, method="fieller", n=n)
+
+
+def share_interval(shares: Array, rows: int, alpha: float) -> Interval | None:
+    """A share of usable edits; None without photos."""
+    n = len(shares)
+    if n < MIN_PHOTOS:
+        return dots_only(float(shares.mean()), n, alpha) if n else None
+    bounds = share_bounds(shares, rows, alpha)
+    return make_interval(bounds, alpha=alpha, method="korn-graubard", n=n)
+
+
+def share_difference_interval(differences: Array, alpha: float) -> Interval | None:
+    """A difference of two shares, paired by photo; None without photos."""
+    n = len(differences)
+    if n < MIN_PHOTOS:
+        return dots_only(float(differences.mean()), n, alpha) if n else None
+    bounds = share_difference_bounds(differences, alpha)
+    return make_interval(bounds, alpha=alpha, method="t + pseudo-photo", n=n)

@@ -1,0 +1,103 @@
+"""The words in which results are printed: plain, careful, and the same wherever they appear."""
+
+import re
+
+from brittle.analysis.summary import Interval, Scope
+from brittle.errors import UserError
+
+NAMES = {
+    "none": "no transform",
+    "jpeg": "JPEG",
+    "webp": "WebP",
+    "avif": "AVIF",
+    "png": "PNG",
+    "gaussian-blur": "Gaussian blur",
+    "median-blur": "median blur",
+    "rotate": "rotation by",
+    "flip": "flip",
+    "denoise": "noise and denoise at",
+    "autoencode": "autoencoder's round trip",
+    "impress": "IMPRESS",
+}
+ABOUT = "the intervals cover photos, not models"
+UNITS = {"rotate": "°", "impress": " steps"}
+
+
+def transform_name(text: str) -> str:
+    """Name a transform as a person would: ``jpeg:quality=75`` is "JPEG 75"."""
+    return " + ".join(_one_name(part) for part in re.split(r"\+(?=\s*[a-z])", text))
+
+
+def when(transform: str) -> str:
+    """When: ``after JPEG 75``, or ``without a transform``."""
+    return "without a transform" if transform == "none" else f"after {transform_name(transform)}"
+
+
+def _one_name(text: str) -> str:
+    name, parameters = split_transform(text)
+    if name == "resize" and "long_side" in parameters:
+        return f"reduction to {parameters['long_side']} px"
+    words = NAMES.get(name, name)
+    if not parameters:
+        return words
+    values = list(parameters.values())
+    shown = values[0] if len(values) == 1 else ", ".join(f"{k} {v}" for k, v in parameters.items())
+    if name in NAMES and len(values) > 1:
+        rest = ", ".join(f"{k} {v}" for k, v in list(parameters.items())[1:])
+        shown = f"{values[0]} ({rest})"
+    return f"{words} {shown}{UNITS.get(name, '')}"
+
+
+def split_transform(text: str) -> tuple[str, dict[str, str]]:
+    """Take a single transform's text form apart: its name, and its parameters as text."""
+    name, _, rest = text.partition(":")
+    parts = [part.partition("=") for part in re.split(r",(?![^\[]*\])", rest) if part]
+    if any(not equals for _, equals, _ in parts):
+        raise UserError(f"{text!r} is no transform: expected name:key=value.")
+    return name, {key: value for key, _, value in parts}
+
+
+def scope_statement(scope: Scope, about: str = ABOUT) -> str:
+    """What every answer starts with."""
+    return opening(scope.model, scope.resolution, about)
+
+
+def opening(model: str, size: int | str | None, about: str = ABOUT) -> str:
+    """As `scope_statement`, of a model with its size in pixels (512, "512 × 384"), if known."""
+    return f"On {model_name(model)} ({f'{size} px; ' if size else ''}{about})"
+
+
+def model_name(model: str) -> str:
+    """A model as a sentence names it."""
+    return f"the {model} model" if model == "embedded" else model
+
+
+def decimal(value: float, digits: int = 2) -> str:
+    """A number with a real minus sign; a rounded -0 is 0."""
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "\u2212")
+
+
+def percent(share: float) -> str:
+    """A share as a whole number of hundredths: 0.43 is "43"."""
+    return decimal(100 * share, 0)
+
+
+def with_bounds(interval: Interval | None, *, as_percent: bool = False) -> str:
+    """Write an interval: "43 % [30, 57]", "0.43 [0.30, 0.57]", or its note in the bounds' place."""
+    if interval is None:
+        return "not known"
+    number = percent if as_percent else decimal
+    text = number(interval.estimate) + (" %" if as_percent else "")
+    if interval.low is None or interval.high is None:
+        return f"{text} ({interval.note})"
+    return f"{text} [{number(interval.low)}, {number(interval.high)}]"
+
+
+def count(number: int, singular: str) -> str:
+    """Count things: "1 photo", "4 photos"."""
+    return f"{number} {singular}" + ("" if number == 1 else "s")
+
+
+def all_or_some(part: int, of: int) -> str:
+    """Count photos where there are few: "all 4 of 4 photos", "3 of 4 photos"."""
+    return f"{'all ' if part == of and of else ''}{part} of {count(of, 'photo')}"

@@ -1,0 +1,101 @@
+"""Verdicts in sentences: both words, the interval that decided, never the share alone."""
+
+from dataclasses import dataclass
+
+from brittle.analysis.effects import Effects
+from brittle.analysis.phrases import count, transform_name, when, with_bounds
+from brittle.analysis.summary import AttackerWord, EffectWord, PhotosNeeded
+
+ENDS: dict[AttackerWord, str] = {
+    "open": "edits are as usable as without protection",
+    "closed": "edits are of little use to an attacker, unlike the unprotected photo's",
+    "spoiled for everyone": "edits of the unprotected photo are ruined as well",
+    "harder": "fewer edits are usable than if the photo were unprotected",
+    "not settled": "whether an attacker gets a usable edit is not settled",
+    "not judged": "usable edits are not judged",
+}
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """A word, the number of its rule, and the rule in words."""
+
+    word: EffectWord
+    rule: int
+    why: str
+
+
+@dataclass(frozen=True)
+class AttackerRuling:
+    """A word and the rule in words."""
+
+    word: AttackerWord
+    why: str
+
+
+def verdict_sentence(
+    found: str,
+    *,
+    scope: str,
+    arm: str,
+    transform: str,
+    label: str,
+    ruling: Ruling,
+    attacker: AttackerRuling,
+    needed: PhotosNeeded | None,
+) -> str:
+    """Join both verdicts and what was ``found`` in one sentence."""
+    if ruling.word == "no verdict":
+        return f"{scope}, {arm}: no verdict {when(transform)}, because {ruling.why}."
+    end = ENDS[attacker.word]  # why they are not judged is said once, by the headline
+    contrast = attacker.word == "open" and ruling.word in ("protected", "survived", "weakened")
+    settled = attacker.word not in ("not settled", "not judged")
+    heading = f"{label}, and {attacker.word}" if settled else label
+    text = f"{scope}, {arm}: {heading}: {found}, {'yet' if contrast else 'and'} {end}."
+    return f"{text} {needed.sentence}" if ruling.word == "inconclusive" and needed else text
+
+
+def findings(effects: Effects, arm: str, transform: str, ruling: Ruling, alpha: float) -> str:
+    """Say what was found, with the interval that decided; reach always stands beside the share."""
+    before = with_bounds(effects.reach(arm, "none", alpha))
+    if transform == "none":
+        return f"reach is {before}"
+    name = transform_name(transform)
+    after = with_bounds(effects.reach(arm, transform, alpha))
+    if ruling.rule in (1, 2):
+        return f"reach is {before} without a transform and {after} after {name}"
+    retention, reason = effects.retention(arm, transform, alpha)
+    if retention is None:
+        return f"after {name}, reach is {after} ({reason})"
+    share = with_bounds(retention, as_percent=True)
+    return f"after {name}, {share} of the effect is left (reach {after})"
+
+
+def label_for(transform: str, words: dict[str, EffectWord]) -> str:
+    """Print the word: what survived did so among the transforms tried, and no further."""
+    word, name = words[transform], transform_name(transform)
+    if transform == "none" and word != "no verdict":
+        return f"{word} (no transform was tried)"
+    if word == "protects only after":
+        return f"protects only after {name}"
+    if word != "survived":
+        return word
+    if set(words.values()) == {"survived"}:
+        return f"survived the {count(len(words), 'transform')} tried"
+    return f"survived {name}, one of the {count(len(words), 'transform')} tried"
+
+
+def outcome(words: dict[str, EffectWord]) -> str:
+    """Sum up one arm's verdicts, transforms with the same word together."""
+    together: dict[str, list[str]] = {}
+    for transform, word in words.items():
+        together.setdefault(word, []).append(transform_name(transform))
+    if "none" in words:
+        return label_for("none", words)
+    tried = count(len(words), "transform")
+    if list(together) == ["survived"]:
+        return f"survived the {tried} tried"
+    if len(together) == 1:
+        return f"{next(iter(together))}, for all of the {tried} tried"
+    parts = [f"{word}: {', '.join(names)}" for word, names in together.items()]
+    return f"of the {tried} tried: " + "; ".join(parts)

@@ -1,0 +1,226 @@
+"""Trials side by side: differences between their protections, by photo where photos are shared."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from brittle.analysis.effects import EXPLORATORY_ALPHA, Effects
+from brittle.analysis.intervals import (
+    Array,
+    dots_only,
+    make_interval,
+    mean_interval,
+    share_difference_interval,
+    t_quantile,
+)
+from brittle.analysis.phrases import count
+from brittle.analysis.summary import MIN_PHOTOS, Interval, Summary
+from brittle.analysis.table import Table
+from brittle.analysis.usable import UsableEdits
+from brittle.record.rows import Row
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished trial: its name, what its folder holds, and its scores."""
+
+    name: str
+    manifest: dict[str, Any]
+    summary: Summary
+    rows: tuple[Row, ...]
+
+    @cached_property
+    def digests(self) -> dict[str, str]:
+        """The identity of each photo's pixels by the photo's name; empty where it is not known."""
+        return {photo["name"]: photo.get("digest", "") for photo in self.manifest["photos"]}
+
+
+@dataclass(frozen=True)
+class Protected:
+    """One protection of one trial."""
+
+    trial: Finished
+    arm: str
+
+    @property
+    def name(self) -> str:
+        """The protection, and the trial that it is from."""
+        return f"{self.arm} ({self.trial.name})"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One protection's outcome after a transform minus another's."""
+
+    outcome: str
+    """``reach`` or ``usable``."""
+    transform: str
+    interval: Interval
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """All differences of two protections, the second minus the first, and how they were paired."""
+
+    first: Protected
+    second: Protected
+    paired: bool
+    differences: tuple[Difference, ...]
+    words: str
+    """How photos, prompts and seeds were matched, and what can't be compared."""
+
+
+def protections_of_trials(trials: Sequence[Finished]) -> list[Protected]:
+    """Every protection of every trial, in the order given, primary ones first."""
+    return [Protected(trial, arm) for trial in trials for arm in _arms(trial)]
+
+
+def pair(first: Protected, second: Protected) -> Pairing:
+    """Differences of reach and of usable edits, ``second`` minus ``first``.
+
+    Paired by photo, at the prompts and seeds that both have, where the same photos (by their
+    pixels) are in both trials; else each trial is taken whole, and the differences are unpaired.
+    """
+    shared = _shared(first.trial, second.trial)
+    photos = {point[0] for point in shared}
+    paired = len(photos) > 1
+    outcomes = [
+        _Outcomes(one, shared if paired else None, first.trial.summary.primary.metric)
+        for one in (first, second)
+    ]
+    found = []
+    for transform in (name for name in outcomes[0].transforms if name in outcomes[1].transforms):
+        for outcome in ("reach", "usable"):
+            values = [one.values(outcome, transform) for one in outcomes]
+            interval = _difference(values[1], values[0], paired, shares=outcome == "usable")
+            if interval is not None:
+                found.append(Difference(outcome, transform, interval))
+    return Pairing(first, second, paired, tuple(found), _words(photos, shared, outcomes))
+
+
+def unpaired_interval(
+    values: Array, others: Array, alpha: float, *, extra: float = 0.0
+) -> Interval | None:
+    """The difference of two means, mean(values) - mean(others), by Welch's t; None without photos.
+
+    ``extra`` is added to each side's sum of squares, as one more photo that far from the mean.
+    """
+    if not len(values) or not len(others):
+        return None
+    estimate, n = float(values.mean() - others.mean()), min(len(values), len(others))
+    if n < MIN_PHOTOS:
+        return dots_only(estimate, n, alpha)
+    errors = [
+        (((side - side.mean()) ** 2).sum() + extra) / (len(side) * (len(side) - 1))
+        for side in (values, others)
+    ]
+    total = sum(errors)
+    weights = sum(
+        error**2 / (len(side) - 1) for error, side in zip(errors, (values, others), strict=True)
+    )
+    degrees = float(total**2 / weights) if weights > 0 else n - 1
+    margin = t_quantile(degrees, alpha) * float(np.sqrt(total))
+    bounds = (np.float64(estimate), np.float64(estimate - margin), np.float64(estimate + margin))
+    return make_interval(bounds, alpha=alpha, method="welch", n=n)  # type: ignore[arg-type]
+
+
+class _Outcomes:
+    """One protection's outcomes, one number a photo, in the order of the photos' names."""
+
+    def __init__(
+        self, of: Protected, shared: set[tuple[str, str, int]] | None, metric: str
+    ) -> None:
+        digests = of.trial.digests
+        rows = of.trial.rows
+        if shared is not None:
+            renamed = (replace(row, image=digests.get(row.image, "")) for row in rows)
+            rows = tuple(row for row in renamed if (row.image, row.prompt, row.seed) in shared)
+        table, editor = Table(rows), of.trial.summary.primary.editor or ""
+        kind = of.trial.summary.placebo.chosen
+        self.arm, self.transforms, self.photos = of.arm, table.names("transform"), table.photos
+        self.effects = Effects(table, editor=editor, metric=metric, kind=kind)
+        self.usable = UsableEdits(table, editor=editor, invalid=of.trial.summary.usable_reason)
+        self.lacking = {
+            "reach": ""
+            if self.effects.reach(of.arm, "none", EXPLORATORY_ALPHA)
+            else f"{of.name} has no reach in {metric}",
+            "usable": f"{of.name}: usable is not judged ({self.usable.reason})"
+            if self.usable.reason
+            else "",
+        }
+
+    def values(self, outcome: str, transform: str) -> dict[str, float]:
+        """A number for each photo: their mean is the outcome."""
+        values = (
+            self._reach(transform)
+            if outcome == "reach"
+            else np.full(len(self.photos), np.nan)
+            if self.usable.reason
+            else self.usable.shares(self.arm, transform).per_photo
+        )
+        named = zip(self.photos, values.tolist(), strict=True)
+        return {photo: value for photo, value in named if np.isfinite(value)}
+
+    def _reach(self, transform: str) -> Array:
+        """What each photo adds to the reach, a ratio of means, to first order."""
+        contrast = self.effects.contrast(self.arm, transform)
+        both = contrast.photos & np.isfinite(contrast.room)
+        if not both.any() or contrast.room[both].mean() == 0:
+            return np.full(len(self.photos), np.nan)
+        room = contrast.room[both].mean()
+        ratio = contrast.effect[both].mean() / room
+        found: Array = np.where(
+            both, ratio + (contrast.effect - ratio * contrast.room) / room, np.nan
+        )
+        return found
+
+
+def _difference(
+    values: dict[str, float], others: dict[str, float], paired: bool, *, shares: bool
+) -> Interval | None:
+    if paired:
+        both = sorted(values.keys() & others.keys())
+        differences = np.array([values[photo] - others[photo] for photo in both])
+        interval = share_difference_interval if shares else mean_interval
+        return interval(differences, EXPLORATORY_ALPHA)
+    left, right = (np.array(list(side.values())) for side in (values, others))
+    return unpaired_interval(left, right, EXPLORATORY_ALPHA, extra=float(shares))
+
+
+def _shared(first: Finished, second: Finished) -> set[tuple[str, str, int]]:
+    """The points (digest of the photo, prompt, seed) that both trials have edits at."""
+    points = [
+        {
+            (digest, row.prompt, row.seed)
+            for row in trial.rows
+            if row.reference in ("control", "photo")
+            and (digest := trial.digests.get(row.image, ""))
+        }
+        for trial in (first, second)
+    ]
+    return points[0] & points[1]
+
+
+def _words(
+    photos: set[str], shared: set[tuple[str, str, int]], outcomes: Sequence[_Outcomes]
+) -> str:
+    if len(photos) > 1:
+        matched = (
+            f"paired by photo: {count(len(photos), 'photo')} and "
+            f"{count(len({point[1:] for point in shared}), 'pair')} of prompt and seed are in both"
+        )
+    else:
+        matched = (
+            "not paired: the trials share no photos with the same prompts and seeds, so part of a "
+            "difference may be the photos' or the prompts'"
+        )
+    lacking = [reason for one in outcomes for reason in one.lacking.values() if reason]
+    return "; ".join([matched, *dict.fromkeys(lacking)])
+
+
+def _arms(trial: Finished) -> list[str]:
+    others = [arm["label"] for arm in trial.manifest["arms"] if arm["kind"] == "protection"]
+    return list(dict.fromkeys([*trial.summary.primary.arms, *others]))

@@ -1,0 +1,283 @@
+"""Both verdicts: what became of the effect, and what an attacker gets. First rule that applies."""
+
+from collections.abc import Sequence
+
+from brittle.analysis.effects import Effects
+from brittle.analysis.intervals import mean_interval
+from brittle.analysis.phrases import count, percent, transform_name, when
+from brittle.analysis.power import photos_needed
+from brittle.analysis.sentences import (
+    AttackerRuling,
+    Ruling,
+    findings,
+    label_for,
+    outcome,
+    verdict_sentence,
+)
+from brittle.analysis.summary import (
+    MIN_PHOTOS,
+    Claim,
+    EffectWord,
+    Flag,
+    Interval,
+    Outcome,
+    Side,
+    Verdict,
+)
+from brittle.analysis.table import placebo_arm
+from brittle.analysis.usable import UsableEdits
+from brittle.declaration.primary import Primary
+
+MAX_MISSING = 0.1
+TRIES = 4
+
+Claims = dict[str, Claim]
+
+
+class Judge:
+    """Judges each protection under each primary transform, all at one error level."""
+
+    def __init__(
+        self,
+        effects: Effects,
+        usable: UsableEdits,
+        primary: Primary,
+        *,
+        flags: Sequence[Flag],
+        scope: str,
+    ) -> None:
+        """``primary`` names its arms; ``scope`` is what every sentence starts with."""
+        self.effects, self.usable, self.primary, self.flags = effects, usable, primary, flags
+        self.scope = scope
+        self.alpha = primary.alpha / max(len(primary.arms) * len(primary.transforms), 1)
+
+    def verdicts(self) -> tuple[list[Verdict], list[Outcome]]:
+        """All verdicts, and for each arm what became of it in one sentence."""
+        verdicts, outcomes = [], []
+        for arm in self.primary.arms:
+            claims = {
+                transform: self.claims(arm, transform) for transform in self.primary.transforms
+            }
+            rulings = {t: self._rule(arm, t, found) for t, found in claims.items()}
+            words = {transform: ruling.word for transform, ruling in rulings.items()}
+            outcomes.append(Outcome(arm=arm, words=dict(words), sentence=outcome(words)))
+            for transform, ruling in rulings.items():
+                label = label_for(transform, words)
+                verdicts.append(self._verdict(arm, transform, claims[transform], ruling, label))
+        return verdicts, outcomes
+
+    def _verdict(
+        self, arm: str, transform: str, claims: Claims, ruling: Ruling, label: str
+    ) -> Verdict:
+        attacker = self._attacker(claims, ruling)
+        after, before = self.effects.share_pair(arm, transform)
+        enough = len(before) >= MIN_PHOTOS
+        known = enough and transform != "none"  # what would do is said of what is left after one
+        needed = photos_needed(after, before, self.primary, self.alpha) if known else None
+        settled = _settled(claims.get("untestable"))
+        sentence = verdict_sentence(
+            findings(self.effects, arm, transform, ruling, self.alpha),
+            scope=self.scope,
+            arm=arm,
+            transform=transform,
+            label=label,
+            ruling=ruling,
+            attacker=attacker,
+            needed=needed,
+        )
+        if ruling.rule > 2 and not settled and not self.usable.reason:
+            sentence += (
+                f" Whether {transform_name(transform)} also ruins edits of unprotected photos is "
+                "not settled."
+            )
+        return Verdict(
+            arm=arm,
+            transform=transform,
+            editor=self.effects.editor,
+            metric=self.effects.metric,
+            n=len(before),
+            word=ruling.word,
+            label=label,
+            rule=ruling.rule,
+            why=ruling.why,
+            attacker=attacker.word,
+            attacker_why=attacker.why,
+            untestable_settled=settled,
+            sentence=sentence,
+            level=round(1 - 2 * self.alpha, 10),
+            claims=tuple(claims.values()),
+            photos_needed=needed,
+            best_of=self.usable.best_of(arm, transform, TRIES),
+        )
+
+    # What is tested -----------------------------------------------------------------------------
+
+    def claims(self, arm: str, transform: str) -> Claims:
+        """Test every statement that has an interval, in the order of the rules."""
+        tried = transform != "none"
+        claims = [
+            *self._protects_claims(arm),
+            *(self._transform_claims(arm, transform) if tried else ()),
+            *(self._share_claims(arm, transform) if tried else ()),
+            *self._attacker_claims(arm, transform),
+        ]
+        return {claim.name: claim for claim in claims if claim}
+
+    def _protects_claims(self, arm: str) -> list[Claim | None]:
+        low, reach = self.primary.margins.protected, self.effects.reach(arm, "none", self.alpha)
+        return [
+            claim("never protected", f"reach without a transform is below {low:g}", reach, low,
+                  "below"),
+            claim("protected", f"reach without a transform is above {low:g}", reach, low, "above"),
+        ]  # fmt: skip
+
+    def _transform_claims(self, arm: str, transform: str) -> list[Claim | None]:
+        margins, name = self.primary.margins, transform_name(transform)
+        after = self.effects.reach(arm, transform, self.alpha)
+        lost = self.usable.difference("original", transform, "original", "none", self.alpha)
+        low, many = margins.protected, percent(-margins.untestable)
+        return [
+            claim("protected after", f"reach after {name} is above {low:g}", after, low, "above"),
+            claim("untestable", f"{name} takes more than {many} of 100 usable edits from "
+                  "unprotected photos", lost, margins.untestable, "below"),
+        ]  # fmt: skip
+
+    def _share_claims(self, arm: str, transform: str) -> list[Claim | None]:
+        """Test what is left.
+
+        Where the share is printed, its Fieller interval decides; where it is withheld, the linear
+        form does: after - margin x before, against 0. Both say the same wherever both exist.
+        """
+        after, before = self.effects.share_pair(arm, transform)
+        retention, _ = self.effects.retention(arm, transform, self.alpha)
+        margins = self.primary.margins
+
+        def share(name: str, margin: float, side: Side) -> Claim | None:
+            less = "less" if side == "below" else "more"
+            statement = f"{less} than {percent(margin)} % of the effect is left"
+            if retention is not None:
+                return claim(name, statement, retention, margin, side)
+            linear = mean_interval(after - margin * before, self.alpha)
+            return claim(name, f"{statement} (effect minus that share)", linear, 0.0, side)
+
+        return [
+            share("broken", margins.broken, "below"),
+            share("survived", margins.survived, "above"),
+            share("weakened", margins.survived, "below"),
+        ]
+
+    def _attacker_claims(self, arm: str, transform: str) -> list[Claim | None]:
+        margins, alpha, usable = self.primary.margins, self.alpha, self.usable
+        placebo, then = placebo_arm(self.effects.kind or "", arm), when(transform)
+        from_clean = usable.difference(arm, transform, "original", "none", alpha)
+        from_placebo = usable.difference(arm, transform, placebo, transform, alpha)
+        from_original = usable.difference(arm, transform, "original", transform, alpha)
+        few, many = percent(margins.closed), percent(margins.closed_original)
+        return [
+            claim("open", f"{then}, at most {percent(-margins.open)} of 100 edits fewer are "
+                  "usable than of the untouched photo", from_clean, margins.open, "above"),
+            claim("few usable", f"fewer than {few} of 100 edits are usable",
+                  usable.rate(arm, transform, alpha), margins.closed, "below"),
+            claim("original usable", f"more than {many} of 100 edits of the unprotected photo are "
+                  f"usable {then}", usable.rate("original", transform, alpha),
+                  margins.closed_original, "above"),
+            claim("below placebo", "fewer edits are usable than with noise of its size",
+                  from_placebo, 0.0, "below"),
+            claim("harder", f"fewer edits are usable than of the unprotected photo {then}",
+                  from_original, 0.0, "below"),
+        ]  # fmt: skip
+
+    # The rules ----------------------------------------------------------------------------------
+
+    def _rule(self, arm: str, transform: str, claims: Claims) -> Ruling:
+        if reason := self._no_verdict(arm, transform):
+            return Ruling("no verdict", 0, reason)
+        if _holds(claims, "never protected"):
+            if _holds(claims, "protected after"):
+                why = f"it acts only after {transform_name(transform)}"
+                return Ruling("protects only after", 1, why)
+            return Ruling("never protected", 1, claims["never protected"].statement)
+        if _holds(claims, "untestable"):
+            return Ruling("untestable", 2, claims["untestable"].statement)
+        if not _holds(claims, "protected"):
+            return Ruling("inconclusive", 1, "whether it protects at all is not settled")
+        if transform == "none":
+            return Ruling("protected", 1, claims["protected"].statement)
+        rules: tuple[tuple[EffectWord, int], ...] = (
+            ("broken", 3),
+            ("survived", 4),
+            ("weakened", 5),
+        )
+        for word, rule in rules:
+            if _holds(claims, word):
+                return Ruling(word, rule, claims[word].statement)
+        return Ruling("inconclusive", 6, "the interval leaves more than one answer open")
+
+    def _no_verdict(self, arm: str, transform: str) -> str:
+        """Rule 0: why nothing may be said; empty where something may."""
+        if self.effects.kind is None:
+            return "there is no placebo"
+        for flag in self.flags:
+            concerned = flag.arm in (None, arm) and flag.transform in (None, transform)
+            if flag.stops_verdict and concerned:
+                return f"{flag.name}: {flag.meaning}"
+        if not self.effects.block(arm, transform).asked.any():
+            return f"there are no edits of it {when(transform)}"
+        after = self.effects.contrast(arm, transform, paired="none")
+        asked = after.rows + after.dropped
+        if after.dropped > MAX_MISSING * asked:
+            return f"{after.dropped} of {count(asked, 'cell')} have no number"
+        n = int(after.photos.sum())
+        if n < MIN_PHOTOS:
+            return f"it has {count(n, 'photo')}, and a verdict takes {MIN_PHOTOS}"
+        if self.effects.reach(arm, "none", self.alpha) is None:
+            return "there are no edits of a gray picture, so no ceiling"
+        return ""
+
+    def _attacker(self, claims: Claims, ruling: Ruling) -> AttackerRuling:
+        if self.usable.reason:
+            return AttackerRuling("not judged", self.usable.reason)
+        if ruling.rule == 0:
+            return AttackerRuling("not judged", ruling.why)
+        closed = ("few usable", "original usable", "below placebo")
+        if _holds(claims, "open"):
+            return AttackerRuling("open", claims["open"].statement)
+        if all(_holds(claims, name) for name in closed):
+            return AttackerRuling("closed", "; ".join(claims[name].statement for name in closed))
+        if _holds(claims, "untestable"):
+            return AttackerRuling("spoiled for everyone", claims["untestable"].statement)
+        if _holds(claims, "harder"):
+            return AttackerRuling("harder", claims["harder"].statement)
+        return AttackerRuling("not settled", "the intervals leave more than one answer open")
+
+
+def claim(
+    name: str, statement: str, interval: Interval | None, threshold: float, side: Side
+) -> Claim | None:
+    """Test one statement: the bound of the interval that is shown decides; None without one."""
+    if interval is None:
+        return None
+    if side == "below":
+        holds = interval.high is not None and interval.high < threshold
+    else:
+        holds = interval.low is not None and interval.low > threshold
+    return Claim(
+        name=name,
+        statement=statement,
+        interval=interval,
+        threshold=threshold,
+        side=side,
+        holds=holds,
+    )
+
+
+def _holds(claims: Claims, name: str) -> bool:
+    return name in claims and claims[name].holds
+
+
+def _settled(untestable: Claim | None) -> bool:
+    """Whether a transform is known to ruin everyone's edits, or known not to."""
+    if untestable is None:
+        return False
+    low = untestable.interval.low
+    return untestable.holds or (low is not None and low > untestable.threshold)

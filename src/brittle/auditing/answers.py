@@ -1,0 +1,355 @@
+"""The audit's answers, for people who know no statistics."""
+
+from collections.abc import Sequence
+
+from brittle.analysis.phrases import (
+    all_or_some,
+    count,
+    decimal,
+    model_name,
+    opening,
+    percent,
+    transform_name,
+    with_bounds,
+)
+from brittle.analysis.randomization_test import DRAWS, PlaceboTest
+from brittle.analysis.summary import MIN_PHOTOS, Effect, Scope, Summary
+from brittle.auditing.document import (
+    Answer,
+    Distortion,
+    ModelResult,
+    Seen,
+    UsableCounts,
+)
+from brittle.sources.pairs import PictureFile
+
+NOT_SEEN = "not seen at this size"
+UNCHANGED = (
+    "Nothing was changed: both files hold the same picture, pixel for pixel. There is no "
+    "protection in this file."
+)
+
+
+def finding(test: PlaceboTest, seen: Seen, *, transform: str, at_first: bool) -> str:
+    """The table's answer for one transform; ``at_first``: it was stronger without a transform."""
+    if test.stronger or seen == "edits":
+        return test.words
+    if transform != "none" and at_first:
+        return f"the encoder's shift is gone: {test.words}"
+    return f"no shift of the encoder: {test.words}"
+
+
+def distortion_sentence(found: Distortion) -> str:
+    """How far the file is from the original."""
+    similar = "" if found.ssim is None else f", SSIM {decimal(found.ssim, 3)}"
+    return (
+        f"The protected file differs from the original in {_share(found.changed)} of its pixels, "
+        f"by at most {found.largest} of 255 levels and {decimal(found.rms, 1)} on average (RMS); "
+        f"PSNR {decimal(found.psnr, 1)} dB{similar}."
+    )
+
+
+def distortions_sentence(found: Sequence[Distortion]) -> str:
+    """How far many files are from their originals."""
+    psnr = [one.psnr for one in found]
+    return (
+        f"The protected files differ from their originals by at most "
+        f"{max(one.largest for one in found)} of 255 levels; PSNR {decimal(min(psnr), 1)} to "
+        f"{decimal(max(psnr), 1)} dB."
+    )
+
+
+def _share(share: float) -> str:
+    if 0 < share < 0.01:
+        return "less than 1 %"
+    return "all" if share == 1 else f"{percent(min(share, 0.99))} %"
+
+
+def scope_words(model: str, size: str, photos: int) -> str:
+    """What every answer starts with; ``size`` is what the model looks at, without its unit."""
+    if photos >= MIN_PHOTOS:
+        return opening(model, size)
+    these = "this photo" if photos == 1 else "these photos"
+    return opening(model, size, f"about {these}, not about other models")
+
+
+def reduction(model: str, file: PictureFile, seen_at: str, answers: Sequence[Answer]) -> list[str]:
+    """What a reader has to know first of a photo that was reduced for the model."""
+    text = (
+        f"This photo has {file.width} × {file.height} px, and {model_name(model)} looked at it "
+        f"reduced to {seen_at} px, as an editor at that size would"
+    )
+    hidden = grouped([one.name for one in answers if one.reduced_first])
+    if not hidden:
+        return [f"{text}."]
+    return [
+        f"{text}: whether {hidden} would undo the protection at full size can’t be seen there.",
+        "So the photo was reduced first and transformed then, as happens to a copy that is "
+        "downloaded small.",
+    ]
+
+
+def grouped(names: Sequence[str]) -> str:
+    """List names, those of one kind together: "JPEG 95 and 85, flip"."""
+    kinds: dict[str, list[str]] = {}
+    for name in names:
+        kind, _, value = name.rpartition(" ")
+        kinds.setdefault(kind or name, []).append(value if kind else "")
+    listed = [f"{kind} {_listed(values)}".strip() for kind, values in kinds.items()]
+    return _listed(listed) if listed else ""
+
+
+def left_out(after: Sequence[str], others: int, draws: tuple[int, int], further: int) -> str:
+    """What was left out of an audit with edits, and how to have it.
+
+    ``after``: names of the transforms after which edits were made; ``others``: how many were not;
+    ``draws``: random perturbations a line, at least and at most; ``further``: beyond the least, in
+    all.
+    """
+    listed = f" and after {grouped(after)}" if after else ""
+    text = (
+        f"Edits were made of the file as it is{listed}, with {draws[0]} to {draws[1]} random "
+        "perturbations each: as many as it took until the answer was plain, and at most "
+        f"{further} beyond the first {draws[0]} of each."
+    )
+    if others:
+        were = "was" if others == 1 else "were"
+        text += (
+            f" {count(others, 'transform')} more {were} compared by what the image encoder sees "
+            "alone."
+        )
+    return f"{text} --thorough edits after all, with all {draws[1]}."
+
+
+def metric_sentence(model: str, reason: str) -> str:
+    """What edits are compared by where LPIPS can't be had."""
+    return (
+        f"Edits on {model_name(model)} are compared by brittle's own perceptual distance: LPIPS, "
+        f"in which results on Stable Diffusion are usually given, is not there ({reason})."
+    )
+
+
+def photo_answer(comparisons: Sequence[Answer], scope: str) -> tuple[str, ...]:
+    """What was found on one photo: edits if they were made, or else what the encoder sees."""
+    edits = any(one.seen == "edits" for one in comparisons)
+    shown = [one for one in comparisons if one.seen == ("edits" if edits else "latents")]
+    none, others = shown[0], shown[1:]
+    sentences = _answer(none, others, scope, edits)
+    if not none.test.stronger and (strong := [one for one in others if one.test.stronger]):
+        sentences.append(
+            f"Only after {grouped([one.name for one in strong])} does it act more strongly than "
+            f"all of them; with {count(len(others), 'transform')} tried, one such result in 20 "
+            "comes by chance."
+        )
+    sentences += _usable(none, others)
+    if not edits:
+        sentences.append(
+            "This looked only at what the model's image encoder sees, and says nothing yet about "
+            "edits."
+        )
+    return tuple(sentences)
+
+
+SMALL = 0.10
+"""Reach below which a file is not said to be protected: a trial's margin."""
+
+
+def _answer(none: Answer, others: Sequence[Answer], scope: str, edits: bool) -> list[str]:
+    """The first sentence: what the file does, and what the usual transforms leave of it."""
+    test = none.test
+    if not test.stronger:
+        what = "edits" if edits else "what the image encoder sees"
+        missing = "No protection" if edits else "No shift of the encoder"
+        if not test.at_least_as_far:
+            return [f"{scope}, nothing is settled without a transform: {test.words}."]
+        return [
+            f"{scope}, the file does {test.words}: {test.at_least_as_far} of {test.placebos} "
+            f"random perturbations moved {what} at least as far. {missing} can be seen in it."
+        ]
+    acts = f"acts more strongly than all {test.placebos} random perturbations of its size"
+    if not edits:
+        acts = (
+            "shifts what the image encoder sees more strongly than all "
+            f"{test.placebos} random perturbations of its size"
+        )
+    small = none.reach is not None and none.reach < SMALL
+    who = "file" if small or not edits else "protection"
+    size = "" if none.reach is None else f", by {percent(none.reach)} % of what a gray picture does"
+    first = f"{scope}, the {who} {acts}{size}"
+    if small:  # a share of next to nothing is a number by chance
+        return [f"{first}, which is little."]
+    usual = sorted(others, key=lambda one: not one.name.startswith("JPEG"))[:MAX_IN_A_SENTENCE]
+    rest = [one for one in others if one not in usual]
+    sentences = [f"{first}; {_remains(usual)}." if usual else f"{first}."]
+    if rest:
+        said = _remains(rest)
+        sentences.append(f"{said[0].upper()}{said[1:]}.")
+    return sentences
+
+
+MAX_IN_A_SENTENCE = 4
+
+
+def _remains(lines: Sequence[Answer]) -> str:
+    """What transforms leave, as clauses: of the file, and then of the reduced photo."""
+    clauses = _clauses([one for one in lines if not one.reduced_first])
+    if of_reduced := _clauses([one for one in lines if one.reduced_first]):
+        clauses.append(f"on the reduced photo, {'; '.join(of_reduced)}")
+    return "; ".join(clauses)
+
+
+def _clauses(lines: Sequence[Answer]) -> list[str]:
+    clauses = []
+    if strong := [one for one in lines if one.test.stronger]:
+        what = "the effect" if strong[0].seen == "edits" else "the shift"
+        left = [(one.name, percent(one.rest or 0)) for one in strong]
+        first, *more = left
+        parts = [f"{first[0]} leaves {first[1]} % of {what}", *(f"{a} {b} %" for a, b in more)]
+        clauses.append(_listed(parts))
+    behind = [one for one in lines if not one.test.stronger]
+    if gone := [one.name for one in behind if one.test.at_least_as_far]:
+        verb = "leaves" if len(gone) == 1 else "leave"
+        clauses.append(f"{grouped(gone)} {verb} nothing that can be told from noise")
+    clauses += [
+        f"{one.name} leaves {percent(one.rest or 0)} %, with too few random perturbations tried "
+        f"({one.test.placebos} of {DRAWS}) to tell it from noise"
+        for one in behind
+        if not one.test.at_least_as_far
+    ]
+    return clauses
+
+
+def _usable(none: Answer, others: Sequence[Answer]) -> list[str]:
+    """Counts of usable edits: without a transform, and after the one that helps an attacker most.
+
+    Nothing is said of the transforms where nothing is gained.
+    """
+    if none.usable is None:
+        return [f"Usable edits are not judged: {none.usable_reason}."] if none.usable_reason else []
+    counts = none.usable
+    if not counts.original:
+        return [
+            "Even of the unprotected photo no edit is usable (shows what was asked for and keeps "
+            "the subject), so nothing can be said of usable edits."
+        ]
+    text = (
+        "Usable edits, which show what was asked for and keep the subject: "
+        f"{counts.original} of {counts.edits} of the unprotected photo, {counts.placebos} of "
+        f"{counts.placebo_edits} with noise of the protection's size and {counts.protected} of "
+        f"{counts.edits} of the protected one"
+    )
+    best = max(
+        (one for one in others if one.usable), key=lambda one: _protected(one.usable), default=None
+    )
+    if best is not None and _protected(best.usable) > counts.protected:
+        text += f"; after {best.name} {_protected(best.usable)} of the protected one"
+    return [f"{text}."]
+
+
+def _protected(counts: UsableCounts | None) -> int:
+    return -1 if counts is None else counts.protected
+
+
+def without_original(file: PictureFile) -> tuple[str, ...]:
+    """What can be said of a file alone, and what can't."""
+    if file.format in ("JPEG", "MPO"):
+        trace = (
+            "It is a JPEG: whatever protected it has been through JPEG, which undoes protections."
+        )
+    elif file.jpeg_traces:
+        trace = (
+            "Its pixels show that it was a JPEG. If that was after it was protected, the "
+            "protection may be damaged; if before, this means nothing."
+        )
+    else:
+        trace = (
+            "Its pixels show no trace of JPEG at quality 90 or below (at 95 and above nothing "
+            "would be seen)."
+        )
+    return (
+        "Without the original nothing can be said about whether this file is protected, nor how "
+        "well: what a protection adds can't be told from the photo itself.",
+        f"What can be said: {file.format}, {file.width} × {file.height} px. {trace}",
+        "For an answer, name the original as well: brittle audit ORIGINAL PROTECTED.",
+    )
+
+
+def together(results: Sequence[ModelResult], scope: Scope) -> tuple[str, ...]:
+    """Counts over several photos, without a transform and after each; empty for one photo."""
+    if len(results) < 2:
+        return ()
+    shown = [result.deciding for result in results]
+    none, others = shown[0][0], range(1, len(shown[0]))
+    what = "act" if none.seen == "edits" else "shift what the image encoder sees"
+    hits = [sum(one[at].test.stronger for one in shown) for at in range(len(shown[0]))]
+    text = (
+        f"{scope.statement}: {all_or_some(hits[0], len(results))} {what} more strongly than all "
+        "random perturbations of their size"
+    )
+    after = [f"{hits[at]} after {shown[0][at].name}" for at in others]
+    text += f"; {', '.join(after)}." if after else "."
+    if len(results) < MIN_PHOTOS:
+        text += (
+            f" This is an illustration on {count(len(results), 'photo')}: intervals and verdicts "
+            f"take {MIN_PHOTOS}."
+        )
+    reduced = sum(result.reduced for result in results)
+    return (*([_reductions(reduced, results, scope)] if reduced else []), text)
+
+
+def _reductions(reduced: int, results: Sequence[ModelResult], scope: Scope) -> str:
+    """What a reader has to know first of photos that were reduced for the model."""
+    hidden = {
+        one.transform: one.name
+        for result in results
+        for one in result.comparisons
+        if one.reduced_first
+    }
+    text = (
+        f"{all_or_some(reduced, len(results)).capitalize()} are larger than {scope.resolution} px, "
+        f"and {model_name(scope.model)} looked at them reduced to that, as an editor at that size "
+        "would"
+    )
+    if not hidden:
+        return f"{text}."
+    # Named by what was done: "reduction to 512 px + JPEG 85".
+    names = [name.rpartition(" + ")[2] for name in hidden.values()]
+    return (
+        f"{text}: whether {grouped(names)} would undo the protection at full size can’t be seen "
+        "there. So photos were reduced first and transformed then."
+    )
+
+
+def verdicts(summary: Summary) -> tuple[str, ...]:
+    """What the edits of eight photos and more say."""
+    return (
+        summary.headline.sentence,
+        *(verdict.sentence for verdict in summary.verdicts),
+        brackets(summary.n_photos),
+    )
+
+
+def brackets(photos: int) -> str:
+    """What an interval is."""
+    return f"In brackets stands the range that fits with what these {count(photos, 'photo')} show."
+
+
+def shifts(latents: Sequence[Effect]) -> tuple[str, ...]:
+    """What the encoder's shift over eight photos and more says: intervals and no verdict."""
+    none, others = latents[0], latents[1:]
+    said = [
+        f"The shift beyond noise is {with_bounds(none.reach, as_percent=True)} of what a gray "
+        "picture in the photo's place would do."
+    ]
+    for one in others:
+        text = (
+            f"After {transform_name(one.transform)} it is {with_bounds(one.reach, as_percent=True)}"
+        )
+        if one.retention:
+            text += f": {with_bounds(one.retention, as_percent=True)} of the shift is left"
+        said.append(f"{text}.")
+    return (*said, brackets(none.n))
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

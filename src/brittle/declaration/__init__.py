@@ -1,0 +1,1 @@
+"""The trial as one writes it, and what it declares before it runs."""

@@ -1,0 +1,208 @@
+"""The trial as one writes it: a YAML file, checked key by key, with every default spelt out."""
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from brittle.component import explain, read_yaml, registry, unknown
+from brittle.declaration.primary import Primary
+from brittle.errors import UserError
+
+PlaceboKind = Literal["noise", "noise-spectrum"]
+TAKEN = {"original", "gray", "untaught"}
+"""Labels of the arms that aren't protections."""
+
+
+class Trial(BaseModel):
+    """The declared grid: photos x arms x transforms x editors x prompts x seeds x metrics.
+
+    Components are written as text (``jpeg:quality=65``). The arms are the original photo, a gray
+    picture (the ceiling), each protection, and a placebo of each kind for each protection.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str = "A trial"
+    photos: str = Field("sample", description="a folder or file, or `sample`: eight bundled ones")
+    square: int | None = Field(
+        None, ge=64, le=4096, description="centre-crop photos to squares of this side, in pixels"
+    )
+    mask: str | None = Field(
+        None, description="for inpainting: `auto`, `alpha`, a file, or a folder of masks"
+    )
+    model: str = "embedded"
+    size: int | None = Field(
+        None, ge=16, description="long side in px up to which the model sees photos; else its own"
+    )
+    protections: tuple[str, ...] = ("photoguard-encoder",)
+    names: dict[str, str] = Field(
+        {}, description="short names for protections, by which everything else then calls them"
+    )
+    budgets: tuple[str, ...] = Field(
+        (), description="every protection at each of these budgets, four or more, to be compared"
+    )
+    placebos: tuple[PlaceboKind, ...] = ("noise", "noise-spectrum")
+    transforms: tuple[str, ...] = ("none",)
+    editors: tuple[str, ...] = ("img2img",)
+    prompts: tuple[str, ...] = Field(min_length=1)
+    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    tuning_seeds: tuple[int, ...] | None = Field(
+        None, min_length=1, description="for finetune: it learns once with each; repeats of it"
+    )
+    floor_seeds: tuple[int, ...] = Field(
+        (1, 2), description="more seeds for the clean edit: how far two honest edits lie apart"
+    )
+    metrics: tuple[str, ...] = ("perceptual", "ssim", "psnr", "follow", "keep")
+    calibration: str | None = Field(
+        None, description="thresholds of usable edits, by `brittle calibrate`; else the model's own"
+    )
+    primary: Primary = Primary()
+    threat_model: str = Field(
+        "", description="in words: what the attacker who chooses the transform knows and has"
+    )
+    not_tried: tuple[str, ...] = Field(
+        (), description="what that attacker could also do, and this trial does not measure"
+    )
+    batch: int | None = Field(
+        None, ge=1, le=1024, description="rows a model call, part of every result; else by size"
+    )
+
+    @field_validator(
+        *("protections", "budgets", "transforms", "editors", "prompts", "metrics", "not_tried"),
+        mode="before",
+    )
+    @classmethod
+    def _one_is_a_list(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("transforms")
+    @classmethod
+    def _untransformed_comes_first(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return ("none", *(transform for transform in value if transform != "none"))
+
+    @field_validator("prompts")
+    @classmethod
+    def _prompts_say_something(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if any(not prompt.strip() for prompt in value):
+            raise ValueError("a prompt is empty; say what the edit should show")
+        return value
+
+    @field_validator("names")
+    @classmethod
+    def _names_are_new(cls, value: dict[str, str]) -> dict[str, str]:
+        for name in value:
+            if not re.fullmatch(r"[\w-]+", name):
+                raise ValueError(f"{name!r} is no name: letters, digits and hyphens make one")
+            if name in TAKEN or name in registry("protection").names():
+                raise ValueError(f"{name} is the name of something else")
+        return value
+
+    @model_validator(mode="after")
+    def _nothing_twice(self) -> Self:
+        if self.budgets and any("budget=" in self.written_out(text) for text in self.protections):
+            raise ValueError("a protection has its own budget, and budgets are swept: name either")
+        for field in (
+            "protections",
+            "budgets",
+            "transforms",
+            "editors",
+            "prompts",
+            "seeds",
+            "tuning_seeds",
+            "metrics",
+        ):
+            values = getattr(self, field) or ()
+            if repeated := {str(value) for value in values if values.count(value) > 1}:
+                raise ValueError(f"{field} names {', '.join(sorted(repeated))} twice")
+        if shared := set(self.seeds) & set(self.floor_seeds):
+            raise ValueError(f"seeds and floor_seeds share {', '.join(map(str, sorted(shared)))}")
+        return self
+
+    @property
+    def protection_arms(self) -> tuple[str, ...]:
+        """The protections' labels: as they are named, or each with every budget of the sweep."""
+        if not self.budgets:
+            return self.protections
+        return tuple(
+            f"{text}{',' if ':' in text else ':'}budget={budget}"
+            for text in self.protections
+            for budget in self.budgets
+        )
+
+    def written_out(self, label: str) -> str:
+        """A protection's label, with its short name replaced by what that stands for."""
+        name, _, more = label.partition(":")
+        text = self.names.get(name, name)
+        return text + (("," if ":" in text else ":") + more if more else "")
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """The labels of all arms: original, gray, protections and their placebos."""
+        placebos = [f"{kind}({of})" for of in self.protection_arms for kind in self.placebos]
+        return ("original", "gray", *self.protection_arms, *placebos)
+
+
+def load_trial(path: Path, settings: Iterable[str] = ()) -> Trial:
+    """Read a trial's file and apply ``a.b=c`` settings from the command line on top.
+
+    Paths in the file are relative to its folder and stay inside it; a path that the user gives as a
+    setting is taken as it is.
+
+    Raises:
+        UserError: no such file, not YAML, an unknown key (with the nearest known one), a bad value.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: there is no such trial file.")
+    try:
+        written = read_yaml(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not a YAML file: {' '.join(str(error).split())}") from None
+    if not isinstance(written, dict):
+        raise UserError(f"{path}: a trial is a YAML mapping with keys such as `prompts`.")
+    for field in ("photos", "model", "mask", "calibration"):
+        if written.get(field) is not None:
+            written[field] = _inside(path.parent, str(written[field]), f"{path.name}: {field}")
+    for setting in settings:
+        _apply(written, setting)
+    return make_trial(written, path.name)
+
+
+def make_trial(written: Mapping[str, Any], where: str) -> Trial:
+    """Validate plain data as a trial; ``where`` begins the error's sentence."""
+    try:
+        return Trial.model_validate(written)
+    except ValidationError as error:
+        raise UserError(explain(error, where, Trial)) from None
+
+
+def _inside(folder: Path, value: str, where: str) -> str:
+    """A path from a file, made absolute; names that are no path of this folder stay as they are."""
+    candidate = folder / value
+    if Path(value).is_absolute() or not candidate.resolve().is_relative_to(folder.resolve()):
+        raise UserError(
+            f"{where}: {value} lies outside the trial's folder; "
+            f"give it on the command line instead: --set {where.rpartition(' ')[2]}={value}"
+        )
+    return str(candidate) if candidate.exists() else value
+
+
+def _apply(written: dict[str, Any], setting: str) -> None:
+    dotted, separator, text = setting.partition("=")
+    if not separator:
+        raise UserError(f"--set {setting}: expected key=value, such as --set seeds=[0,1].")
+    *parents, last = dotted.split(".")
+    if (parents or [last])[0] not in Trial.model_fields:
+        raise UserError(f"--set {setting}: {unknown('key', dotted, Trial.model_fields)}")
+    place = written
+    for parent in parents:
+        place = place.setdefault(parent, {})
+        if not isinstance(place, dict):
+            raise UserError(f"--set {setting}: {parent} has no keys below it.")
+    try:
+        place[last] = read_yaml(text)
+    except yaml.YAMLError:
+        raise UserError(f"--set {setting}: {text!r} is not a value.") from None

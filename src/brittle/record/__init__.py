@@ -1,0 +1,1 @@
+"""What a trial leaves behind, and how it is read again: files, typed."""

@@ -1,0 +1,103 @@
+"""How the report writes numbers and names: one place, so that no number is written in two ways."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from brittle.analysis.phrases import all_or_some, count, transform_name
+from brittle.analysis.phrases import decimal as number
+from brittle.analysis.summary import Interval, Summary
+
+__all__ = [
+    "all_or_some",
+    "arm_name",
+    "bounds",
+    "component_text",
+    "count",
+    "hundred",
+    "moment",
+    "number",
+    "percent",
+    "scoped",
+    "short_name",
+    "spread",
+    "transform_name",
+]
+
+PLACEBOS = {
+    "noise": "plain noise",
+    "noise-spectrum": "noise with the protection's spectrum",
+}
+SHORT = {
+    "JPEG ": "q",
+    "Gaussian blur ": "blur ",
+    "median blur ": "median ",
+    "rotation by ": "rot ",
+}
+
+
+def percent(value: float) -> str:
+    """A share as a percentage."""
+    return f"{hundred(value)}\u00a0%"
+
+
+def hundred(value: float) -> str:
+    """A share in counts a hundred."""
+    return number(100 * value, 0)
+
+
+def bounds(interval: Interval, *, per_hundred: bool = False) -> str:
+    """The interval in brackets, or the reason why there is none."""
+    if interval.low is None or interval.high is None:
+        return f"[{interval.note or 'no bound'}]"
+    write = hundred if per_hundred else number
+    return f"[{write(interval.low)}, {write(interval.high)}]"
+
+
+def spread(values: Mapping[str, float], *, per_hundred: bool = False) -> str:
+    """The range over photos, in words."""
+    write = hundred if per_hundred else number
+    low, high = write(min(values.values())), write(max(values.values()))
+    return f"all at {low}" if low == high else f"{low} to {high}"
+
+
+def moment(written: Any) -> str:
+    """An ISO time, a little easier to read."""
+    return str(written).replace("T", " ").replace("+00:00", " UTC")
+
+
+def short_name(label: str) -> str:
+    """A transform's name for a crowded figure."""
+    name = transform_name(label)
+    for long, short in SHORT.items():
+        name = name.replace(long, short)
+    return name if len(name) <= 16 else name[:15] + "…"
+
+
+def arm_name(arm: str, kind: str) -> str:
+    """An arm as one would say it."""
+    if kind == "original":
+        return "unprotected"
+    if kind == "ceiling":
+        return "gray picture"
+    if kind == "placebo":
+        return PLACEBOS.get(arm.partition("(")[0], arm)
+    return arm
+
+
+def scoped(summary: Summary, sentence: str) -> str:
+    """A sentence that starts with what it is about."""
+    statement = summary.scope.statement.strip()
+    if not statement or sentence.startswith(statement):
+        return sentence
+    return f"{statement}: {sentence}"
+
+
+def component_text(record: Any) -> str:
+    """A component's record, every field spelt out, as one line."""
+    if isinstance(record, Mapping):
+        fields = record.get("fields") or {} if "name" in record else record
+        inside = ", ".join(f"{key} = {component_text(value)}" for key, value in fields.items())
+        return f"{record['name']}({inside})" if "name" in record else f"({inside})"
+    if isinstance(record, (list, tuple)):
+        return "[" + ", ".join(component_text(item) for item in record) + "]"
+    return f"{record:g}" if isinstance(record, float) else str(record)

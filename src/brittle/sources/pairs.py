@@ -1,0 +1,195 @@
+"""From paths to pairs of pictures: which belongs to which, and both at one size."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from brittle.data import Data
+from brittle.errors import UserError
+from brittle.images import LOSSY, Photo, digest, quantise, read_photo
+from brittle.sources.photos import photo_files
+from brittle.sources.same_photo import doubts, refuse_others
+
+
+class PictureFile(Data):
+    """One file, as it was read."""
+
+    path: str
+    """Where it lies."""
+    format: str
+    """The file's format: ``PNG``, ``JPEG`` …"""
+    width: int
+    """Pixels across, as a person sees the picture: turned upright."""
+    height: int
+    """Pixels down."""
+    jpeg_traces: bool
+    """Whether the file is a JPEG, or holds a picture that was one at quality 90 or below."""
+    notes: tuple[str, ...]
+    """What was done on reading: turned upright, transparency on white, 16 bits to 8 …"""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two files that belong together."""
+
+    name: str
+    original: Path
+    protected: Path
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """A pair as read: ``original`` and ``protected`` (1, 3, H, W) on the 8-bit grid, one size."""
+
+    pair: Pair
+    original: Tensor
+    protected: Tensor
+    files: tuple[PictureFile, PictureFile]
+    flags: tuple[str, ...]
+    doubts: tuple[str, ...]
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether both hold the same pixels."""
+        return torch.equal(self.original, self.protected)
+
+    @cached_property
+    def digest(self) -> str:
+        """The identity of the original's pixels, from which seeds derive."""
+        return digest(self.original)
+
+
+def find_pairs(original: Path, protected: Path) -> tuple[list[Pair], tuple[str, ...]]:
+    """The pairs of two files or of two folders, by name, and the files without a partner.
+
+    Raises:
+        UserError: nothing there, a file and a folder, the same twice, no name in common.
+    """
+    for path in (original, protected):
+        if not path.exists():
+            raise UserError(f"{path} doesn't exist.")
+    if original.is_dir() != protected.is_dir():
+        raise UserError(
+            f"{original} and {protected} are a file and a folder: name two files, or two folders."
+        )
+    if original.samefile(protected):
+        raise UserError(
+            f"{original} and {protected} are the same {'folder' if original.is_dir() else 'file'}: "
+            "name the original first and then the protected one."
+        )
+    if not original.is_dir():
+        return [Pair(protected.stem, original, protected)], ()
+    left, right = (_by_stem(photo_files(folder)) for folder in (original, protected))
+    pairs = [Pair(stem, left[stem], right[stem]) for stem in sorted(left.keys() & right.keys())]
+    if not pairs:
+        raise UserError(
+            f"{original} and {protected} have no file name in common: a protected photo is found "
+            "by its original's name (the ending may differ)."
+        )
+    alone = [left[stem] for stem in left.keys() - right.keys()]
+    alone += [right[stem] for stem in right.keys() - left.keys()]
+    return pairs, tuple(sorted(str(path) for path in alone))
+
+
+def _by_stem(paths: Iterable[Path]) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in paths:
+        if path.stem in found:
+            raise UserError(f"{found[path.stem]} and {path} share a name: keep one of them.")
+        found[path.stem] = path
+    return found
+
+
+def read_pair(pair: Pair) -> Pictures:
+    """Read both files; the original is resampled to the protected file's size where they differ.
+
+    Raises:
+        UserError: a file that can't be read, two pictures of different proportions, or two
+            different pictures.
+    """
+    first, second = read_photo(pair.original), read_photo(pair.protected)
+    original, flags = first.image, []
+    if original.shape != second.image.shape:
+        flags.append(_resampling(pair, original, second.image))
+        shape = tuple(second.image.shape[-2:])
+        original = functional.interpolate(original, shape, mode="bicubic", antialias=True)
+        original = quantise(original)
+    refuse_others(original, second.image, f"{pair.original} and {pair.protected}")
+    flags += [*_jpeg_flags(first, second), *_lossy_flags(second)]
+    files = describe(pair.original, first), describe(pair.protected, second)
+    unsure = doubts(original, second.image)
+    return Pictures(pair, original, second.image, files, tuple(flags), unsure)
+
+
+def describe(path: Path, photo: Photo) -> PictureFile:
+    """A file's facts."""
+    height, width = photo.image.shape[-2:]
+    return PictureFile(
+        path=str(path),
+        format=photo.source_format,
+        width=width,
+        height=height,
+        jpeg_traces=photo.jpeg_traces,
+        notes=photo.notes,
+    )
+
+
+def _resampling(pair: Pair, original: Tensor, protected: Tensor) -> str:
+    """Say that sizes differ, if one is the other made larger or smaller.
+
+    Raises:
+        UserError: it isn't.
+    """
+    before, after = (tuple(image.shape[-2:]) for image in (original, protected))
+    sizes = f"{before[1]} × {before[0]} px and {after[1]} × {after[0]} px"
+    # A tool rounds either side to whole pixels: is there a factor that explains both?
+    lowest = max((new - 1) / old for old, new in zip(before, after, strict=True))
+    highest = min((new + 1) / old for old, new in zip(before, after, strict=True))
+    if lowest >= highest:
+        turned = after[::-1] == before
+        what = "turned on its side" if turned else "cropped, padded or stretched"
+        raise UserError(
+            f"{pair.original} and {pair.protected} are {sizes}: one of them was {what}, and only "
+            "pictures of the same proportions can be compared."
+        )
+    return (
+        f"The files are {sizes}: the original was resampled to the protected file's size. A part "
+        "of the difference measured comes from the two ways of resampling, and the random "
+        "perturbations are as large as all of it."
+    )
+
+
+def _jpeg_flags(original: Photo, protected: Photo) -> list[str]:
+    flags = []
+    is_jpeg = protected.source_format in ("JPEG", "MPO")
+    if is_jpeg or (protected.jpeg_traces and not original.jpeg_traces):
+        what = "is a JPEG" if is_jpeg else "is no JPEG, but its pixels show that it was one"
+        flags.append(
+            f"The protected file {what}: JPEG undoes protections, so it may be damaged already. "
+            "If you have it in a lossless format (PNG), audit that."
+        )
+    elif protected.jpeg_traces:
+        flags.append(
+            "Original and protected file both show that they were JPEGs: the protected one's "
+            "traces may well come from the original."
+        )
+    if original.jpeg_traces and not protected.jpeg_traces:
+        flags.append(
+            "The original is a JPEG, or was one, and the protected file shows no trace of it: it "
+            "was changed strongly or resized, or made from another copy of the photo."
+        )
+    return flags
+
+
+def _lossy_flags(protected: Photo) -> list[str]:
+    if protected.source_format not in set(LOSSY.values()) - {"JPEG"}:
+        return []
+    return [
+        f"The protected file is {protected.source_format}, which is mostly saved with loss; "
+        "that undoes protections as JPEG does."
+    ]

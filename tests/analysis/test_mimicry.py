@@ -1,0 +1,165 @@
+"""Preference, best of K and their intervals, by hand and under a known truth."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from brittle.analysis.mimicry import summarise_mimicry
+from brittle.analysis.paintings import best_of, closer_share
+from brittle.analysis.summary import Scope
+from brittle.errors import UserError
+from brittle.record.rows import Row
+
+ARM, PLACEBO = "cloak", "noise(cloak)"
+TRANSFORMS = ("none", "jpeg:quality=65")
+SCOPE = Scope(model="embedded", resolution=128, statement="On embedded")
+
+
+def rows(distance, *, collections=1, tunings=3, prompts=2, seeds=3, transforms=TRANSFORMS):
+    """The rows of a trial, from a function of (arm, transform) and the place in the grid."""
+    found = []
+    for c, transform, t, p, s in product(
+        range(collections), transforms, range(tunings), range(prompts), range(seeds)
+    ):
+        for arm in ("original", "untaught", ARM, PLACEBO):
+            point = (f"artist {c}", arm, transform, f"finetune:tuning_seed={t}", f"sks {p}", s)
+            value = distance(arm, transform, (c, t, p, s))
+            found.append(Row(*point, "style.distance", "originals", value))
+            if arm == "original" and transform == "none":
+                found.append(Row(*point, "style.distance", "between", 1.0))
+    return found
+
+
+def summarise(found, **changes):
+    options = {"scope": SCOPE, "metric": "style", "placebos": ["noise"], "protections": [ARM]}
+    return summarise_mimicry(found, **{**options, **changes})
+
+
+def by_hand(arm, transform, at):
+    """Without a transform the cloak is 1 of 2 worse than clean; after JPEG a quarter of it."""
+    clean = 2.0 + 0.1 * at[3] + 0.01 * at[1]
+    left = 1 if transform == "none" else 0.25
+    return clean + {"original": 0, "untaught": 2, ARM: left, PLACEBO: 0}[arm]
+
+
+def test_a_share_counts_ties_as_half():
+    assert closer_share(np.array([1.0, 2, 3]), np.array([2.0, 2, 2])).tolist() == [1, 0.5, 0]
+
+
+def test_best_of_k_is_the_mean_over_all_choices_of_tries():
+    tried, clean = np.array([[1.0, 5.0, 9.0]]), np.array([[2.0, 4.0, 6.0]])
+    # Of one try a third lies below 4; of two, two of the three pairs hold the 1; of three, all.
+    assert best_of(tried, clean)[:, 0] == pytest.approx([1 / 3, 2 / 3, 1])
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 4])
+def test_best_of_one_clean_picture_is_a_half(seeds):
+    clean = np.random.default_rng(0).random((200, seeds))
+    found = best_of(clean, clean).mean(1)
+    assert found[0] == pytest.approx(0.5)
+    assert found[-1] == 1
+    assert (np.diff(found) >= 0).all()
+
+
+def test_numbers_that_were_made_by_hand():
+    summary = summarise(rows(by_hand))
+    before, after = summary.results
+    assert (before.transform, after.transform) == TRANSFORMS
+    assert (before.preferred, before.preferred_placebo, before.pairs) == (0, 9, 18)
+    assert before.effect.estimate == pytest.approx(1)
+    assert before.reach.estimate == pytest.approx(0.5)
+    assert after.reach.estimate == pytest.approx(0.125)
+    assert after.retention.estimate == pytest.approx(0.25)
+    assert (before.clean, before.distance) == pytest.approx((2.11, 3.11))
+    end = summary.ends[0]
+    assert (end.originals, end.untaught - end.clean) == pytest.approx((1, 2))
+    assert summary.unit == "fine-tunes"
+    assert before.effect.n == 3
+    assert "nothing about other artists" in summary.unit_words
+    assert "of 18 pairs" in summary.headline
+    assert "in 0 untransformed (9 with noise of its size)" in summary.headline
+    assert summary.flags == ()
+    best = summary.best_transforms[0]
+    assert (best.share, best.placebo, best.clean) == (0, 0.5, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("collections", "tunings", "unit", "n"),
+    [(8, 1, "collections", 8), (7, 3, "fine-tunes", 3), (7, 2, "none", 2)],
+)
+def test_intervals_are_over_what_there_is_enough_of(collections, tunings, unit, n):
+    rng = np.random.default_rng(1)
+
+    def noisy(arm, transform, at):
+        return by_hand(arm, transform, at) + 0.01 * rng.random()
+
+    summary = summarise(rows(noisy, collections=collections, tunings=tunings))
+    effect = summary.results[0].effect
+    assert (summary.unit, effect.n) == (unit, n)
+    assert (effect.low is None) == (unit == "none")
+    assert (summary.results[0].preference.low is None) == (unit == "none")
+
+
+def test_where_nothing_was_learned_nothing_is_scaled():
+    summary = summarise(rows(lambda *_: 2.0))
+    assert [flag.name for flag in summary.flags] == ["nothing learned", "nothing learned"]
+    assert summary.flags[0].stops_verdict
+    assert summary.results[0].reach is None
+    assert summary.results[0].reach_reason
+    assert summary.results[1].retention is None
+    assert summary.results[0].preference.estimate == 0.5
+
+
+def simulate(rng, effect, *, collections, tunings):
+    """A collection's, a fine-tune's, a prompt's and a seed's share of a distance."""
+    levels = {"original": 0, PLACEBO: 0, ARM: effect, "untaught": 3}
+    artists = rng.normal(0, 0.3, collections)
+    taught = {arm: rng.normal(0, 0.05, (collections, tunings)) for arm in levels}
+
+    def distance(arm, transform, at):
+        c, t, *_ = at
+        return 4 + artists[c] + levels[arm] + taught[arm][c, t] + rng.normal(0, 0.1)
+
+    return rows(distance, collections=collections, tunings=tunings, transforms=("none",))
+
+
+@pytest.mark.parametrize(("collections", "tunings"), [(8, 1), (1, 4)])
+def test_a_cloak_that_does_nothing_is_preferred_in_half_and_intervals_cover(collections, tunings):
+    rng, covered, shares, runs = np.random.default_rng(2), [], [], 120
+    for _ in range(runs):
+        found = summarise(simulate(rng, 0.0, collections=collections, tunings=tunings))
+        result = found.results[0]
+        shares.append(result.preference.estimate)
+        covered.append(result.effect.low <= 0 <= result.effect.high)
+    assert np.mean(shares) == pytest.approx(0.5, abs=0.04)
+    assert np.mean(covered) > 0.89
+
+
+def test_a_cloak_that_works_is_seen():
+    found = summarise(simulate(np.random.default_rng(3), 0.6, collections=8, tunings=1))
+    result = found.results[0]
+    assert result.effect.low > 0
+    assert result.preference.high < 0.5
+    assert result.reach.estimate == pytest.approx(0.2, abs=0.05)
+
+
+def test_without_a_placebo_there_is_a_preference_and_no_effect():
+    summary = summarise(rows(by_hand), placebos=[])
+    assert summary.results[0].preferred == 0
+    assert summary.results[0].effect is None
+    assert summary.results[0].retention_reason == "there is no placebo"
+
+
+def test_a_metric_without_numbers_is_named_with_its_reason():
+    extra = Row("artist 0", ARM, "none", "finetune", "sks 0", 0, "follow.distance", "originals",
+                None, "follow has no distance form")  # fmt: skip
+    summary = summarise([*rows(by_hand), extra])
+    assert summary.missing == {"follow.distance": "follow has no distance form"}
+    with pytest.raises(UserError, match="no distance form"):
+        summarise([*rows(by_hand), extra], metric="follow")
+
+
+def test_a_gap_in_the_grid_is_refused():
+    with pytest.raises(UserError, match=r"lacks pictures of cloak after none"):
+        summarise([row for row in rows(by_hand) if (row.arm, row.seed) != (ARM, 0)])

@@ -1,0 +1,107 @@
+import dataclasses
+
+import pytest
+
+from brittle.analysis import Row
+from tests.analysis.trials import ARM, JPEG, PLACEBO, build, summary_of, trial
+
+SHARES = {
+    ("original", "none"): 0.9,
+    ("original", JPEG): 0.8,
+    (PLACEBO, "none"): 0.9,
+    (PLACEBO, JPEG): 0.8,
+    (ARM, "none"): 0.1,
+    (ARM, JPEG): 0.6,
+}
+
+
+def with_usable(shares=SHARES, **options):
+    return build(trial(0.6, 0.3), points=10, usable=shares, **options)
+
+
+def test_rates_are_means_over_photos_with_differences_beside_them():
+    summary = summary_of(with_usable())
+    found = summary.usable_of(ARM, JPEG)
+    assert found.rate.estimate == pytest.approx(0.6)
+    assert found.difference.estimate == pytest.approx(-0.2)
+    assert found.from_clean.estimate == pytest.approx(-0.3)
+    assert (found.n, found.rows, found.usable) == (12, 120, 72)
+    assert set(found.per_photo.values()) == {0.6}
+    assert summary.usable_of("original", "none").difference is None
+
+
+def test_the_headline_counts_a_hundred_edits_with_the_placebo():
+    sentence = summary_of(with_usable()).headline.sentence
+    assert sentence == (
+        "On the embedded model (128 px; the intervals cover photos, not models), of 100 edits, "
+        "usable: 90 of the unprotected photo, 90 with plain noise, 10 of the protected one, 60 of "
+        "the protected one after JPEG 75 (unprotected after JPEG 75: 80)."
+    )
+
+
+def test_below_60_in_100_clean_edits_nothing_is_judged():
+    summary = summary_of(with_usable({**SHARES, ("original", "none"): 0.5}))
+    assert "only 50% of the edits of unprotected photos" in summary.usable_reason
+    assert summary.usable_of(ARM, JPEG).rate is None
+    assert summary.usable_of(ARM, JPEG).reason == summary.usable_reason
+    assert summary.verdict(ARM, JPEG).attacker == "not judged"
+    assert "by chance alone: 50" in summary.headline.sentence
+    assert summary_of(with_usable({**SHARES, ("original", "none"): 0.6})).usable_reason == ""
+
+
+def test_an_invalid_calibration_is_its_own_reason():
+    summary = summary_of(with_usable(), usable_invalid="the thresholds tell nothing apart")
+    assert summary.usable_reason == "the thresholds tell nothing apart"
+    assert all(row.rate is None for row in summary.usable)
+
+
+def test_missing_judgements_give_their_own_reason():
+    rows = [
+        dataclasses.replace(row, value=None, reason="not calibrated")
+        if row.metric == "usable"
+        else row
+        for row in with_usable()
+    ]
+    assert summary_of(rows).usable_reason == "not calibrated"
+
+
+@pytest.mark.parametrize("clip", ["", ":clip=somewhere"])
+def test_follow_and_keep_are_told_apart_even_where_usable_is_not(clip):
+    scores = [
+        Row(f"p{photo:02}", ARM, JPEG, "img2img", "as a painting", 0, metric + clip, "photo", value)
+        for photo in range(12)
+        for metric, value in (("follow", 0.8), ("keep", 0.3))
+    ]
+    found = summary_of(build(trial(0.6, 0.3)) + scores).usable_of(ARM, JPEG)
+    assert (found.rate, found.follow, found.keep) == (None, pytest.approx(0.8), pytest.approx(0.3))
+
+
+def test_several_tries_succeed_more_often_than_one():
+    best = summary_of(with_usable({**SHARES, (ARM, JPEG): 0.2})).verdict(ARM, JPEG).best_of
+    assert best.tries == 4
+    assert best.independent == pytest.approx(1 - 0.8**4)
+    # 2 of 10 edits of a photo are usable; 4 of the 10 drawn miss both in 8*7*6*5/(10*9*8*7).
+    assert best.within_photo == pytest.approx(1 - (8 * 7 * 6 * 5) / (10 * 9 * 8 * 7))
+
+
+def test_within_a_photo_too_few_edits_say_nothing_about_four_tries():
+    rows = build(trial(0.6, 0.3), points=2, usable={**SHARES, (ARM, JPEG): 0.0})
+    best = summary_of(rows).verdict(ARM, JPEG).best_of
+    assert best.within_photo is None
+
+
+def test_a_transforms_cost_stands_beside_what_another_seed_does():
+    def rows(transform, reference, value):
+        return [
+            Row(f"p{photo:02}", "original", transform, "img2img", "as a painting", 0,
+                "perceptual.distance", reference, value + 0.01 * photo)
+            for photo in range(12)
+        ]  # fmt: skip
+
+    summary = summary_of(with_usable() + rows(JPEG, "clean", 0.2) + rows("none", "seed", 0.3))
+    (cost,) = summary.transform_costs
+    assert cost.transform == JPEG
+    assert cost.usable.estimate == pytest.approx(0.1)
+    assert cost.distance.estimate == pytest.approx(0.255)
+    assert cost.seed_floor.estimate == pytest.approx(0.355)
+    assert cost.within_seed_floor

@@ -1,0 +1,184 @@
+import dataclasses
+
+import pytest
+
+from brittle.analysis.sentences import label_for, outcome
+from brittle.declaration.primary import Margins, Primary
+from tests.analysis.trials import ARM, JPEG, PLACEBO, build, simulations, summary_of, trial
+
+CLEAN = {("original", "none"): 0.9, (PLACEBO, "none"): 0.9, (ARM, "none"): 0.1}
+
+
+def usable(original: float, arm: float, placebo: float | None = None):
+    return {
+        **CLEAN,
+        ("original", JPEG): original,
+        (ARM, JPEG): arm,
+        (PLACEBO, JPEG): original if placebo is None else placebo,
+    }
+
+
+def verdict(before, after, shares=None, *, photos=16, points=10, **options):
+    rows = build(
+        trial(before, after, **options),
+        usable=shares or usable(0.9, 0.5),
+        photos=photos,
+        points=points,
+    )
+    return summary_of(rows).verdict(ARM, JPEG)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "word", "rule"),
+    [
+        (0.13, 0.12, "never protected", 1),
+        (0.13, 0.60, "protects only after", 1),
+        (0.60, 0.11, "broken", 3),
+        (0.60, 0.02, "broken", 3),
+        (0.60, 0.58, "survived", 4),
+        (0.60, 0.90, "survived", 4),
+        (0.60, 0.35, "weakened", 5),
+    ],
+)
+def test_clear_cases_get_their_word(before, after, word, rule):
+    found = verdict(before, after)
+    assert (found.word, found.rule) == (word, rule)
+
+
+@pytest.mark.parametrize(
+    ("shares", "word"),
+    [
+        (usable(0.9, 0.9), "open"),
+        (usable(0.9, 0.0), "closed"),
+        (usable(0.9, 0.0, placebo=0.0), "harder"),
+        (usable(0.2, 0.2), "spoiled for everyone"),
+        (usable(0.9, 0.5), "harder"),
+    ],
+)
+def test_an_attacker_gets_the_word_of_the_usable_edits(shares, word):
+    assert verdict(0.6, 0.35, shares).attacker == word
+
+
+def test_small_losses_on_few_photos_are_not_settled():
+    assert verdict(0.6, 0.35, usable(0.9, 0.8), photos=8).attacker == "not settled"
+
+
+def test_a_transform_that_ruins_everyones_edits_makes_the_effect_untestable():
+    found = verdict(0.6, 0.11, usable(0.2, 0.1))
+    assert (found.word, found.rule) == ("untestable", 2)
+    assert found.attacker == "spoiled for everyone"
+    assert found.untestable_settled
+
+
+def test_whether_everyone_loses_is_said_where_it_is_not_settled():
+    shares = {**usable(0.6, 0.5), ("original", JPEG): lambda photo, point: float(photo % 3 > 0)}
+    found = verdict(0.6, 0.11, shares, photos=9)
+    assert not found.untestable_settled
+    assert "also ruins edits of unprotected photos is not settled" in found.sentence
+
+
+def test_between_protected_and_not_nothing_is_concluded():
+    found = verdict(lambda photo, point: 0.19 + 0.1 * (-1) ** photo, 0.11)
+    assert (found.word, found.rule) == ("inconclusive", 1)
+
+
+def test_wide_intervals_are_inconclusive_and_say_how_many_photos_would_do():
+    def after(photo, point):
+        return 0.35 + 0.3 * (-1) ** photo
+
+    found = verdict(0.6, after)
+    assert (found.word, found.rule) == ("inconclusive", 6)
+    assert found.photos_needed.broken > 16
+    assert found.photos_needed.sentence in found.sentence
+
+
+def test_exactly_eight_photos_carry_a_verdict_and_seven_do_not():
+    assert verdict(0.6, 0.11, photos=8).word == "broken"
+    found = verdict(0.6, 0.11, photos=7)
+    assert (found.word, found.rule) == ("no verdict", 0)
+    assert found.why == "it has 7 photos, and a verdict takes 8"
+
+
+@pytest.mark.parametrize(("lost", "word"), [(16, "broken"), (17, "no verdict")])
+def test_more_than_a_tenth_missing_allows_no_verdict(lost, word):
+    rows = build(trial(0.6, 0.11), photos=16, points=10)
+    cells = [row.key for row in rows if (row.arm, row.transform) == (ARM, JPEG)][:lost]
+    rows = [
+        dataclasses.replace(row, value=None, reason="lost") if row.key in cells else row
+        for row in rows
+    ]
+    assert summary_of(rows).verdict(ARM, JPEG).word == word
+
+
+def test_the_interval_that_is_shown_decides():
+    drawn = simulations.draw(
+        simulations.np.random.default_rng(5), 12, 16,
+        dict(zip(simulations.PRIMARY, (1.0, 0.6, 0.3, 0.0), strict=True)),
+    )  # fmt: skip
+    for number in range(12):
+        summary = simulations.judge(simulations.rows_of(drawn, number), Primary())
+        for found in summary.verdicts:
+            effect = summary.effect(ARM, found.transform)
+            claims = {claim.name: claim for claim in found.claims}
+            if effect.retention:
+                assert claims["broken"].interval == effect.retention
+                assert claims["broken"].holds == (effect.retention.high < 0.25)
+                assert claims["survived"].holds == (effect.retention.low > 0.75)
+            for claim in found.claims:
+                assert claim.interval.level == found.level == 0.9875
+
+
+def test_share_claims_are_the_linear_tests():
+    rows = build(trial(0.6, 0.3), noise=0.3)
+    summary = summary_of(rows)
+    claims = {claim.name: claim for claim in summary.verdict(ARM, JPEG).claims}
+    after, before = (summary.effect(ARM, t).per_photo for t in (JPEG, "none"))
+    for name, margin in (("broken", 0.25), ("survived", 0.75), ("weakened", 0.75)):
+        values = [after[photo] - margin * before[photo] for photo in after]
+        test = simulations.mean_bounds(simulations.np.array(values), 0.025)
+        assert claims[name].holds == bool(test[1] > 0 if name == "survived" else test[2] < 0)
+
+
+def test_margins_are_the_declared_ones():
+    rows = build(trial(0.6, 0.30), photos=16)
+    strict = Primary(transforms=(JPEG,), margins=Margins(broken=0.5, survived=0.9))
+    assert summary_of(rows).verdict(ARM, JPEG).word == "weakened"
+    assert summary_of(rows, primary=strict).verdict(ARM, JPEG).word == "broken"
+
+
+def test_the_error_level_is_shared_by_all_primary_comparisons():
+    summary = summary_of(build(trial(0.6, 0.3)), primary=Primary())
+    assert summary.comparisons_tested == 4
+    assert summary.alpha_each == 0.025 / 4
+    assert summary.verdict(ARM, JPEG).level == 0.9875
+    missing = summary.verdict(ARM, "jpeg:quality=95")
+    assert (missing.word, missing.why) == ("no verdict", "there are no edits of it after JPEG 95")
+
+
+def test_the_sentence_says_both_verdicts_and_never_the_share_alone():
+    sentence = verdict(0.6, 0.35, usable(0.9, 0.9)).sentence
+    assert sentence.startswith(
+        "On the embedded model (128 px; the intervals cover photos, not models), "
+        "shield: weakened, and open: after JPEG 75, 50 % ["
+    )
+    assert "of the effect is left (reach 0.28 [" in sentence
+    assert sentence.endswith("yet edits are as usable as without protection.")
+
+
+def test_surviving_is_worded_as_far_as_it_was_tried():
+    assert verdict(0.6, 0.6).label == "survived the 1 transform tried"
+    words = {"jpeg:quality=95": "survived", JPEG: "survived"}
+    assert label_for(JPEG, words) == "survived the 2 transforms tried"
+    mixed = {**words, "flip": "broken"}
+    assert label_for(JPEG, mixed) == "survived JPEG 75, one of the 3 transforms tried"
+    assert label_for("flip", mixed) == "broken"
+
+
+def test_an_arm_is_summed_up_in_a_sentence():
+    assert outcome({"flip": "survived", JPEG: "survived"}) == "survived the 2 transforms tried"
+    assert (
+        outcome({"flip": "broken", JPEG: "broken"}) == "broken, for all of the 2 transforms tried"
+    )
+    assert outcome({"flip": "survived", JPEG: "broken"}) == (
+        "of the 2 transforms tried: survived: flip; broken: JPEG 75"
+    )

@@ -1,0 +1,110 @@
+"""What a person reads of protections that are perfect, undone by JPEG, or nothing."""
+
+import pytest
+import torch
+
+from brittle.analysis.randomization_test import placebo_test
+from brittle.auditing import answers as words
+from brittle.auditing.compare import Found, _comparisons
+from brittle.auditing.document import UsableCounts
+from brittle.auditing.reduction import Tried
+from brittle.auditing.views import GRAY, PLACEBOS, PROTECTED, ROWS
+from brittle.transforms import Transform
+
+NAMES = ("none", "jpeg:quality=75", "flip")
+
+
+def comparisons(seen, *shifts, trace=1.0):
+    """Distances of the protected file; noise lies at 1 to 1.9, a gray picture at 10.
+
+    ``trace``: of JPEG 75.
+    """
+    found = []
+    for name, shift in zip(NAMES, shifts, strict=True):
+        distance = torch.zeros(ROWS, dtype=torch.float64)
+        distance[PLACEBOS] = 1 + torch.arange(19, dtype=torch.float64) / 20
+        distance[PROTECTED], distance[GRAY] = shift, 10
+        tried = Tried(Transform.parse(name), trace if name == NAMES[1] else 1.0)
+        found.append(Found(tried, seen, "latent", distance))
+    return [*_comparisons(found)]
+
+
+def answer(seen, *shifts):
+    return " ".join(words.photo_answer(comparisons(seen, *shifts), "On the embedded model"))
+
+
+def test_a_perfect_protection():
+    said = answer("edits", 10, 10, 10)
+    assert "acts more strongly than all 19 random perturbations of its size" in said
+    assert "by 100 % of what a gray picture does" in said
+    assert "JPEG 75 leaves 100 % of the effect and flip 100 %." in said
+    assert [one.reach for one in comparisons("edits", 10, 10, 10)] == pytest.approx([1, 1, 1])
+
+
+def test_a_protection_that_jpeg_undoes():
+    said = answer("edits", 5, 1.5, 5)
+    assert said.startswith(
+        "On the embedded model, the protection acts more strongly than all 19 random "
+        "perturbations of its size, by 42 % of what a gray picture does; flip leaves 100 % of the "
+        "effect; JPEG 75 leaves nothing that can be told from noise."
+    )
+    found = comparisons("edits", 5, 1.5, 5)
+    assert found[0].left is None
+    assert found[1].left == pytest.approx((1.5 - 1.45) / (5 - 1.45))
+    assert found[1].test.p == pytest.approx((1 + 9) / 20)
+
+
+def test_a_protection_that_does_nothing():
+    said = answer("edits", 1.5, 1.5, 1.5)
+    assert "the file does no more than noise of its size: 9 of 19" in said
+    assert "No protection can be seen in it." in said
+    assert all(one.left is None for one in comparisons("edits", 1.5, 1.5, 1.5))
+
+
+def test_a_small_effect_is_called_little_and_no_share_of_it_is_said():
+    said = words.photo_answer(comparisons("edits", 1.95, 1.9, 1.95), "On the embedded model")
+    assert said[0] == (
+        "On the embedded model, the file acts more strongly than all 19 random perturbations of "
+        "its size, by 6 % of what a gray picture does, which is little."
+    )
+
+
+def test_a_line_without_enough_draws_says_what_is_left_and_that_it_is_not_settled():
+    found = comparisons("edits", 5, 5, 5)
+    test = placebo_test(2.0, [1.0, 1.5, 1.9, 1.7, 1.1])
+    assert not test.stronger
+    found[1] = found[1].model_copy(update={"test": test, "left": 0.18})
+    said = words.photo_answer(found, "On the embedded model")[0]
+    assert said.endswith(
+        "flip leaves 100 % of the effect; JPEG 75 leaves 18 %, with too few random perturbations "
+        "tried (5 of 19) to tell it from noise."
+    )
+
+
+def test_one_hit_of_several_is_called_chance():
+    assert "one such result in 20 comes by chance" in answer("edits", 1.5, 1.5, 5)
+
+
+def test_a_quick_look_speaks_of_the_encoder_and_never_of_the_protection_being_gone():
+    said = answer("latents", 5, 1.5, 5)
+    assert "the file shifts what the image encoder sees more strongly than all 19" in said
+    assert "JPEG 75 leaves nothing that can be told from noise" in said
+    assert "protection is gone" not in said
+    assert "says nothing yet about edits" in said
+    assert comparisons("latents", 5, 1.5, 5)[1].finding.startswith("the encoder's shift is gone")
+    assert "gone" not in comparisons("latents", 1.5, 1.5, 5)[1].finding
+
+
+def test_usable_edits_are_counted_beside_those_with_noise_or_say_why_not():
+    counts = UsableCounts(edits=2, original=2, protected=0, placebos=30, placebo_edits=38)
+    found = [one.model_copy(update={"usable": counts}) for one in comparisons("edits", 5, 5, 5)]
+    assert (
+        "2 of 2 of the unprotected photo, 30 of 38 with noise of the protection's size and 0 of 2 "
+        "of the protected one."
+    ) in " ".join(words.photo_answer(found, "On the embedded model"))
+    unjudged = [
+        one.model_copy(update={"usable_reason": "not calibrated"})
+        for one in comparisons("edits", 5, 5, 5)
+    ]
+    said = " ".join(words.photo_answer(unjudged, "On the embedded model"))
+    assert said.endswith("Usable edits are not judged: not calibrated.")

@@ -1,0 +1,115 @@
+from pathlib import Path
+
+import pytest
+
+from brittle.declaration.primary import Primary
+from brittle.declaration.trial import Trial, load_trial
+from brittle.errors import UserError
+
+
+def write(tmp_path, text):
+    path = tmp_path / "trial.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_defaults_are_spelt_out(tmp_path):
+    trial = load_trial(write(tmp_path, "prompts: heavy rain"))
+    assert trial.prompts == ("heavy rain",)
+    assert trial.transforms == ("none",)
+    assert trial.arms == (
+        "original",
+        "gray",
+        "photoguard-encoder",
+        "noise(photoguard-encoder)",
+        "noise-spectrum(photoguard-encoder)",
+    )
+
+
+def test_none_comes_first_and_once(tmp_path):
+    trial = load_trial(write(tmp_path, "prompts: x\ntransforms: ['jpeg:quality=75', none]"))
+    assert trial.transforms == ("none", "jpeg:quality=75")
+
+
+def test_settings_reach_into_the_trial(tmp_path):
+    path = write(tmp_path, "prompts: x")
+    trial = load_trial(path, ["seeds=[3,4]", "primary.alpha=0.01", "batch=2"])
+    assert (trial.seeds, trial.primary.alpha, trial.batch) == ((3, 4), 0.01, 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("prompts: x\ntransfroms: [none]", "did you mean 'transforms'"),
+        ("prompts: ['']", "a prompt is empty"),
+        ("prompts: []", "prompts"),
+        ("title: no prompts", "prompts"),
+        ("prompts: [x, x]", "prompts names x twice"),
+        ("prompts: x\nseeds: [1]", "share 1"),
+        ("prompts: x\nprimary: {alpha: 2}", "primary.alpha"),
+        ("prompts: x\nphotos: ../elsewhere", "--set photos="),
+        ("prompts: x\nphotos: /etc", "--set photos="),
+        ("- a list", "YAML mapping"),
+        ("prompts: [", "not a YAML file"),
+        ("prompts: x\nbatch: 0", "batch"),
+        ("prompts: x\nnames: {gray: encoder}", "gray is the name of something else"),
+        ("prompts: x\nnames: {encoder: encoder}", "encoder is the name of something else"),
+        ("prompts: x\nnames: {'a:b': encoder}", "'a:b' is no name"),
+        (
+            "prompts: x\nnames: {mine: 'encoder:budget=0.1'}\nprotections: mine\n"
+            "budgets: [2/255, 4/255, 8/255, 16/255]",
+            "name either",
+        ),
+    ],
+)
+def test_mistakes_are_one_sentence(tmp_path, text, message):
+    with pytest.raises(UserError) as caught:
+        load_trial(write(tmp_path, text))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("setting", ["seeds", "sedes=[1]", "seeds=[", "prompts.a=1"])
+def test_bad_settings_are_refused(tmp_path, setting):
+    with pytest.raises(UserError):
+        load_trial(write(tmp_path, "prompts: x"), [setting])
+
+
+def test_a_missing_file_is_said(tmp_path):
+    with pytest.raises(UserError, match="no such trial file"):
+        load_trial(tmp_path / "nope.yaml")
+
+
+def test_paths_in_the_file_are_relative_to_it(tmp_path):
+    (tmp_path / "pictures").mkdir()
+    trial = load_trial(write(tmp_path, "prompts: x\nphotos: pictures"))
+    assert trial.photos == str(tmp_path / "pictures")
+    assert load_trial(write(tmp_path, "prompts: x"), ["photos=/elsewhere"]).photos == "/elsewhere"
+
+
+def test_trials_are_frozen():
+    with pytest.raises(ValueError, match="frozen"):
+        Trial(prompts=("x",)).title = "other"
+
+
+def test_a_protection_goes_by_its_short_name(tmp_path):
+    text = "prompts: x\nnames: {mine: 'encoder:steps=3'}\nprotections: [mine, photoguard-encoder]"
+    trial = load_trial(write(tmp_path, text))
+    assert trial.arms[2:5] == ("mine", "photoguard-encoder", "noise(mine)")
+    assert trial.written_out("mine") == "encoder:steps=3"
+    assert trial.written_out("photoguard-encoder") == "photoguard-encoder"
+    swept = load_trial(write(tmp_path, text), ["budgets=[2/255,4/255,8/255,16/255]"])
+    assert swept.written_out(swept.protection_arms[0]) == "encoder:steps=3,budget=2/255"
+    assert swept.written_out(swept.protection_arms[4]) == "photoguard-encoder:budget=2/255"
+
+
+def test_every_field_is_documented():
+    text = (Path(__file__).parents[2] / "docs" / "trials.md").read_text(encoding="utf-8")
+    fields = [*Trial.model_fields, *Primary.model_fields]
+    assert [field for field in fields if f"| `{field}` |" not in text] == []
+
+
+def test_the_documented_trial_can_be_read(tmp_path):
+    text = (Path(__file__).parents[2] / "docs" / "trials.md").read_text(encoding="utf-8")
+    trial = load_trial(write(tmp_path, text.partition("```yaml\n")[2].partition("```")[0]))
+    assert trial.protections[0] in trial.names

@@ -1,0 +1,68 @@
+import json
+
+import pytest
+from pydantic import TypeAdapter
+
+from brittle.analysis import Row, format_results, parse_results, read_results
+from brittle.errors import UserError
+from brittle.record.rows import COLUMNS
+
+ROW = Row("a, \"b\"", "noise(x)", "jpeg:quality=65", "img2img", "two\nlines", 3,
+          "perceptual.distance", "control", 0.1)  # fmt: skip
+HEADER = ",".join(COLUMNS) + "\n"
+
+
+def test_rows_come_back_as_they_were_written(tmp_path):
+    missing = Row("b", "x", "none", "e", "p", -1, "psnr", "control", None, "out of memory")
+    (tmp_path / "results.csv").write_bytes(format_results([missing, ROW]).encode())
+    assert read_results(tmp_path / "results.csv") == [ROW, missing]
+    assert "\r" not in format_results([missing, ROW])
+
+
+def test_every_order_is_written_alike():
+    rows = [Row("p", "x", "none", "e", "p", seed, "m", "control", seed / 7) for seed in range(12)]
+    assert format_results(rows) == format_results(reversed(rows))
+    assert {row.value for row in parse_results(format_results(rows))} == {r.value for r in rows}
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("p,x,none,e,p,0,m,control,1", "9 columns"),
+        ("p,x,none,e,p,0,m,somewhere,1,", "reference 'somewhere'"),
+        ("p,x,none,e,p,0.5,m,control,1,", "no whole number"),
+        ("p,x,none,e,p,0,m,control,nan,", "no finite number"),
+        ("p,x,none,e,p,0,m,control,one,", "no finite number"),
+        ("p,x,none,e,p,0,m,control,,", "must have its reason"),
+        ("p,x,none,e,p,0,m,control,1,but why", "belongs to a missing one"),
+        ("p,x,none,e,p,0,m.distance,control,-0.1,", "is negative"),
+        ("p,x,none,e,p,0,usable,photo,0.5,", "0 or 1"),
+        (",x,none,e,p,0,m,control,1,", "must not be empty"),
+        ('p,x,none,e,"p,0,m,control,1,', "not a table"),
+    ],
+)
+def test_what_is_no_row_is_refused_with_its_line(line, complaint):
+    with pytest.raises(UserError, match=complaint) as error:
+        parse_results(HEADER + line + "\n", where="here.csv")
+    assert "here.csv, line 2" in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["", "image,arm\n", HEADER.replace("seed,", "")])
+def test_other_columns_are_refused(text):
+    with pytest.raises(UserError, match="first line must be"):
+        parse_results(text)
+
+
+def test_a_file_that_cannot_be_read_is_a_sentence(tmp_path):
+    with pytest.raises(UserError, match="can't be read"):
+        read_results(tmp_path / "nothing.csv")
+    (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UserError, match="can't be read"):
+        read_results(tmp_path / "binary.csv")
+
+
+def test_the_schema_accepts_a_row():
+    adapter = TypeAdapter(Row)
+    record = json.loads(adapter.dump_json(ROW))
+    assert list(record) == list(COLUMNS)
+    assert adapter.validate_python(record) == ROW
