@@ -6,7 +6,7 @@ from brittle.analysis.summary import Placebo, Scope
 from brittle.auditing.answers import scope_words
 from brittle.auditing.document import ModelResult, ModelScope, PhotoAudit, PictureFile
 from brittle.auditing.folders import over_photos
-from tests.auditing.test_words import comparisons
+from tests.auditing.test_answers import comparisons
 
 FILE = PictureFile(path="a.png", format="PNG", width=8, height=8, jpeg_traces=False, notes=())
 

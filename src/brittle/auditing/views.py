@@ -13,7 +13,6 @@ from torch import Tensor
 
 from brittle.analysis.randomization_test import DRAWS, FIRST
 from brittle.auditing.reduction import Tried, as_seen, trace
-from brittle.analysis.randomization_test import DRAWS, FIRST
 from brittle.models import EditModel
 from brittle.networks.maps import fill_invalid, mean_where
 from brittle.networks.memory import FeatureMemory

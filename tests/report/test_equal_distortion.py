@@ -4,7 +4,7 @@ import pytest
 
 from brittle.declaration.primary import Primary
 from brittle.report.fair import fair_section
-from tests.analysis.test_fair import curve, protection
+from tests.analysis.test_equal_distortion import curve, protection
 from tests.analysis.trials import JPEG, summary_of
 
 
