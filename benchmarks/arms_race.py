@@ -23,10 +23,10 @@ import numpy as np
 from torch import Tensor
 
 from brittle.analysis.intervals import mean_bounds
+from brittle.budgets import PerceptualBudget
 from brittle.images import png_bytes, read_photo, write_image
 from brittle.metrics import PSNR, Latent, Perceptual
 from brittle.models import EditModel, load_model
-from brittle.perceptual_budget import PerceptualBudget
 from brittle.protections import EncoderProtection, Noise, NoiseSpectrum
 from brittle.sources.photos import load_photos
 from brittle.transforms import Transform

@@ -23,7 +23,7 @@ from training.looks import MAKERS, apply_look
 
 from brittle.metrics import Perceptual
 from brittle.networks import efficientnet
-from brittle.networks.memory import MEMORY
+from brittle.networks.feature_cache import MEMORY
 
 STRENGTHS: dict[str, tuple[tuple[float, ...], Callable[[Tensor, float], Tensor]]] = {
     "blur": ((0.5, 0.75, 1, 1.5, 2, 3, 4), lambda x, s: blurred(x, s)),

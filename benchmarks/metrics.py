@@ -16,7 +16,7 @@ from torch import Tensor
 from brittle.errors import Unavailable
 from brittle.metrics import Metric
 from brittle.models import load_model
-from brittle.networks.memory import MEMORY
+from brittle.networks.feature_cache import MEMORY
 
 NAMES = ("psnr", "ssim", "latent", "perceptual", "follow", "keep")
 

@@ -29,10 +29,10 @@ from torch import Tensor
 
 from brittle import visibility
 from brittle.api import protection
-from brittle.budget import STRENGTHS, Budget
+from brittle.budgets import STRENGTHS, read_budget
 from brittle.images import read_photo
 from brittle.models import EditModel, load_model
-from brittle.networks.memory import MEMORY
+from brittle.networks.feature_cache import MEMORY
 from brittle.protections import Noise
 from brittle.transforms import Jpeg
 
@@ -85,7 +85,7 @@ def measure(model: EditModel, path: Path, preset: str, budget: str) -> Row:
     photo = read_photo(path).image
     if preset == NOISE:
         noise = torch.randn(photo.shape, generator=torch.Generator().manual_seed(0))
-        protected = Budget.parse(budget).round_inside(photo, photo + 0.03 * noise)
+        protected = read_budget(budget).round_inside(photo, photo + 0.03 * noise)
         return {
             **{"preset": preset, "budget": budget, "photo": path.name},
             **visibility.essentials(photo, protected),

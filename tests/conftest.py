@@ -5,9 +5,9 @@ import torch
 
 HERE = Path(__file__).parent
 NUMERICAL = (
-    *("contract/", "editors/", "metrics/", "models/", "protections/", "transforms/"),
-    *("trial/test_masks.py", "trial/test_runner.py", "test_budget.py", "test_noise.py"),
-    *("test_perceptual_budget.py", "test_visibility.py"),
+    *("budgets/", "contract/", "editors/", "metrics/", "models/", "protections/", "transforms/"),
+    *("trial/test_masks.py", "trial/test_runner.py", "test_noise.py"),
+    *("test_visibility.py"),
 )
 """Folders and files here whose outcome could hang on how a CPU rounds: networks, float32."""
 

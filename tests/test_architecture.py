@@ -22,7 +22,7 @@ LAYERS = [
         "silence",
     },
     {"networks"},
-    {"budget", "perceptual_budget"},
+    {"budgets"},
     {"models"},
     {"protections", "transforms", "editors", "metrics"},
     {"declaration"},
@@ -37,7 +37,7 @@ LAYERS = [
     {"cli"},
 ]
 HEIGHT = {name: height for height, layer in enumerate(LAYERS) for name in layer}
-FOUNDATION = HEIGHT["budget"]
+FOUNDATION = HEIGHT["images"]
 
 
 def part_of(module: str) -> str | None:

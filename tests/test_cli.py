@@ -11,7 +11,7 @@ from skimage import data
 from typer.testing import CliRunner
 
 from brittle import visibility
-from brittle.budget import STRENGTHS, Budget
+from brittle.budgets import STRENGTHS, read_budget
 from brittle.cli import app
 from brittle.images import read_photo
 from tests.models import taesd
@@ -138,7 +138,7 @@ def test_budgets_of_other_norms_are_used(photo, tmp_path, budget):
         *("protect", photo, "--with", "photoguard-encoder:steps=8", "--epsilon", budget),
         *("-o", out),
     )
-    used = Budget.parse(budget)
+    used = read_budget(budget)
     spent = float(used.spent(read_photo(photo).image, read_photo(out).image))
     assert used.radius / 2 < spent <= used.radius  # half of it would not have been enough
 

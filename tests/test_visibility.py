@@ -9,11 +9,11 @@ from skimage.metrics import peak_signal_noise_ratio
 from typer.testing import CliRunner
 
 from brittle import visibility
-from brittle.budget import BEYOND, STRENGTHS, Budget
+from brittle.budgets import BEYOND, STRENGTHS, read_budget
+from brittle.budgets.perceptual import over_tiles
 from brittle.cli import app
 from brittle.errors import UserError
 from brittle.images import read_photo, write_image
-from brittle.perceptual_budget import over_tiles
 
 
 @pytest.fixture
@@ -43,8 +43,8 @@ def test_the_numbers_are_those_of_the_pair(pair) -> None:
 def test_the_scale_is_that_of_the_strengths() -> None:
     assert visibility.looks(0) == "nothing to see"
     for name, strength in STRENGTHS.items():
-        assert visibility.looks(Budget.parse(name).radius) == strength.looks
-    strongest = max(Budget.parse(name).radius for name in STRENGTHS)
+        assert visibility.looks(read_budget(name).radius) == strength.looks
+    strongest = max(read_budget(name).radius for name in STRENGTHS)
     assert visibility.looks(1.01 * strongest) == BEYOND
 
 
@@ -81,7 +81,7 @@ def test_a_large_picture_is_measured_in_tiles(monkeypatch) -> None:
     noise = torch.randn(photo.shape, generator=torch.Generator().manual_seed(0))
     moved = ((photo + 0.02 * noise).clamp(0, 1) * 255).round() / 255
     whole = visibility.measure(photo, moved)
-    monkeypatch.setattr("brittle.perceptual_budget.TILE", 256)
+    monkeypatch.setattr("brittle.budgets.perceptual.TILE", 256)
     seen = []
     over_tiles(lambda x, y: seen.append(x.shape[-2:]) or torch.zeros(1), photo, moved)
     assert seen == [(160, 200)] * 6

@@ -8,7 +8,7 @@ from torch import Tensor
 from brittle.analysis.mimicry_summary import MimicrySummary
 from brittle.analysis.summary import Summary
 from brittle.auditing import PROMPTS, TRANSFORMS, Audited, Request
-from brittle.budget import Budget
+from brittle.budgets import Budget, read_budget
 from brittle.declaration.trial import Trial
 from brittle.editors import Editor
 from brittle.models import EditModel, load_model
@@ -43,7 +43,7 @@ def protection(text: str | Protection, budget: str | Budget | None = None) -> Pr
     component = Protection.read(text)
     if budget is None:
         return component
-    chosen = Budget.parse(budget) if isinstance(budget, str) else budget
+    chosen = read_budget(budget) if isinstance(budget, str) else budget
     return component.with_budget(chosen)
 
 

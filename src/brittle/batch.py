@@ -6,7 +6,7 @@ from pathlib import Path
 from torch import Tensor
 
 from brittle import visibility
-from brittle.budget import BEYOND, STRENGTHS
+from brittle.budgets import BEYOND, STRENGTHS
 from brittle.errors import UserError
 from brittle.images import Photo, read_photo, writable_suffix, write_image
 

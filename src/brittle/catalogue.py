@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic_core import PydanticUndefined
 
-from brittle.budget import STRENGTHS
+from brittle.budgets import STRENGTHS
 from brittle.component import Component, Preset, Registry, registry
 
 MODELS = """\

@@ -326,12 +326,17 @@ def _split_outside_brackets(text: str) -> list[str]:
     return [part for part in parts if part.strip()]
 
 
+def shortest(value: float) -> str:
+    """A number in as few digits as read back to it exactly."""
+    return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+
+
 def _as_text(value: Any) -> str:
     """A field's value such that `parse_parameters` reads it back."""
     if isinstance(value, tuple):
         return "[" + ",".join(_as_text(item) for item in value) + "]"
     if isinstance(value, float):
-        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+        return shortest(value)
     if value is None or isinstance(value, (bool, Mapping)):
         return json.dumps(plain(value))
     if isinstance(value, int):

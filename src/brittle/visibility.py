@@ -5,11 +5,11 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from brittle.budget import BEYOND, STRENGTHS, Budget
+from brittle.budgets import BEYOND, STRENGTHS, read_budget
+from brittle.budgets.perceptual import over_tiles
 from brittle.errors import Unavailable, UserError
 from brittle.images import quantise
 from brittle.metrics import PSNR, SSIM, Metric, Perceptual
-from brittle.perceptual_budget import over_tiles
 
 GRAY = 0.5
 
@@ -80,7 +80,7 @@ def looks(distance: float) -> str:
     if distance == 0:
         return "nothing to see"
     for strength in STRENGTHS.values():
-        if distance <= Budget.parse(strength.budget).radius:
+        if distance <= read_budget(strength.budget).radius:
             return strength.looks
     return BEYOND
 

@@ -6,7 +6,7 @@ import torch
 
 from brittle.analysis import Evidence, ProtectedFile, Row
 from brittle.analysis.checks import FLAGS
-from brittle.budget import Budget
+from brittle.budgets import LinfBudget
 from brittle.images import quantise
 from tests.analysis.trials import ARM, JPEG, PLACEBO, build, find, summary_of, trial
 
@@ -133,7 +133,7 @@ def test_flags_about_files_count_the_photos_of_their_arm():
 
 def test_a_budget_is_not_exceeded_by_the_rounding_of_float32():
     image = torch.arange(256, dtype=torch.float32).div(255).view(1, 1, 16, 16).expand(1, 3, 16, 16)
-    budget = Budget(radius=4 / 255)
+    budget = LinfBudget(radius=4 / 255)
     moved = torch.where(image < 0.5, image + 4 / 255, image - 4 / 255)
     used = float(budget.spent(image, quantise(moved)) / budget.radius)
     evidence = Evidence(protected=(ProtectedFile(photo="p", arm=ARM, used=used),))

@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter
 from brittle.errors import Unavailable
 from brittle.metrics import Keep, Perceptual
 from brittle.networks import efficientnet
-from brittle.networks.memory import MEMORY
+from brittle.networks.feature_cache import MEMORY
 from tests.metrics.test_psnr import noisy
 
 

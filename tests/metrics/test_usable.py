@@ -5,7 +5,7 @@ import torch
 
 from brittle.errors import Unavailable
 from brittle.metrics import Follow, Keep
-from brittle.networks.memory import MEMORY
+from brittle.networks.feature_cache import MEMORY
 from tests.metrics import files
 
 

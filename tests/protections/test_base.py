@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from brittle.budget import Budget
+from brittle.budgets import Budget, L2Budget, LinfBudget
 from brittle.errors import UserError
 from brittle.protections import Protection, Trace
 from tests.protections.conftest import Linear
@@ -28,7 +28,7 @@ class Rogue(Protection):
 
 class Returns(Protection):
     name = "returns"
-    budget: Budget = Budget(radius=0.1)
+    budget: Budget = LinfBudget(radius=0.1)
     value: float = 0.5
     shape: tuple[int, ...] = ()
 
@@ -42,8 +42,8 @@ def on_grid(*shape: int, seed: int = 0) -> Tensor:
 
 
 budgets = st.one_of(
-    st.floats(0.2 / 255, 1).map(lambda radius: Budget(radius=radius)),
-    st.floats(0.05, 30).map(lambda radius: Budget(norm="l2", radius=radius)),
+    st.floats(0.2 / 255, 1).map(lambda radius: LinfBudget(radius=radius)),
+    st.floats(0.05, 30).map(lambda radius: L2Budget(radius=radius)),
 )
 
 
@@ -71,7 +71,7 @@ def test_no_plugin_can_break_the_budget(budget, scale, garbage, height, width) -
 def test_it_uses_the_budget_where_the_plugin_does() -> None:
     image = on_grid(1, 3, 16, 16).clamp(0.2, 0.8)
     image = (image * 255).round() / 255
-    protected = Rogue(budget=Budget(radius=12.75 / 255), scale=5.0)(MODEL, image, seeds=[0])
+    protected = Rogue(budget=LinfBudget(radius=12.75 / 255), scale=5.0)(MODEL, image, seeds=[0])
     assert ((protected - image).abs() * 255).round().unique().tolist()[-1] == 12
     assert ((protected - image).abs() * 255).round().mean() > 10
 
@@ -79,7 +79,7 @@ def test_it_uses_the_budget_where_the_plugin_does() -> None:
 def test_the_callers_image_stays_as_it_was() -> None:
     image = on_grid(1, 3, 16, 16)
     before = image.clone()
-    Rogue(budget=Budget(radius=0.1), scale=1.0)(MODEL, image, seeds=[0])
+    Rogue(budget=LinfBudget(radius=0.1), scale=1.0)(MODEL, image, seeds=[0])
     assert torch.equal(image, before)
 
 
@@ -123,7 +123,9 @@ def test_bad_input_is_refused_in_a_sentence(image, mask, seeds, message) -> None
 def test_one_mask_serves_all_images() -> None:
     mask = torch.zeros(1, 1, 16, 16)
     mask[..., :8] = 1
-    protected = Rogue(budget=Budget(radius=0.1), scale=1.0)(MODEL, GOOD, mask=mask, seeds=[0, 1])
+    protected = Rogue(budget=LinfBudget(radius=0.1), scale=1.0)(
+        MODEL, GOOD, mask=mask, seeds=[0, 1]
+    )
     assert torch.equal(protected[..., :8], GOOD[..., :8])
     assert (protected[..., 8:] != GOOD[..., 8:]).any(1).float().mean() > 0.9
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from brittle.budget import Budget
+from brittle.budgets import LinfBudget
 from brittle.metrics import Perceptual
 from brittle.protections import Protection, StyleCloak, Trace, cloak
 from brittle.protections.cloak import STYLES, perceptual_distance
@@ -26,7 +26,7 @@ def test_the_budgeted_form_moves_the_files_latents_to_the_restyled_pictures(
 ):
     protection = StyleCloak(
         **STYLE,
-        budget=Budget(radius=8 / 255),
+        budget=LinfBudget(radius=8 / 255),
         steps=12,
         step_size=2 / 255,
         optimizer="sign",
@@ -56,7 +56,7 @@ def test_the_penalty_keeps_the_picture_near(embedded, photos):
 
 
 def test_adam_is_torchs_own():
-    protection = StyleCloak(step_size=0.01, budget=Budget(radius=1))
+    protection = StyleCloak(step_size=0.01, budget=LinfBudget(radius=1))
     start = torch.full((1, 3, 4, 4), 0.5)
     theirs = start.clone().requires_grad_()
     adam, ours, memory = torch.optim.Adam([theirs], lr=0.01), start, {}

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from brittle import noise
-from brittle.budget import Budget
+from brittle.budgets import L2Budget
 from brittle.component import registry
 from brittle.errors import UserError
 from brittle.models import chain, load_model
@@ -177,7 +177,7 @@ def published_loop(model, image, mask, plans, *, limit, step) -> Tensor:
 
 def test_it_takes_the_steps_of_the_published_loop(inpainting, image, mask) -> None:
     protection = DiffusionProtection(
-        budget=Budget(norm="l2", radius=8), step_size=4, steps=3, draws=2, evaluations=2
+        budget=L2Budget(radius=8), step_size=4, steps=3, draws=2, evaluations=2
     )
     result, trace = run_loop(protection, inpainting, image, mask=mask, seeds=[0, 1])
     prepared = protection.prepare(inpainting, image, mask=mask, seeds=[0, 1])
@@ -225,7 +225,7 @@ def test_the_presets_hold_their_sources_numbers() -> None:
     assert (paper.budget.radius, paper.step_size) == pytest.approx((0.1 / 2, 0.006 / 2))
     assert (paper.steps, paper.draws, paper.evaluations, paper.eta) == (200, 10, 4, 1)
     notebook = Protection.parse("photoguard-notebook-diffusion")
-    assert (notebook.budget, notebook.step_size) == (Budget(norm="l2", radius=16 / 2), 1 / 2)
+    assert (notebook.budget, notebook.step_size) == (L2Budget(radius=16 / 2), 1 / 2)
     table = Protection.parse("photoguard-table9-diffusion")
     assert (table.budget.radius, table.step_size, table.steps) == (16 / 255, 2 / 255, 200)
     full = Protection.parse("photoguard-diffusion-full")

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from brittle.budget import Budget
+from brittle.budgets import LinfBudget
 from brittle.errors import UserError
 from brittle.protections import PGD, EncoderProtection, Protection
 from brittle.protections.expectation import Range
@@ -29,7 +29,7 @@ class Seen(Linear):
 
 def watch(photos: Tensor, steps: int = 3, seeds: tuple[int, ...] = (1, 2), **fields):
     model = Seen()
-    protection = Watcher(budget=Budget(radius=0.1), steps=steps, step_size=0.02, **fields)
+    protection = Watcher(budget=LinfBudget(radius=0.1), steps=steps, step_size=0.02, **fields)
     run_loop(protection, model, photos, seeds=list(seeds))
     return model.seen
 
@@ -170,7 +170,7 @@ def test_with_jpeg_in_expectation_more_is_left_after_jpeg(small) -> None:
     checks[:, ::2, 1::2] = checks[:, 1::2, ::2] = -1
     model = Linear(torch.stack([checks.flatten(), torch.full_like(checks, 0.5).flatten()]))
     image = torch.full_like(small[:1], 128 / 255)
-    settings = {"steps": 8, "step_size": 0.005, "budget": Budget(radius=0.02)}
+    settings = {"steps": 8, "step_size": 0.005, "budget": LinfBudget(radius=0.02)}
     before, left = [], []
     for expectation in ((), ("jpeg:quality=30..50",)):
         result = Upwards(**settings, expectation=expectation)(model, image, seeds=[0])

@@ -10,7 +10,7 @@ from PIL import Image
 from brittle import api
 from brittle.errors import UserError
 from brittle.networks.clip import load_clip
-from brittle.networks.memory import MEMORY
+from brittle.networks.feature_cache import MEMORY
 from brittle.record.rows import read_results
 from tests.metrics import files
 from tests.trial.edits import JPEG, PROMPT, TRUTHS, write_edits, write_table

@@ -14,8 +14,8 @@ from torch import Tensor
 from brittle.analysis.randomization_test import DRAWS, FIRST
 from brittle.auditing.reduction import Tried, as_seen, trace
 from brittle.models import EditModel
+from brittle.networks.feature_cache import FeatureMemory
 from brittle.networks.maps import fill_invalid, mean_where
-from brittle.networks.memory import FeatureMemory
 from brittle.noise import derive_seed
 from brittle.parallel import on_all_cores
 from brittle.progress import Advance

@@ -8,8 +8,8 @@ from brittle.component import register
 from brittle.errors import Unavailable
 from brittle.metrics.base import Metric
 from brittle.models import EditModel
+from brittle.networks.feature_cache import MEMORY
 from brittle.networks.maps import fill_invalid, mean_where
-from brittle.networks.memory import MEMORY
 
 
 @register

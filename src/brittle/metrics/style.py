@@ -11,8 +11,8 @@ from brittle.metrics.base import Metric
 from brittle.models import EditModel
 from brittle.networks import efficientnet
 from brittle.networks.clip import clip_files, load_clip
+from brittle.networks.feature_cache import MEMORY, content
 from brittle.networks.maps import fill_invalid
-from brittle.networks.memory import MEMORY, content
 
 
 @register

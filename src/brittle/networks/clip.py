@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from brittle.errors import Unavailable
-from brittle.networks.memory import MEMORY
+from brittle.networks.feature_cache import MEMORY
 from brittle.silence import silence
 
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)

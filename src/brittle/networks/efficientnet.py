@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from brittle.errors import Unavailable
 from brittle.networks import maps
+from brittle.networks.feature_cache import MEMORY, Features
 from brittle.networks.maps import fill_invalid, unit_length
-from brittle.networks.memory import MEMORY, Features
 
 SMALLEST = 32
 STAGES = (0, 2, 4, 10, 15)  # the last block at each resolution: 1/2, 1/4, 1/8, 1/16, 1/32

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from brittle.errors import Unavailable
 from brittle.networks import maps
+from brittle.networks.feature_cache import MEMORY, Features
 from brittle.networks.maps import fill_invalid, unit_length
-from brittle.networks.memory import MEMORY, Features
 
 Net = Literal["alex", "vgg"]
 # What LPIPS takes from an image in [-1, 1], whatever the network.

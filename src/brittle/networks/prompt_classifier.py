@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from brittle.errors import Unavailable
-from brittle.networks.memory import MEMORY
+from brittle.networks.feature_cache import MEMORY
 from brittle.networks.prompt_classes import NO_CLASS, PROMPT_CLASSES, prompt_class
 
 SMALLEST = 16  # pixels a side that it can judge

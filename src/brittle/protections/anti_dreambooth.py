@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from brittle.budget import Budget
+from brittle.budgets import Budget, LinfBudget
 from brittle.component import Fraction, register
 from brittle.errors import UserError
 from brittle.images import digest
@@ -48,7 +48,7 @@ class AntiDreamBooth(PGD):
     source: ClassVar[str] = "Anti-DreamBooth's ASPL (Van Le et al. 2023, arXiv:2303.15433)"
     needs_collection: ClassVar[bool] = True
 
-    budget: Budget = Budget(radius=6.375 / 255)
+    budget: Budget = LinfBudget(radius=6.375 / 255)
     rounds: int = Field(50, ge=1)
     steps: int = Field(6, ge=1)
     step_size: Fraction = Field(0.0025, gt=0, allow_inf_nan=False)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Self, final
 import torch
 from torch import Tensor
 
-from brittle.budget import Budget
+from brittle.budgets import Budget
 from brittle.component import Component
 from brittle.errors import UserError
 

@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from brittle.budget import Budget
+from brittle.budgets import Budget, LinfBudget
 from brittle.component import Fraction, register
 from brittle.errors import needed
 from brittle.models import chain
@@ -64,7 +64,7 @@ class StyleCloak(PGD):
         "and rate as in a public re-implementation"
     )
 
-    budget: Budget = Budget(radius=32 / 255)
+    budget: Budget = LinfBudget(radius=32 / 255)
     steps: int = Field(500, ge=1)
     step_size: Fraction = Field(0.01, gt=0, allow_inf_nan=False)
     optimizer: Literal["adam", "sign"] = "adam"

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from torch import Tensor
 
 from brittle import noise
-from brittle.budget import Budget
+from brittle.budgets import Budget, LinfBudget
 from brittle.component import Fraction, register
 from brittle.models import chain
 from brittle.protections.pgd import PGD
@@ -37,7 +37,7 @@ class DiffusionProtection(PGD):
     name: ClassVar[str] = "diffusion"
     source: ClassVar[str] = "PhotoGuard's diffusion attack (Salman et al. 2023, arXiv 2302.06588)"
 
-    budget: Budget = Budget(radius=12.75 / 255)
+    budget: Budget = LinfBudget(radius=12.75 / 255)
     steps: int = Field(200, ge=1)
     step_size: Fraction = Field(0.003, gt=0, allow_inf_nan=False)
     target: str = "gray"

@@ -10,7 +10,7 @@ import torch
 from pydantic import Field, field_validator, model_validator
 from torch import Tensor
 
-from brittle.budget import Budget
+from brittle.budgets import Budget, LinfBudget
 from brittle.component import Fraction, register
 from brittle.errors import UserError
 from brittle.models import load_model
@@ -44,7 +44,7 @@ class EncoderProtection(PGD):
     version: ClassVar[int] = 2
     source: ClassVar[str] = "PhotoGuard's encoder attack (Salman et al. 2023, arXiv 2302.06588)"
 
-    budget: Budget = Budget(radius=12.75 / 255)
+    budget: Budget = LinfBudget(radius=12.75 / 255)
     steps: int = Field(40, ge=1)
     step_size: Fraction = Field(0.0075, gt=0, allow_inf_nan=False)
     target: str = "gray"

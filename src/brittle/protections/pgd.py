@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from brittle.budget import Budget
+from brittle.budgets import Budget
 from brittle.component import Fraction
 from brittle.images import model_shape
 from brittle.noise import derive_seed, generators, uniform
@@ -225,14 +225,7 @@ class PGD(Protection):
         size = self.step_size
         if self.schedule == "linear":
             size -= 0.99 * self.step_size * step / self.steps
-        if self.budget.norm == "l2":
-            norm = gradient.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
-            direction = gradient / norm.clamp_min(torch.finfo(gradient.dtype).tiny)
-            size *= self.budget.limit(*gradient.shape[-2:]) / self.budget.radius
-            moved = perturbed - size * direction
-        else:
-            moved = torch.sub(perturbed, gradient.sign(), alpha=size)
-        return inside(moved)
+        return inside(self.budget.step(perturbed, gradient, size))
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 A score is kept as {metric, reference, value, reason}: a number, or null with the reason why not.
 Cells that share a control are scored one after another on one core, beside others on the other
 cores: so pictures and what networks say about them are at hand, and no score depends on the number
-of cores. Memory is bounded by `album.LIMIT`, `networks.memory.MEMORY`, and on each core what one
-image takes on its way through a network (60 MB at 512 px in EfficientNet).
+of cores. Memory is bounded by `album.LIMIT`, `networks.feature_cache.MEMORY`, and on each core what
+one image takes on its way through a network (60 MB at 512 px in EfficientNet).
 """
 
 from collections import defaultdict

@@ -1,18 +1,16 @@
 """The budget that is a perceptual distance: what the eye is said to notice, not what pixels do."""
 
-import math
-import re
 from collections.abc import Callable
 from functools import partial
-from typing import Literal, Self
+from typing import ClassVar, Literal
 
 import torch
-from pydantic import Field, ValidationError
+from pydantic import Field
 from torch import Tensor
 
-from brittle.budget import TINY, Budget, shortest
-from brittle.component import Fraction, explain
-from brittle.errors import UserError, needed
+from brittle.budgets.base import Ball, on_grid, whole_levels
+from brittle.component import Fraction, shortest
+from brittle.errors import needed
 from brittle.networks import efficientnet, lpips
 
 TILE = 1024
@@ -31,7 +29,7 @@ SHORTEST = 1e-4
 DISTANCES = {"perceptual": efficientnet.distance, "lpips": lpips.distance}
 
 
-class PerceptualBudget(Budget):
+class PerceptualBudget(Ball):
     """At most ``radius`` in a perceptual distance, and no value moved by more than ``within``.
 
     ``norm`` names the distance: ``perceptual``, which brittle brings (EfficientNet's features, 0 to
@@ -41,33 +39,16 @@ class PerceptualBudget(Budget):
     to a few very wrong pixels.
     """
 
+    after_at: ClassVar[str] = "within"
+
     norm: Literal["perceptual", "lpips"] = "perceptual"
-    radius: Fraction = Field(gt=0, allow_inf_nan=False)
+    reference: Literal[512] = 512
     within: Fraction = Field(default=32 / 255, gt=0, le=1)
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read "perceptual:0.5", "lpips:0.05" or, with another guard, "perceptual:0.5@16/255".
-
-        Raises:
-            UserError: anything else.
-        """
-        match = re.fullmatch(r"\s*(\w+)\s*:\s*([^:@\s]+)\s*(?:@\s*([^:@\s]+)\s*)?", text)
-        if not match:
-            raise UserError(
-                f"The budget {text!r} isn't understood: write perceptual:0.5 or "
-                f"perceptual:0.5@16/255."
-            )
-        fields = zip(("norm", "radius", "within"), match.groups(), strict=True)
-        try:
-            return cls(**{name: value for name, value in fields if value is not None})
-        except ValidationError as error:
-            raise UserError(explain(error, f"The budget {text!r}", cls)) from None
 
     @property
     def levels(self) -> int:
         """How many of the 256 levels a value may move under the guard."""
-        return math.floor(self.within * 255 + TINY)
+        return whole_levels(self.within)
 
     def limit(self, height: int, width: int) -> float:
         """About how far a value moves at the radius, by which starts and steps are measured.
@@ -115,8 +96,7 @@ class PerceptualBudget(Budget):
 
         def at(row: int, scale: float) -> Tensor:
             moved = (scale * wanted[row : row + 1]).round().clamp(-self.levels, self.levels)
-            # A tensor as divisor, as in `Budget.round_inside`.
-            return (start[row : row + 1] + moved).clamp(0, 255) / original.new_tensor(255.0)
+            return on_grid((start[row : row + 1] + moved).clamp(0, 255))
 
         rows = [self._longest(one, partial(at, row)) for row, one in enumerate(original)]
         return torch.cat(rows) if rows else original

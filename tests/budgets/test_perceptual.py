@@ -5,11 +5,10 @@ import pytest
 import torch
 from skimage import data
 
-from brittle.budget import Budget
+from brittle.budgets import PerceptualBudget, read_budget
 from brittle.errors import UserError
 from brittle.metrics import Perceptual
 from brittle.models import load_model
-from brittle.perceptual_budget import PerceptualBudget
 from brittle.protections import EncoderProtection, Protection
 
 
@@ -24,14 +23,14 @@ def noisy(image: torch.Tensor, size: float) -> torch.Tensor:
 
 
 def test_it_is_read_from_text_and_record() -> None:
-    budget = Budget.parse("perceptual:0.5")
+    budget = read_budget("perceptual:0.5")
     assert budget == PerceptualBudget(radius=0.5)
     assert budget.levels == 32
-    assert Budget.parse("lpips:0.05@16/255") == PerceptualBudget(
+    assert read_budget("lpips:0.05@16/255") == PerceptualBudget(
         norm="lpips", radius=0.05, within=16 / 255
     )
     for text in ("perceptual:0.5", "lpips:0.05@16/255", "perceptual:0.125@0.1"):
-        assert str(Budget.parse(str(Budget.parse(text)))) == str(Budget.parse(text))
+        assert str(read_budget(str(read_budget(text)))) == str(read_budget(text))
         protection = EncoderProtection(budget=text)
         assert Protection.from_record(protection.record()) == protection
         assert Protection.parse(str(protection)) == protection
@@ -55,7 +54,7 @@ def test_its_fields_leave_other_budgets_records_alone() -> None:
 )
 def test_budgets_that_are_none(text, message) -> None:
     with pytest.raises(UserError, match=message) as caught:
-        Budget.parse(text)
+        read_budget(text)
     assert "\n" not in str(caught.value)
 
 
@@ -120,6 +119,6 @@ def test_a_protection_uses_its_budget_and_keeps_to_it(tiny_sd, small) -> None:
 def test_without_the_network_it_says_so(small, monkeypatch, tmp_path) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     with pytest.raises(UserError, match="can't be measured: LPIPS needs"):
-        Budget.parse("lpips:0.05").round_inside(small, noisy(small, 0.1))
+        read_budget("lpips:0.05").round_inside(small, noisy(small, 0.1))
     with pytest.raises(UserError, match="at least 32 pixels"):
-        Budget.parse("perceptual:0.5").round_inside(small[..., :16], noisy(small[..., :16], 0.1))
+        read_budget("perceptual:0.5").round_inside(small[..., :16], noisy(small[..., :16], 0.1))

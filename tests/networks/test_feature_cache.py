@@ -1,6 +1,6 @@
 import torch
 
-from brittle.networks.memory import FeatureMemory, content
+from brittle.networks.feature_cache import FeatureMemory, content
 
 
 class Network:
