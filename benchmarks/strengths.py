@@ -27,7 +27,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from brittle import visibility
+from brittle import appearance
 from brittle.api import protection
 from brittle.budgets import STRENGTHS, read_budget
 from brittle.images import read_photo
@@ -88,7 +88,7 @@ def measure(model: EditModel, path: Path, preset: str, budget: str) -> Row:
         protected = read_budget(budget).round_inside(photo, photo + 0.03 * noise)
         return {
             **{"preset": preset, "budget": budget, "photo": path.name},
-            **visibility.essentials(photo, protected),
+            **appearance.essentials(photo, protected),
             **{"steps": 0, "shift": 0, "shift 75": 0},
         }
     component = protection(preset, None if budget == OWN else budget)
@@ -98,7 +98,7 @@ def measure(model: EditModel, path: Path, preset: str, budget: str) -> Row:
     protected = component(model, photo, seeds=[0])
     took = time.process_time() - start
     bare = (before + seconds(bare_pass, model, photo)) / 2
-    found = visibility.essentials(photo, protected)
+    found = appearance.essentials(photo, protected)
     noise = Noise().draw(photo, protected, seeds=[0])
     row = {"preset": preset, "budget": budget, "photo": path.name, "steps": took / bare}
     row |= {name: found[name] for name in ("PSNR", "largest change", "perceptual")}

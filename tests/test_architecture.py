@@ -9,7 +9,7 @@ import brittle
 
 SOURCE = Path(brittle.__file__).parent
 LAYERS = [
-    {"errors"},
+    {"errors", "version"},
     {"component", "data"},
     {
         "noise",
@@ -31,8 +31,8 @@ LAYERS = [
     {"trial"},
     {"analysis"},
     {"auditing"},
-    {"report"},
-    {"visibility"},
+    {"reporting"},
+    {"appearance"},
     {"api", "batch", "catalogue"},
     {"cli"},
 ]

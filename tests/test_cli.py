@@ -10,7 +10,7 @@ from PIL import Image
 from skimage import data
 from typer.testing import CliRunner
 
-from brittle import visibility
+from brittle import appearance
 from brittle.budgets import STRENGTHS, read_budget
 from brittle.cli import app
 from brittle.images import read_photo
@@ -108,8 +108,8 @@ def test_a_protected_photo_keeps_its_size_and_its_budget(photo, tmp_path):
     assert protected.image.shape == original.image.shape
     moved = (protected.image - original.image).abs().max().item() * 255
     assert 1 <= round(moved) <= 8
-    found = visibility.essentials(original.image, protected.image)
-    told = f"cat.jpg: {visibility.spent(found)}; written to {tmp_path / 'out' / 'cat.png'}"
+    found = appearance.essentials(original.image, protected.image)
+    told = f"cat.jpg: {appearance.spent(found)}; written to {tmp_path / 'out' / 'cat.png'}"
     assert said.splitlines()[-1] == told
 
 
@@ -127,7 +127,7 @@ def test_a_file_saved_with_loss_is_measured_as_it_is(photo, tmp_path):
     out = tmp_path / "out.jpg"
     setting = ("--with", "photoguard-encoder:steps=1", "--lossy")
     said = brittle("protect", photo, *setting, "-o", out).stdout
-    lost = visibility.spent(visibility.essentials(read_photo(photo).image, read_photo(out).image))
+    lost = appearance.spent(appearance.essentials(read_photo(photo).image, read_photo(out).image))
     assert said.endswith(f"saved with loss, which undoes protections: {lost}\n")
 
 
@@ -363,6 +363,12 @@ def test_the_list_says_which_preset_to_take(tmp_path):
 )
 def test_help_shows_an_example(command):
     assert "Example: brittle" in brittle(command, "--help").stdout
+
+
+def test_the_version_is_that_of_the_package():
+    import brittle as package
+
+    assert brittle("--version").stdout == f"brittle {package.__version__}\n"
 
 
 def test_unknown_commands_and_options_exit_with_2():

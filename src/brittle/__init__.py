@@ -12,11 +12,12 @@ Images are float32 tensors (N, 3, H, W), sRGB in [0, 1].
 from typing import TYPE_CHECKING
 
 from brittle.errors import Unavailable, UserError
+from brittle.version import VERSION
 
 if TYPE_CHECKING:
     from brittle.api import audit, edit, load_model, protect, run_trial, transform
 
-__version__ = "0.1.0"
+__version__ = VERSION
 __all__ = [
     "Unavailable",
     "UserError",

@@ -213,7 +213,7 @@ def finish(directory: Path) -> Summary | MimicrySummary:
         UserError: the folder holds no finished trial.
     """
     from brittle.analysis.store import summarise_store
-    from brittle.report import build_report
+    from brittle.reporting import build_report
 
     summary = summarise_store(directory)
     build_report(directory)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from brittle import visibility
+from brittle import appearance
 from brittle.budgets import BEYOND, STRENGTHS
 from brittle.errors import UserError
 from brittle.images import Photo, read_photo, writable_suffix, write_image
@@ -52,10 +52,10 @@ class Destination:
 
 def spent(path: Path, photo: Photo, protected: Tensor) -> str:
     """What the protection of a photo spends and how visible it is, before it is written."""
-    found = visibility.essentials(photo.image, protected)
-    said = f"{path.name}: {visibility.spent(found)}"
+    found = appearance.essentials(photo.image, protected)
+    said = f"{path.name}: {appearance.spent(found)}"
     distance = found["perceptual"]
-    if isinstance(distance, float) and visibility.looks(distance) == BEYOND:
+    if isinstance(distance, float) and appearance.looks(distance) == BEYOND:
         mild = STRENGTHS["mild"]
         said += f"; --epsilon mild is {mild.looks}, about {mild.decibels} dB at 512 px"
     return said
@@ -66,6 +66,6 @@ def written(path: Path, photo: Photo, protected: Tensor) -> str:
     saved = read_photo(path).image
     notes = [f"written to {path}", *photo.notes]
     if not saved.equal(protected):
-        found = visibility.essentials(photo.image, saved)
-        notes.append(f"saved with loss, which undoes protections: {visibility.spent(found)}")
+        found = appearance.essentials(photo.image, saved)
+        notes.append(f"saved with loss, which undoes protections: {appearance.spent(found)}")
     return "; ".join(notes)

@@ -27,8 +27,8 @@ from brittle.metrics import PSNR, Latent, Thresholds
 from brittle.metrics.thresholds import Calibration, Validity
 from brittle.models import load_model
 from brittle.protections import Noise, NoiseSpectrum
-from brittle.report.audit import audit_text, render_audit
-from brittle.report.transfer import transfer
+from brittle.reporting.audit import audit_text, render_audit
+from brittle.reporting.transfer import transfer
 from brittle.sources.pairs import Pair, read_pair
 from brittle.transforms import Transform
 from tests.metrics import files as networks

@@ -7,7 +7,7 @@ from skimage import data
 import brittle
 from brittle.auditing.reduction import SEEN, Tried, trace
 from brittle.images import from_bytes, quantise, write_image
-from brittle.report.audit import audit_text, render_audit
+from brittle.reporting.audit import audit_text, render_audit
 from brittle.transforms import Transform
 
 JPEG = "jpeg:quality=75"

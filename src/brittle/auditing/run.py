@@ -10,7 +10,6 @@ from pathlib import Path
 
 from torch import Tensor
 
-from brittle import __version__
 from brittle.analysis.phrases import transform_name
 from brittle.analysis.randomization_test import DRAWS, FIRST
 from brittle.analysis.summary import Placebo, Scope
@@ -28,6 +27,7 @@ from brittle.models import EditModel
 from brittle.progress import Advance, Progress, silent
 from brittle.sources.pairs import Pair, Pictures, describe, find_pairs, read_pair
 from brittle.sources.photos import photo_files
+from brittle.version import VERSION
 
 QUICK = "only the encoder was asked for (quick)"
 
@@ -79,7 +79,7 @@ def audit(
     photos = work.photos()
     return Audited(
         Audit(
-            version=__version__,
+            version=VERSION,
             quick=request.quick,
             thorough=request.thorough,
             seed=request.seed,
@@ -116,7 +116,7 @@ def audit_alone(protected: Path) -> Audited:
         )
     return Audited(
         Audit(
-            version=__version__,
+            version=VERSION,
             quick=True,
             thorough=False,
             seed=0,

@@ -7,6 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from brittle.errors import UserError
+from brittle.version import VERSION
 
 
 class Commands(TyperGroup):
@@ -26,12 +27,28 @@ class Commands(TyperGroup):
 
 app = typer.Typer(
     cls=Commands,
-    help="Does the protection of a photo against diffusion editing survive the world?",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"brittle {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def brittle(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_say_version, is_eager=True, help="Say the version."),
+    ] = False,
+) -> None:
+    """Does the protection of a photo against diffusion editing survive the world?"""
+
 
 Photos = Annotated[list[Path], typer.Argument(help="Photo files.", show_default=False)]
 Out = Annotated[Path, typer.Option("-o", "--out", help="A .png file, or a folder.")]

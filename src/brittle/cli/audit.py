@@ -87,7 +87,7 @@ def audit_(
 
 def _say(found: "Audited", json: bool, out: Path | None) -> None:
     """Print the answer, and write the report where one is asked for."""
-    from brittle.report.audit import audit_text, write_audit
+    from brittle.reporting.audit import audit_text, write_audit
 
     written = write_audit(found, out) if out else None
     typer.echo(found.document.model_dump_json(indent=1) if json else audit_text(found.document))

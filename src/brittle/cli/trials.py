@@ -131,7 +131,7 @@ def compare(
 
     Example: brittle compare old-model new-model -o models.html
     """
-    from brittle.report.compare import compare_trials
+    from brittle.reporting.compare import compare_trials
 
     typer.echo(compare_trials(directories, out))
     typer.echo(f"\nReport: {out}")
@@ -161,7 +161,7 @@ def report(
     api.finish(directory)
     _answer(directory)
     if rate is not None:
-        from brittle.report.sheet import PAGE, write_sheet
+        from brittle.reporting.sheet import PAGE, write_sheet
 
         number = write_sheet(directory, rate)
         typer.echo(f"Sheet of {number} edits: {rate / PAGE}")
@@ -199,7 +199,7 @@ def _run(
 
 
 def _answer(directory: Path) -> None:
-    from brittle.report.build import answer
+    from brittle.reporting.build import answer
 
     typer.echo(answer(directory))
     typer.echo(f"\nReport: {directory / 'report.html'}")

@@ -22,11 +22,11 @@ def visibility(
 
     Example: brittle visibility me.png protected/me.png -o added.png
     """
-    from brittle import visibility as seen
+    from brittle import appearance
     from brittle.images import read_photo, write_image
 
     photo, published = (read_photo(path).image for path in (original, protected))
-    typer.echo(seen.in_words(seen.measure(photo, published)))
+    typer.echo(appearance.in_words(appearance.measure(photo, published)))
     if out is not None:
-        write_image(out, seen.difference(photo, published, gain), overwrite=force)
+        write_image(out, appearance.difference(photo, published, gain), overwrite=force)
         typer.echo(f"{out}: the difference on gray, {gain:g} times as strong")

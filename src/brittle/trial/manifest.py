@@ -8,13 +8,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from brittle import __version__
 from brittle.component import Component, registry
 from brittle.models import EditModel
 from brittle.noise import derive_seed
 from brittle.record.store import SCHEMA_VERSION, Store
 from brittle.trial.collections import CollectionPlan
 from brittle.trial.work import Plan
+from brittle.version import VERSION
 
 PACKAGES = ("torch", "diffusers", "transformers", "kornia", "pillow", "numpy", "scipy")
 
@@ -55,7 +55,7 @@ def environment(plan: Plan, notes: Iterable[str]) -> dict[str, Any]:
         "primary": plan.primary.model_dump(mode="json"),
         "notes": list(notes),
         "batch": plan.batch,
-        "code": {"version": __version__, "git": _git_commit()},
+        "code": {"version": VERSION, "git": _git_commit()},
         "packages": {package: metadata.version(package) for package in PACKAGES},
         "machine": {"python": platform.python_version(), "system": platform.platform()},
         "transforms": _records(plan.transforms),

@@ -1,5 +1,0 @@
-"""The report: one HTML file, built from a trial's folder alone."""
-
-from brittle.report.build import build_report
-
-__all__ = ["build_report"]

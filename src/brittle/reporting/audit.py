@@ -1,0 +1,243 @@
+"""The audit's answer as text, and as one HTML file with its pictures."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from brittle.analysis.phrases import model_name
+from brittle.analysis.summary import MIN_PHOTOS
+from brittle.auditing.answers import NOT_SEEN, distortions_sentence, metric_sentence
+from brittle.auditing.document import Answer, Audit, ModelResult, PhotoAudit, UsableCounts
+from brittle.auditing.run import Audited
+from brittle.auditing.views import CONTROL, PROTECTED
+from brittle.errors import UserError
+from brittle.images import fit, to_bytes, write_bytes
+from brittle.reporting import formatting as words
+from brittle.reporting.page import render_page
+from brittle.reporting.pictures import PAGE_LIMIT, Picture, embed, perturbation
+from brittle.reporting.terminal import as_columns
+from brittle.reporting.transfer import transfer
+
+REPORT, DATA = "audit.html", "audit.json"
+SHOWN_SIDE = 512  # of originals and protected files in the page, in pixels
+
+
+@dataclass(frozen=True)
+class Line:
+    """One transform in a photo's table."""
+
+    name: str
+    finding: str
+    stronger: bool
+    cells: tuple[str, ...]
+    settled: bool = True
+    """Whether the finding says yes or no."""
+
+
+HEADS = ("shift", "noise of its size", "gray picture", "left", "p")
+USABLE = "usable edits"
+
+
+def line(one: Answer) -> Line:
+    """A comparison as a table shows it."""
+    low, high = words.number(min(one.placebos), 3), words.number(max(one.placebos), 3)
+    cells: tuple[str, ...] = (
+        words.number(one.distance, 3),
+        f"{low} to {high}",
+        words.number(one.ceiling, 3),
+        "–" if one.rest is None else words.percent(one.rest),
+        words.number(one.test.p),
+    )
+    if one.seen == "edits":
+        cells += (_usable(one.usable),)
+    name = f"{one.name}, reduced first" if one.reduced_first else one.name
+    settled = one.test.stronger or one.test.at_least_as_far > 0
+    return Line(name, one.finding, one.test.stronger, cells, settled)
+
+
+def hidden(one: Answer) -> Line:
+    """A transform of which the model sees nothing at the file's own size."""
+    finding = f"{NOT_SEEN}: {words.percent(one.trace)} of its trace reaches the model"
+    dashes = len(HEADS) + (one.seen == "edits")
+    return Line(f"{one.name} at full size", finding, False, ("–",) * dashes, settled=False)
+
+
+def _usable(counts: UsableCounts | None) -> str:
+    if counts is None:
+        return "–"
+    return (
+        f"{counts.protected} of {counts.edits} (unprotected {counts.original}, noise "
+        f"{counts.placebos} of {counts.placebo_edits})"
+    )
+
+
+def tables(result: ModelResult) -> Iterator[tuple[str, tuple[str, ...], tuple[Line, ...]]]:
+    """Title, heads and lines: edits first, where there are any, then what the encoder sees."""
+    titles = {"edits": "Edits", "latents": "What the image encoder sees"}
+    for seen in ("edits", "latents"):
+        found = result.seen_as(seen)
+        lines = [line(one) for one in found]
+        lines += [hidden(one) for one in found if one.reduced_first]
+        if lines:
+            yield titles[seen], (*HEADS, USABLE) if seen == "edits" else HEADS, tuple(lines)
+
+
+def audit_text(document: Audit) -> str:
+    """The answers, and for few photos the tables behind them."""
+    parts = [sentence for model in document.models for sentence in model.answer]
+    if len(document.photos) < MIN_PHOTOS or not document.models:
+        parts += [part for photo in document.photos for part in _photo_text(photo, document)]
+    else:
+        parts += _photos_text(document.photos)
+    if table := transfer(document):
+        parts += [as_columns([(table.title, *table.models), *table.rows]), table.sentence]
+    parts += [
+        metric_sentence(model.scope.model, model.metric_reason)
+        for model in document.models
+        if model.metric_reason
+    ]
+    parts += [f"Not audited, for lack of a partner: {path}" for path in document.without_partner]
+    parts += [model.left_out for model in document.models if model.left_out]
+    if document.quick and document.models:
+        parts.append("Run again without --quick to see edits.")
+    return "\n\n".join(parts)
+
+
+def _photo_text(photo: PhotoAudit, document: Audit) -> Iterator[str]:
+    """One photo's answers, notes and tables."""
+    name = f"{photo.name}: " if len(document.photos) > 1 else ""
+    answers = [" ".join(result.answer) for result in photo.results] or [" ".join(photo.answer)]
+    yield from (f"{name}Check first: {doubt}" for doubt in photo.doubts)
+    yield from (name + answer for answer in answers)
+    if photo.results:
+        yield " ".join(photo.answer)
+    yield from (f"Note: {note}" for note in notes(photo))
+    for result in photo.results:
+        yield seen_at(result, photo)
+        for title, heads, lines in tables(result):
+            rows = [(one.name, *one.cells, one.finding) for one in lines]
+            yield as_columns([(title, *heads, "finding"), *rows])
+
+
+def _photos_text(photos: Sequence[PhotoAudit]) -> Iterator[str]:
+    """Many photos: how far the files differ, and each note once, with its photos."""
+    about: dict[str, list[str]] = {}
+    for photo in photos:
+        said = [f"Check first: {doubt}" for doubt in photo.doubts]
+        said += [f"Note: {note}" for note in notes(photo)]
+        for text in said + [*photo.answer] * photo.unchanged:
+            about.setdefault(text, []).append(photo.name)
+    changed = [photo.distortion for photo in photos if photo.distortion and not photo.unchanged]
+    if changed:
+        yield distortions_sentence(changed)
+    yield from (f"{', '.join(names)}: {text}" for text, names in about.items())
+    yield "Each photo's own answer and table stand in --json, and in the report that -o writes."
+
+
+def notes(photo: PhotoAudit) -> list[str]:
+    """What a reader should know of the files: flags, and what was done on reading them."""
+    files = [file for file in (photo.original, photo.protected) if file and file.notes]
+    return [
+        *photo.flags,
+        *(f"{Path(file.path).name} on reading: {'; '.join(file.notes)}." for file in files),
+    ]
+
+
+def seen_at(result: ModelResult, photo: PhotoAudit) -> str:
+    """At which size the model sees the photo, which decides what of a protection reaches it."""
+    size = f"{result.width} × {result.height} px"
+    text = f"What {model_name(result.model)} sees of the photo is {size}"
+    file = photo.protected
+    if result.reduced:
+        text += f", reduced from {file.width} × {file.height}: finer detail doesn't reach it"
+    return f"{text}."
+
+
+def write_audit(found: Audited, out: Path) -> Path:
+    """Write the report: ``audit.html`` and ``audit.json`` into a folder, or one .html file.
+
+    Raises:
+        UserError: a name for something else, or a full disk.
+    """
+    if out.suffix and not out.is_dir():
+        if out.suffix.lower() not in (".html", ".htm"):
+            raise UserError(f"{out} is no .html file: name one, or a folder, with -o.")
+        page = out
+    else:
+        page = out / REPORT
+        data = found.document.model_dump_json(indent=1) + "\n"
+        write_bytes(out / DATA, data.encode(), overwrite=True)
+    write_bytes(page, render_audit(found).encode("utf-8", "replace"), overwrite=True)
+    return page
+
+
+def render_audit(found: Audited, limit: int = PAGE_LIMIT) -> str:
+    """The report as text, with at most ``limit`` characters of pictures in it."""
+    document = found.document
+    files = {photo.name: _files(found, photo) for photo in document.photos}
+    edits = {photo.name: _edits(found, photo) for photo in document.photos}
+    room = embed(
+        [one for row in files.values() for one in row],
+        [one for cards in edits.values() for _, row in cards for one in row],
+        None,
+        limit,
+    )
+    return render_page(
+        "audit.html",
+        styles=("report.css",),
+        script="report.js",
+        document=document,
+        files=files,
+        edits=edits,
+        room=room,
+        model_name=model_name,
+        tables=tables,
+        transfer=transfer(document),
+        seen_at=seen_at,
+        metric_sentence=metric_sentence,
+        words=words,
+    )
+
+
+def _files(found: Audited, photo: PhotoAudit) -> list[Picture]:
+    """The original, the protected file and the difference; nothing without an original."""
+    pictures = found.pictures(photo)
+    if pictures is None:
+        return []
+    original, protected = (_small(one) for one in (pictures.original, pictures.protected))
+    shown = [
+        _picture(original, f"{photo.name}, the original", "original"),
+        _picture(protected, f"{photo.name}, the protected file", "protected"),
+    ]
+    difference = perturbation(shown[0].pixels, shown[1].pixels, "the protection")
+    difference.facts.insert(0, "their difference")
+    return [*shown, difference]
+
+
+def _edits(found: Audited, photo: PhotoAudit) -> list[tuple[str, list[Picture]]]:
+    """For each model, transform and prompt the edits of the unprotected and protected photo."""
+    cards = []
+    for (name, model, transform, prompt), rows in found.edits.items():
+        if name != photo.name:
+            continue
+        after = words.transform_name(transform)
+        title = f"{after}, “{prompt}”"
+        if len(found.document.models) > 1:
+            title += f", {model}"
+        pair = [
+            _picture(rows[row], f"Edit of the {what} photo, {after}, “{prompt}”", what)
+            for row, what in ((CONTROL, "unprotected"), (PROTECTED, "protected"))
+        ]
+        cards.append((title, pair))
+    return cards
+
+
+def _small(image: Tensor) -> Tensor:
+    return fit(image, size=SHOWN_SIDE, multiple=1)
+
+
+def _picture(image: Tensor, alt: str, fact: str) -> Picture:
+    pixels = to_bytes(image)[0]
+    return Picture(alt, width=pixels.shape[1], height=pixels.shape[0], pixels=pixels, facts=[fact])

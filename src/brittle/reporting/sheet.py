@@ -1,0 +1,123 @@
+"""The sheet on which a person marks edits as usable or not, without knowing what made them."""
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+from brittle.analysis.agreement import COLUMNS, KEY, SheetKey
+from brittle.component import key
+from brittle.errors import UserError
+from brittle.images import from_bytes, to_bytes, write_bytes
+from brittle.record.store import Store
+from brittle.reporting.page import render_page
+from brittle.reporting.pictures import Pixels, as_webp, read_pixels
+from brittle.reporting.source import Row, Source
+from brittle.transforms import Transform
+
+EDITS = 100
+SEED = 0
+SHOWN = 512
+"""Longest side, in pixels, at which the photo is shown."""
+PAGE, TABLE = "sheet.html", "marks.csv"
+
+
+@dataclass(frozen=True)
+class Item:
+    """One edit on the sheet: its number, its prompt, and both pictures as data URIs."""
+
+    number: int
+    prompt: str
+    edit: str
+    photo: str
+
+
+def write_sheet(directory: Path, folder: Path) -> int:
+    """Write a sheet of a trial's edits into a new folder, and its key into the trial's.
+
+    The edits are drawn at random, with a fixed seed, from all that `usable` is asked about, each
+    picture once; a page and a table to fill in name them by number only. Returns how many.
+
+    Raises:
+        UserError: no finished trial, no edit to judge, or a folder that has a sheet.
+    """
+    source = Source(directory)
+    for name in (PAGE, TABLE):
+        if (folder / name).exists():
+            raise UserError(
+                f"{folder} has a sheet: read its marks with `brittle report {directory} "
+                f"--marks {folder / TABLE}`, or name a new folder."
+            )
+    drawn = _draw(source)
+    if not drawn:
+        raise UserError(f"{directory} holds no edits that a person could judge.")
+    points = tuple((*row.point[:5], int(row.seed)) for row in drawn)
+    sheet = SheetKey(sheet=key("sheet", points)[:8], edits=points)
+    items = [_item(source, row, number) for number, row in enumerate(drawn, 1)]
+    lines = [",".join(COLUMNS), *(f"{sheet.sheet},{item.number}," for item in items)]
+    text = sheet.model_dump_json(indent=1) + "\n"
+    Store(directory).write_file(KEY, text.encode())
+    write_bytes(folder / PAGE, _page(source, sheet.sheet, items).encode())
+    write_bytes(folder / TABLE, ("\n".join(lines) + "\n").encode())
+    return len(items)
+
+
+def _draw(source: Source) -> list[Row]:
+    """Edits in random order, the same for the same trial; of cells that share a picture, one."""
+    by_picture = {
+        row.edited: row
+        for row in sorted(source.rows, key=lambda row: row.point, reverse=True)
+        if row.point in source.judged and source.path(row.edited) is not None
+    }
+    rows = sorted(by_picture.values(), key=lambda row: row.point)
+    return random.Random(SEED).sample(rows, min(EDITS, len(rows)))
+
+
+def _item(source: Source, row: Row, number: int) -> Item:
+    edit = _pixels(source, row.edited)
+    return Item(
+        number=number,
+        prompt=row.prompt,
+        edit="" if edit is None else _uri(_turned_back(edit, row.transform)),
+        photo=_photo(source, row.image),
+    )
+
+
+def _photo(source: Source, name: str) -> str:
+    """The untouched photo; empty where the trial has none."""
+    original = next(
+        (row for row in source.rows if (row.image, row.arm) == (name, "original") and row.released),
+        None,
+    )
+    pixels = None if original is None else _pixels(source, original.released)
+    return "" if pixels is None else _uri(pixels)
+
+
+def _pixels(source: Source, relative: str | None) -> Pixels | None:
+    path = source.path(relative)
+    return None if path is None else read_pixels(path)
+
+
+def _turned_back(pixels: Pixels, transform: str) -> Pixels:
+    """The edit as `usable` judges it: pixels back where they are in the photo."""
+    try:
+        undo = Transform.parse(transform).undo
+    except UserError:  # a transform that was done elsewhere, which leaves pixels where they are
+        return pixels
+    back: Pixels = to_bytes(undo(from_bytes(pixels[None].copy())))[0]
+    return back
+
+
+def _uri(pixels: Pixels) -> str:
+    """A picture as a data URI; with a little loss that nobody sees, for the page's size."""
+    return as_webp(pixels, side=SHOWN, quality=95)
+
+
+def _page(source: Source, sheet: str, items: list[Item]) -> str:
+    return render_page(
+        "sheet.html",
+        styles=("report.css", "sheet.css"),
+        script="sheet.js",
+        title=str(source.manifest.get("title") or "A trial"),
+        sheet=sheet,
+        items=items,
+    )

@@ -1,0 +1,172 @@
+"""The report's tables, as plain rows of cells: what stands in them, not how it looks."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from brittle.analysis.summary import Effect, Interval, Summary, Usable, Verdict
+from brittle.reporting import formatting as words
+from brittle.reporting.source import Source
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A number or a word, what belongs to it (interval, reason), and a style."""
+
+    main: str
+    small: str = ""
+    style: str = ""
+
+
+@dataclass(frozen=True)
+class TransformRow:
+    """One transform in the main table."""
+
+    name: str
+    label: str
+    primary: bool
+    usable: tuple[Cell, ...]
+    reach: Cell
+    retention: Cell
+    effect_verdict: Cell
+    attacker_verdict: Cell
+    n: Cell
+
+
+@dataclass(frozen=True)
+class TransformTable:
+    """The main table of one protection under one editor."""
+
+    arm: str
+    editor: str
+    arms: tuple[str, ...]
+    rows: tuple[TransformRow, ...]
+
+
+def transform_table(source: Source, arm: str, placebo: str | None, editor: str) -> TransformTable:
+    """Transform, usable by arm, reach, retention, both verdicts, n."""
+    labels = [label for label in ("original", placebo, arm) if label]
+    rows = []
+    for transform in source.transforms:
+        effect = source.summary.effect(arm, transform, editor=editor)
+        usable = [source.summary.usable_of(label, transform, editor=editor) for label in labels]
+        verdict = next(
+            (
+                found
+                for found in source.summary.verdicts
+                if (found.arm, found.transform, found.editor) == (arm, transform, editor)
+            ),
+            None,
+        )
+        rows.append(
+            TransformRow(
+                name=words.transform_name(transform),
+                label=transform,
+                primary=effect is not None and not effect.exploratory,
+                usable=tuple(_usable(found, source.summary) for found in usable),
+                reach=_reach(effect, source.summary),
+                retention=_retention(effect, transform, source.summary),
+                effect_verdict=_effect_word(verdict, transform, source.summary),
+                attacker_verdict=_attacker_word(verdict),
+                n=_n(effect, usable),
+            )
+        )
+    kinds = {label: source.arms[label].kind if label in source.arms else "" for label in labels}
+    names = tuple(
+        "protected" if label == arm else words.arm_name(label, kinds[label]) for label in labels
+    )
+    return TransformTable(arm, editor, names, tuple(rows))
+
+
+def other_metrics(source: Source, arm: str) -> list[tuple[str, list[tuple[str, Cell, Cell, str]]]]:
+    """Reach and retention side by side in the metrics that don't decide, by metric."""
+    primary = source.summary.primary
+    metrics = dict.fromkeys(effect.metric for effect in source.summary.effects)
+    tables = []
+    for metric in metrics:
+        if metric == primary.metric:
+            continue
+        rows = []
+        for transform in source.transforms:
+            effect = source.summary.effect(arm, transform, metric=metric)
+            if effect:
+                name = words.transform_name(transform)
+                reach = _reach(effect, source.summary)
+                rows.append(
+                    (name, reach, _retention(effect, transform, source.summary), str(effect.n))
+                )
+        if rows:
+            tables.append((metric, rows))
+    return tables
+
+
+def range_or_bounds(interval: Interval, values: dict[str, float], above: int | None) -> str:
+    """The interval; where few photos allow none, the range and how many lie above zero."""
+    if interval.low is None and "interval" in interval.note and values:
+        counted = f"; above 0: {words.all_or_some(above, len(values))}" if above is not None else ""
+        return words.spread(values) + counted
+    return words.bounds(interval)
+
+
+def _usable(found: Usable | None, summary: Summary) -> Cell:
+    if found is None:
+        return Cell("–", "not measured", "missing")
+    if found.rate is None:
+        # A reason that holds for the whole trial stands above the table, once.
+        said = found.reason and found.reason != summary.usable_reason
+        return Cell("–", found.reason if said else "not judged", "missing wordy")
+    main = words.hundred(found.rate.estimate)
+    if found.rate.low is None:
+        return Cell(main, f"{found.usable} of {words.count(found.rows, 'edit')}")
+    return Cell(main, words.bounds(found.rate, per_hundred=True))
+
+
+def _reach(effect: Effect | None, summary: Summary) -> Cell:
+    if effect is None:
+        return Cell("–", "not measured", "missing")
+    if effect.reach is None:
+        lacking = "placebo" if effect.effect is None else "gray picture's edit"
+        return Cell("–", f"no {lacking} to compare with", "missing wordy")
+    small = range_or_bounds(
+        effect.reach, effect.per_photo_reach, effect.photos_above if summary.illustration else None
+    )
+    return Cell(words.number(effect.reach.estimate), small)
+
+
+def _retention(effect: Effect | None, transform: str, summary: Summary) -> Cell:
+    if effect is None:
+        return Cell("–", "not measured", "missing")
+    if transform == "none" and effect.effect is not None:
+        return Cell("100\u00a0%", "by definition", "missing")
+    if effect.retention is None:
+        return Cell("–", effect.retention_reason, "missing wordy")
+    retention = effect.retention
+    if retention.low is None or retention.high is None:
+        why = "" if summary.illustration else words.bounds(retention)
+        return Cell(words.percent(retention.estimate), why, "wordy")
+    return Cell(words.percent(retention.estimate), words.bounds(retention, per_hundred=True))
+
+
+def _effect_word(verdict: Verdict | None, transform: str, summary: Summary) -> Cell:
+    if verdict:
+        return Cell(verdict.label or verdict.word, "", _style(verdict.word))
+    if transform == "none":
+        return Cell("–", "the reference", "missing")
+    return Cell("no verdict" if summary.illustration else "exploratory", "", "missing")
+
+
+def _attacker_word(verdict: Verdict | None) -> Cell:
+    return Cell(verdict.attacker, "", _style(verdict.attacker)) if verdict else Cell("–")
+
+
+def _style(word: str) -> str:
+    return "word-" + word.replace(" ", "-")
+
+
+def _n(effect: Effect | None, usable: Iterable[Usable | None]) -> Cell:
+    judged = [found for found in usable if found]
+    photos = effect.n if effect else max((found.n for found in judged), default=0)
+    rows = effect.rows if effect else max((found.rows for found in judged), default=0)
+    small = words.count(rows, "edit")
+    if effect and effect.dropped:
+        small += f", {effect.dropped} left out"
+    return Cell(str(photos), small)

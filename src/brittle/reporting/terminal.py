@@ -1,0 +1,58 @@
+"""The report's answer and main table as text, for a terminal."""
+
+from collections.abc import Sequence
+
+from brittle.analysis.table import placebo_arm
+from brittle.reporting.formatting import scoped
+from brittle.reporting.source import Source
+from brittle.reporting.tables import Cell, TransformTable, transform_table
+
+ILLUSTRATION = "This is {}: counts and ranges; no interval over photos and no verdict."
+
+
+def answer(source: Source) -> str:
+    """The first sentence of a trial's report, its verdicts and its main table."""
+    summary = source.summary
+    parts = [scoped(summary, summary.headline.sentence)]
+    parts += summary.fair.sentences if summary.fair else []
+    if summary.illustration:
+        parts.append(ILLUSTRATION.format(summary.illustration_words))
+    else:
+        parts += [verdict.sentence for verdict in summary.verdicts]
+    editor = summary.primary.editor or next(iter(source.editors), "")
+    kind = summary.placebo.chosen
+    for arm in [arm.label for arm in source.arms.values() if arm.kind == "protection"]:
+        placebo = placebo_arm(kind, arm) if kind else None
+        parts.append(_as_text(transform_table(source, arm, placebo, editor)))
+    if summary.agreement.marked or not summary.usable_reason:
+        parts.append(summary.agreement.sentence)
+    if "made" in source.manifest:  # nobody was told these while it ran
+        parts += [f"Note: {note}" for note in source.manifest["notes"]]
+    parts += [f"Flag: {flag.name} ({flag.where})." for flag in summary.flags]
+    return "\n\n".join(parts)
+
+
+def _as_text(table: TransformTable) -> str:
+    head = ["transform", *(f"usable: {arm}" for arm in table.arms), "reach", "retention"]
+    lines = [[*head, "verdict", "attacker", "n"]]
+    for row in table.rows:
+        numbers = [short_cell(cell) for cell in (*row.usable, row.reach, row.retention)]
+        verdicts = [row.effect_verdict.main, row.attacker_verdict.main, row.n.main]
+        lines.append([row.name, *numbers, *verdicts])
+    return f"{table.arm}\n{as_columns(lines)}"
+
+
+def as_columns(lines: Sequence[Sequence[str]]) -> str:
+    """Lines of cells as text, the first line as the head."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    rows = [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    ]
+    return "\n".join([rows[0], "-" * len(rows[0]), *rows[1:]])
+
+
+def short_cell(cell: Cell) -> str:
+    """A number with its interval; a reason is left to the report."""
+    bounds = cell.small if cell.small.startswith("[") else ""
+    return f"{cell.main} {bounds}".strip()

@@ -1,0 +1,426 @@
+"""The report as a whole: what stands in the file, whatever the folder holds."""
+
+import base64
+import io
+import json
+import os
+import re
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from brittle.analysis.summary import Summary
+from brittle.errors import UserError
+from brittle.reporting import build_report
+from brittle.reporting.build import render
+from brittle.reporting.pictures import FIRST_SIDE, SIDE
+from brittle.reporting.source import Source
+from tests.reporting.synthetic import NOISE, PROMPTS, PROTECTION, make_store, write_json
+
+HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
+
+
+class Page(HTMLParser):
+    """The tags of a report, its visible text, and its ids."""
+
+    VOID = frozenset({"meta", "img", "input", "br", "link"})
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.open: list[str] = []
+        self.words: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, {key: value or "" for key, value in attributes}))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, {key: value or "" for key, value in attributes}))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag, f"</{tag}> closes another element"
+
+    def handle_data(self, data: str) -> None:
+        if not {"style", "script"} & set(self.open):
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+    def all(self, tag: str) -> list[dict[str, str]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_store(tmp_path_factory.mktemp("trial") / "store")
+
+
+@pytest.fixture(scope="module")
+def html(store: Path) -> str:
+    return build_report(store).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def page(html: str) -> Page:
+    return Page(html)
+
+
+def report_of(directory: Path) -> Page:
+    return Page(build_report(directory).read_text(encoding="utf-8"))
+
+
+def test_writes_one_file_and_touches_nothing_else(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "store", count=2, transforms=("none", "jpeg:quality=75"))
+    before = {path: path.stat().st_mtime_ns for path in store.rglob("*") if path.is_file()}
+    assert build_report(store) == store / "report.html"
+    after = {path: path.stat().st_mtime_ns for path in store.rglob("*") if path.is_file()}
+    assert set(after) - set(before) == {store / "report.html"}
+    assert all(after[path] == when for path, when in before.items())
+
+
+def test_the_attacker_and_what_was_not_tried_stand_beside_the_worst_case(
+    tmp_path: Path, page: Page
+) -> None:
+    store = make_store(tmp_path / "store", transforms=("none", "jpeg:quality=75"))
+    manifest = json.loads((store / "manifest.json").read_text(encoding="utf-8"))
+    manifest["trial"]["resolved"] |= {
+        "threat_model": "He has the file <alone>.",
+        "not_tried": ["DiffPure", "noisy upscaling"],
+    }
+    write_json(store / "manifest.json", manifest)
+    text = report_of(store).text
+    worst = text[text.index("If the attacker chooses the transform") :]
+    assert "The attacker: He has the file <alone>." in worst
+    assert worst.index("The attacker:") < worst.index("Not tried: DiffPure; noisy upscaling.")
+    assert "If the attacker chooses the transform" in page.text
+    assert "The attacker:" not in page.text
+    assert "Not tried:" not in page.text
+
+
+def test_same_folder_same_bytes(store: Path, html: str) -> None:
+    assert build_report(store).read_text(encoding="utf-8") == html
+
+
+def test_every_element_is_closed_and_every_id_is_used_once(page: Page) -> None:
+    assert page.open == []
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    for _, attributes in page.tags:
+        for name in ("aria-labelledby", "for"):
+            assert set(attributes.get(name, "").split()) <= set(ids)
+        if attributes.get("href", "").startswith("#"):
+            assert attributes["href"][1:] in ids
+
+
+def test_first_screen_says_counts_with_scope_and_placebo(page: Page, store: Path) -> None:
+    summary = Summary.read(store / "summary.json")
+    answer = page.text[page.text.index("The answer") :]
+    assert answer.startswith(
+        f"The answer {summary.scope.statement}: {summary.headline.sentence} "
+        f"{PROTECTION} : {summary.outcomes[0].sentence}"
+    )
+    assert "with plain noise" in answer[:400]
+
+
+def test_shows_median_largest_and_smallest_effect(page: Page, store: Path) -> None:
+    summary = Summary.read(store / "summary.json")
+    effects = summary.effect(PROTECTION, "none").per_photo
+    ranked = sorted(effects, key=effects.__getitem__)
+    for words, photo in (
+        ("largest effect", ranked[-1]),
+        ("smallest effect", ranked[0]),
+        ("median effect", ranked[4]),
+    ):
+        assert f"{photo}: {words} effect {effects[photo]:.3f}" in page.text
+
+
+def test_table_has_numbers_intervals_verdicts_and_n(page: Page, store: Path) -> None:
+    summary = Summary.read(store / "summary.json")
+    effect = summary.effect(PROTECTION, "jpeg:quality=75")
+    row = page.text[page.text.index("All transforms photoguard-encoder") :]
+    row = row[row.index("JPEG 75 ★") : row.index("JPEG 30")]
+    rates = [summary.usable_of(arm, "jpeg:quality=75") for arm in ("original", NOISE, PROTECTION)]
+    expected = [f"{100 * one.rate.estimate:.0f} [" for one in rates]
+    expected.append(
+        f"{effect.reach.estimate:.2f} [{effect.reach.low:.2f}, {effect.reach.high:.2f}] "
+        f"{100 * effect.retention.estimate:.0f} %"
+    )
+    expected.append("weakened open 8 16 edits")
+    position = 0
+    for words in expected:
+        position = row.index(words, position)
+
+
+def test_exploratory_transforms_get_no_verdict_word(page: Page) -> None:
+    row = page.text[page.text.index("All transforms photoguard-encoder") :]
+    row = row[row.index("JPEG 30") : row.index("What the words mean")]
+    assert row.count("exploratory") == 2
+    assert not re.search(r"\b(broken|weakened|survived|open|closed)\b", row)
+
+
+def test_nothing_comes_from_outside_the_file(html: str, page: Page) -> None:
+    assert not re.search(r"(?:src|href|srcset|action|data)\s*=\s*[\"']?\s*(?:https?:)?//", html)
+    assert not re.search(r"@import|url\((?!#)", html)
+    assert not page.all("link")
+    assert not page.all("iframe")
+    for attributes in page.all("img"):
+        assert attributes["src"].startswith("data:image/webp;base64,")
+    policy = page.all("meta")[-1]["content"]
+    assert policy.startswith("default-src 'none'; img-src data:")
+    assert "'unsafe-inline'" not in policy.partition("script-src")[2]
+
+
+def test_every_picture_and_figure_has_words(page: Page) -> None:
+    pictures = page.all("img")
+    assert len(pictures) > 8 * 5 * 3 * 2
+    assert all(attributes["alt"] for attributes in pictures)
+    charts = page.all("svg")
+    assert len(charts) == 5
+    assert all(attributes["role"] == "img" for attributes in charts)
+    assert page.text.count("The numbers of this figure") == len(charts)
+
+
+def opened(src: str) -> np.ndarray:
+    with Image.open(io.BytesIO(base64.b64decode(src.partition(",")[2]))) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def links(page: Page) -> list[tuple[dict[str, str], str]]:
+    """The links around pictures, and what each picture's image shows."""
+    return [
+        (link, image["src"])
+        for (tag, link), (inside, image) in pairwise(page.tags)
+        if (tag, inside) == ("a", "img")
+    ]
+
+
+def test_pictures_that_have_room_are_in_the_page_pixel_by_pixel(page: Page, store: Path) -> None:
+    shown = links(page)
+    assert len(shown) > 8 * 5 * 3 * 2
+    assert not [link for link, _ in shown if "preview" in link["class"]]
+    assert "preview" not in page.text
+    for link, src in shown[::10]:
+        with Image.open(store / link["href"]) as image:
+            np.testing.assert_array_equal(opened(src), np.asarray(image.convert("RGB")))
+
+
+def test_hostile_names_and_prompts_are_words_and_nothing_else(tmp_path: Path) -> None:
+    store = make_store(
+        tmp_path / "store",
+        photos=(HOSTILE, "</title>", "{{ 7 * 7 }}", "../../x"),
+        count=4,
+        transforms=("none", "jpeg:quality=75"),
+        prompts=(HOSTILE, "</script><b>"),
+        title=HOSTILE,
+    )
+    page = report_of(store)
+    assert len(page.all("script")) == 1
+    assert not page.all("b") or all(not attributes for attributes in page.all("b"))
+    assert not [one for _, one in page.tags if any(name.startswith("on") for name in one)]
+    assert page.open == []
+    assert page.text.count(HOSTILE) > 4
+    assert "{{ 7 * 7 }}" in page.text
+
+
+def test_scripts_hash_is_the_one_that_the_policy_allows(html: str) -> None:
+    import hashlib
+
+    script = html.partition("<script>")[2].partition("</script>")[0]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in html
+
+
+def test_few_photos_are_an_illustration_without_intervals_or_verdict(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "store", count=4)
+    page = report_of(store)
+    assert "an illustration on 4 photos" in page.text
+    assert "all 4 of 4 photos" in page.text
+    table = page.text[page.text.index("All transforms photoguard-encoder") :]
+    table = table[: table.index("What the words mean")]
+    assert not re.search(r"\[[\d.]+, [\d.]+\]", table)
+    assert table.count("no verdict") == 4
+    assert "bars are 95 % intervals" not in page.text
+
+
+def test_null_usable_is_said_with_its_reason(tmp_path: Path) -> None:
+    reason = "the threshold of keep lies below what two different photos share"
+    page = report_of(make_store(tmp_path / "store", usable_reason=reason))
+    assert f"Usable edits can’t be judged in this trial: {reason}" in page.text
+    assert "not judged" in page.text
+    assert len(page.all("svg")) == 3
+
+
+def test_effect_too_weak_for_a_share_stands_alone(tmp_path: Path) -> None:
+    page = report_of(make_store(tmp_path / "store", too_weak=True))
+    assert "reach stands alone: too weak for a share" in page.text
+    assert not [one for one in page.all("svg") if "retention" in one["aria-labelledby"]]
+
+
+def test_missing_and_damaged_pictures_are_said(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "store", count=2, transforms=("none", "jpeg:quality=75"))
+    rows = json.loads((store / "index.json").read_text())
+    edits = [row["edited"] for row in rows if row["arm"] == PROTECTION]
+    (store / edits[0]).unlink()
+    (store / edits[1]).write_bytes(b"no picture")
+    whole = (store / edits[2]).read_bytes()
+    (store / edits[2]).write_bytes(whole[: len(whole) // 2])
+    page = report_of(store)
+    assert "missing from the store" in page.text
+    assert page.text.count("damaged file") >= 2
+
+
+def test_paths_in_the_index_never_lead_out(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "store", count=1, transforms=("none", "jpeg:quality=75"))
+    secret = tmp_path / "secret.png"
+    Image.new("RGB", (24, 24), (1, 2, 3)).save(secret)
+    rows = json.loads((store / "index.json").read_text())
+    (store / "artifacts" / "zz").mkdir()
+    os.symlink(secret, store / "artifacts" / "zz" / "link.png")
+    for row, path in zip(
+        rows,
+        ("../secret.png", str(secret), "artifacts/zz/link.png", "artifacts/../../secret.png"),
+        strict=False,
+    ):
+        row["edited"] = path
+    write_json(store / "index.json", rows)
+    html = build_report(store).read_text(encoding="utf-8")
+    assert "secret" not in html
+    assert "link.png" not in html
+    assert "missing from the store" in Page(html).text
+
+
+def test_pictures_beyond_the_limit_are_links_into_the_folder_and_said(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "store", count=4)
+    page = Page(render(Source(store), limit=100_000))
+    sources = [one["src"] for one in page.all("img")]
+    assert all(source.startswith("data:") for source in sources)
+    assert 50_000 < sum(map(len, sources)) < 100_000
+    outside = [one for one in page.all("a") if "outside" in one.get("class", "")]
+    assert len(outside) > 0
+    assert all((store / one["href"]).is_file() for one in outside)
+    assert f"{len(outside)} pictures had no room in this file" in page.text
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_store(
+        tmp_path_factory.mktemp("large") / "store",
+        count=1,
+        side=512,
+        transforms=("none", "jpeg:quality=75"),
+        prompts=PROMPTS[:1],
+    )
+
+
+def test_a_page_of_large_pictures_is_small_and_needs_nothing_beside_it(large: Path) -> None:
+    limit = 1_500_000
+    html = render(Source(large), limit=limit)
+    page = Page(html)
+    previews = {link["href"]: src for link, src in links(page) if "preview" in link["class"]}
+    of_rows = [src for src in previews.values() if max(opened(src).shape) == SIDE]
+    assert len(of_rows) > 5
+    # The demo's 1,376 pictures (two prompts) then take 9 MB, and the first screen's have room.
+    assert sum(map(len, of_rows)) / len(of_rows) < 6_500
+    assert len(html) < limit + 200_000
+    assert all(one["src"].startswith("data:image/webp;base64,") for one in page.all("img"))
+    assert not [one for one in page.all("a") if "outside" in one.get("class", "")]
+
+
+def test_what_is_seen_first_is_whole_and_the_rest_are_previews_of_it(large: Path) -> None:
+    page = Page(render(Source(large), limit=4_000_000))
+    shown = links(page)
+    assert [opened(src).shape for _, src in shown[:3]] == [(512, 512, 3)] * 3
+    for link, src in shown:
+        picture = opened(src)
+        assert picture.shape[0] in (512, FIRST_SIDE, SIDE)
+        assert ("preview" in link["class"]) == (picture.shape[0] < 512)
+        with Image.open(large / link["href"]) as file:
+            reduced = file.convert("RGB").resize(picture.shape[:2], Image.Resampling.LANCZOS)
+        distance = np.abs(picture.astype(float) - np.asarray(reduced)).mean()
+        assert distance < 10, link["href"]
+
+
+def test_the_preview_of_a_perturbation_is_its_middle_pixel_by_pixel(large: Path) -> None:
+    page = Page(render(Source(large), limit=1_500_000))
+    (added,) = [
+        opened(one["src"])
+        for one in page.all("img")
+        if one["alt"].startswith("What photoguard-encoder adds") and "astronaut" in one["alt"]
+    ]
+    assert added.shape == (SIDE, SIDE, 3)
+    assert f"its middle, {SIDE} × {SIDE} pixels" in page.text
+    released = {
+        row["arm"]: np.asarray(Image.open(large / row["released"])).astype(int)
+        for row in json.loads((large / "index.json").read_text())
+        if row["image"] == "astronaut"
+    }
+    difference = released[PROTECTION] - released["original"]
+    times = 127 // np.abs(difference).max()
+    middle = slice((512 - SIDE) // 2, (512 + SIDE) // 2)
+    np.testing.assert_array_equal(added, (128 + times * difference)[middle, middle])
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "summary.json"])
+def test_folder_without_a_finished_trial_is_refused(tmp_path: Path, name: str) -> None:
+    store = make_store(tmp_path / "store", count=1, transforms=("none", "flip"))
+    (store / name).unlink()
+    with pytest.raises(UserError, match=name):
+        build_report(store)
+    (store / name).write_text("{")
+    with pytest.raises(UserError, match=name):
+        build_report(store)
+    assert not (store / "report.html").exists()
+
+
+def test_trial_without_pictures_still_has_its_numbers(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "store")
+    (store / "index.json").unlink()
+    (store / "results.csv").unlink()
+    page = report_of(store)
+    assert "not computed" in page.text
+    assert "JPEG 75 ★" in page.text
+
+
+def test_masks_are_shown(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "store", count=1, transforms=("none", "flip"))
+    manifest = json.loads((store / "manifest.json").read_text())
+    edited = json.loads((store / "index.json").read_text())[0]["edited"]
+    manifest["photos"][0]["mask"] = edited
+    write_json(store / "manifest.json", manifest)
+    page = report_of(store)
+    assert "astronaut, the mask: white may be edited" in [one["alt"] for one in page.all("img")]
+
+
+def test_trial_without_jpeg_says_so(tmp_path: Path) -> None:
+    page = report_of(make_store(tmp_path / "store", transforms=("none", "flip")))
+    assert "This trial tried no JPEG quality" in page.text
+
+
+def test_credits_seeds_versions_and_flags_are_at_the_end(page: Page) -> None:
+    end = page.text[page.text.index("Scope and flags") :]
+    for words in (
+        "the photographer of astronaut, CC0",
+        "0: 1234567",
+        "torch 2.13.0",
+        "0.1.0, git 0123abcd",
+        "Two metrics disagree by more than 0.25",
+        "Report both, and don't call it a share",
+        "The trial, with every default",
+        "jpeg(quality = 75)",
+    ):
+        assert words in end
+
+
+def test_page_is_small_beside_its_pictures(html: str, page: Page) -> None:
+    pictures = sum(len(one["src"]) for one in page.all("img"))
+    assert len(html) - pictures < 500_000
