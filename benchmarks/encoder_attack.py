@@ -1,20 +1,25 @@
 """What the encoder protection costs beside bare passes through the encoder, and what bfloat16 does.
 
-    python benchmarks/encoder_attack.py [--model embedded] [--side 128 256 512 1024] [--batch 8]
+    python benchmarks/encoder_attack.py [--model embedded] [--side 256 512 1024] [--steps 40]
+    python benchmarks/encoder_attack.py --batches 1 2 4 8 [--side 512]
     python benchmarks/encoder_attack.py --losses FOLDER [--side 256] [--with PRESET …]
 
-The first prints, for each size of photo and each dtype, seconds a photo and step: the bound, which
-is a forward and backward pass through the encoder and nothing else in the batch of 1, 2, 4 or 8
-photos that is fastest (of photos larger than the model's size, through the resizing too); ours,
-`EncoderProtection` on ``--batch`` photos, protection and rounding included; and the median of their
-ratio over alternating repeats (aim: at most 1.05).
+The first prints, for each size of photo and each dtype: the bound, which is a forward and backward
+pass through the encoder and nothing else (of photos larger than the model's size, through the
+resizing too); a step of ours, `EncoderProtection`; the median of their ratio with its 95 % interval
+(aim: at most 1.05), each step of a running protection being followed by a bare pass on as many
+photos; and what a call costs beside its steps. Seconds are medians, of as many photos as go
+through the encoder together (`at_once`).
 
-The second protects the photos of a folder, reduced to ``--side``, with the gradient in float32 and
+The second prints the bare pass's milliseconds a photo, by the number of photos in it.
+
+The third protects the photos of a folder, reduced to ``--side``, with the gradient in float32 and
 in bfloat16, and evaluates both in float32: the objective that either ends with, the same after JPEG
 75, and how far the latent moved, each as bfloat16's over float32's.
 """
 
 import argparse
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -26,10 +31,9 @@ from torch.nn import functional
 
 from brittle.images import quantise, read_photo
 from brittle.models import EditModel, load_model
-from brittle.protections import EncoderProtection, Protection
+from brittle.protections import EncoderProtection, Protection, Trace, at_once
 from brittle.transforms import Transform
 
-BATCHES = (1, 2, 4, 8)
 PRESETS = ("photoguard-encoder", "encoder-away-jpeg", "photoguard-demo")
 DTYPES = ("float32", "bfloat16")
 
@@ -38,11 +42,10 @@ def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="embedded")
-    parser.add_argument("--side", type=int, nargs="+", default=[128, 256, 512, 1024])
-    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--side", type=int, nargs="+", default=[256, 512, 1024])
     parser.add_argument("--steps", type=int, default=40)
-    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--dtype", nargs="+", default=DTYPES, choices=DTYPES)
+    parser.add_argument("--batches", type=int, nargs="+")
     parser.add_argument("--losses", type=Path, metavar="FOLDER")
     parser.add_argument("--photos", type=int, default=8)
     parser.add_argument("--with", dest="presets", nargs="+", default=PRESETS)
@@ -51,42 +54,75 @@ def main() -> None:
         for side in options.side:
             compare_losses(options, side)
         return
-    print("side  dtype     bound (batch)      ours   ratio")
     for side in options.side:
         for dtype in options.dtype:
-            compare_times(options, side, load_model(options.model, dtype=dtype))
+            model = load_model(options.model, dtype=dtype)
+            if options.batches:
+                compare_batches(options.batches, side, model)
+            else:
+                compare_steps(options.steps, side, model)
 
 
-def compare_times(options: argparse.Namespace, side: int, model: EditModel) -> None:
-    """Print one row of the table."""
-    image = samples(options.batch, side).to(model.device)
-    protection, seeds = EncoderProtection(steps=options.steps), range(options.batch)
-    batches = [batch for batch in BATCHES if batch <= options.batch]
-    bare = {batch: fastest(model, image[:batch]) / batch for batch in batches}
-    best = min(bare, key=bare.__getitem__)
-    passes = options.steps * options.batch // best
-    bounds, ours = [], []
-    for _ in range(options.repeats):
-        bounds.append(timed(model, lambda: [bare_pass(model, image[:best]) for _ in range(passes)]))
-        ours.append(timed(model, lambda: protection(model, image, seeds=seeds)))
-    ratio = statistics.median(b / a for a, b in zip(bounds, ours, strict=True))
-    each = 1000 / (options.batch * options.steps)
-    print(f"{side:4}  {str(model.attack_dtype)[6:]:8}  {min(bounds) * each:6.1f} ms ({best})  "
-          f"{min(ours) * each:6.1f} ms   {ratio:.3f}", flush=True)  # fmt: skip
+def compare_steps(steps: int, side: int, model: EditModel) -> None:
+    """Print what a protection's steps cost beside bare passes that alternate with them."""
+    image = samples(at_once(side, side), side).to(model.device)
+    seeds = range(len(image))
+    bare, ours = [], []
+
+    def on_step(*_: int) -> None:
+        synchronise(model)
+        ours.append(time.perf_counter() - since[0])
+        bare.append(timed(model, lambda: bare_pass(model, image)))
+        since[0] = time.perf_counter()
+
+    since = [time.perf_counter()]
+    EncoderProtection(steps=steps + 1)(model, image, seeds=seeds, trace=Trace(on_step=on_step))
+    del bare[0], ours[0]  # the first step prepares: weights in the attack's dtype, the target
+    ratios = sorted(step / passed for step, passed in zip(ours, bare, strict=True))
+    low, high = interval(ratios)
+    once = EncoderProtection(steps=1)
+    beside = statistics.median(
+        timed(model, lambda: once(model, image, seeds=seeds))
+        - timed(model, lambda: bare_pass(model, image))
+        for _ in range(5)
+    )
+    print(f"{side:4} px  {str(model.attack_dtype)[6:]:8}  {len(image)} at once  "
+          f"bound {1000 * statistics.median(bare):6.1f} ms  "
+          f"ours {1000 * statistics.median(ours):6.1f} ms  "
+          f"ratio {statistics.median(ratios):.3f} [{low:.3f}, {high:.3f}], n = {len(ratios)}  "
+          f"beside the steps {1000 * beside:5.0f} ms", flush=True)  # fmt: skip
 
 
-def fastest(model: EditModel, image: Tensor) -> float:
-    """Seconds of one bare pass, the fastest of several once it is warm."""
-    return min(timed(model, lambda: bare_pass(model, image)) for _ in range(4))
+def interval(ordered: list[float]) -> tuple[float, float]:
+    """The 95 % interval of a median by the ranks of sorted values, whatever their distribution."""
+    at = max(0, math.floor(len(ordered) / 2 - 0.98 * len(ordered) ** 0.5) - 1)
+    return ordered[at], ordered[-1 - at]
+
+
+def compare_batches(batches: list[int], side: int, model: EditModel) -> None:
+    """Print a bare pass's milliseconds a photo, the least of several rounds over all batches."""
+    image = samples(max(batches), side).to(model.device)
+    rounds = [
+        [timed(model, lambda n=n: bare_pass(model, image[:n])) / n for n in batches]
+        for _ in range(6)
+    ]
+    each = (f"{n}: {1000 * min(row[at] for row in rounds):.1f}" for at, n in enumerate(batches))
+    print(f"{side:4} px  {str(model.attack_dtype)[6:]:8}  ms a photo by batch  {'  '.join(each)}",
+          flush=True)  # fmt: skip
 
 
 def timed(model: EditModel, run: Callable[[], object]) -> float:
     """Seconds that a call takes, its work on a GPU included."""
     start = time.perf_counter()
     run()
+    synchronise(model)
+    return time.perf_counter() - start
+
+
+def synchronise(model: EditModel) -> None:
+    """Wait for what a GPU was given to do."""
     if model.device.type == "cuda":
         torch.cuda.synchronize()
-    return time.perf_counter() - start
 
 
 def bare_pass(model: EditModel, image: Tensor) -> None:

@@ -23,7 +23,7 @@ Above the peaks that `benchmarks/protection_memory.py` measures.
 """
 SMALLER = "make the photo smaller, or close other programs"
 PIXELS_AT_ONCE = 512 * 512
-"""Small batches of large photos stay in a CPU's cache: see `benchmarks/encoder_attack.py`."""
+"""Small batches of large photos stay in a CPU's cache: `benchmarks/encoder_attack.py --batches`."""
 
 
 def at_once(height: int, width: int) -> int:
