@@ -1,40 +1,122 @@
-from pathlib import Path
+"""The demo: what a slow machine leaves out, and that nothing is done twice on the way to it."""
+
+from collections import Counter
 
 import pytest
+import yaml
 
-from brittle.declaration.trial import load_trial
-from brittle.trial import demo
+from brittle.errors import UserError
+from brittle.images import from_bytes, write_image
+from brittle.models import load_model
+from brittle.record.store import Store
+from brittle.sources.photos import load_photos
+from brittle.trial import demo, runner
+from brittle.trial.plan import make_plan
+from tests.pictures import photo
 
-TRIALS = Path(__file__).parents[2] / "trials"
+
+@pytest.fixture(scope="module")
+def plan():
+    trial = demo.declared(size=128)
+    return make_plan(trial, load_photos(trial.photos, square=128), load_model(size=128))
 
 
-def test_the_demos_trial_is_the_one_that_is_written_down():
-    assert load_trial(TRIALS / "demo.yaml") == demo.FULL
+@pytest.fixture
+def at(plan, monkeypatch):
+    """The trial and the notes that the demo comes to where an edit takes so many seconds."""
+
+    def fitting(seconds):
+        monkeypatch.setattr(demo, "estimate", lambda cost, plan, model: cost.edits * seconds)
+        return demo._fitting(plan, load_model(size=128), minutes=6)
+
+    return fitting
 
 
-@pytest.mark.parametrize("path", sorted(TRIALS.glob("*.yaml")), ids=lambda path: path.stem)
-def test_ready_trials_are_valid(path):
-    trial = load_trial(path)
+def test_a_slow_machine_leaves_out_prompts_then_transforms_and_says_so(at, plan):
+    trial, (note,) = at(0.8)
+    assert trial.prompts == plan.trial.prompts[:1]
+    assert set(trial.transforms) < set(plan.trial.transforms)
     assert set(trial.primary.transforms) <= set(trial.transforms)
-
-
-def test_a_slow_machine_leaves_out_prompts_then_transforms_and_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(demo, "estimate", lambda cost, plan, model: cost.edits * 0.8)
-    trial, notes = demo.demo_trial(tmp_path / "new", None, 6)
-    assert trial.prompts == demo.FULL.prompts[:1]
-    assert set(trial.transforms) < set(demo.FULL.transforms)
-    assert set(demo.FULL.primary.transforms) <= set(trial.transforms)
-    (note,) = notes
     assert "left out golden hour" in note
 
 
-def test_a_very_slow_machine_is_told_the_time(tmp_path, monkeypatch):
-    monkeypatch.setattr(demo, "estimate", lambda cost, plan, model: cost.edits * 10)
-    trial, notes = demo.demo_trial(tmp_path / "new", None, 6)
-    assert set(trial.transforms) == {"none", *demo.FULL.primary.transforms}
+def test_a_very_slow_machine_is_told_the_time(at):
+    trial, notes = at(10)
+    assert set(trial.transforms) == {"none", *trial.primary.transforms}
     assert "Even so it will take about" in notes[-1]
 
 
-def test_a_fast_machine_runs_all_of_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(demo, "estimate", lambda cost, plan, model: cost.edits * 0.01)
-    assert demo.demo_trial(tmp_path / "new", None, 6) == (demo.FULL, [])
+def test_a_fast_machine_runs_all_of_it(at, plan):
+    assert at(0.01) == (plan.trial, [])
+
+
+def test_edits_are_counted_as_a_smaller_plan_has_them(plan):
+    sizes = list(demo._smaller(plan.trial))
+    assert len(sizes) == 1 + 1 + len(demo.VARIANTS.leave_out)
+    for trial in (sizes[0], sizes[1], sizes[-1]):
+        whole = make_plan(trial, plan.photos, load_model(size=128))
+        assert demo.edits_of(trial, plan) == len(whole.edits)
+
+
+def test_another_editor_needs_other_fields():
+    trial = demo.declared(editor="inpaint", size=128)
+    assert trial.mask == "auto"
+    assert trial.editors == ("inpaint",)
+    with pytest.raises(UserError, match="did you mean 'inpaint'"):
+        demo.declared(editor="inpant")
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    """A demo of two photos and few steps, and how often each part of it is done."""
+    for name, width in (("one", 70), ("two", 90)):
+        write_image(tmp_path / "photos" / f"{name}.png", from_bytes(photo(70, width)[None]))
+    written = yaml.safe_load(demo.TRIAL.read_text())
+    written |= {
+        "photos": "photos",
+        "protections": ["photoguard-encoder:steps=1"],
+        "placebos": ["noise"],
+        "transforms": ["none", "jpeg:quality=75", "flip"],
+        "editors": ["img2img:num_inference_steps=4"],
+        "floor_seeds": [],
+        "metrics": ["psnr"],
+        "primary": {"metric": "psnr"},
+        "square": 64,
+        "size": 128,
+    }
+    monkeypatch.setattr(demo, "TRIAL", tmp_path / "demo.yaml")
+    demo.TRIAL.write_text(yaml.safe_dump(written))
+    calls = Counter()
+    for module in (demo, runner):
+        for name in ("load_photos", "read_photos", "load_model", "make_plan", "lay_out"):
+            if hasattr(module, name):
+                monkeypatch.setattr(module, name, counted(calls, name, getattr(module, name)))
+    return calls
+
+
+def counted(calls, name, do):
+    def doing(*arguments, **options):
+        calls[name] += 1
+        return do(*arguments, **options)
+
+    return doing
+
+
+def test_nothing_is_read_loaded_or_planned_twice(small, tmp_path, monkeypatch):
+    monkeypatch.setattr(demo, "estimate", lambda cost, plan, model: 1.0)
+    demo.run_demo(tmp_path / "out")
+    assert small == {"load_photos": 1, "load_model": 1, "make_plan": 1}
+
+
+def test_a_smaller_demo_is_planned_once_and_resumed_as_it_was_begun(small, tmp_path, monkeypatch):
+    monkeypatch.setattr(demo, "estimate", lambda cost, plan, model: cost.edits * 20)
+    said = []
+    demo.run_demo(tmp_path / "out", say=said.append)
+    assert small == {"load_photos": 1, "load_model": 1, "make_plan": 2}
+    assert "left out golden hour, flip." in said[0]
+    begun = [Store(tmp_path / "out").manifest[name] for name in ("prompts", "transforms")]
+    small.clear()
+    demo.run_demo(tmp_path / "out", say=said.append)
+    assert small == {"read_photos": 1, "load_model": 1, "lay_out": 1}
+    assert [Store(tmp_path / "out").manifest[name] for name in ("prompts", "transforms")] == begun
+    assert said == [said[0]] * 2

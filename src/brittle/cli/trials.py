@@ -1,6 +1,5 @@
 """Commands that run trials and report them."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -26,17 +25,30 @@ def demo(
         Literal["img2img", "inpaint"], typer.Option(help="inpaint edits the photos' centre.")
     ] = "img2img",
     size: Annotated[
-        int, typer.Option(help="Photos are squares of this side in px, 128 to 512.")
-    ] = 256,
+        int | None,
+        typer.Option(help="Photos are squares of this side in px, 128 to 512; 256 if not given."),
+    ] = None,
 ) -> None:
     """Protect, compress and edit real photos on the built-in model, and report what is left.
 
     Example: brittle demo --photos holiday/
     """
-    from brittle.trial.demo import demo_trial
+    from brittle import api
+    from brittle.progress import bars
+    from brittle.trial.demo import run_demo
 
-    trial, notes = demo_trial(out, photos, minutes, editor, size)
-    _run(trial, out, notes=notes)
+    with bars() as progress:
+        run_demo(
+            out,
+            photos,
+            minutes=minutes,
+            editor=editor,
+            size=size,
+            say=lambda text: typer.echo(text, err=True),
+            progress=progress,
+        )
+    api.finish(out)
+    _answer(out)
 
 
 @app.command()
@@ -174,14 +186,11 @@ def _run(
     device: str | None = None,
     dtype: str | None = None,
     shard: tuple[int, int] = (1, 1),
-    notes: Sequence[str] = (),
 ) -> None:
     """Run a trial with bars, then print its table and where the report lies."""
     from brittle import api
     from brittle.progress import bars
 
-    for note in notes:
-        typer.echo(note, err=True)
     with bars() as progress:
         summary = api.run_trial(
             trial,
@@ -189,7 +198,6 @@ def _run(
             device=device,
             dtype=dtype,
             shard=shard,
-            notes=notes,
             progress=progress,
         )
     if summary is None:

@@ -1,79 +1,104 @@
-"""The demo: the paper's experiment on eight photos and the embedded model, in a few minutes."""
+"""The demo: the trial of demo.yaml, run as large as a few minutes allow."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
-from brittle.declaration.trial import Trial, make_trial
-from brittle.models import load_model
+from brittle.component import read_yaml, unknown
+from brittle.data import Data
+from brittle.declaration.trial import Trial, load_trial, make_trial
+from brittle.errors import UserError
+from brittle.models import EditModel, load_model
+from brittle.progress import Progress, silent
 from brittle.record.store import Store
 from brittle.sources.photos import load_photos
 from brittle.trial.cost import count, duration, estimate
 from brittle.trial.plan import make_plan
+from brittle.trial.runner import run, run_plan
+from brittle.trial.work import Plan
 
-SIZE = 256
-"""Long side in px: JPEG acts as at a real editor's 512 px, and an edit costs a quarter."""
+TRIAL = Path(__file__).with_name("demo.yaml")
 START_SECONDS = 25
 """Imports, the report, and whatever else the estimate of the work leaves out."""
 
-QUALITIES = (95, 85, 75, 65, 50, 30, 10)
-OTHERS = ("gaussian-blur:sigma=1", "median-blur:size=3", "rotate:degrees=5", "flip")
-EXPENDABLE = (
-    *("jpeg:quality=50", "jpeg:quality=30", "rotate:degrees=5", "jpeg:quality=10"),
-    *("median-blur:size=3", "flip", "gaussian-blur:sigma=1"),
-)
-"""What a slow machine leaves out, in this order; what carries the verdict stays."""
 
-PAINTED = ("a pencil sketch", "neon lights")
-"""Prompts for inpainting, where the calibration is valid for fewer prompt classes."""
+class Variants(Data):
+    """What the demo may change in its trial: transforms to leave out, fields for other editors."""
 
-FULL = Trial(
-    title="The paper's experiment on the embedded model",
-    square=SIZE,
-    size=SIZE,
-    protections=("photoguard-encoder",),
-    transforms=("none", *(f"jpeg:quality={quality}" for quality in QUALITIES), *OTHERS),
-    prompts=("a sepia photo", "golden hour"),
+    leave_out: tuple[str, ...]
+    editors: dict[str, dict[str, Any]]
+
+
+VARIANTS = Variants.model_validate(
+    read_yaml(TRIAL.with_name("demo-variants.yaml").read_text(encoding="utf-8"))
 )
 
 
-def demo_trial(
+def declared(photos: Path | None = None, editor: str = "img2img", size: int | None = None) -> Trial:
+    """The whole demo: with other photos, another editor, squares of another side in pixels.
+
+    Raises:
+        UserError: an editor that the demo doesn't have.
+    """
+    if editor not in VARIANTS.editors:
+        raise UserError(unknown("editor of the demo", editor, VARIANTS.editors))
+    changes = dict(VARIANTS.editors[editor])
+    if photos is not None:
+        changes["photos"] = str(photos)
+    if size is not None:
+        changes |= {"square": size, "size": size}
+    return make_trial(load_trial(TRIAL).model_dump(exclude_unset=True) | changes, TRIAL.name)
+
+
+def run_demo(
     directory: Path,
-    photos: Path | None,
-    minutes: float,
+    photos: Path | None = None,
+    *,
+    minutes: float = 6,
     editor: str = "img2img",
-    size: int = SIZE,
-) -> tuple[Trial, list[str]]:
-    """The demo's trial, as large as ``minutes`` allow here, and what was left out, in words.
+    size: int | None = None,
+    say: Callable[[str], None] = lambda text: None,
+    progress: Progress = silent,
+) -> Store:
+    """Run the demo into a folder, as large as ``minutes`` allow here; `say` what was left out.
 
     A folder that holds a demo already keeps the trial that it was begun with.
 
     Raises:
-        UserError: photos that can't be used, a folder that holds something else.
+        UserError: photos or an editor that can't be used, a folder that holds something else.
     """
-    source = "sample" if photos is None else str(photos)
-    changes = {"photos": source, "editors": (editor,), "square": size, "size": size}
-    if editor == "inpaint":
-        title = f"{FULL.title}, inpainting"
-        changes |= {"mask": "auto", "title": title, "prompts": PAINTED}
-    trial = full = FULL.model_copy(update=changes)
+    trial = declared(photos, editor, size)
     found = Store(directory).manifest
     if found is not None and found["title"] == trial.title:
         begun = make_trial(found["trial"]["as_written"], "manifest.json")
-        return begun.model_copy(update={"photos": source}), found["notes"]
-    read = load_photos(source, square=trial.square, mask=trial.mask)
+        begun = begun.model_copy(update={"photos": trial.photos})
+        for note in found["notes"]:
+            say(note)
+        return run(begun, directory, notes=found["notes"], progress=progress)
+    read = load_photos(trial.photos, square=trial.square, mask=trial.mask)
     model = load_model(trial.model, size=trial.size)
-    whole = make_plan(trial, read, model)
-    rate = estimate(count(whole, model), whole, model) / count(whole, model).edits
-    notes = []
-    while True:
-        seconds = START_SECONDS + rate * count(make_plan(trial, read, model), model).edits
-        smaller = _smaller(trial)
-        if seconds <= 60 * minutes or smaller is None:
+    plan = make_plan(trial, read, model)
+    fitting, notes = _fitting(plan, model, minutes)
+    for note in notes:
+        say(note)
+    if fitting != trial:
+        plan = make_plan(fitting, read, model)
+    return run_plan(plan, model, directory, notes=notes, progress=progress)
+
+
+def _fitting(plan: Plan, model: EditModel, minutes: float) -> tuple[Trial, list[str]]:
+    """The largest of the plan's smaller trials that fits in the time, and what to say of it."""
+    cost = count(plan, model)
+    rate = estimate(cost, plan, model) / cost.edits
+    for trial in _smaller(plan.trial):
+        seconds = START_SECONDS + rate * edits_of(trial, plan)
+        if seconds <= 60 * minutes:
             break
-        trial = smaller
     left_out = [
-        *_missing(trial.prompts, full.prompts),
-        *_missing(trial.transforms, full.transforms),
+        *_missing(trial.prompts, plan.trial.prompts),
+        *_missing(trial.transforms, plan.trial.transforms),
     ]
+    notes = []
     if left_out:
         notes.append(
             f"To stay near {minutes:g} minutes on this machine, the demo left out "
@@ -84,15 +109,26 @@ def demo_trial(
     return trial, notes
 
 
-def _smaller(trial: Trial) -> Trial | None:
-    """The trial with one prompt, or one transform, less; None where nothing may go."""
-    if len(trial.prompts) > 1:
-        return trial.model_copy(update={"prompts": trial.prompts[:-1]})
-    expendable = [transform for transform in EXPENDABLE if transform in trial.transforms]
-    if not expendable:
-        return None
-    kept = tuple(transform for transform in trial.transforms if transform != expendable[0])
-    return trial.model_copy(update={"transforms": kept})
+def _smaller(trial: Trial) -> Iterator[Trial]:
+    """The trial, then with one prompt or one transform less each time, down to what must stay."""
+    yield trial
+    while len(trial.prompts) > 1:
+        trial = trial.model_copy(update={"prompts": trial.prompts[:-1]})
+        yield trial
+    for transform in VARIANTS.leave_out:
+        kept = tuple(one for one in trial.transforms if one != transform)
+        trial = trial.model_copy(update={"transforms": kept})
+        yield trial
+
+
+def edits_of(trial: Trial, plan: Plan) -> int:
+    """How many of a plan's edits a smaller trial has."""
+    cells = [
+        cell
+        for cell in plan.cells
+        if cell.prompt in trial.prompts and cell.transform in trial.transforms
+    ]
+    return len({key for cell in cells for key in (cell.edit, *cell.floor)})
 
 
 def _missing(kept: tuple[str, ...], all_of: tuple[str, ...]) -> list[str]:

@@ -51,15 +51,28 @@ def run(
     Raises:
         UserError: a photo, model or component that can't be used; a folder with another trial.
     """
-    store = Store(directory)
-    found = store.manifest
+    found = Store(directory).manifest
     if found is not None:
         # A batch that had to be halved for memory stays halved: it is part of every result.
         trial = trial.model_copy(update={"batch": found["batch"]})
     photos = read_photos(trial)
     model = load_model(trial.model, size=trial.size, device=device, dtype=dtype)
+    plan = lay_out(trial, photos, model, shard=shard)
+    return run_plan(plan, model, directory, shard=shard, notes=notes, progress=progress)
+
+
+def run_plan(
+    plan: Plan,
+    model: EditModel,
+    directory: Path,
+    *,
+    shard: tuple[int, int] = (1, 1),
+    notes: Sequence[str] = (),
+    progress: Progress = silent,
+) -> Store:
+    """As `run`, of a trial whose photos were read and whose work was laid out."""
+    store = Store(directory)
     while True:
-        plan = lay_out(trial, photos, model, shard=shard)
         check_memory(plan, model, store.has)
         store.open(manifest(plan, model, notes))
         try:
@@ -72,8 +85,9 @@ def run(
                 raise UserError(
                     "One edit does not fit into memory: use smaller photos (`square`) or --dtype."
                 ) from None
-            trial = trial.model_copy(update={"batch": plan.batch // 2})
-            notes = (*notes, f"Out of memory: the batch was halved to {trial.batch}.")
+            halved = plan.trial.model_copy(update={"batch": plan.batch // 2})
+            notes = (*notes, f"Out of memory: the batch was halved to {halved.batch}.")
+            plan = lay_out(halved, plan.photos, model, shard=shard)
     if shard == (1, 1):
         store.write_file("results.csv", format_results(rows(plan, store)).encode())
         store.write_json("index.json", index(plan, store))
