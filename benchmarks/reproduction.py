@@ -117,7 +117,7 @@ class Folder:
         Its energy |e|² / |d|², and how much of d itself is in it, <e, d> / |d|²: a codec also puts
         its own rounding there, which is energy and no perturbation.
         """
-        undo = Transform.parse(transform).undo
+        undo = Transform.parse(transform).geometry.undo
         received: dict[tuple[str, str, str], Path] = {}
         for cell in json.loads((self.path / "index.json").read_text(encoding="utf-8")):
             received[cell["image"], cell["arm"], cell["transform"]] = self.path / cell["received"]

@@ -81,7 +81,7 @@ def transform(
         UserError: an unknown transform or parameter; a purifier that this model can't run.
     """
     component = Transform.read(transform)
-    if component.needs_model and model is None:
+    if component.capabilities.needs_model and model is None:
         model = load_model()
     return component.apply(image, seeds=[seed] * len(image), model=model)
 

@@ -68,7 +68,7 @@ def _missing(component: type[Component]) -> str | None:
 
     if not issubclass(component, Transform):
         return None
-    return component.parse(component.example).missing()
+    return component.parse(component.example).capabilities.missing
 
 
 def _summary(component: type[Component]) -> str:

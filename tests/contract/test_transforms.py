@@ -1,7 +1,6 @@
 """What every transform promises, checked for each that is registered, plugins among them."""
 
 import json
-from functools import partialmethod
 
 import pytest
 import torch
@@ -29,58 +28,67 @@ def image(photos) -> torch.Tensor:
     return photos[..., 20:84, 30:78]
 
 
-@pytest.fixture(autouse=True)
-def _every_transform_has_a_model(monkeypatch, embedded):
-    """Those that run one are given the embedded one; to the others it makes no difference."""
-    monkeypatch.setattr(Transform, "apply", partialmethod(Transform.apply, model=embedded))
+@pytest.fixture
+def receive(transform, embedded):
+    """What is received under seeds; transforms that run a model are given the embedded one."""
+    model = embedded if transform.capabilities.needs_model else None
+    return lambda image, seeds=SEEDS: transform.apply(image, seeds=seeds, model=model)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_what_is_received_is_an_8_bit_image(transform, photos, shape):
+def test_what_is_received_is_an_8_bit_image(transform, receive, photos, shape):
     if transform.name == "impress" and min(shape) < SMALLEST:
         pytest.skip("its perceptual distance needs larger pictures, and it says so")
     image = photos[..., : shape[0], : shape[1]].clone()
     before = image.clone()
-    received = transform.apply(image, seeds=SEEDS)
+    received = receive(image)
     assert torch.equal(image, before)
     assert received.shape[:2] == (2, 3)
     assert min(received.shape[-2:]) >= 1
     assert received.dtype == torch.float32
     assert torch.equal(received, quantise(received))
-    assert transform.undo(received).shape == image.shape
+    assert transform.geometry.undo(received).shape == image.shape
 
 
-def test_it_repeats_itself(transform, image):
-    received = transform.apply(image, seeds=SEEDS)
+def test_it_repeats_itself(transform, receive, image):
+    received = receive(image)
     torch.manual_seed(99)
-    assert torch.equal(received, transform.apply(image, seeds=SEEDS))
+    assert torch.equal(received, receive(image))
 
 
-def test_a_row_never_depends_on_the_batch(transform, image):
-    received = transform.apply(image, seeds=SEEDS)
-    alone = transform.apply(image[1:], seeds=SEEDS[1:])
-    turned = transform.apply(image.flip(0), seeds=SEEDS[::-1])
+def test_a_row_never_depends_on_the_batch(transform, receive, image):
+    received = receive(image)
+    alone = receive(image[1:], SEEDS[1:])
+    turned = receive(image.flip(0), SEEDS[::-1])
     assert torch.equal(received[1:], alone)
     assert torch.equal(received.flip(0), turned)
     assert torch.equal(
         torch.cat([received, alone]),
-        transform.apply(torch.cat([image, image[1:]]), seeds=(*SEEDS, SEEDS[1])),
+        receive(torch.cat([image, image[1:]]), (*SEEDS, SEEDS[1])),
     )
 
 
-def test_only_none_leaves_the_image_alone(transform, image):
-    received = transform.apply(image, seeds=SEEDS)
+def test_only_none_leaves_the_image_alone(transform, receive, image):
+    received = receive(image)
     unchanged = received.shape == image.shape and torch.equal(received, image)
     assert unchanged == (transform.name == "none")
 
 
-def test_seeds_have_to_be_one_an_image(transform, image):
+def test_seeds_have_to_be_one_an_image(transform, receive, image):
     with pytest.raises(ValueError, match="zip"):
-        transform.apply(image, seeds=(1, 2, 3))
+        receive(image, (1, 2, 3))
 
 
-def test_no_gradients_pass_through_the_real_thing(transform, image):
-    assert not transform.apply(image.clone().requires_grad_(), seeds=SEEDS).requires_grad
+def test_only_those_that_need_a_model_ask_for_one(transform, image):
+    if transform.capabilities.needs_model:
+        with pytest.raises(UserError, match="none was given"):
+            transform.apply(image, seeds=SEEDS)
+    else:
+        transform.check(None)
+
+
+def test_no_gradients_pass_through_the_real_thing(transform, receive, image):
+    assert not receive(image.clone().requires_grad_()).requires_grad
 
 
 def test_records_and_text_are_read_back(transform):
@@ -90,20 +98,20 @@ def test_records_and_text_are_read_back(transform):
     assert key(again) == key(transform)
 
 
-def test_masks_and_validity(transform, image):
-    received = transform.apply(image, seeds=SEEDS)
-    valid = transform.valid(received)
+def test_masks_and_validity(transform, receive, image):
+    received = receive(image)
+    valid = transform.geometry.valid(received)
     assert valid.shape == (2, 1, *received.shape[-2:])
     assert set(valid.unique().tolist()) <= {0.0, 1.0}
     assert valid.mean() > 0.5
     mask = torch.zeros(2, 1, *image.shape[-2:])
     mask[..., 20:40, 10:30] = 1
-    moved = transform.move_mask(mask)
+    moved = transform.geometry.move_mask(mask)
     assert moved.shape == valid.shape
     assert set(moved.unique().tolist()) == {0.0, 1.0}
     # Where the mask goes, the pixels under it go.
     marked = torch.where(mask.bool(), torch.ones(1), torch.zeros(1)).expand(2, 3, -1, -1)
-    arrived = transform.apply(marked, seeds=SEEDS).mean(1, keepdim=True) > 0.5
+    arrived = receive(marked).mean(1, keepdim=True) > 0.5
     assert (arrived == moved.bool()).float().mean() > 0.95
 
 
@@ -113,36 +121,34 @@ def likeness(image: torch.Tensor, other: torch.Tensor) -> float:
     return torch.corrcoef(torch.stack(grays))[0, 1].item()
 
 
-def test_undo_brings_pixels_back(transform, image):
+def test_undo_brings_pixels_back(transform, receive, image):
     smooth = Transform.parse("gaussian-blur:sigma=3").apply(image)
-    back = transform.undo(transform.apply(smooth, seeds=SEEDS))
+    back = transform.geometry.undo(receive(smooth))
     assert likeness(back, smooth) > 0.97
     assert likeness(smooth.flip(-1), smooth) < 0.8
 
 
 @pytest.mark.parametrize("shape", [(64, 48), (40, 56)])
-def test_edits_of_any_size_are_turned_back(transform, image, shape):
+def test_edits_of_any_size_are_turned_back(transform, receive, image, shape):
     smooth = Transform.parse("gaussian-blur:sigma=3").apply(image)
-    edited = functional.interpolate(
-        transform.apply(smooth, seeds=SEEDS), shape, mode="bilinear", antialias=True
-    )
-    restored = transform.restore(edited, size=(64, 48), shape=(64, 48))
+    edited = functional.interpolate(receive(smooth), shape, mode="bilinear", antialias=True)
+    restored = transform.geometry.restore(edited, size=(64, 48), shape=(64, 48))
     assert likeness(restored, smooth) > 0.95
-    valid = transform.valid_of(edited, size=(64, 48))
+    valid = transform.geometry.valid_of(edited, size=(64, 48))
     assert valid.shape == (2, 1, *shape)
-    shown = transform.restore(valid, size=(64, 48), shape=(64, 48))
+    shown = transform.geometry.restore(valid, size=(64, 48), shape=(64, 48))
     assert shown.shape == (2, 1, 64, 48)
     assert around(shown[:1], image[:1]).numel() > 0.7 * image[:1].numel()
 
 
-def test_surrogates_are_near_and_pass_gradients(transform, image):
+def test_surrogates_are_near_and_pass_gradients(transform, receive, image):
     image = image.clone().requires_grad_()
-    if not transform.differentiable:
+    if not transform.capabilities.differentiable:
         with pytest.raises(UserError, match="no differentiable form"):
             transform.surrogate(image)
         return
     near = transform.surrogate(image)
-    real = transform.apply(image, seeds=SEEDS)
+    real = receive(image)
     assert near.shape == real.shape
     assert (near - real).square().mean() < 10**-2.5
     near.square().sum().backward()
@@ -151,6 +157,6 @@ def test_surrogates_are_near_and_pass_gradients(transform, image):
 
 
 def test_every_transform_says_what_it_is(transform):
-    assert transform.missing() is None
+    assert transform.capabilities.missing is None
     assert type(transform).__doc__
     assert transform.example.startswith(transform.name) or transform.name == "chain"

@@ -47,22 +47,24 @@ def test_undo_runs_backwards(real):
     chain = Transform.parse("rotate:degrees=90+flip+rotate:degrees=180")
     received = chain.apply(real)
     assert received.shape[-2:] == (203, 150)
-    assert torch.equal(chain.undo(received), real)
+    assert torch.equal(chain.geometry.undo(received), real)
 
 
 def test_masks_and_validity_go_through_every_step(real):
     first, second = Rotate(degrees=20), Rotate(degrees=90)
     chain = Chain(steps=(first, Flip(), second, BLUR))
     received = chain.apply(real)
-    expected = second.move_mask(Flip().move_mask(first.valid(first.apply(real))))
-    assert torch.equal(chain.valid(received), expected)
+    expected = second.geometry.move_mask(
+        Flip().geometry.move_mask(first.geometry.valid(first.apply(real)))
+    )
+    assert torch.equal(chain.geometry.valid(received), expected)
     mask = (torch.arange(203) < 90).float().expand(2, 1, 150, 203)
-    moved = second.move_mask(Flip().move_mask(first.move_mask(mask)))
-    assert torch.equal(chain.move_mask(mask), moved)
+    moved = second.geometry.move_mask(Flip().geometry.move_mask(first.geometry.move_mask(mask)))
+    assert torch.equal(chain.geometry.move_mask(mask), moved)
     twice = Chain(steps=(first, first))
     assert torch.equal(
-        twice.valid(twice.apply(real)),
-        first.move_mask(first.valid(real)) * first.valid(real),
+        twice.geometry.valid(twice.apply(real)),
+        first.geometry.move_mask(first.geometry.valid(real)) * first.geometry.valid(real),
     )
 
 

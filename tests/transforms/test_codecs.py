@@ -241,13 +241,13 @@ def test_the_other_codecs_take_small_and_odd_sizes(real, transform, side):
 
 
 def test_a_codec_that_pillow_lacks_is_missing(monkeypatch, real):
-    assert [transform.missing() for transform in OTHERS] == [None] * 4
+    assert [transform.capabilities.missing for transform in OTHERS] == [None] * 4
     monkeypatch.setattr(features, "check", lambda feature: feature != "avif")
-    assert Avif(quality=60).missing() == "this Pillow was built without AVIF"
-    assert WebP(quality=60).missing() is None
-    assert Jpeg(quality=60).missing() is None
+    assert Avif(quality=60).capabilities.missing == "this Pillow was built without AVIF"
+    assert WebP(quality=60).capabilities.missing is None
+    assert Jpeg(quality=60).capabilities.missing is None
     chain = Chain(steps=(Jpeg(quality=60), Avif(quality=60)))
-    assert chain.missing() == "this Pillow was built without AVIF"
+    assert chain.capabilities.missing == "this Pillow was built without AVIF"
     with pytest.raises(UserError, match=r"avif:quality=60 can't run here: this Pillow"):
         chain.apply(real)
     listed = describe("transforms")

@@ -22,7 +22,7 @@ def test_a_crop_is_pillows(real):
 @pytest.mark.parametrize("back", [False, True])
 def test_what_was_cut_goes_back_to_its_place(real, back):
     crop = Crop(left=10, bottom=20, back=back, kernel="lanczos")
-    undone = crop.undo(crop.apply(real))
+    undone = crop.geometry.undo(crop.apply(real))
     assert undone.shape == real.shape
     assert (undone[..., :10] == 0).all()
     assert (undone[..., -20:, :] == 0).all()
@@ -33,11 +33,11 @@ def test_what_was_cut_goes_back_to_its_place(real, back):
 def test_masks_are_cut_along(real):
     mask = torch.zeros(1, 1, 150, 203)
     mask[..., 20:40, 30:60] = 1
-    moved = Crop(left=10, top=5).move_mask(mask)
+    moved = Crop(left=10, top=5).geometry.move_mask(mask)
     assert moved.shape == (1, 1, 145, 193)
     assert moved[..., 15:35, 20:50].all()
     assert moved.sum() == mask.sum()
-    assert Crop(left=10, top=5, back=True).move_mask(mask).shape == mask.shape
+    assert Crop(left=10, top=5, back=True).geometry.move_mask(mask).shape == mask.shape
 
 
 def test_impossible_crops(real):
@@ -62,7 +62,7 @@ def test_perspective_is_scikit_images(real, angles):
         order=1,
         cval=0.5,
     )
-    inside = (view.valid(real[:1])[0, 0] == 1).numpy()
+    inside = (view.geometry.valid(real[:1])[0, 0] == 1).numpy()
     assert 0.4 < inside.mean() < 1
     apart = np.abs(ours[0].permute(1, 2, 0).numpy() - theirs)
     assert apart[inside].max() < 2e-3
@@ -84,11 +84,11 @@ def test_perspective_is_a_cameras():
 def test_perspective_is_undone_and_masks_follow(real):
     view = Perspective(yaw=10, pitch=-6)
     smooth = torch.nn.functional.avg_pool2d(real, 7, 1, 3)
-    back = view.undo(view.surrogate(smooth))
+    back = view.geometry.undo(view.surrogate(smooth))
     assert (back - smooth)[..., 20:-20, 20:-20].abs().mean() < 0.01
     mask = torch.zeros(1, 1, 150, 203)
     mask[..., :, 150:] = 1
-    moved = view.move_mask(mask)
+    moved = view.geometry.move_mask(mask)
     shown = view.surrogate(mask.expand(1, 3, -1, -1))[:, :1] > 0.5
     assert (moved.bool() == shown).float().mean() > 0.98
     assert set(moved.unique().tolist()) == {0.0, 1.0}

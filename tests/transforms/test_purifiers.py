@@ -99,13 +99,13 @@ def test_noise_belongs_to_the_seed(embedded, photos, purifier):
 
 def test_a_chain_hands_the_model_on(embedded, photos):
     chain = Transform.parse("jpeg:quality=75+autoencode+gaussian-blur:sigma=1")
-    assert chain.needs_model
-    assert not Chain(steps=(Jpeg(quality=75), GaussianBlur(sigma=1))).needs_model
+    assert chain.capabilities.needs_model
+    assert not Chain(steps=(Jpeg(quality=75), GaussianBlur(sigma=1))).capabilities.needs_model
     step = Autoencode().apply(Jpeg(quality=75).apply(photos), model=embedded)
     received = chain.apply(photos, model=embedded, seeds=[0, 0])
     assert torch.equal(received, GaussianBlur(sigma=1).apply(step))
     work = Transform.parse("denoise:strength=0.1+denoise:strength=0.2+impress:steps=30")
-    assert (work.evaluations(embedded), work.total_steps) == (15, 30)
+    assert (work.evaluations(embedded), work.capabilities.steps) == (15, 30)
 
 
 @pytest.mark.parametrize("text", ["autoencode", "denoise:strength=0.1", "impress", "flip+impress"])

@@ -55,13 +55,13 @@ def test_a_long_side_is_never_enlarged(real):
 def test_undo_brings_the_size_back(real):
     for factor in (0.5, 1.25):
         resize = Resize(factor=factor, back=False)
-        undone = resize.undo(resize.apply(real))
+        undone = resize.geometry.undo(resize.apply(real))
         assert abs(undone.shape[-1] - 203) <= 1
     chain = Transform.parse("shift:right=3+resize:factor=2,back=false+flip")
     received = chain.apply(real)
-    assert chain.valid(received).shape[-2:] == received.shape[-2:]
-    assert (chain.valid(received)[..., -6:] == 0).all()
-    assert (chain.valid(received)[..., :-6] == 1).all()
+    assert chain.geometry.valid(received).shape[-2:] == received.shape[-2:]
+    assert (chain.geometry.valid(received)[..., -6:] == 0).all()
+    assert (chain.geometry.valid(received)[..., :-6] == 1).all()
 
 
 def test_a_size_has_to_be_given_once():
@@ -80,8 +80,8 @@ def test_there_and_back_keeps_the_size_and_loses_detail(real, kernel):
 def test_masks_follow_where_the_size_changes():
     mask = torch.zeros(1, 1, 40, 60)
     mask[..., 10:20, 30:60] = 1
-    assert torch.equal(Resize(factor=0.5).move_mask(mask), mask)
-    assert torch.equal(Resize(factor=0.5, back=False).move_mask(mask), mask[..., ::2, ::2])
+    assert torch.equal(Resize(factor=0.5).geometry.move_mask(mask), mask)
+    assert torch.equal(Resize(factor=0.5, back=False).geometry.move_mask(mask), mask[..., ::2, ::2])
 
 
 @pytest.mark.parametrize("kernel", ["bilinear", "bicubic", "lanczos", "area"])

@@ -31,11 +31,11 @@ def test_a_screenshots_mask_and_size(real):
     screenshot = Screenshot(scale=1.5)
     received = screenshot.apply(real)
     assert received.shape[-2:] == (225, 304)
-    assert screenshot.undo(received).shape == real.shape
-    assert screenshot.valid(received).shape == (2, 1, 225, 304)
+    assert screenshot.geometry.undo(received).shape == real.shape
+    assert screenshot.geometry.valid(received).shape == (2, 1, 225, 304)
     mask = torch.zeros(1, 1, 150, 203)
     mask[..., :75, :] = 1
-    assert screenshot.move_mask(mask).mean() == pytest.approx(0.5, abs=0.01)
+    assert screenshot.geometry.move_mask(mask).mean() == pytest.approx(0.5, abs=0.01)
 
 
 @pytest.mark.parametrize("name", PRESETS)

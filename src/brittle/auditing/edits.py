@@ -118,7 +118,7 @@ class Line:
         return self.tried.start(self.photo, self.judge.bench.model).shape[-2:]
 
     def _valid(self, edit: Tensor) -> Tensor:
-        return self.tried.transform.valid_of(edit, size=self._size)
+        return self.tried.transform.geometry.valid_of(edit, size=self._size)
 
     def pictures(self, prompt: str) -> dict[int, Tensor]:
         """Edits to show, by row."""
@@ -147,7 +147,7 @@ class Line:
         thresholds = self.judge.thresholds(max(shape))
         names = (thresholds.follow, thresholds.keep)
         follow, keep = (Metric.parse(name) for name in names)
-        back = self.tried.transform.restore
+        back = self.tried.transform.geometry.restore
         shown = back(self._valid(self.edits[prompt][CONTROL]), size=size, shape=shape)
         found = []
         for row, edit in enumerate(self.edits[prompt]):

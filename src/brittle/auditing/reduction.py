@@ -47,7 +47,7 @@ def trace(transform: Transform, photo: Tensor, model: EditModel, *, seed: int) -
     Transforms that run the model work at its size, and a photo that isn't reduced loses nothing.
     """
     seen = model.fit(photo)
-    if transform.needs_model or seen.shape == photo.shape:
+    if transform.capabilities.needs_model or seen.shape == photo.shape:
         return 1.0
     small = quantise(seen)
     full = _mark(transform, photo, seen, model, seed)
@@ -59,9 +59,10 @@ def _mark(transform: Transform, image: Tensor, seen: Tensor, model: EditModel, s
     """The mark on an image (1, 3, H, W); ``seen`` is it as the model sees it untransformed."""
     size = image.shape[-2:]
     received = model.fit(transform.apply(image, seeds=[seed]))
-    valid = transform.valid_of(received, size=size)
+    valid = transform.geometry.valid_of(received, size=size)
     back, shown = (
-        transform.restore(one, size=size, shape=seen.shape[-2:]) for one in (received, valid)
+        transform.geometry.restore(one, size=size, shape=seen.shape[-2:])
+        for one in (received, valid)
     )
     whole = (shown > 1 - 1e-3).to(back)
     return float(mean_where((back - seen).square(), whole).sqrt()) if whole.any() else 0.0

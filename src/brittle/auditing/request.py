@@ -46,7 +46,7 @@ class Request:
             raise UserError("An audit is quick or thorough: say one of --quick and --thorough.")
         named = [Transform.parse(text) for text in ("none", *transforms)]
         for transform in named:
-            if reason := transform.missing():
+            if reason := transform.capabilities.missing:
                 raise UserError(f"{transform} can't run here: {reason}.")
         chosen = Editor.read(editor)
         if chosen.needs_mask:

@@ -70,7 +70,7 @@ def audit(
     if len({model.name for model in models}) < len(models):
         raise UserError("Two of the models have the same name: name each one once.")
     for model, transform in product(models, request.transforms):
-        transform.check_model(model)
+        transform.check(model)
     with ThreadPoolExecutor(1) as pool:
         loading = [pool.submit(_load, model) for model in models]
         work = _Work(pairs, request, progress, say)
@@ -153,7 +153,7 @@ class _Work:
     def _look(self, pair: Pair, advance: Advance) -> PhotoAudit:
         pictures = self.read(pair)
         for transform in self.request.transforms:
-            transform.check_size(pictures.original.shape[-2:])
+            transform.geometry.received_size(pictures.original.shape[-2:])
         unchanged = pictures.unchanged
         found = measure(pictures.original, pictures.protected)
         advance(1)

@@ -75,7 +75,7 @@ class Bench:
 
         Transforms that run the model take one row after another.
         """
-        by_model = any(one.transform.needs_model for one in tried)
+        by_model = any(one.transform.capabilities.needs_model for one in tried)
         if by_model:
             self.loading.result()
 
@@ -119,7 +119,7 @@ class Bench:
     def shift(self, pictures: Pictures, views: Tensor, tried: Tried) -> Tensor:
         """How far the latents of each row lie from the first's, the control, (rows,): `latent`."""
         size = tried.start(pictures.original, self.model).shape[-2:]
-        valid = tried.transform.valid_of(views[:1], size=size)
+        valid = tried.transform.geometry.valid_of(views[:1], size=size)
         shown = fill_invalid(views, valid)
         self.loading.result()
 

@@ -117,7 +117,7 @@ def transform(
     to = Destination(photos, out, force=force, lossy=lossy, keep_metadata=keep_metadata)
     component = Transform.parse(transform)
     loaded = None
-    if component.needs_model:
+    if component.capabilities.needs_model:
         loaded = api.load_model(model, size=size, device=device, dtype=dtype)
     for path in photos:
         photo = read_photo(path)

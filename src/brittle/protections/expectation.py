@@ -1,34 +1,17 @@
-"""Transforms that a protection foresees: named ones, and ranges that are drawn from anew.
+"""Transforms that a protection foresees: named ones, and ranges that are drawn from anew."""
 
-Families don't import each other, so transforms are known here by their family's name alone.
-"""
-
-import importlib
 import random
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, model_validator
 from torch import Tensor
 
-from brittle.component import FAMILIES, Component, plain
+from brittle.component import Component, plain
+from brittle.transforms import Transform
 
 _RANGE = re.compile(r"(-?\d[\d./]*?)\.\.(-?\d[\d./]*)")
-N = TypeVar("N", int, float)
-
-
-def _read_transform(value: object) -> object:
-    base = importlib.import_module(FAMILIES["transform"] + ".base").Transform
-    if isinstance(value, str):
-        return base.parse(value)
-    return base.from_record(value) if isinstance(value, Mapping) else value
-
-
-if TYPE_CHECKING:
-    from brittle.transforms.base import Transform
-else:
-    Transform = Annotated[Component, BeforeValidator(_read_transform)]
 
 
 class Range(BaseModel):
@@ -57,7 +40,7 @@ class Range(BaseModel):
         _between(self.low, self.high, None)
         return self
 
-    def draw(self, seed: int) -> "Transform":
+    def draw(self, seed: int) -> Transform:
         """One transform of the range."""
         return _between(self.low, self.high, random.Random(seed))
 
@@ -67,28 +50,25 @@ class Range(BaseModel):
 
 def _read(value: object) -> object:
     if isinstance(value, str):
-        return Range.parse(value) if _RANGE.search(value) else _read_transform(value)
+        return Range.parse(value) if _RANGE.search(value) else Transform.parse(value)
     if isinstance(value, Mapping) and set(value) == {"low", "high"}:
         return Range.model_validate(value)
-    return _read_transform(value)
+    return value
 
 
 def _differentiable(value: Any) -> Any:
     for one in (value.low, value.high) if isinstance(value, Range) else (value,):
-        if not one.differentiable:
+        if not one.capabilities.differentiable:
             raise ValueError(
                 f"no protection can foresee {one}, which has no gradient: leave it out"
             )
     return value
 
 
-if TYPE_CHECKING:
-    Foreseen = Transform | Range
-else:
-    Foreseen = Annotated[Component | Range, BeforeValidator(_read), AfterValidator(_differentiable)]
+Foreseen = Annotated[Transform | Range, BeforeValidator(_read), AfterValidator(_differentiable)]
 
 
-def received(transform: "Transform", image: Tensor, seeds: Sequence[int]) -> Tensor:
+def received(transform: Transform, image: Tensor, seeds: Sequence[int]) -> Tensor:
     """What somebody receives of ``image`` (N, 3, H, W), with the gradient of its surrogate.
 
     The values are the real transform's, codec and rounding included, so that a protection never

@@ -177,7 +177,7 @@ class PGD(Protection):
                     seeds = [derive_seed(s, "view", f"{step}", f"{place}") for s in part.seeds]
                     seen = received(transform, perturbed, seeds)
                     image = transform.apply(part.image, seeds=seeds)
-                    mask = mask if mask is None else transform.move_mask(mask)
+                    mask = mask if mask is None else transform.geometry.move_mask(mask)
                 losses = self.objective(
                     model, seen, image, mask=mask, seeds=part.seeds, prepared=part.prepared
                 )

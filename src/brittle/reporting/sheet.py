@@ -100,7 +100,7 @@ def _pixels(source: Source, relative: str | None) -> Pixels | None:
 def _turned_back(pixels: Pixels, transform: str) -> Pixels:
     """The edit as `usable` judges it: pixels back where they are in the photo."""
     try:
-        undo = Transform.parse(transform).undo
+        undo = Transform.parse(transform).geometry.undo
     except UserError:  # a transform that was done elsewhere, which leaves pixels where they are
         return pixels
     back: Pixels = to_bytes(undo(from_bytes(pixels[None].copy())))[0]

@@ -11,7 +11,7 @@ from brittle.transforms.codecs import Avif, Jpeg, Jpeg2000, Nothing, WebP
 from brittle.transforms.colours import Brightness, Contrast, Gamma, Grayscale, Levels
 from brittle.transforms.filters import Bilateral, GaussianBlur, MedianBlur
 from brittle.transforms.framing import Crop, Perspective
-from brittle.transforms.geometry import Flip, Rotate, Shift
+from brittle.transforms.moves import Flip, Rotate, Shift
 from brittle.transforms.noises import GaussianNoise
 from brittle.transforms.purifiers import Autoencode, Denoise, Impress
 from brittle.transforms.resampling import Resize

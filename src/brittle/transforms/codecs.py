@@ -2,6 +2,7 @@
 
 import io
 import math
+from dataclasses import replace
 from threading import Lock
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -14,7 +15,7 @@ from torch.nn import functional
 from brittle.component import register
 from brittle.decoding import Levels
 from brittle.images import from_bytes, quantise, to_bytes
-from brittle.transforms.base import Transform
+from brittle.transforms.base import Capabilities, Transform
 from brittle.transforms.soft_jpeg import soft_jpeg
 
 _ROOM = Lock()
@@ -41,13 +42,13 @@ def _make_room(levels: Levels) -> None:
         ImageFile.MAXBLOCK = max(ImageFile.MAXBLOCK, 2 * levels.size)
 
 
-def missing_codec(feature: str, name: str) -> str | None:
-    """Why a codec can't be used, or None; ``feature`` is Pillow's name for it."""
-    return None if features.check(feature) else f"this Pillow was built without {name}"
-
-
 class Codec(Transform):
-    """A transform that works on 8-bit pictures alone; subclasses write ``reopened``."""
+    """A transform that works on 8-bit pictures alone; subclasses write ``reopened``.
+
+    ``feature`` is what Pillow calls an optional part of it, and what people do.
+    """
+
+    feature: ClassVar[tuple[str, str] | None] = None
 
     def reopened(self, levels: Levels) -> Levels:
         """One picture (H, W, 3) saved and opened again."""
@@ -59,16 +60,24 @@ class Codec(Transform):
 
     def on_levels(self, levels: Levels, *, seed: int | None) -> Levels:
         """The same without floats."""
-        self.refuse_if_missing()
+        self.check(None)
         return self.reopened(levels)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """See `Transform.capabilities`; Pillow may lack the codec."""
+        if self.feature is None or features.check(self.feature[0]):
+            return super().capabilities
+        missing = f"this Pillow was built without {self.feature[1]}"
+        return replace(super().capabilities, missing=missing)
 
 
 @register
 class Nothing(Transform):
     """The file as it was published: its pixels stay equal to the byte."""
 
-    name: ClassVar[str] = "none"
-    example: ClassVar[str] = "none"
+    name = "none"
+    example = "none"
 
     def receive(self, image: Tensor, *, seed: int | None) -> Tensor:
         """The image itself."""
@@ -90,9 +99,9 @@ class Jpeg(Codec):
     a photo is cut a little and saved anew. The pixels stay where they are.
     """
 
-    name: ClassVar[str] = "jpeg"
-    source: ClassVar[str] = "ITU-T T.81; Pillow's codec, which is libjpeg-turbo"
-    example: ClassVar[str] = "jpeg:quality=75"
+    name = "jpeg"
+    source = "ITU-T T.81; Pillow's codec, which is libjpeg-turbo"
+    example = "jpeg:quality=75"
 
     # Strict and bounded here, since Pillow quietly takes 0, -5 and 101.
     quality: Annotated[int, Field(strict=True, ge=1, le=100)]
@@ -142,15 +151,13 @@ class WebP(Codec):
     ``quality`` is libwebp's, a whole number from 0 to 100.
     """
 
-    name: ClassVar[str] = "webp"
-    source: ClassVar[str] = "RFC 9649; Pillow's codec, which is libwebp"
-    example: ClassVar[str] = "webp:quality=75"
+    name = "webp"
+    source = "RFC 9649; Pillow's codec, which is libwebp"
+    example = "webp:quality=75"
 
     quality: Annotated[int, Field(strict=True, ge=0, le=100)]
 
-    def missing(self) -> str | None:
-        """WebP is an optional part of Pillow."""
-        return missing_codec("webp", "WebP")
+    feature = ("webp", "WebP")
 
     def reopened(self, levels: Levels) -> Levels:
         """The picture after the real codec; there is no surrogate."""
@@ -164,16 +171,14 @@ class Avif(Codec):
     ``quality`` is libavif's, a whole number from 0 to 100; ``subsampling`` is that of the colours.
     """
 
-    name: ClassVar[str] = "avif"
-    source: ClassVar[str] = "AV1 Image File Format; Pillow's codec, which is libavif"
-    example: ClassVar[str] = "avif:quality=60"
+    name = "avif"
+    source = "AV1 Image File Format; Pillow's codec, which is libavif"
+    example = "avif:quality=60"
 
     quality: Annotated[int, Field(strict=True, ge=0, le=100)]
     subsampling: Literal["4:4:4", "4:2:2", "4:2:0"] = "4:2:0"
 
-    def missing(self) -> str | None:
-        """AVIF is an optional part of Pillow."""
-        return missing_codec("avif", "AVIF")
+    feature = ("avif", "AVIF")
 
     def reopened(self, levels: Levels) -> Levels:
         """The picture after the real codec; there is no surrogate."""
@@ -195,15 +200,13 @@ class Jpeg2000(Codec):
     ``ratio`` is how many times smaller than the raw pixels the file is to be, from 1 to 1000.
     """
 
-    name: ClassVar[str] = "jpeg2000"
-    source: ClassVar[str] = "ITU-T T.800; Pillow's codec, which is OpenJPEG"
-    example: ClassVar[str] = "jpeg2000:ratio=20"
+    name = "jpeg2000"
+    source = "ITU-T T.800; Pillow's codec, which is OpenJPEG"
+    example = "jpeg2000:ratio=20"
 
     ratio: Annotated[float, Field(ge=1, le=1000)]
 
-    def missing(self) -> str | None:
-        """JPEG 2000 is an optional part of Pillow."""
-        return missing_codec("jpg_2000", "JPEG 2000")
+    feature = ("jpg_2000", "JPEG 2000")
 
     def reopened(self, levels: Levels) -> Levels:
         """The picture after the real codec; there is no surrogate."""

@@ -1,6 +1,6 @@
 """Colours: what changes every pixel by itself, as photo apps do."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import Field
 from torch import Tensor
@@ -20,8 +20,8 @@ def luma(image: Tensor) -> Tensor:
 class Grayscale(Transform):
     """The gray level by ITU-R BT.601 in all three channels."""
 
-    name: ClassVar[str] = "grayscale"
-    example: ClassVar[str] = "grayscale"
+    name = "grayscale"
+    example = "grayscale"
 
     def surrogate(self, image: Tensor) -> Tensor:
         """The conversion itself, exact."""
@@ -32,8 +32,8 @@ class Grayscale(Transform):
 class Brightness(Transform):
     """All values times ``factor``, from 0.1 to 10; above 1 is brighter."""
 
-    name: ClassVar[str] = "brightness"
-    example: ClassVar[str] = "brightness:factor=1.2"
+    name = "brightness"
+    example = "brightness:factor=1.2"
 
     factor: Annotated[float, Field(ge=0.1, le=10)]
 
@@ -46,8 +46,8 @@ class Brightness(Transform):
 class Contrast(Transform):
     """The distance of all values from the image's mean gray times ``factor``, from 0.1 to 10."""
 
-    name: ClassVar[str] = "contrast"
-    example: ClassVar[str] = "contrast:factor=1.2"
+    name = "contrast"
+    example = "contrast:factor=1.2"
 
     factor: Annotated[float, Field(ge=0.1, le=10)]
 
@@ -61,8 +61,8 @@ class Contrast(Transform):
 class Gamma(Transform):
     """All values to the power of ``exponent``, from 0.1 to 10; below 1 is brighter."""
 
-    name: ClassVar[str] = "gamma"
-    example: ClassVar[str] = "gamma:exponent=0.8"
+    name = "gamma"
+    example = "gamma:exponent=0.8"
 
     exponent: Annotated[float, Field(ge=0.1, le=10)]
 
@@ -79,8 +79,8 @@ class Gamma(Transform):
 class Levels(Transform):
     """Rounded to the nearest of ``count`` evenly spaced levels a channel, from 2 to 255."""
 
-    name: ClassVar[str] = "levels"
-    example: ClassVar[str] = "levels:count=16"
+    name = "levels"
+    example = "levels:count=16"
 
     count: Annotated[int, Field(strict=True, ge=2, le=255)]
 

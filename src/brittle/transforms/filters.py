@@ -1,6 +1,6 @@
 """Filters: what smooths a photo, and with it what was hidden in it."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -21,8 +21,8 @@ class GaussianBlur(Transform):
     ``sigma`` is the standard deviation in pixels; the kernel ends at four of them.
     """
 
-    name: ClassVar[str] = "gaussian-blur"
-    example: ClassVar[str] = "gaussian-blur:sigma=1"
+    name = "gaussian-blur"
+    example = "gaussian-blur:sigma=1"
 
     sigma: Annotated[float, Field(gt=0, le=100)]
 
@@ -50,9 +50,9 @@ class MedianBlur(Transform):
     ``size`` is the side of the square in pixels, an odd number from 3 to 99.
     """
 
-    name: ClassVar[str] = "median-blur"
-    source: ClassVar[str] = "Pillow's MedianFilter"
-    example: ClassVar[str] = "median-blur:size=3"
+    name = "median-blur"
+    source = "Pillow's MedianFilter"
+    example = "median-blur:size=3"
 
     size: Annotated[int, Field(strict=True, ge=3, le=99), AfterValidator(_odd)]
 
@@ -71,9 +71,9 @@ class Bilateral(Transform):
     an odd number from 3 to 31; edge pixels are repeated; ``times`` is how often it is done.
     """
 
-    name: ClassVar[str] = "bilateral"
-    source: ClassVar[str] = "Tomasi and Manduchi, ICCV 1998"
-    example: ClassVar[str] = "bilateral:size=5"
+    name = "bilateral"
+    source = "Tomasi and Manduchi, ICCV 1998"
+    example = "bilateral:size=5"
 
     size: Annotated[int, Field(strict=True, ge=3, le=31), AfterValidator(_odd)]
     sigma_colour: Annotated[Fraction, Field(gt=0, le=10)] = 0.1

@@ -1,7 +1,7 @@
 """Framing: what cuts a photo out, or looks at it from the side."""
 
 import math
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, Self
 
 import torch
 from pydantic import Field, model_validator
@@ -11,6 +11,7 @@ from torch.nn import functional
 from brittle.component import Fraction, register
 from brittle.errors import UserError
 from brittle.transforms.base import Transform
+from brittle.transforms.geometry import Geometry, everywhere
 from brittle.transforms.resampling import Kernel, pillow_resize, resample
 
 Margin = Annotated[int, Field(strict=True, ge=0, le=10_000)]
@@ -25,8 +26,8 @@ class Crop(Transform):
     comes after it.
     """
 
-    name: ClassVar[str] = "crop"
-    example: ClassVar[str] = "crop:left=3,top=2"
+    name = "crop"
+    example = "crop:left=3,top=2"
 
     left: Margin = 0
     top: Margin = 0
@@ -52,19 +53,17 @@ class Crop(Transform):
         return resample(cut, tuple(image.shape[-2:]), self.kernel) if self.back else cut
 
     @property
-    def needs_size(self) -> bool:
-        """Yes: it counts pixels."""
-        return True
+    def geometry(self) -> Geometry:
+        """Put back in its place, a part is surrounded by black."""
+        return Geometry(move_mask=self._move_mask, undo=self._undo, needs_size=True)
 
-    def undo(self, image: Tensor) -> Tensor:
-        """The part back in its place; what was cut off is black."""
+    def _undo(self, image: Tensor) -> Tensor:
         margins = [self.left, self.right, self.top, self.bottom]
         if self.back:
             image = resample(image, tuple(self._cut(image).shape[-2:]), "bilinear")
         return functional.pad(image, margins)
 
-    def move_mask(self, mask: Tensor) -> Tensor:
-        """The mask cut, and stretched, along."""
+    def _move_mask(self, mask: Tensor) -> Tensor:
         cut = self._cut(mask)
         return resample(cut, tuple(mask.shape[-2:]), "nearest") if self.back else cut
 
@@ -85,8 +84,8 @@ class Perspective(Transform):
     comes in from outside has the gray level ``fill`` in [0, 1], black unless said.
     """
 
-    name: ClassVar[str] = "perspective"
-    example: ClassVar[str] = "perspective:yaw=8,pitch=4"
+    name = "perspective"
+    example = "perspective:yaw=8,pitch=4"
 
     yaw: Angle = 0.0
     pitch: Angle = 0.0
@@ -97,17 +96,17 @@ class Perspective(Transform):
         """The view itself, exact."""
         return self._view(image, fill=self.fill)
 
-    def undo(self, image: Tensor) -> Tensor:
-        """The picture from the front; what had left the canvas is black."""
-        return self._view(image, back=True)
+    @property
+    def geometry(self) -> Geometry:
+        """Seen from the front again, what had left the canvas is black.
 
-    def valid(self, image: Tensor) -> Tensor:
-        """1 where a received pixel was interpolated from pixels of the photo alone."""
-        return (self._view(super().valid(image)) > 1 - 1e-3).to(image)
-
-    def move_mask(self, mask: Tensor) -> Tensor:
-        """The mask as seen from there, 0 where it comes in from outside."""
-        return self._view(mask, mode="nearest")
+        Valid is what was interpolated from pixels of the photo alone.
+        """
+        return Geometry(
+            move_mask=lambda mask: self._view(mask, mode="nearest"),
+            undo=lambda image: self._view(image, back=True),
+            valid=lambda image: (self._view(everywhere(image)) > 1 - 1e-3).to(image),
+        )
 
     def matrix(self, height: int, width: int) -> Tensor:
         """Where a place of the photo is seen: (3, 3), homogeneous, in pixels from the centre."""

@@ -1,123 +1,84 @@
-"""Geometry: what moves pixels, and moves masks along."""
+"""Where pixels go under a transform, and how an edit of what was received is turned back."""
 
-import math
-from typing import Annotated, ClassVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
-from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from brittle.component import Fraction, register
-from brittle.transforms.base import Transform
+Move = Callable[[Tensor], Tensor]
 
 
-@register
-class Flip(Transform):
-    """Mirrored left to right, without loss."""
-
-    name: ClassVar[str] = "flip"
-    example: ClassVar[str] = "flip"
-
-    def surrogate(self, image: Tensor) -> Tensor:
-        """The flip itself, exact."""
-        return image.flip(-1)
-
-    def undo(self, image: Tensor) -> Tensor:
-        """Flipped once more."""
-        return image.flip(-1)
-
-    def move_mask(self, mask: Tensor) -> Tensor:
-        """The mask flipped."""
-        return mask.flip(-1)
+def stay(image: Tensor) -> Tensor:
+    """The image itself."""
+    return image
 
 
-@register
-class Rotate(Transform):
-    """Rotated counter-clockwise by ``degrees`` about the centre.
+def everywhere(image: Tensor) -> Tensor:
+    """(N, 1, H, W) of ones for an image (N, C, H, W)."""
+    return image.new_ones(image.shape[0], 1, *image.shape[-2:])
 
-    Multiples of 90 are exact and turn the canvas along. Otherwise the canvas stays, the corners
-    leave it, pixels are interpolated bilinearly, and what comes in from outside has the gray level
-    ``fill`` in [0, 1], black unless said.
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where a transform moves pixels; as it stands, nowhere.
+
+    ``move_mask`` carries a mask (N, 1, H, W) along, by nearest neighbour. ``undo`` moves the pixels
+    of an image (N, C, H, W) back to where they were. ``valid`` says which pixels of a received
+    image come from the photo: (N, 1, H, W) of 0 and 1. With ``needs_size``, pixels move back only
+    at the size that was received, since they moved by a number of pixels, not at an editor's.
     """
 
-    name: ClassVar[str] = "rotate"
-    example: ClassVar[str] = "rotate:degrees=5"
-
-    degrees: Annotated[float, Field(ge=-360, le=360)]
-    fill: Annotated[Fraction, Field(ge=0, le=1)] = 0.0
-
-    def surrogate(self, image: Tensor) -> Tensor:
-        """The rotation itself, exact."""
-        return turn(image, self.degrees, fill=self.fill)
-
-    def undo(self, image: Tensor) -> Tensor:
-        """The image turned back; what had left the canvas is black."""
-        return turn(image, -self.degrees)
-
-    def valid(self, image: Tensor) -> Tensor:
-        """1 where a received pixel was interpolated from pixels of the photo alone."""
-        before = super().valid(turn(image, -self.degrees))
-        return (turn(before, self.degrees) > 1 - 1e-3).to(image)
-
-    def move_mask(self, mask: Tensor) -> Tensor:
-        """The mask turned along, 0 where it comes in from outside."""
-        return turn(mask, self.degrees, mode="nearest")
-
-
-@register
-class Shift(Transform):
-    """Moved by whole pixels, ``right`` and ``down``, on the same canvas; black comes in.
-
-    A shift before a codec moves the codec's grid of blocks.
-    """
-
-    name: ClassVar[str] = "shift"
-    example: ClassVar[str] = "shift:right=3,down=5"
-
-    right: Annotated[int, Field(strict=True, ge=-64, le=64)] = 0
-    down: Annotated[int, Field(strict=True, ge=-64, le=64)] = 0
+    move_mask: Move = stay
+    undo: Move = stay
+    valid: Move = everywhere
+    needs_size: bool = False
 
     @property
-    def needs_size(self) -> bool:
-        """Yes: it counts pixels."""
-        return True
+    def moves(self) -> bool:
+        """Whether pixels change places, or the size; if not, a gray picture passes as it is."""
+        return self.move_mask is not stay
 
-    def surrogate(self, image: Tensor) -> Tensor:
-        """The shift itself, exact."""
-        return move(image, self.right, self.down)
+    def then(self, later: "Geometry") -> "Geometry":
+        """That of one transform after another."""
 
-    def undo(self, image: Tensor) -> Tensor:
-        """The image moved back; what had left the canvas is black."""
-        return move(image, -self.right, -self.down)
+        def valid(image: Tensor) -> Tensor:
+            return later.move_mask(self.valid(later.undo(image))) * later.valid(image)
 
-    def valid(self, image: Tensor) -> Tensor:
-        """1 where the photo is, 0 where black came in."""
-        return move(super().valid(image), self.right, self.down)
+        return Geometry(
+            move_mask=lambda mask: later.move_mask(self.move_mask(mask)),
+            undo=lambda image: self.undo(later.undo(image)),
+            valid=valid,
+            needs_size=self.needs_size or later.needs_size,
+        )
 
-    def move_mask(self, mask: Tensor) -> Tensor:
-        """The mask moved along."""
-        return move(mask, self.right, self.down)
+    def received_size(self, size: Sequence[int]) -> Sequence[int]:
+        """What (height, width) a photo of ``size`` has after the transform.
+
+        Raises:
+            UserError: nothing is left of it.
+        """
+        return self.move_mask(torch.zeros(1, 1, *size)).shape[-2:]
+
+    def restore(self, edited: Tensor, *, size: Sequence[int], shape: Sequence[int]) -> Tensor:
+        """An edit (N, C, h, w) of what was received, turned back, at (height, width) ``shape``.
+
+        ``size`` is that of the photo before the transform; an editor works at a size of its own.
+        """
+        if self.needs_size:
+            edited = _stretch(edited, self.received_size(size))
+        return _stretch(self.undo(edited), shape)
+
+    def valid_of(self, edited: Tensor, *, size: Sequence[int]) -> Tensor:
+        """As `valid`, of an edit of what was received; ``size`` as in `restore`."""
+        if not self.needs_size:
+            return self.valid(edited)
+        received = edited.new_zeros(len(edited), 1, *self.received_size(size))
+        return (_stretch(self.valid(received), edited.shape[-2:]) > 1 - 1e-3).to(edited)
 
 
-def move(image: Tensor, right: int, down: int) -> Tensor:
-    """Move (N, C, H, W) by whole pixels; 0 comes in."""
-    height, width = image.shape[-2:]
-    wide = functional.pad(image, [max(right, 0), max(-right, 0), max(down, 0), max(-down, 0)])
-    top, left = max(-down, 0), max(-right, 0)
-    return wide[..., top : top + height, left : left + width]
-
-
-def turn(image: Tensor, degrees: float, *, fill: float = 0.0, mode: str = "bilinear") -> Tensor:
-    """Rotate (N, C, H, W) counter-clockwise about the centre; quarter turns are exact."""
-    if degrees % 90 == 0:
-        return torch.rot90(image, int(degrees // 90) % 4, (-2, -1))
-    height, width = image.shape[-2:]
-    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
-    # From where each pixel of the result is fetched; x and y are in half widths and half heights.
-    matrix = [[cos, -sin * height / width, 0.0], [sin * width / height, cos, 0.0]]
-    theta = image.new_tensor(matrix).expand(len(image), 2, 3)
-    grid = functional.affine_grid(theta, list(image.shape), align_corners=False)
-    # Outside is 0 to grid_sample.
-    turned = functional.grid_sample(image - fill, grid, mode, "zeros", align_corners=False)
-    return turned + fill
+def _stretch(image: Tensor, shape: Sequence[int]) -> Tensor:
+    if tuple(image.shape[-2:]) == tuple(shape):
+        return image
+    return functional.interpolate(image, list(shape), mode="bilinear", antialias=True)

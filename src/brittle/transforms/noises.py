@@ -1,13 +1,13 @@
 """Noise: what drowns a perturbation, drawn from each image's own seed."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import Field
 from torch import Tensor
 
 from brittle.component import Fraction, register
 from brittle.images import quantise
-from brittle.noise import gaussian, generators
+from brittle.noise import gaussian
 from brittle.transforms.base import Transform
 
 
@@ -18,16 +18,14 @@ class GaussianNoise(Transform):
     ``sigma`` is its standard deviation in [0, 1] units: 8/255, not 8.
     """
 
-    name: ClassVar[str] = "gaussian-noise"
-    example: ClassVar[str] = "gaussian-noise:sigma=8/255"
+    name = "gaussian-noise"
+    example = "gaussian-noise:sigma=8/255"
 
     sigma: Annotated[Fraction, Field(gt=0, le=1)]
 
     def receive(self, image: Tensor, *, seed: int | None) -> Tensor:
         """The image with the noise of its seed, which has to be given."""
-        if seed is None:
-            raise ValueError(f"{self} draws random numbers: give a seed for each image")
-        noise = gaussian(image.shape[1:], generators([seed]))
+        noise = gaussian(image.shape[1:], self.stream(seed))
         return quantise(image + self.sigma * noise.to(image))
 
     def surrogate(self, image: Tensor) -> Tensor:

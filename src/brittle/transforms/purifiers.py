@@ -5,7 +5,8 @@ picture's own: a photo larger than that loses its finer detail.
 """
 
 import math
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from dataclasses import replace
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
@@ -13,26 +14,28 @@ from torch import Tensor
 from torch.nn import functional
 
 from brittle.component import Fraction, register
-from brittle.errors import UserError, needed
+from brittle.errors import needed
 from brittle.images import quantise
+from brittle.models import EditModel, chain
+from brittle.models.schedulers import make_scheduler
 from brittle.networks.efficientnet import perceptual_distance
-from brittle.noise import gaussian, generators
-from brittle.transforms.base import Transform
-
-if TYPE_CHECKING:
-    from brittle.models import EditModel
+from brittle.noise import gaussian
+from brittle.transforms.base import Capabilities, Transform
 
 
 class Purifier(Transform):
     """A transform that runs a model; a subclass writes `purify`."""
 
-    @property
-    def needs_model(self) -> bool:
-        """True."""
-        return True
+    needs_denoiser: ClassVar[bool] = False
 
-    def receive_with(self, model: "EditModel", image: Tensor, *, seed: int | None) -> Tensor:
+    @property
+    def capabilities(self) -> Capabilities:
+        """See `Transform.capabilities`."""
+        return Capabilities(needs_model=True, needs_denoiser=self.needs_denoiser)
+
+    def receive_with(self, model: EditModel | None, image: Tensor, *, seed: int | None) -> Tensor:
         """One image (1, 3, H, W) purified, at its own size and on the 8-bit grid."""
+        assert model is not None, "checked"
         purified = self.purify(model, model.fit(image), seed=seed).clamp(0, 1).to(image)
         if purified.shape != image.shape:
             purified = functional.interpolate(
@@ -40,15 +43,9 @@ class Purifier(Transform):
             )
         return quantise(purified)
 
-    def purify(self, model: "EditModel", image: Tensor, *, seed: int | None) -> Tensor:
+    def purify(self, model: EditModel, image: Tensor, *, seed: int | None) -> Tensor:
         """One fitted image (1, 3, h, w) in [0, 1] purified; not clamped, without gradients."""
         raise NotImplementedError
-
-    def stream(self, seed: int | None) -> list[torch.Generator]:
-        """The random stream of one image, whose seed has to be given."""
-        if seed is None:
-            raise ValueError(f"{self} draws random numbers: give a seed for each image")
-        return generators([seed])
 
 
 @register
@@ -59,26 +56,16 @@ class Denoise(Purifier):
     ``strength`` of ``num_inference_steps`` evaluations run.
     """
 
-    name: ClassVar[str] = "denoise"
-    source: ClassVar[str] = "after SDEdit (arXiv:2108.01073) and DiffPure (arXiv:2205.07460)"
-    example: ClassVar[str] = "denoise:strength=0.1"
+    name = "denoise"
+    source = "after SDEdit (arXiv:2108.01073) and DiffPure (arXiv:2205.07460)"
+    example = "denoise:strength=0.1"
+    needs_denoiser = True
 
     strength: Annotated[float, Field(gt=0, le=1)]
     num_inference_steps: Annotated[int, Field(strict=True, ge=1)] = 50
 
-    def check_model(self, model: "EditModel | None") -> None:
-        """As `Transform.check_model`; an autoencoder alone can't denoise."""
-        super().check_model(model)
-        if model is not None and not model.edits:
-            raise UserError(
-                f"{self} needs a denoiser, and {model.name} is an autoencoder alone: "
-                f"autoencode and impress need no more than that."
-            )
-
-    def evaluations(self, model: "EditModel") -> int:
+    def evaluations(self, model: EditModel) -> int:
         """As `Transform.evaluations`."""
-        from brittle.models.schedulers import make_scheduler
-
         schedule = make_scheduler(
             model.scheduler_config,
             num_inference_steps=self.num_inference_steps,
@@ -86,10 +73,8 @@ class Denoise(Purifier):
         )
         return len(schedule.timesteps)
 
-    def purify(self, model: "EditModel", image: Tensor, *, seed: int | None) -> Tensor:
+    def purify(self, model: EditModel, image: Tensor, *, seed: int | None) -> Tensor:
         """As `Purifier.purify`."""
-        from brittle.models import chain
-
         plan = chain.plan(
             model,
             prompts=[""],
@@ -108,10 +93,10 @@ class Denoise(Purifier):
 class Autoencode(Purifier):
     """Once through the model's autoencoder: encoded and decoded, by the mean of its latents."""
 
-    name: ClassVar[str] = "autoencode"
-    example: ClassVar[str] = "autoencode"
+    name = "autoencode"
+    example = "autoencode"
 
-    def purify(self, model: "EditModel", image: Tensor, *, seed: int | None) -> Tensor:
+    def purify(self, model: EditModel, image: Tensor, *, seed: int | None) -> Tensor:
         """As `Purifier.purify`."""
         return model.decode(model.encode(image))
 
@@ -132,9 +117,9 @@ class Impress(Purifier):
     1e-8: theirs, 1e-5, makes steps depend on the number of pixels.
     """
 
-    name: ClassVar[str] = "impress"
-    source: ClassVar[str] = "IMPRESS (Cao et al., NeurIPS 2023, arXiv:2310.19248)"
-    example: ClassVar[str] = "impress:steps=10"
+    name = "impress"
+    source = "IMPRESS (Cao et al., NeurIPS 2023, arXiv:2310.19248)"
+    example = "impress:steps=10"
 
     steps: Annotated[int, Field(strict=True, ge=1, le=100_000)] = 1000
     learning_rate: Annotated[Fraction, Field(gt=0, le=1)] = 0.0025
@@ -143,11 +128,11 @@ class Impress(Purifier):
     alpha: Annotated[float, Field(ge=0)] = 0.002
 
     @property
-    def total_steps(self) -> int:
-        """As `Transform.total_steps`."""
-        return self.steps
+    def capabilities(self) -> Capabilities:
+        """See `Transform.capabilities`."""
+        return replace(super().capabilities, steps=self.steps)
 
-    def purify(self, model: "EditModel", image: Tensor, *, seed: int | None) -> Tensor:
+    def purify(self, model: EditModel, image: Tensor, *, seed: int | None) -> Tensor:
         """As `Purifier.purify`.
 
         Raises:
@@ -166,7 +151,7 @@ class Impress(Purifier):
             found.detach_().clamp_(0, 1)
         return found
 
-    def objective(self, model: "EditModel", image: Tensor, received: Tensor) -> Tensor:
+    def objective(self, model: EditModel, image: Tensor, received: Tensor) -> Tensor:
         """What is lowered, a scalar; both images are (1, 3, h, w) in [0, 1]."""
         again = model.decode(model.encode(image)).to(image)
         inconsistency = (2 * (again - image)).square().mean()

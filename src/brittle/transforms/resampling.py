@@ -1,7 +1,8 @@
 """Resampling: what happens to a photo when a site or a screen changes its size."""
 
-from collections.abc import Callable
-from typing import Annotated, ClassVar, Literal, Self
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Annotated, Literal, Self
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from brittle.component import register
 from brittle.images import from_bytes, to_bytes
 from brittle.transforms.base import Transform
+from brittle.transforms.geometry import Geometry
 
 Kernel = Literal["nearest", "bilinear", "bicubic", "lanczos", "area"]
 PILLOWS = {
@@ -32,9 +34,9 @@ class Resize(Transform):
     mean of the pixels whose centres a new one covers. Between there and back the image has 8 bits.
     """
 
-    name: ClassVar[str] = "resize"
-    source: ClassVar[str] = "Pillow's resize"
-    example: ClassVar[str] = "resize:factor=0.5"
+    name = "resize"
+    source = "Pillow's resize"
+    example = "resize:factor=0.5"
 
     factor: Annotated[float, Field(gt=0, le=8)] | None = None
     kernel: Kernel = "bicubic"
@@ -59,46 +61,42 @@ class Resize(Transform):
         received = resample(image, self._smaller(shape), self.kernel)
         return resample(received, shape, self.kernel) if self.back else received
 
-    def undo(self, image: Tensor) -> Tensor:
-        """The former size by ``factor``; after a ``long_side`` nobody knows it."""
-        if self.back or self.factor is None:
-            return image
-        return resample(image, _scaled(tuple(image.shape[-2:]), 1 / self.factor), "bilinear")
-
     @property
-    def moves_pixels(self) -> bool:
-        """A gray picture stays gray, and changes its size alone."""
-        return not self.back
+    def geometry(self) -> Geometry:
+        """Pixels grow back by ``factor``; what size there was before a ``long_side``, nobody knows.
 
-    @property
-    def needs_size(self) -> bool:
-        """Yes, where it grows back by its factor."""
-        return not self.back and self.factor is not None
-
-    def move_mask(self, mask: Tensor) -> Tensor:
-        """The mask at the new size, unless the image goes back to the old one."""
+        Where the image goes ``back`` to its size, nothing moves.
+        """
         if self.back:
-            return mask
-        return resample(mask, self._smaller(tuple(mask.shape[-2:])), "nearest")
+            return Geometry()
+        shrink = Geometry(lambda mask: resample(mask, self._smaller(mask.shape[-2:]), "nearest"))
+        factor = self.factor
+        if factor is None:
+            return shrink
 
-    def _smaller(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        def undo(image: Tensor) -> Tensor:
+            return resample(image, _scaled(image.shape[-2:], 1 / factor), "bilinear")
+
+        return replace(shrink, undo=undo, needs_size=True)
+
+    def _smaller(self, shape: Sequence[int]) -> tuple[int, int]:
         if self.factor is not None:
             return _scaled(shape, self.factor)
         return _scaled(shape, min(1.0, (self.long_side or 1) / max(shape)))
 
 
-def _scaled(shape: tuple[int, ...], factor: float) -> tuple[int, int]:
+def _scaled(shape: Sequence[int], factor: float) -> tuple[int, int]:
     height, width = (max(1, round(length * factor)) for length in shape)
     return height, width
 
 
-def pillow_resize(image: Tensor, shape: tuple[int, ...], kernel: Kernel) -> Tensor:
+def pillow_resize(image: Tensor, shape: Sequence[int], kernel: Kernel) -> Tensor:
     """One image (1, 3, H, W) at another (height, width), as Pillow makes it, on the grid."""
     picture = Image.fromarray(to_bytes(image)[0]).resize((shape[1], shape[0]), PILLOWS[kernel])
     return from_bytes(np.array(picture)[None]).to(image)
 
 
-def resample(image: Tensor, shape: tuple[int, ...], kernel: Kernel) -> Tensor:
+def resample(image: Tensor, shape: Sequence[int], kernel: Kernel) -> Tensor:
     """Images (N, C, H, W) at another (height, width): Pillow's kernels without its rounding."""
     if kernel == "nearest":
         rows, columns = (_nearest(*sides) for sides in zip(image.shape[-2:], shape, strict=True))

@@ -1,6 +1,6 @@
 """Screens: what happens to a photo that is shown and captured."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 from torch import Tensor
@@ -10,6 +10,7 @@ from brittle.transforms.base import Transform
 from brittle.transforms.chain import Chain
 from brittle.transforms.codecs import Jpeg
 from brittle.transforms.colours import Gamma
+from brittle.transforms.geometry import Geometry
 from brittle.transforms.resampling import Resize
 
 
@@ -22,8 +23,8 @@ class Screenshot(Transform):
     captured ones. ``quality`` and ``subsampling`` are the JPEG's. The defaults are assumptions.
     """
 
-    name: ClassVar[str] = "screenshot"
-    example: ClassVar[str] = "screenshot:scale=1.25"
+    name = "screenshot"
+    example = "screenshot:scale=1.25"
 
     scale: Annotated[float, Field(ge=0.25, le=4)] = 1.25
     gamma: Annotated[float, Field(ge=0.1, le=10)] = 1.05
@@ -43,21 +44,13 @@ class Screenshot(Transform):
 
     def receive(self, image: Tensor, *, seed: int | None) -> Tensor:
         """One image after all steps."""
-        return self.chain.receive(image, seed=seed)
+        return self.chain.receive_with(None, image, seed=seed)
 
     def surrogate(self, image: Tensor) -> Tensor:
         """The surrogates of all steps."""
         return self.chain.surrogate(image)
 
     @property
-    def needs_size(self) -> bool:
-        """As its steps."""
-        return self.chain.needs_size
-
-    def undo(self, image: Tensor) -> Tensor:
-        """The former size."""
-        return self.chain.undo(image)
-
-    def move_mask(self, mask: Tensor) -> Tensor:
-        """The mask at the display's scale."""
-        return self.chain.move_mask(mask)
+    def geometry(self) -> Geometry:
+        """That of its steps."""
+        return self.chain.geometry

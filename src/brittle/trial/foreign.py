@@ -157,7 +157,7 @@ def _cells(plan: Plan, edits: dict[Point, str]) -> list[Cell]:
     made = dict(edits)
     for photo, arm, transform, prompt, seed in edits:
         gray = edits.get((photo, GRAY, "none", prompt, seed))
-        moved = plan.transforms[transform].moves_pixels
+        moved = plan.transforms[transform].geometry.moves
         if arm == ORIGINAL and gray is not None and not moved:
             made.setdefault((photo, GRAY, transform, prompt, seed), gray)
     cells = []

@@ -83,11 +83,11 @@ def empty_plan(trial: Trial, photos: dict[str, TrialPhoto], model: "EditModel") 
     }
     transforms = _by_text(map(Transform.parse, trial.transforms))
     for label, transform in transforms.items():
-        if reason := transform.missing():
+        if reason := transform.capabilities.missing:
             raise UserError(f"The trial names {label}, and {reason}.")
-        transform.check_model(model)
+        transform.check(model)
         for size in {photo.image.shape[-2:] for photo in photos.values()}:
-            transform.check_size(size)
+            transform.geometry.received_size(size)
     calibration, not_calibrated = _calibration(trial, model)
     metrics = _metrics(trial, calibration if trial.calibration else None)
     editors = {str(one): one.resolve(model) for one in map(Editor.parse, trial.editors)}
@@ -205,12 +205,12 @@ def reception_of(plan: Plan, photo: str, arm: str, transform: str) -> Reception:
     release = _release(plan, photo, arm)
     component = plan.transforms[transform]
     # What passes a transform as it is keeps its key: one edit of a gray picture serves them all.
-    as_it_is = arm == GRAY and not (component.moves_pixels or component.needs_model)
+    as_it_is = arm == GRAY and not (component.geometry.moves or component.capabilities.needs_model)
     if transform == "none" or as_it_is:
         reception = Reception(release.key, release.key, "none", 0)
     else:
         seed = derive_seed(0, plan.photos[photo].digest, transform)
-        by_model = model_identity(plan) if component.needs_model else ()
+        by_model = model_identity(plan) if component.capabilities.needs_model else ()
         identity = key("receive", release.key, component, seed, *by_model)
         reception = Reception(identity, release.key, transform, seed)
     return plan.receptions.setdefault(reception.key, reception)

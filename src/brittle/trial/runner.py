@@ -179,7 +179,7 @@ def purify(plan: Plan, store: Store, model: EditModel, progress: Progress) -> No
     missing = [
         one
         for one in plan.receptions.values()
-        if plan.transforms[one.transform].needs_model and not store.has(one.key)
+        if plan.transforms[one.transform].capabilities.needs_model and not store.has(one.key)
     ]
     if not missing:
         return

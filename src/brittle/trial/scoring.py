@@ -128,7 +128,7 @@ class Views:
     def valid(self) -> Tensor:
         """Where the received picture shows the photo."""
         edit = self.album.picture(self.cell.edit)
-        return self._transform.valid_of(edit, size=self._size(edit))
+        return self._transform.geometry.valid_of(edit, size=self._size(edit))
 
     @cached_property
     def turned_back(self) -> Tensor:
@@ -171,7 +171,7 @@ class Views:
     def _restored(self, picture: Tensor) -> Tensor:
         """A picture of an edit's size with its pixels back in their places, at the photo's size."""
         shape = self.clean.shape[-2:]
-        return self._transform.restore(picture, size=self._size(self.clean), shape=shape)
+        return self._transform.geometry.restore(picture, size=self._size(self.clean), shape=shape)
 
     def _size(self, otherwise: Tensor) -> Sequence[int]:
         """The (height, width) of the photo before the transform, or of what stands in for it."""

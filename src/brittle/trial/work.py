@@ -131,7 +131,7 @@ class Plan:
         """Where an edit may paint, (1, 1, H, W): the photo's mask, moved along by the transform."""
         mask = self.photos[edit.photo].mask
         assert mask is not None, "checked when the plan was made"
-        return self.transforms[self.receptions[edit.reception].transform].move_mask(mask)
+        return self.transforms[self.receptions[edit.reception].transform].geometry.move_mask(mask)
 
     def released(self, edit: str) -> str | None:
         """The key of the published file that became an edit; None where only the edit is known."""

@@ -8,12 +8,12 @@ from torch.nn import functional
 
 from brittle.images import from_bytes, to_bytes
 from brittle.transforms import Chain, Crop, Flip, Perspective, Resize, Rotate, Shift
-from brittle.transforms.geometry import turn
+from brittle.transforms.moves import turn
 
 
 def test_flip(real):
     assert np.array_equal(to_bytes(Flip().apply(real)), to_bytes(real)[:, :, ::-1])
-    assert torch.equal(Flip().undo(Flip().apply(real)), real)
+    assert torch.equal(Flip().geometry.undo(Flip().apply(real)), real)
 
 
 @pytest.mark.parametrize("quarters", [-4, -1, 0, 1, 2, 3, 4])
@@ -21,8 +21,8 @@ def test_quarter_turns_are_exact_and_turn_the_canvas(real, quarters):
     rotate = Rotate(degrees=90 * quarters)
     received = rotate.apply(real)
     assert np.array_equal(to_bytes(received), np.rot90(to_bytes(real), quarters, (1, 2)))
-    assert torch.equal(rotate.undo(received), real)
-    assert rotate.valid(received).all()
+    assert torch.equal(rotate.geometry.undo(received), real)
+    assert rotate.geometry.valid(received).all()
 
 
 def test_positive_is_counter_clockwise():
@@ -43,7 +43,7 @@ def test_rotation_is_pillows(real, degrees):
     rotate = Rotate(degrees=degrees)
     received = rotate.apply(real)
     for ours, levels, valid in zip(
-        to_bytes(received), to_bytes(real), rotate.valid(received), strict=True
+        to_bytes(received), to_bytes(real), rotate.geometry.valid(received), strict=True
     ):
         theirs = np.asarray(Image.fromarray(levels).rotate(degrees, Image.Resampling.BILINEAR))
         inside = valid[0].numpy() == 1
@@ -56,7 +56,7 @@ def test_rotation_is_scipys(real, degrees):
     rotate = Rotate(degrees=degrees)
     ours = rotate.surrogate(real)
     theirs = ndimage.rotate(real.double().numpy(), degrees, axes=(2, 3), reshape=False, order=1)
-    inside = (rotate.valid(ours) == 1).expand_as(ours).numpy()
+    inside = (rotate.geometry.valid(ours) == 1).expand_as(ours).numpy()
     # The sampling places are float32, 1e-5 px apart at most.
     assert np.abs(ours.numpy() - theirs)[inside].max() < 1e-3
 
@@ -67,7 +67,7 @@ def test_validity_is_where_only_the_photo_shows(real, degrees):
     black, white = (Rotate(degrees=degrees, fill=fill).apply(real) for fill in (0, 1))
     # A level may differ where a value lies between two of them.
     untouched = ((black - white).abs() < 1.5 / 255).all(1, keepdim=True)
-    valid = rotate.valid(black)
+    valid = rotate.geometry.valid(black)
     assert not (valid.bool() & ~untouched).any()
     assert (valid.bool() == untouched).float().mean() > 0.98
     assert 0.5 < valid.mean() < 0.98
@@ -79,8 +79,8 @@ def test_what_comes_from_outside_has_the_fill(real):
     assert (Rotate(degrees=30).apply(real)[..., 0, 0] == 0).all()
     for view in (Rotate(degrees=30, fill=1), Perspective(yaw=-30, pitch=20, fill=1)):
         # Else what came from outside would count as the photo.
-        assert (view.undo(view.valid(real)).flatten(1).amin(1) == 0).all()
-        assert (view.undo(torch.ones_like(real)).flatten(1).amin(1) == 0).all()
+        assert (view.geometry.undo(view.geometry.valid(real)).flatten(1).amin(1) == 0).all()
+        assert (view.geometry.undo(torch.ones_like(real)).flatten(1).amin(1) == 0).all()
 
 
 @pytest.mark.parametrize(
@@ -103,9 +103,9 @@ def test_a_small_edit_of_a_large_photo_moves_back_by_what_the_photo_moved(transf
     width = round(received.shape[-1] / 4)
     edited = functional.interpolate(received, (height, width), mode="bilinear", antialias=True)
     seen = functional.interpolate(photo, (40, 32), mode="bilinear", antialias=True)
-    restored = transform.restore(edited, size=(160, 128), shape=(40, 32))
-    valid = transform.valid_of(edited, size=(160, 128))
-    shown = transform.restore(valid, size=(160, 128), shape=(40, 32)) > 1 - 1e-3
+    restored = transform.geometry.restore(edited, size=(160, 128), shape=(40, 32))
+    valid = transform.geometry.valid_of(edited, size=(160, 128))
+    shown = transform.geometry.restore(valid, size=(160, 128), shape=(40, 32)) > 1 - 1e-3
     assert 0.5 < shown.float().mean() < 0.95
     assert (restored - seen).abs()[shown.expand_as(seen)].mean() < 0.03
 
@@ -113,7 +113,7 @@ def test_a_small_edit_of_a_large_photo_moves_back_by_what_the_photo_moved(transf
 def test_masks_turn_like_pictures():
     mask = torch.zeros(1, 1, 60, 80)
     mask[..., 10:30, 20:50] = 1
-    moved = Rotate(degrees=20).move_mask(mask)
+    moved = Rotate(degrees=20).geometry.move_mask(mask)
     picture = Image.fromarray((mask[0, 0] * 255).byte().numpy())
     theirs = from_bytes(np.array(picture.rotate(20, Image.Resampling.NEAREST))[None, ..., None])
     assert (moved != theirs).float().mean() < 0.005  # pixels whose centre falls on an edge
@@ -149,18 +149,18 @@ def test_shifts_are_rolls_with_black_coming_in(real, right, down):
     shift = Shift(right=right, down=down)
     received = shift.apply(real)
     rolled = torch.roll(real, (down, right), (-2, -1))
-    inside = shift.valid(received)
+    inside = shift.geometry.valid(received)
     assert torch.equal(received, rolled * inside)
     assert inside.sum() == 2 * (150 - abs(down)) * (203 - abs(right))
-    kept = shift.undo(inside)
-    assert torch.equal(shift.undo(received), real * kept)
-    assert torch.equal(shift.move_mask(kept), inside)
+    kept = shift.geometry.undo(inside)
+    assert torch.equal(shift.geometry.undo(received), real * kept)
+    assert torch.equal(shift.geometry.move_mask(kept), inside)
 
 
 def test_a_shift_moves_the_codecs_grid(real):
     from brittle.transforms import Jpeg
 
     jpeg, shift = Jpeg(quality=50), Shift(right=4, down=4)
-    moved = shift.undo(jpeg.apply(shift.apply(real)))
+    moved = shift.geometry.undo(jpeg.apply(shift.apply(real)))
     inside = (slice(None), slice(None), slice(8, -8), slice(8, -8))
     assert (moved - jpeg.apply(real))[inside].abs().mean() > 0.005
