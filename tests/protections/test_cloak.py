@@ -59,13 +59,13 @@ def test_adam_is_torchs_own():
     protection = StyleCloak(step_size=0.01, budget=LinfBudget(radius=1))
     start = torch.full((1, 3, 4, 4), 0.5)
     theirs = start.clone().requires_grad_()
-    adam, ours, memory = torch.optim.Adam([theirs], lr=0.01), start, {}
-    inside = protection.budget.around(start)
+    adam, ours = torch.optim.Adam([theirs], lr=0.01), start
+    update = protection.update(start, None)
     for step in range(5):
         gradient = torch.randn(start.shape, generator=torch.Generator().manual_seed(step))
         theirs.grad = gradient.clone()
         adam.step()
-        ours = protection._move(ours, gradient, inside, None, step, memory)
+        ours = update(ours, gradient, step)
     assert torch.allclose(ours, theirs.detach(), atol=1e-6)
 
 

@@ -14,7 +14,7 @@ from brittle.errors import UserError
 from brittle.images import digest
 from brittle.noise import derive_seed, generators
 from brittle.protections.base import Trace
-from brittle.protections.pgd import PGD, Part
+from brittle.protections.pgd import PGD
 
 if TYPE_CHECKING:
     from brittle.models import EditModel
@@ -95,30 +95,16 @@ class AntiDreamBooth(PGD):
         surrogate = Surrogate(model, course, self.instance_prompt)
         # A picture's noise is its own, also where all are given one seed.
         streams = generators(list(map(derive_seed, seeds, digests)))
-        parts = [
-            Part(image, mask, [seed], _Prepared(surrogate, stream))
+        batches = [
+            self.batch(image, mask, [seed], _Prepared(surrogate, stream))
             for image, mask, seed, stream in zip(images, masks, seeds, streams, strict=True)
         ]
-        perturbed = [self._start(part.image, part.kept, part.seeds) for part in parts]
-        inside = [self.budget.around(part.image) for part in parts]
         for number in range(self.rounds):
             with surrogate.aside():
                 surrogate.learn([images[i] for i in order])
-                for step in range(self.steps):
-                    place = number * self.steps + step
-                    found = [
-                        self._gradient(model, one, part, place)
-                        for one, part in zip(perturbed, parts, strict=True)
-                    ]
-                    perturbed = [
-                        self._move(one, gradient, near, part.kept, step, {})
-                        for one, (gradient, _), near, part in zip(
-                            perturbed, found, inside, parts, strict=True
-                        )
-                    ]
-                    trace.step(torch.cat([loss for _, loss in found]), self.total_steps)
-            surrogate.learn([perturbed[i] for i in order])
-        trace.vanished = torch.tensor([not gradient.any() for gradient, _ in found])
+                self.descend(model, batches, trace, taken=number * self.steps)
+            surrogate.learn([batches[i].perturbed for i in order])
+        perturbed = [batch.perturbed for batch in batches]
         trace.losses = [
             torch.cat([_measured(model, surrogate, *one) for one in zip(shown, seeds, strict=True)])
             for shown in (images, perturbed)

@@ -4,7 +4,7 @@ After Glaze (Shan et al. 2023), whose code is closed: neither Glaze, nor compati
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
@@ -21,6 +21,7 @@ from brittle.networks import efficientnet
 from brittle.noise import derive_seed, generators
 from brittle.protections.base import Protection, Trace
 from brittle.protections.pgd import PGD
+from brittle.protections.update import Adam, Update
 
 if TYPE_CHECKING:
     from brittle.models import EditModel
@@ -38,7 +39,6 @@ STYLES = (
 """Styles that nobody owns, as prompts; all older than a century."""
 UNLIKE = 0.75
 """Of the styles ordered by distance, which one is taken: far, but not the farthest."""
-BETAS, EPSILON = (0.9, 0.999), 1e-8
 
 
 @register
@@ -163,26 +163,10 @@ class StyleCloak(PGD):
         goal = target.latents(model, seen)
         return (model.encode(seen) - goal).square().flatten(1).mean(1)
 
-    def _move(
-        self,
-        perturbed: Tensor,
-        gradient: Tensor,
-        inside: Callable[[Tensor], Tensor],
-        keep: Tensor | None,
-        step: int,
-        memory: dict[str, Tensor],
-    ) -> Tensor:
-        if self.optimizer == "sign":
-            return super()._move(perturbed, gradient, inside, keep, step, memory)
-        if keep is not None:
-            gradient = gradient * keep
-        moments = []
-        for name, beta, value in zip("mv", BETAS, (gradient, gradient.square()), strict=True):
-            memory[name] = torch.lerp(value, memory.get(name, torch.zeros_like(value)), beta)
-            moments.append(memory[name] / (1 - beta ** (step + 1)))
-        mean, square = moments
-        moved = perturbed - self.step_size * mean / (square.sqrt() + EPSILON)
-        return inside(moved)
+    def update(self, image: Tensor, keep: Tensor | None) -> Update:
+        """As `PGD.update`, or Adam's."""
+        kind = Adam if self.optimizer == "adam" else Update
+        return kind(self.budget, image, keep, self.step_sizes)
 
 
 @dataclass

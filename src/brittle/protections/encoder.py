@@ -14,7 +14,7 @@ from brittle.budgets import Budget, LinfBudget
 from brittle.component import Fraction, register
 from brittle.errors import UserError
 from brittle.models import load_model
-from brittle.protections.pgd import PGD, Part
+from brittle.protections.pgd import PGD, Batch
 from brittle.protections.target import GRAY, target_image, with_digest
 
 if TYPE_CHECKING:
@@ -77,15 +77,15 @@ class EncoderProtection(PGD):
         """See `PGD.graphs`."""
         return 1 + len(self.with_models)
 
-    def _parts(
+    def batches(
         self, model: "EditModel", image: Tensor, mask: Tensor | None, seeds: Sequence[int]
-    ) -> list[Part]:
-        """As `PGD._parts`; a target's latent is computed once for all of them."""
-        parts = super()._parts(model, image, mask, seeds)
-        for part in parts[1:]:
-            for encoder, first in zip(part.prepared, parts[0].prepared, strict=True):
+    ) -> list[Batch]:
+        """As `PGD.batches`; a target's latent is computed once for all of them."""
+        batches = super().batches(model, image, mask, seeds)
+        for batch in batches[1:]:
+            for encoder, first in zip(batch.prepared, batches[0].prepared, strict=True):
                 encoder.targets = first.targets
-        return parts
+        return batches
 
     def prepare(
         self, model: "EditModel", image: Tensor, *, mask: Tensor | None, seeds: Sequence[int]

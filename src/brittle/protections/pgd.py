@@ -1,8 +1,8 @@
 """Projected gradient descent inside a budget: the only optimisation loop of the protections."""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import torch
@@ -15,6 +15,7 @@ from brittle.images import model_shape
 from brittle.noise import derive_seed, generators, uniform
 from brittle.protections.base import Protection, Trace, at_once
 from brittle.protections.expectation import Foreseen, Range, received
+from brittle.protections.update import Update
 
 if TYPE_CHECKING:
     from brittle.models import EditModel
@@ -132,54 +133,76 @@ class PGD(Protection):
         trace: Trace,
     ) -> Tensor:
         """Run the loop and return the last iterate; see `Protection.perturb`."""
-        parts = self._parts(model, image, mask, seeds)
-        perturbed = [self._start(part.image, part.kept, part.seeds) for part in parts]
-        inside = [self.budget.around(part.image) for part in parts]
-        memories: list[dict[str, Tensor]] = [{} for _ in parts]
-        for step in range(self.steps):
-            losses, vanished = [], []
-            for place, part in enumerate(parts):
-                gradient, loss = self._gradient(model, perturbed[place], part, step)
-                losses.append(loss)
-                if step == self.steps - 1:
-                    vanished.append(~gradient.flatten(1).any(1))
-                perturbed[place] = self._move(
-                    perturbed[place], gradient, inside[place], part.kept, step, memories[place]
-                )
-            trace.step(torch.cat(losses), self.steps)
-        trace.vanished = torch.cat(vanished)
-        return torch.cat(perturbed) if len(parts) > 1 else perturbed[0]
+        batches = self.batches(model, image, mask, seeds)
+        self.descend(model, batches, trace)
+        perturbed = [batch.perturbed for batch in batches]
+        return torch.cat(perturbed) if len(batches) > 1 else perturbed[0]
 
-    def _parts(
+    def batches(
         self, model: "EditModel", image: Tensor, mask: Tensor | None, seeds: Sequence[int]
-    ) -> list["Part"]:
-        """The batch as it goes through the objective: `at_once`, or by photo where each draws."""
+    ) -> list["Batch"]:
+        """The photos as they go through the objective: `at_once`, or alone where each draws."""
         draws = self.sampled or any(isinstance(one, Range) for one in self.expectation)
         count = 1 if draws else at_once(*image.shape[-2:])
-        parts = []
+        batches = []
         for rows in [slice(i, i + count) for i in range(0, len(image), count)]:
             own = None if mask is None else mask[rows]
             prepared = self.prepare(model, image[rows], mask=own, seeds=seeds[rows])
-            parts.append(Part(image[rows], own, seeds[rows], prepared))
-        return parts
+            batches.append(self.batch(image[rows], own, seeds[rows], prepared))
+        return batches
 
-    def _gradient(
-        self, model: "EditModel", perturbed: Tensor, part: "Part", step: int
-    ) -> tuple[Tensor, Tensor]:
-        """The summed gradient (n, 3, H, W) of a part over its views, and its mean loss (n,)."""
-        perturbed = perturbed.detach().requires_grad_()
-        gradient = loss = part.image.new_zeros(len(part.image))
-        views = self._views(step, part.seeds[0])
+    def batch(
+        self, image: Tensor, mask: Tensor | None, seeds: Sequence[int], prepared: Any
+    ) -> "Batch":
+        """Photos (N, 3, H, W) where their optimisation starts."""
+        keep = None if mask is None else 1 - mask
+        perturbed = image
+        if self.random_start:
+            noise = 2 * uniform(image.shape[1:], generators(seeds)).to(image) - 1
+            delta = self.budget.project(noise * self.budget.limit(*image.shape[-2:]))
+            perturbed = (image + (delta if keep is None else delta * keep)).clamp(0, 1)
+        return Batch(image, mask, seeds, prepared, self.update(image, keep), perturbed)
+
+    def update(self, image: Tensor, keep: Tensor | None) -> Update:
+        """How a gradient moves photos, of which only what is to be kept is perturbed."""
+        return Update(self.budget, image, keep, self.step_sizes)
+
+    @property
+    def step_sizes(self) -> list[float]:
+        """The size of each step, by the schedule."""
+        fall = 0.99 * self.step_size if self.schedule == "linear" else 0.0
+        return [self.step_size - fall * step / self.steps for step in range(self.steps)]
+
+    def descend(
+        self, model: "EditModel", batches: Sequence["Batch"], trace: Trace, *, taken: int = 0
+    ) -> None:
+        """Take all steps on each batch; ``taken`` were taken before, for what each step draws."""
+        for step in range(self.steps):
+            losses, last = [], step == self.steps - 1
+            for batch in batches:
+                gradient, loss = self._gradient(model, batch, taken + step)
+                losses.append(loss)
+                if last:
+                    batch.vanished = ~gradient.flatten(1).any(1)
+                batch.perturbed = batch.update(batch.perturbed, gradient, step)
+            trace.step(torch.cat(losses), self.total_steps)
+        trace.vanished = torch.cat([batch.vanished for batch in batches])
+
+    def _gradient(self, model: "EditModel", batch: "Batch", step: int) -> tuple[Tensor, Tensor]:
+        """The summed gradient (n, 3, H, W) of a batch over its views, and its mean loss (n,)."""
+        perturbed = batch.perturbed.detach().requires_grad_()
+        gradient = loss = batch.image.new_zeros(len(batch.image))
+        views = self._views(step, batch.seeds[0])
         for place, transform in enumerate(views):
-            seen, image, mask = perturbed, part.image, part.mask
+            seen, image, mask = perturbed, batch.image, batch.mask
             with torch.enable_grad():
                 if transform is not None:
-                    seeds = [derive_seed(s, "view", f"{step}", f"{place}") for s in part.seeds]
+                    seeds = [derive_seed(s, "view", f"{step}", f"{place}") for s in batch.seeds]
                     seen = received(transform, perturbed, seeds)
-                    image = transform.apply(part.image, seeds=seeds)
+                    image = transform.apply(batch.image, seeds=seeds)
                     mask = mask if mask is None else transform.geometry.move_mask(mask)
                 losses = self.objective(
-                    model, seen, image, mask=mask, seeds=part.seeds, prepared=part.prepared
+                    model, seen, image, mask=mask, seeds=batch.seeds, prepared=batch.prepared
                 )
                 (found,) = torch.autograd.grad(losses.sum(), perturbed)
             gradient = gradient + found if place else found
@@ -199,45 +222,19 @@ class PGD(Protection):
             for place, one in enumerate((members or list(self.expectation)) * self.passes)
         ]
 
-    def _start(self, image: Tensor, keep: Tensor | None, seeds: Sequence[int]) -> Tensor:
-        if not self.random_start:
-            return image
-        noise = 2 * uniform(image.shape[1:], generators(seeds)).to(image) - 1
-        delta = self.budget.project(noise * self.budget.limit(*image.shape[-2:]))
-        return (image + (delta if keep is None else delta * keep)).clamp(0, 1)
 
-    def _move(
-        self,
-        perturbed: Tensor,
-        gradient: Tensor,
-        inside: Callable[[Tensor], Tensor],
-        keep: Tensor | None,
-        step: int,
-        memory: dict[str, Tensor],
-    ) -> Tensor:
-        """One step against the gradient, brought ``inside`` the budget and [0, 1].
+@dataclass
+class Batch:
+    """Photos that go through the objective together, and where their optimisation stands.
 
-        ``inside`` is the budget `around` the photo. ``memory`` is empty at the first step, for what
-        a subclass carries from step to step.
-        """
-        if keep is not None:
-            gradient = gradient * keep
-        size = self.step_size
-        if self.schedule == "linear":
-            size -= 0.99 * self.step_size * step / self.steps
-        return inside(self.budget.step(perturbed, gradient, size))
-
-
-@dataclass(frozen=True)
-class Part:
-    """Photos of a batch that go through the objective together, and what belongs to them."""
+    ``perturbed`` (N, 3, H, W) moves from step to step; ``vanished`` (N,) says whose gradient was
+    zero everywhere at the last one.
+    """
 
     image: Tensor
     mask: Tensor | None
     seeds: Sequence[int]
     prepared: Any
-
-    @property
-    def kept(self) -> Tensor | None:
-        """1 where the photo is perturbed, 0 where the editor may edit; None without a mask."""
-        return None if self.mask is None else 1 - self.mask
+    update: Update
+    perturbed: Tensor
+    vanished: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.bool))
