@@ -43,13 +43,13 @@ class Placebo(Component):
                 f"for each seed: got {tuple(original.shape)}, {tuple(protected.shape)} and "
                 f"{len(seeds)} seeds."
             )
-        start = (original * 255).round().cpu().expand(len(seeds), -1, -1, -1)
-        delta = (protected * 255).round().cpu() - start
+        start = (original * 255).round_().cpu().contiguous().expand(len(seeds), -1, -1, -1)
+        delta = (protected * 255).round_().cpu().contiguous() - start
         drawn = [
             self.perturbation(levels, change, stream) if change.any() else change
             for levels, change, stream in zip(start, delta, generators(seeds), strict=True)
         ]
-        return ((start + torch.stack(drawn)) / start.new_tensor(255)).to(original)
+        return torch.stack(drawn).add_(start).div_(start.new_tensor(255)).to(original)
 
     def perturbation(self, start: Tensor, delta: Tensor, stream: torch.Generator) -> Tensor:
         """A perturbation (3, H, W) in levels, of the size of ``delta``, that keeps to 0..255."""
@@ -71,19 +71,22 @@ class Noise(Placebo):
         touched = delta.any(0).flatten().nonzero().flatten()
         levels = start.flatten(1)[:, touched].flatten()
         largest, energy = float(delta.abs().max()), power(delta)
-        sign = torch.empty_like(levels).bernoulli_(0.5, generator=stream) * 2 - 1
-        sign = turn_inward(sign, levels, largest, energy, stream)
+        sign = torch.empty_like(levels).bernoulli_(0.5, generator=stream).mul_(2).sub_(1)
+        turn_inward(sign, levels, largest, energy, stream)
         room = headroom(sign, levels)
-        quantile = torch.randperm(len(levels), generator=stream).add(0.5).div_(len(levels))
+        quantile = torch.randperm(len(levels), generator=stream, dtype=torch.int32)
+        quantile = quantile.add(0.5).div_(len(levels))
         fullest = torch.where(room >= largest, quantile, -1).argmax()
-        aim = energy
+        count = sum(torch.bincount(one.long(), minlength=256) for one in parts(room))
+        size, aim = levels, energy
         for _ in range(3):  # the first is exact but for the chance of what meets which headroom
-            scale, exponent = _spread(room, largest, aim)
-            size = quantile.pow(exponent).mul_(scale).round_().minimum(room)
+            scale, exponent = _spread(count, largest, aim)
+            for one, share, most in zip(parts(size), parts(quantile), parts(room), strict=True):
+                one.copy_(share.pow(exponent).mul_(scale).round_().minimum(most))
             size[fullest] = largest
             aim *= energy / power(size)
         perturbation = torch.zeros_like(delta)
-        perturbation.flatten(1)[:, touched] = (sign * size).view(len(delta), -1)
+        perturbation.flatten(1)[:, touched] = sign.mul_(size).view(len(delta), -1)
         return perturbation
 
 
@@ -101,14 +104,15 @@ class NoiseSpectrum(Placebo):
         """See `Placebo.perturbation`."""
         field = _with_random_phases(delta, stream).mul_(delta.any(0))
         largest, energy = float(delta.abs().max()), power(delta)
-        sign = turn_inward(field.sign(), start, largest, energy, stream)
-        size, room = field.abs(), headroom(sign, start).clamp_max(largest)
+        sign = field.sign()
+        turn_inward(sign, start, largest, energy, stream)
+        size, room = field.abs_(), headroom(sign, start).clamp_max_(largest)
         low, high = -4.0, 12.0
         for _ in range(16):
             gain = (low + high) / 2
             too_weak = _energy(size, room, 2**gain) < energy
             low, high = (gain, high) if too_weak else (low, gain)
-        return sign * size.mul_(2**gain).round_().minimum(room)
+        return size.mul_(2**gain).round_().minimum(room).mul_(sign)
 
 
 def _with_random_phases(delta: Tensor, stream: torch.Generator) -> Tensor:
@@ -118,17 +122,20 @@ def _with_random_phases(delta: Tensor, stream: torch.Generator) -> Tensor:
     return torch.fft.irfft2(torch.fft.rfft2(delta).mul_(noise / noise.abs()), s=size)
 
 
+def parts(values: Tensor) -> tuple[Tensor, ...]:
+    """The values in views of `PART`, so that what is computed of them stays in the cache."""
+    return values.view(-1).split(PART)
+
+
 def _energy(size: Tensor, room: Tensor, gain: float) -> float:
     """The power of ``size`` times ``gain`` in whole levels, clipped to ``room``."""
-    parts = zip(size.reshape(-1).split(PART), room.reshape(-1).split(PART), strict=True)
-    return sum(power(one.mul(gain).round_().minimum(most)) for one, most in parts)
+    pairs = zip(parts(size), parts(room), strict=True)
+    return sum(power(one.mul(gain).round_().minimum(most)) for one, most in pairs)
 
 
 def power(levels: Tensor) -> float:
     """The sum of squares of whole levels, exactly."""
-    return sum(
-        float(one.square().sum(dtype=torch.float64)) for one in levels.reshape(-1).split(PART)
-    )
+    return sum(float(one.square().sum(dtype=torch.float64)) for one in parts(levels))
 
 
 def headroom(sign: Tensor, start: Tensor) -> Tensor:
@@ -138,32 +145,48 @@ def headroom(sign: Tensor, start: Tensor) -> Tensor:
 
 def turn_inward(
     sign: Tensor, start: Tensor, largest: float, energy: float, stream: torch.Generator
-) -> Tensor:
+) -> None:
     """Turn as many signs at the ends of the range as it takes for ``energy`` to be within reach.
 
     In black and white areas half of all signs point out of the range and are lost to clipping.
     """
-    room, other = (headroom(side, start).clamp_max(largest) * side.abs() for side in (sign, -sign))
-    missing = energy - power(room)
-    gain = (other.square() - room.square()).clamp_min(0)
-    share = missing / max(float(gain.sum(dtype=torch.float64)), 1e-9)
-    turned = torch.rand(sign.shape, generator=stream) < share
-    turned &= gain > 0
-    if not (torch.where(turned, other, room) >= largest).any():
-        turned.view(-1)[other.argmax()] = True
-    return torch.where(turned, -sign, sign)
+    missing, gain, most = energy, 0.0, (-1.0, sign.new_empty(1), 0.0)
+    for side, levels in zip(parts(sign), parts(start), strict=True):
+        room, other = _rooms(side, levels, largest)
+        missing -= power(room)
+        gain += float((other.square() - room.square()).clamp_min_(0).sum(dtype=torch.float64))
+        if (widest := float(other.max())) > most[0]:
+            place = other.argmax()
+            most = widest, side[place : place + 1], -float(side[place])
+    share, reached = missing / max(gain, 1e-9), False
+    chances = torch.rand(sign.shape, generator=stream)
+    for side, levels, chance in zip(parts(sign), parts(start), parts(chances), strict=True):
+        room, other = _rooms(side, levels, largest)
+        turned = (chance < share) & (other > room)
+        reached = reached or bool((torch.where(turned, other, room) >= largest).any())
+        side.copy_(torch.where(turned, -side, side))
+    if not reached:
+        _, one, inward = most
+        one.fill_(inward)
 
 
-def _spread(room: Tensor, largest: float, energy: float) -> tuple[float, float]:
+def _rooms(sign: Tensor, start: Tensor, largest: float) -> tuple[Tensor, Tensor]:
+    """`headroom` up to ``largest`` in the direction of ``sign`` and in the other; 0 where it is."""
+    ways = (headroom(side, start).clamp_max_(largest) for side in (sign, -sign))
+    room, other = (way.mul_(sign.abs()) for way in ways)
+    return room, other
+
+
+def _spread(count: Tensor, largest: float, energy: float) -> tuple[float, float]:
     """(scale, power) for which the magnitudes round(scale · u^power), clipped, have ``energy``.
 
-    u is uniform on [0, 1]. From (0, 1), nothing, to (largest, 1), uniform, to (largest, 0),
-    constant; the mean square grows all the way.
+    ``count`` (256,) says how many values have how much headroom. u is uniform on [0, 1]. From
+    (0, 1), nothing, to (largest, 1), uniform, to (largest, 0), constant; the mean square grows all
+    the way.
     """
     level = torch.arange(1, int(largest) + 1, dtype=torch.float64)
-    count = torch.bincount(room.long(), minlength=256).double()
     # How much the total square grows when all magnitudes grow from level - 1 to level.
-    growth = (2 * level - 1) * count.flip(0).cumsum(0).flip(0)[level.long()]
+    growth = (2 * level - 1) * count.double().flip(0).cumsum(0).flip(0)[level.long()]
     low, high = 0.0, 2.0
     for _ in range(40):
         middle = (low + high) / 2
