@@ -157,7 +157,7 @@ def run_trial(
     Raises:
         UserError: a photo, model or component that can't be used; a folder with another trial.
     """
-    from brittle.trial.runner import run
+    from brittle.trial.run import run
 
     directory = Path(directory)
     run(
@@ -190,7 +190,7 @@ def score(
     Raises:
         UserError: a table or a picture that can't be used; a folder that holds something else.
     """
-    from brittle.trial.foreign import score_edits
+    from brittle.trial.external_edits import score_edits
 
     score_edits(
         Path(edits),

@@ -18,7 +18,7 @@ from brittle.reporting.build import answer, build_report
 from brittle.reporting.mimicry import render
 from brittle.reporting.mimicry_source import MimicrySource
 from brittle.reporting.source import Source
-from brittle.trial.collections import UNTAUGHT
+from brittle.record.arms import BASE_MODEL
 from tests.trial.test_collections import CLOAK, over, write_pictures
 
 
@@ -67,7 +67,7 @@ def test_pictures_carry_their_distance(folder):
     value = next(
         float(row["value"])
         for row in rows
-        if (row["arm"], row["reference"], row["seed"]) == (UNTAUGHT, "originals", "0")
+        if (row["arm"], row["reference"], row["seed"]) == (BASE_MODEL, "originals", "0")
     )
     assert f"<span>{value:.2f}</span>" in (folder / "report.html").read_text(encoding="utf-8")
 

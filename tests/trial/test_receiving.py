@@ -7,10 +7,10 @@ import torch
 
 from brittle.images import png_bytes, quantise
 from brittle.progress import silent
-from brittle.record.store import Store
+from brittle.record.store import FolderStore
 from brittle.transforms import Transform
-from brittle.trial.runner import receiving
-from brittle.trial.work import Reception
+from brittle.trial.stages import receiving
+from brittle.trial.tasks import Reception
 
 TEXTS = [
     "jpeg:quality=50",
@@ -23,7 +23,7 @@ TEXTS = [
 @pytest.fixture
 def work(tmp_path):
     """A plan of receptions without a model, and a store with what was released."""
-    store = Store(tmp_path / "out")
+    store = FolderStore(tmp_path / "out")
     image = quantise(torch.rand(1, 3, 40, 56, generator=torch.Generator().manual_seed(0)))
     store.write("aa", image)
     transforms = {text: Transform.parse(text) for text in TEXTS}
@@ -34,7 +34,7 @@ def work(tmp_path):
 @pytest.mark.parametrize("threads", [1, 7])
 def test_files_are_those_of_one_after_another(work, monkeypatch, threads):
     plan, store, image = work
-    monkeypatch.setattr("brittle.trial.runner.os.cpu_count", lambda: threads)
+    monkeypatch.setattr("brittle.trial.stages.os.cpu_count", lambda: threads)
     with receiving(plan, store, silent) as wait_for:
         wait_for("07")
         assert store.has("07")
@@ -72,8 +72,8 @@ def test_an_interruption_stops_what_has_not_begun(work, monkeypatch):
             super().shutdown(wait=wait)
 
     monkeypatch.setattr(Store, "write_levels", slowly)
-    monkeypatch.setattr("brittle.trial.runner.ThreadPoolExecutor", Pool)
-    monkeypatch.setattr("brittle.trial.runner.os.cpu_count", lambda: 2)
+    monkeypatch.setattr("brittle.trial.stages.ThreadPoolExecutor", Pool)
+    monkeypatch.setattr("brittle.trial.stages.os.cpu_count", lambda: 2)
 
     def interrupt():
         for _ in range(2):

@@ -13,7 +13,7 @@ from brittle.declaration.primary import Primary
 from brittle.errors import UserError
 
 PlaceboKind = Literal["noise", "noise-spectrum"]
-TAKEN = {"original", "gray", "untaught"}
+TAKEN = {"original", "gray", "base model"}
 """Labels of the arms that aren't protections."""
 
 

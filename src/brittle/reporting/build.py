@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from brittle.analysis.store import over_collections
-from brittle.record.store import Store
+from brittle.record.store import FolderStore
 from brittle.reporting import figures, mimicry, scatter, tables, terminal
 from brittle.reporting import formatting as words
 from brittle.reporting.fair import fair_section
@@ -32,7 +32,7 @@ def build_report(directory: Path) -> Path:
         page = mimicry.render(MimicrySource(directory))
     else:
         page = render(Source(directory))
-    Store(directory).write_file(REPORT, page.encode("utf-8", "replace"))
+    FolderStore(directory).write_file(REPORT, page.encode("utf-8", "replace"))
     return directory / REPORT
 
 

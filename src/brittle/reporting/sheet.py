@@ -8,7 +8,7 @@ from brittle.analysis.agreement import COLUMNS, KEY, SheetKey
 from brittle.component import key
 from brittle.errors import UserError
 from brittle.images import from_bytes, to_bytes, write_bytes
-from brittle.record.store import Store
+from brittle.record.store import FolderStore
 from brittle.reporting.page import render_page
 from brittle.reporting.pictures import Pixels, as_webp, read_pixels
 from brittle.reporting.source import Row, Source
@@ -55,7 +55,7 @@ def write_sheet(directory: Path, folder: Path) -> int:
     items = [_item(source, row, number) for number, row in enumerate(drawn, 1)]
     lines = [",".join(COLUMNS), *(f"{sheet.sheet},{item.number}," for item in items)]
     text = sheet.model_dump_json(indent=1) + "\n"
-    Store(directory).write_file(KEY, text.encode())
+    FolderStore(directory).write_file(KEY, text.encode())
     write_bytes(folder / PAGE, _page(source, sheet.sheet, items).encode())
     write_bytes(folder / TABLE, ("\n".join(lines) + "\n").encode())
     return len(items)
