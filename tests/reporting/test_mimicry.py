@@ -14,11 +14,11 @@ from brittle import api
 from brittle.analysis.mimicry_summary import MimicrySummary
 from brittle.cli import app
 from brittle.errors import UserError
+from brittle.record.arms import BASE_MODEL
 from brittle.reporting.build import answer, build_report
 from brittle.reporting.mimicry import render
 from brittle.reporting.mimicry_source import MimicrySource
 from brittle.reporting.source import Source
-from brittle.record.arms import BASE_MODEL
 from tests.trial.test_collections import CLOAK, over, write_pictures
 
 

@@ -18,9 +18,9 @@ from brittle.models import finetuning, load_model, memory
 from brittle.progress import silent
 from brittle.record.arms import BASE_MODEL
 from brittle.record.rows import read_results
-from brittle.record.store import FolderStore
+from brittle.record.store import FolderStore, artifact
 from brittle.sources.photos import load_photos, read_photos
-from brittle.trial import stages
+from brittle.trial import scoring, stages
 from brittle.trial.cost import describe_cost
 from brittle.trial.plan import make_plan
 from brittle.trial.run import run
@@ -86,11 +86,11 @@ def plan(cats, tiny_sd):
 
 def test_each_piece_is_planned_once(plan):
     # Original, protected and placebo, two transforms, two seeds of the fine-tune.
-    assert len(plan.tunings) == 3 * 2 * 2
-    assert len(plan.paintings) == (len(plan.tunings) + 1) * 2
+    assert len(plan.learnings) == 3 * 2 * 2
+    assert len(plan.edits) == (len(plan.learnings) + 1) * 2
     assert len(plan.cells) == 4 * 2 * 2 * 2
-    assert plan.arms == ("original", BASE_MODEL, CLOAK, f"noise({CLOAK})")
-    assert {plan.kind(arm) for arm in plan.arms} == {
+    assert tuple(plan.arms) == ("original", BASE_MODEL, CLOAK, f"noise({CLOAK})")
+    assert {arm.kind for arm in plan.arms.values()} == {
         *("original", "ceiling", "protection", "placebo")
     }
 
@@ -98,22 +98,22 @@ def test_each_piece_is_planned_once(plan):
 def test_twins_share_their_noise_and_other_seeds_do_not(plan):
     noise = {}
     for cell in plan.cells:
-        noise.setdefault(cell.seed, set()).add(plan.paintings[cell.edit].seed)
+        noise.setdefault(cell.seed, set()).add(plan.edits[cell.edit].seed)
     assert all(len(seeds) == 1 for seeds in noise.values())
     assert noise[0] != noise[1]
     # The pictures keep their order in every arm: at a step, twins see the same one.
     photos = [
         [plan.releases[plan.receptions[one].release].photo for one in tuning.receptions]
-        for tuning in plan.tunings.values()
+        for tuning in plan.learnings.values()
     ]
     assert all(names == photos[0] for names in photos)
 
 
 def test_arms_transforms_and_seeds_give_different_pictures(trial, finished):
     plan, store = plan_of(trial), FolderStore(finished)
-    pictures = {store.read(one.key).numpy().tobytes() for one in plan.paintings.values()}
-    assert len(pictures) == len(plan.paintings)
-    assert len(list(finished.glob("fine-tunes/*/weights.safetensors"))) == len(plan.tunings)
+    pictures = {store.read(one.key).numpy().tobytes() for one in plan.edits.values()}
+    assert len(pictures) == len(plan.edits)
+    assert len(list(finished.glob("fine-tunes/*/weights.safetensors"))) == len(plan.learnings)
 
 
 def test_a_score_is_the_mean_distance_from_the_originals(trial, finished, cats):
@@ -172,7 +172,7 @@ def test_a_finished_run_computes_nothing(trial, finished, tmp_path, monkeypatch)
     shutil.copytree(finished, tmp_path / "out")
     for name in ("learn", "generate"):
         monkeypatch.setattr(FineTune, name, None)
-    monkeypatch.setattr(painting.Originals, "distance", None)
+    monkeypatch.setattr(scoring.Originals, "distance", None)
     run(trial, tmp_path / "out", device="cpu")
     again, before = ((one / "results.csv").read_bytes() for one in (tmp_path / "out", finished))
     assert again == before
@@ -201,7 +201,8 @@ def test_zero_steps_change_nothing(cats, tiny_sd, tmp_path):
     none = over(cats, tiny_sd, editors=(f"finetune:{SHORT.replace('steps=2', 'steps=0', 1)}",),
                 transforms=("none",), protections=())  # fmt: skip
     plan = plan_of(none)
-    store = run(none, tmp_path / "out", device="cpu")
+    run(none, tmp_path / "out", device="cpu")
+    store = FolderStore(tmp_path / "out")
     taught, untaught = ([store.read(cell.edit) for cell in plan.cells if cell.arm == arm]
                         for arm in ("original", BASE_MODEL))  # fmt: skip
     assert len(taught) == 2
@@ -215,13 +216,16 @@ def test_a_folder_of_folders_is_several_collections_and_shards_share_them(tiny_s
     trial = over(both, tiny_sd)
     model = load_model(tiny_sd, device="cpu")
     plan = plan_of(trial)
-    assert {name: len(pictures) for name, pictures in plan.collections.items()} == {
+    assert {
+        name: len(pictures)
+        for name, pictures in ((one.name, one.pictures) for one in plan.subjects.values())
+    } == {
         "cats": 2,
         "coffee": 2,
     }
     second = make_plan(trial, read_photos(trial), model, shard=(2, 2))
     assert {cell.subject for cell in second.cells} == {"coffee"}
-    assert set(second.tunings) < set(plan.tunings)
+    assert set(second.learnings) < set(plan.learnings)
 
 
 @pytest.mark.parametrize(
@@ -315,7 +319,7 @@ def test_a_collection_is_protected_together_and_a_part_of_it_is_no_rest(cats, ti
     seeds = [one.seed for one in plan.releases.values() if one.arm == TOGETHER]
     expected = plan.protections[TOGETHER].together(model, originals, seeds=seeds)
     assert all(torch.equal(*pair) for pair in zip(files, expected, strict=True))
-    (tmp_path / "out" / Store.artifact(keys[1])).unlink()
+    (tmp_path / "out" / artifact(keys[1])).unlink()
     stages.release(plan, store, model, silent)
     assert all(torch.equal(store.read(key), file) for key, file in zip(keys, files, strict=True))
 

@@ -160,8 +160,9 @@ def test_an_unreadable_picture_is_named_with_its_line(tmp_path):
 
 def test_a_run_trial_is_not_written_over(tmp_path):
     table = write_edits(tmp_path / "t", {"shield": {"none": 0.5}}, photos=1, side=32)
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "manifest.json").write_text('{"schema_version": 1}')
+    api.score(table, tmp_path / "out")
+    manifest = tmp_path / "out" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"made": "elsewhere"', '"made": ""'))
     with pytest.raises(UserError, match="holds a trial that was run"):
         api.score(table, tmp_path / "out")
 

@@ -21,7 +21,7 @@ from brittle.declaration.trial import Trial
 from brittle.images import from_bytes, quantise, write_image
 from brittle.models import load_model
 from brittle.progress import silent
-from brittle.record.store import FolderStore
+from brittle.record.store import FolderStore, artifact
 from brittle.sources.photos import load_photos
 from brittle.trial.plan import make_plan
 from brittle.trial.results import rows
@@ -69,8 +69,8 @@ def runs(declared, tmp_path_factory):
     first, second = FolderStore(folder / "first"), FolderStore(folder / "second")
     compute(plan, first, model, silent)
     for key in published(plan):
-        (second.directory / second.artifact(key)).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(first.directory / first.artifact(key), second.directory / second.artifact(key))
+        (second.directory / artifact(key)).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(first.directory / artifact(key), second.directory / artifact(key))
     stream = torch.Generator().manual_seed(0)
     for path in photos.glob("*.png"):
         noise = quantise(torch.rand(1, 3, 64, 64, generator=stream))
@@ -95,8 +95,8 @@ def made(plan, arm):
 
 def same(first, second, keys):
     return {
-        (first.directory / first.artifact(key)).read_bytes()
-        == (second.directory / second.artifact(key)).read_bytes()
+        (first.directory / artifact(key)).read_bytes()
+        == (second.directory / artifact(key)).read_bytes()
         for key in keys
     }
 

@@ -12,6 +12,7 @@ from brittle.declaration.trial import Trial
 from brittle.images import from_bytes, write_image
 from brittle.models import load_model
 from brittle.progress import silent
+from brittle.record.store import FolderStore
 from brittle.sources.photos import read_photos
 from brittle.trial import album
 from brittle.trial.external_edits import score_edits
@@ -59,7 +60,8 @@ def scored(request, tiny_sd, photos, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     pictures = shutil.copytree(photos, folder / "photos") if request.param != "finetune" else folder
     trial = a_trial(request.param, pictures, tiny_sd)
-    store = run(trial, tmp_path_factory.mktemp("out") / "out", device="cpu")
+    store = FolderStore(tmp_path_factory.mktemp("out") / "out")
+    run(trial, store.directory, device="cpu")
     model = load_model(trial.model, device="cpu", size=trial.size)
     return make_plan(trial, read_photos(trial), model), store, model
 

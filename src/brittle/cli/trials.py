@@ -76,11 +76,11 @@ def run(
     loaded = load_trial(trial, settings or ())
     if dry_run:
         from brittle.analysis import plan_photos
-        from brittle.trial.collections import over_collections
+        from brittle.sources.photos import learns
         from brittle.trial.cost import describe_cost
 
         typer.echo(describe_cost(loaded, device=device, dtype=dtype))
-        if over_collections(loaded):
+        if learns(loaded):
             return
         rows = len(loaded.prompts) * len(loaded.seeds)
         needed = plan_photos(loaded.primary, arms=len(loaded.protection_arms), rows_a_photo=rows)

@@ -9,7 +9,7 @@ from brittle.reporting.mimicry_source import MimicrySource
 from brittle.reporting.pictures import Album, Picture
 from brittle.reporting.source import Point
 
-UNTAUGHT = "untaught"
+UNTAUGHT = "base model"
 
 
 @dataclass(frozen=True)

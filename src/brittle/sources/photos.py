@@ -92,6 +92,11 @@ def load_photos(
     return photos
 
 
+def learns(trial: Trial) -> bool:
+    """Whether a trial's editors learn from collections."""
+    return any(Editor.parse(text).takes_collection for text in trial.editors)
+
+
 def read_photos(trial: Trial) -> dict[str, TrialPhoto]:
     """A trial's photos by name; where its editors learn from collections, as COLLECTION/NAME.
 
@@ -100,7 +105,7 @@ def read_photos(trial: Trial) -> dict[str, TrialPhoto]:
     Raises:
         UserError: as `load_photos`; a picture that two collections share.
     """
-    if not any(Editor.parse(text).takes_collection for text in trial.editors):
+    if not learns(trial):
         return load_photos(trial.photos, square=trial.square, mask=trial.mask)
     source = Path(trial.photos)
     inner = sorted(path for path in source.iterdir() if path.is_dir()) if source.is_dir() else []

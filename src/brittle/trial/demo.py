@@ -60,7 +60,7 @@ def run_demo(
     size: int | None = None,
     say: Callable[[str], None] = lambda text: None,
     progress: Progress = silent,
-) -> Record:
+) -> Record | None:
     """Run the demo into a folder, as large as ``minutes`` allow here; `say` what was left out.
 
     A folder that holds a demo already keeps the trial that it was begun with.

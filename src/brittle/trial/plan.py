@@ -294,7 +294,9 @@ def reception_of(plan: Plan, photo: str, arm: str, transform: str) -> Reception:
     component = plan.transforms[transform]
     reduced = (photo, transform) in plan.reduced
     # What passes a transform as it is keeps its key: one edit of a gray picture serves them all.
-    as_it_is = arm == GRAY and not (component.geometry.moves or component.capabilities.needs_model or reduced)
+    as_it_is = arm == GRAY and not (
+        component.geometry.moves or component.capabilities.needs_model or reduced
+    )
     if transform == "none" or as_it_is:
         reception = Reception(release.key, release.key, "none", 0)
     else:

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -146,8 +147,8 @@ def receiving(plan: Plan, store: Store, model: EditModel, progress: Progress) ->
     """Pass released files through the other transforms, as in the world, beside other work.
 
     Threads do it, a released file each, since codecs don't hold Python's lock; what is yielded
-    waits for one key. If anything fails or is interrupted, what has begun is finished and the rest
-    is not begun.
+    waits for one key. If anything fails or is interrupted, a picture that has begun is finished and
+    the rest is not begun.
     """
     missing: dict[str, list[Reception]] = defaultdict(list)
     for one in plan.receptions.values():
@@ -157,6 +158,8 @@ def receiving(plan: Plan, store: Store, model: EditModel, progress: Progress) ->
         yield lambda key: None
         return
 
+    stopped = Event()
+
     def pass_through(release: str) -> None:
         receptions = missing[release]
         levels = released(plan, store, plan.releases[release])
@@ -164,6 +167,8 @@ def receiving(plan: Plan, store: Store, model: EditModel, progress: Progress) ->
         if any(one.reduced for one in receptions):
             small = to_bytes(as_seen(from_bytes(levels[None]), model))[0]
         for one in receptions:
+            if stopped.is_set():
+                return
             start = small if one.reduced and small is not None else levels
             _receive(plan, store, model, one, start)
             advance(1)
@@ -177,6 +182,7 @@ def receiving(plan: Plan, store: Store, model: EditModel, progress: Progress) ->
             for future in arriving.values():
                 future.result()
         finally:
+            stopped.set()
             pool.shutdown(cancel_futures=True)
 
 

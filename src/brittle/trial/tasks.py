@@ -177,7 +177,9 @@ class Plan:
         """Where an edit may paint, (1, 1, H, W): the photo's mask, moved along by the transform."""
         mask = self.photos[edit.subject].mask
         assert mask is not None, "checked when the plan was made"
-        return self.transforms[self.receptions[edit.source or ""].transform].geometry.move_mask(mask)
+        return self.transforms[self.receptions[edit.source or ""].transform].geometry.move_mask(
+            mask
+        )
 
     def released(self, edit: str) -> str | None:
         """The key of the published file that became an edit; None where there is no one such."""
