@@ -100,7 +100,7 @@ def test_other_pages_say_that_it_is_none_of_theirs(folder, tmp_path):
         Finished.open(folder)
     result = CliRunner().invoke(app, ["report", str(folder), "--rate", str(tmp_path / "sheet")])
     assert result.exit_code == 2
-    assert "over collections" in " ".join(result.output.split())
+    assert "no edits that a person could judge" in " ".join(result.output.split())
 
 
 def test_a_picture_outside_of_the_folder_is_never_shown(folder, tmp_path):

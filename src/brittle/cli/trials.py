@@ -49,6 +49,7 @@ def demo(
             say=lambda text: typer.echo(text, err=True),
             progress=progress,
         )
+    assert record is not None, "only shards have none"
     _answer(api.finish(record))
 
 

@@ -174,8 +174,13 @@ class FolderStore(Store):
                 )
             notes = tuple(dict.fromkeys([*found.notes, *manifest.notes]))
             manifest = manifest.model_copy(update={"created": found.created, "notes": notes})
-        self.write_json(MANIFEST, manifest.to_json())
+        self.write_manifest(manifest)
         return manifest
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        """Write the manifest, its fields in the order in which they are declared."""
+        text = json.dumps(manifest.to_json(), indent=1, ensure_ascii=False) + "\n"
+        self.write_file(MANIFEST, text.encode())
 
     def write_json(self, name: str, data: Any) -> None:
         """Write one of the folder's own files as JSON."""

@@ -14,7 +14,7 @@ from brittle.progress import Progress, silent
 from brittle.record.arms import GRAY, ORIGINAL, Arm
 from brittle.record.manifest import ELSEWHERE, Manifest, Model, PhotoEntry
 from brittle.record.record import IndexEntry, Record
-from brittle.record.store import MANIFEST, FolderStore, artifact
+from brittle.record.store import FolderStore, artifact
 from brittle.sources.edits_table import (
     Entry,
     Point,
@@ -76,7 +76,7 @@ def score_edits(
     plan.photos.update(pictures.photos(entries))
     plan.cells.extend(_cells(plan, edits))
     said = _manifest(plan, pictures.longest, [*pictures.notes(), *_notes(plan, entries)])
-    store.write_json(MANIFEST, said.to_json())
+    store.write_manifest(said)
     score(plan, store, model, progress)
     return gather(plan, store, said, [_with_original(plan, one) for one in index(plan)])
 
