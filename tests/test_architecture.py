@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import brittle
@@ -41,33 +42,25 @@ HEIGHT = {name: height for height, layer in enumerate(LAYERS) for name in layer}
 FOUNDATION = HEIGHT["images"]
 
 
-def part_of(module: str) -> str | None:
-    parts = module.split(".")
-    return parts[1] if parts[0] == "brittle" and len(parts) > 1 else None
+def module_of(path: Path) -> str:
+    """A file's name as it is imported: ``brittle.budgets.l2``."""
+    parts = ("brittle", *path.relative_to(SOURCE).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_of(path): path for path in SOURCE.rglob("*.py")}
 
 
 def imports_of(path: Path) -> set[str]:
+    """The modules of brittle that a file names, in functions and for types as well."""
     found = set()
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in walk_what_runs(tree):
-        if isinstance(node, ast.ImportFrom) and node.module == "brittle":
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(part_of(node.module))
-        elif isinstance(node, ast.Import):
-            found |= {part_of(alias.name) for alias in node.names}
-    return (found & set(HEIGHT)) - {None}
-
-
-def walk_what_runs(tree: ast.AST):
-    """All nodes but those under ``if TYPE_CHECKING``."""
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            for child in node.orelse:
-                yield from walk_what_runs(child)
-            continue
-        yield node
-        yield from walk_what_runs(node)
+            named = {f"{node.module}.{alias.name}": node.module for alias in node.names}
+            found |= {name if name in MODULES else module for name, module in named.items()}
+    return (found & set(MODULES)) - {module_of(path)}
 
 
 def test_every_part_has_a_place_in_the_layers():
@@ -77,15 +70,25 @@ def test_every_part_has_a_place_in_the_layers():
 
 def test_imports_point_one_way():
     wrong = []
-    for path in SOURCE.rglob("*.py"):
-        part = path.relative_to(SOURCE).parts[0].removesuffix(".py")
-        if part == "__init__":
-            continue
-        for other in imports_of(path) - {part}:
+    for name, path in MODULES.items():
+        _, part, *_ = (*name.split("."), "")
+        for other in {other.split(".")[1] for other in imports_of(path)} - {part} if part else ():
             same_layer = HEIGHT[other] == HEIGHT[part]
             if HEIGHT[other] > HEIGHT[part] or (same_layer and HEIGHT[part] > FOUNDATION):
-                wrong.append(f"{path.relative_to(SOURCE)} imports {other}")
+                wrong.append(f"{name} imports {other}")
     assert wrong == []
+
+
+def test_no_module_imports_itself_by_a_circle():
+    graph = {name: imports_of(path) for name, path in MODULES.items()}
+    assert len([*TopologicalSorter(graph).static_order()]) == len(MODULES)
+
+
+def test_no_module_is_imported_by_a_name_that_only_running_shows():
+    for path in MODULES.values():
+        text = path.read_text(encoding="utf-8")
+        assert "import_module(" not in text, path
+        assert "__import__(" not in text, path
 
 
 def test_public_names_are_the_declared_ones():

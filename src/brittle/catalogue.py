@@ -9,6 +9,10 @@ from pydantic_core import PydanticUndefined
 
 from brittle.budgets import STRENGTHS
 from brittle.component import Component, Preset, Registry, registry
+from brittle.editors import Editor
+from brittle.metrics import Metric
+from brittle.protections import Protection
+from brittle.transforms import Transform
 
 MODELS = """\
 embedded
@@ -24,11 +28,19 @@ a hub id
     Such as stable-diffusion-v1-5/stable-diffusion-v1-5: fetched once, then read from the cache."""
 
 
+FAMILIES: dict[str, type[Component]] = {
+    "editors": Editor,
+    "metrics": Metric,
+    "protections": Protection,
+    "transforms": Transform,
+}
+
+
 def describe(family: str) -> str:
     """List a family (``transforms``, ``models`` …) with what each of its members takes."""
     if family == "models":
         return MODELS
-    known = registry(family.removesuffix("s"))
+    known = registry(FAMILIES[family].family)
     return "\n".join(line for name in known.names() for line in _entry(known, name))
 
 
@@ -64,8 +76,6 @@ def _advice(component: Any, preset: Preset) -> Iterator[str]:
 
 
 def _missing(component: type[Component]) -> str | None:
-    from brittle.transforms import Transform  # torch, which `list models` doesn't wait for
-
     if not issubclass(component, Transform):
         return None
     return component.parse(component.example).capabilities.missing

@@ -6,7 +6,6 @@ line sets, what the record says and what the key hashes. This file is all of the
 
 import difflib
 import hashlib
-import importlib
 import importlib.metadata
 import json
 import re
@@ -27,13 +26,7 @@ from pydantic import (
 from brittle.errors import UserError
 
 ENTRY_POINTS = "brittle.components"
-FAMILIES = {
-    "protection": "brittle.protections",
-    "placebo": "brittle.protections",
-    "transform": "brittle.transforms",
-    "editor": "brittle.editors",
-    "metric": "brittle.metrics",
-}
+FAMILIES = ("protection", "placebo", "transform", "editor", "metric")
 
 
 def parse_fraction(value: object) -> object:
@@ -226,10 +219,15 @@ def register(component: type[C]) -> type[C]:
 
 
 def registry(family: str) -> Registry:
-    """The filled registry of a family: brittle's own components, then the installed plugins'."""
+    """The registry of a family: what its package holds, once imported, and the installed plugins.
+
+    Ask by the base class, ``registry(Transform.family)``: then the package is imported.
+
+    Raises:
+        UserError: a plugin can't be loaded.
+    """
     if family not in _loaded:
         _loaded.add(family)
-        importlib.import_module(FAMILIES[family])
         for entry_point in importlib.metadata.entry_points(group=ENTRY_POINTS):
             try:
                 entry_point.load()

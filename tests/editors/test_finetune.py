@@ -6,7 +6,7 @@ import pytest
 import torch
 from skimage import data
 
-from brittle.editors import Editor, FineTune
+from brittle.editors import Editor, FineTune, finetune
 from brittle.errors import UserError
 from brittle.models import finetuning, memory
 from brittle.models.finetuning import losses_of
@@ -89,7 +89,7 @@ def test_where_the_order_counts_two_versions_of_a_collection_meet_the_same_draws
 ):
     shown = []
     monkeypatch.setattr(
-        finetuning, "fine_tune",
+        finetune, "fine_tune",
         lambda model, lessons, *rest: shown.append(lessons[0].latents) or tmp_path / WEIGHTS,
     )  # fmt: skip
     (tmp_path / WEIGHTS).write_bytes(b"")

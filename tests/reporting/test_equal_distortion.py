@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 
 from brittle.declaration.primary import Primary
@@ -10,7 +12,7 @@ def section(*rows):
     summary = summary_of(
         [one for part in rows for one in part], primary=Primary(transforms=(JPEG,))
     )
-    return fair_section(summary)
+    return fair_section(SimpleNamespace(summary=summary))
 
 
 @pytest.fixture(scope="module")

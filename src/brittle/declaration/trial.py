@@ -11,9 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from brittle.component import explain, read_yaml, registry, unknown
 from brittle.declaration.primary import Primary
 from brittle.errors import UserError
+from brittle.protections import Protection
 
 PlaceboKind = Literal["noise", "noise-spectrum"]
-TAKEN = {"original", "gray", "base model"}
+TAKEN = {"original", "gray", "untaught"}
 """Labels of the arms that aren't protections."""
 
 
@@ -97,7 +98,7 @@ class Trial(BaseModel):
         for name in value:
             if not re.fullmatch(r"[\w-]+", name):
                 raise ValueError(f"{name!r} is no name: letters, digits and hyphens make one")
-            if name in TAKEN or name in registry("protection").names():
+            if name in TAKEN or name in registry(Protection.family).names():
                 raise ValueError(f"{name} is the name of something else")
         return value
 

@@ -1,14 +1,12 @@
 """What an editor is: an image, a prompt and a seed in, the edited image out."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import ClassVar, Self
 
 from torch import Tensor
 
 from brittle.component import Component
-
-if TYPE_CHECKING:
-    from brittle.models import EditModel
+from brittle.models import EditModel
 
 
 class Editor(Component):
@@ -19,17 +17,17 @@ class Editor(Component):
     takes_collection: ClassVar[bool] = False
     """Whether all images of a call are one collection that it learns from."""
 
-    def resolve(self, model: "EditModel") -> Self:
+    def resolve(self, model: EditModel) -> Self:
         """The editor with every open field set as ``model`` recommends: what records hold."""
         return self
 
-    def evaluations(self, model: "EditModel") -> int:
+    def evaluations(self, model: EditModel) -> int:
         """How often one edit runs the model's UNet; reads no weights."""
         raise NotImplementedError
 
     def edit(
         self,
-        model: "EditModel",
+        model: EditModel,
         image: Tensor,
         *,
         prompts: Sequence[str],

@@ -3,23 +3,23 @@
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from brittle import images
+from brittle import images, noise
 from brittle.component import key, register
 from brittle.editors.sampling import Sampling
 from brittle.errors import UserError
+from brittle.models import EditModel, chain
+from brittle.models.edit_model import Part
+from brittle.models.finetuning import Course, Lesson, fine_tune, square
+from brittle.models.memory import check_memory
+from brittle.models.tuned import Scope, TunedFiles
 from brittle.noise import derive_seed
 from brittle.progress import Progress, silent
-
-if TYPE_CHECKING:
-    from brittle.models import EditModel
-    from brittle.models.edit_model import Part
-    from brittle.models.tuned import Scope
 
 ROWS = 4
 """Pictures a model call: one shape, so that no picture depends on which others were asked for."""
@@ -42,11 +42,11 @@ class FineTune(Sampling):
     centre square and never flipped; the rate is constant.
     """
 
-    name: ClassVar[str] = "finetune"
-    source: ClassVar[str] = (
+    name = "finetune"
+    source = (
         "DreamBooth (Ruiz et al. 2022, arXiv:2208.12242); LoRA (Hu et al. 2021, arXiv:2106.09685)"
     )
-    takes_collection: ClassVar[bool] = True
+    takes_collection = True
     RATES: ClassVar[dict[str, float]] = {"lora": 1e-4, "full": 5e-6}
 
     strength: Literal[1] = 1
@@ -75,7 +75,7 @@ class FineTune(Sampling):
             )
         return self
 
-    def resolve(self, model: "EditModel") -> Self:
+    def resolve(self, model: EditModel) -> Self:
         """As `Sampling.resolve`; guidance and steps as the model recommends them for img2img."""
         advised = model.recommended.get("img2img", {})
         filled = {
@@ -87,7 +87,7 @@ class FineTune(Sampling):
 
     def edit(
         self,
-        model: "EditModel",
+        model: EditModel,
         image: Tensor,
         *,
         prompts: Sequence[str],
@@ -109,13 +109,13 @@ class FineTune(Sampling):
 
     def learn(
         self,
-        model: "EditModel",
+        model: EditModel,
         collection: Sequence[Tensor],
         *,
         folder: Path,
         ordered: bool = False,
         progress: Progress = silent,
-    ) -> "EditModel":
+    ) -> EditModel:
         """The model fine-tuned on pictures (1, 3, H, W) in [0, 1], of any sizes and in any order.
 
         It is kept under ``folder``: asked for again, it is there at once, and one that was stopped
@@ -126,9 +126,6 @@ class FineTune(Sampling):
             UserError: fewer than two pictures, or smaller ones than the model makes; a token that
                 the model's tokenizer splits; a model for inpainting; too little memory.
         """
-        from brittle.models.finetuning import Course, Lesson, fine_tune, square
-        from brittle.models.tuned import TunedFiles
-
         setting = self.resolve(model)
         setting.check(model, collection)
         squares = [square(image, model.size) for image in collection]
@@ -156,9 +153,7 @@ class FineTune(Sampling):
             ) from None
         return model.with_files(TunedFiles(model.files, setting.scope, weights))
 
-    def generate(
-        self, model: "EditModel", *, prompts: Sequence[str], seeds: Sequence[int]
-    ) -> Tensor:
+    def generate(self, model: EditModel, *, prompts: Sequence[str], seeds: Sequence[int]) -> Tensor:
         """Pictures (N, 3, size, size) in [0, 1], one for each prompt and its seed."""
         setting, made = self.resolve(model), []
         pairs = list(zip(prompts, seeds, strict=True))
@@ -177,10 +172,7 @@ class FineTune(Sampling):
         """The fields that decide how pictures are made, whatever was learned."""
         return {field: getattr(self, field) for field in Sampling.model_fields}
 
-    def _draw(self, model: "EditModel", pairs: Sequence[tuple[str, int]]) -> Tensor:
-        from brittle import noise
-        from brittle.models import chain
-
+    def _draw(self, model: EditModel, pairs: Sequence[tuple[str, int]]) -> Tensor:
         with torch.inference_mode():
             plan = chain.plan(
                 model,
@@ -195,17 +187,15 @@ class FineTune(Sampling):
             return model.decode(latents).clamp(0, 1).cpu()
 
     @property
-    def scope(self) -> "Scope":
+    def scope(self) -> Scope:
         """What of the model learns."""
-        from brittle.models.tuned import Scope
-
         rank = self.rank if self.method == "lora" else None
         parts: tuple[Part, ...] = ("unet",)
         if self.train_text_encoder:
             parts = ("unet", "text_encoder")
         return Scope(parts, rank, self.convolutions)
 
-    def check(self, model: "EditModel", collection: Sequence[Tensor]) -> None:
+    def check(self, model: EditModel, collection: Sequence[Tensor]) -> None:
         """Refuse what can't be learned; see `learn`."""
         if len(collection) < 2:
             raise UserError(
@@ -228,13 +218,11 @@ class FineTune(Sampling):
                 f"one token, such as sks."
             )
 
-    def check_memory(self, model: "EditModel") -> None:
+    def check_memory(self, model: EditModel) -> None:
         """Refuse a full fine-tune that can't fit into memory; see `learn`."""
-        from brittle.models.memory import check_memory
-
         check_memory(model, self.scope)
 
-    def class_images(self, model: "EditModel", folder: Path, progress: Progress) -> list[Tensor]:
+    def class_images(self, model: EditModel, folder: Path, progress: Progress) -> list[Tensor]:
         """What the model itself makes of the class prompt; kept as PNGs under ``folder``."""
         made_by = (model.content_hash, str(model.dtype), model.size)
         name = key("prior", self.class_prompt, self.sampling, *made_by)

@@ -1,15 +1,12 @@
 """No edit: what the model is given to edit, for trials of what its encoder sees."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
 
 from torch import Tensor
 
 from brittle.component import register
 from brittle.editors.base import Editor
-
-if TYPE_CHECKING:
-    from brittle.models import EditModel
+from brittle.models import EditModel
 
 
 @register
@@ -20,15 +17,15 @@ class Identity(Editor):
     autoencoder alone can say. It says nothing about edits, and prompt and seed do nothing.
     """
 
-    name: ClassVar[str] = "none"
+    name = "none"
 
-    def evaluations(self, model: "EditModel") -> int:
+    def evaluations(self, model: EditModel) -> int:
         """As `Editor.evaluations`: none."""
         return 0
 
     def edit(
         self,
-        model: "EditModel",
+        model: EditModel,
         image: Tensor,
         *,
         prompts: Sequence[str],

@@ -1,7 +1,6 @@
 """img2img: the image, noised to a strength and denoised toward the prompt."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
@@ -9,9 +8,7 @@ from torch import Tensor
 from brittle.component import register
 from brittle.editors.sampling import Sampling
 from brittle.errors import UserError
-
-if TYPE_CHECKING:
-    from brittle.models import EditModel
+from brittle.models import EditModel, chain
 
 
 @register
@@ -22,14 +19,12 @@ class Img2Img(Sampling):
     The number of UNet evaluations is about strength x num_inference_steps; `evaluations` says it.
     """
 
-    name: ClassVar[str] = "img2img"
-    source: ClassVar[str] = (
-        "Meng et al. 2022, arXiv:2108.01073; Rombach et al. 2022, arXiv:2112.10752"
-    )
+    name = "img2img"
+    source = "Meng et al. 2022, arXiv:2108.01073; Rombach et al. 2022, arXiv:2112.10752"
 
     def edit(
         self,
-        model: "EditModel",
+        model: EditModel,
         image: Tensor,
         *,
         prompts: Sequence[str],
@@ -37,8 +32,6 @@ class Img2Img(Sampling):
         seeds: Sequence[int],
     ) -> Tensor:
         """As `Editor.edit`; a mask raises UserError."""
-        from brittle.models import chain
-
         if mask is not None:
             raise UserError("img2img edits the whole image: with a mask, use the editor inpaint.")
         with torch.inference_mode():

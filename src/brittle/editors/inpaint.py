@@ -1,7 +1,7 @@
 """Inpainting: what is white in the mask is painted anew, the rest of the image is kept."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -9,9 +9,7 @@ from torch import Tensor
 from brittle.component import register
 from brittle.editors.sampling import Sampling
 from brittle.errors import UserError
-
-if TYPE_CHECKING:
-    from brittle.models import EditModel
+from brittle.models import EditModel, chain
 
 
 @register
@@ -25,18 +23,18 @@ class Inpaint(Sampling):
     with a crop.
     """
 
-    name: ClassVar[str] = "inpaint"
-    source: ClassVar[str] = (
+    name = "inpaint"
+    source = (
         "Rombach et al. 2022, arXiv:2112.10752; Lugmayr et al. 2022, arXiv:2201.09865 (blending)"
     )
-    needs_mask: ClassVar[bool] = True
+    needs_mask = True
     FALLBACKS: ClassVar[dict[str, float]] = {**Sampling.FALLBACKS, "strength": 1.0}
 
     paste: bool = True
 
     def edit(
         self,
-        model: "EditModel",
+        model: EditModel,
         image: Tensor,
         *,
         prompts: Sequence[str],
@@ -44,8 +42,6 @@ class Inpaint(Sampling):
         seeds: Sequence[int],
     ) -> Tensor:
         """As `Editor.edit`; no mask raises UserError."""
-        from brittle.models import chain
-
         if mask is None:
             raise UserError("inpaint needs a mask that is white where the image may change.")
         if mask.shape[-2:] != image.shape[-2:]:

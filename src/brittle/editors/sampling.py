@@ -1,16 +1,16 @@
 """The fields that all editors on the chain share, and how open ones are filled."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field
 from torch import Tensor
 
+from brittle import noise
 from brittle.editors.base import Editor
-
-if TYPE_CHECKING:
-    from brittle.models import EditModel
-    from brittle.models.chain import Plan
+from brittle.models import EditModel, chain
+from brittle.models.chain import Plan
+from brittle.models.schedulers import make_scheduler, scheduler_name
 
 
 class Sampling(Editor):
@@ -33,20 +33,16 @@ class Sampling(Editor):
     negative_prompt: str = ""
     scheduler: str | None = None
 
-    def resolve(self, model: "EditModel") -> Self:
+    def resolve(self, model: EditModel) -> Self:
         """As `Editor.resolve`; the scheduler becomes the name of the one that runs."""
-        from brittle.models.schedulers import scheduler_name
-
         advised = {**self.FALLBACKS, **model.recommended.get(self.name, {})}
         fields = {field: getattr(self, field) for field in type(self).model_fields}
         open_fields = {field: advised[field] for field in self.FALLBACKS if fields[field] is None}
         name = scheduler_name(model.scheduler_config, self.scheduler or advised.get("scheduler"))
         return self.model_validate({**fields, **open_fields, "scheduler": name})
 
-    def evaluations(self, model: "EditModel") -> int:
+    def evaluations(self, model: EditModel) -> int:
         """As `Editor.evaluations`."""
-        from brittle.models.schedulers import make_scheduler
-
         names = ("num_inference_steps", "strength", "eta")
         settings = self.resolve(model)
         scheduler = make_scheduler(
@@ -58,17 +54,14 @@ class Sampling(Editor):
 
     def plan(
         self,
-        model: "EditModel",
+        model: EditModel,
         image: Tensor,
         *,
         prompts: Sequence[str],
         seeds: Sequence[int],
         inpaint: bool = False,
-    ) -> "Plan":
+    ) -> Plan:
         """The chain's plan for a batch of fitted images; on a resolved editor."""
-        from brittle import noise
-        from brittle.models import chain
-
         return chain.plan(
             model,
             prompts=prompts,

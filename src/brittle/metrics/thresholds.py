@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -12,10 +12,8 @@ from torch import Tensor
 from brittle.component import explain
 from brittle.errors import Unavailable
 from brittle.metrics.usable import Follow, Keep
+from brittle.models import EditModel
 from brittle.networks.prompt_classes import prompt_class
-
-if TYPE_CHECKING:
-    from brittle.models import EditModel
 
 CALIBRATION = "calibration.json"
 SHARE = 0.10  # of the calibration edits may fall below a threshold
@@ -126,7 +124,7 @@ class Calibration(Record):
             raise Unavailable(f"not calibrated: {path.name} can't be read ({error})") from None
 
     @classmethod
-    def of(cls, model: "EditModel", path: str | Path | None = None) -> Self:
+    def of(cls, model: EditModel, path: str | Path | None = None) -> Self:
         """A model's calibration: the file at ``path``, or the one in the model's directory.
 
         Raises:
@@ -201,7 +199,7 @@ Edit = Callable[[Sequence[int], str], Tensor]
 
 def calibrate(
     edit: Edit,
-    model: "EditModel",
+    model: EditModel,
     photos: Tensor,
     prompts: Sequence[str],
     *,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import compress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -17,10 +17,8 @@ from torch import Tensor
 
 from brittle import noise
 from brittle.errors import UserError
+from brittle.models.edit_model import EditModel
 from brittle.models.schedulers import AnyScheduler, State, make_scheduler
-
-if TYPE_CHECKING:
-    from brittle.models.edit_model import EditModel
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ class Start:
 
 
 def plan(
-    model: "EditModel",
+    model: EditModel,
     *,
     prompts: Sequence[str],
     streams: Sequence[torch.Generator],
@@ -129,9 +127,7 @@ def plan(
     )
 
 
-def start_img2img(
-    model: "EditModel", image: Tensor, plan: Plan, *, recompute: bool = False
-) -> Start:
+def start_img2img(model: EditModel, image: Tensor, plan: Plan, *, recompute: bool = False) -> Start:
     """Noise the latents of ``image`` (N, 3, H, W), already fitted, to where the edit starts.
 
     With ``recompute``, the backward pass encodes again instead of storing activations.
@@ -146,7 +142,7 @@ def start_noise(plan: Plan) -> Start:
 
 
 def start_inpaint(
-    model: "EditModel", image: Tensor, mask: Tensor, plan: Plan, *, recompute: bool = False
+    model: EditModel, image: Tensor, mask: Tensor, plan: Plan, *, recompute: bool = False
 ) -> Start:
     """As `start_img2img`; ``mask`` (N, 1, H, W) is at least 0.5 where the editor may paint.
 
@@ -170,7 +166,7 @@ def start_inpaint(
 
 
 def denoise(
-    model: "EditModel", start: Start, plan: Plan, *, recompute: bool = False
+    model: EditModel, start: Start, plan: Plan, *, recompute: bool = False
 ) -> Iterator[Tensor]:
     """Yield the latents (N, C, h, w) after each evaluation; the last are those to decode.
 
@@ -187,7 +183,7 @@ def denoise(
         yield state[0]
 
 
-def _encode(model: "EditModel", image: Tensor, noise: Tensor | None, recompute: bool) -> Tensor:
+def _encode(model: EditModel, image: Tensor, noise: Tensor | None, recompute: bool) -> Tensor:
     def encode(image: Tensor) -> State:
         return (model.encode(image, noise=noise),)
 
@@ -229,7 +225,7 @@ class _Recomputed(torch.autograd.Function):
 
 
 def _step(
-    model: "EditModel",
+    model: EditModel,
     start: Start,
     plan: Plan,
     index: int,
@@ -247,7 +243,7 @@ def _step(
 
 
 def _guided(
-    model: "EditModel", channels: Tensor | None, plan: Plan, index: int, latents: Tensor
+    model: EditModel, channels: Tensor | None, plan: Plan, index: int, latents: Tensor
 ) -> Tensor:
     """What the UNet says, without and with the prompt in one evaluation, and guidance between."""
     guided = plan.guidance_scale > 1

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from safetensors import safe_open
@@ -19,14 +19,12 @@ from torch.nn import functional
 
 from brittle.errors import UserError
 from brittle.images import quantise
+from brittle.models.edit_model import EditModel, Part
 from brittle.models.memory import check_memory
 from brittle.models.schedulers import make_scheduler
 from brittle.models.tuned import WEIGHTS, Scope, learning, take
 from brittle.noise import derive_seed
 from brittle.progress import Progress, silent
-
-if TYPE_CHECKING:
-    from brittle.models.edit_model import EditModel, Part
 
 PARTIAL = "partial.safetensors"
 KEEP_SECONDS = 60.0
@@ -44,7 +42,7 @@ class Lesson:
 
     @classmethod
     def of(
-        cls, model: "EditModel", squares: Sequence[Tensor], prompt: str, weight: float = 1.0
+        cls, model: EditModel, squares: Sequence[Tensor], prompt: str, weight: float = 1.0
     ) -> "Lesson":
         """The lesson of pictures (1, 3, size, size) in [0, 1]; see `square`."""
         with torch.no_grad():
@@ -64,7 +62,7 @@ class Course:
 
 
 def fine_tune(
-    model: "EditModel",
+    model: EditModel,
     lessons: Sequence[Lesson],
     course: Course,
     folder: Path,
@@ -103,7 +101,7 @@ def fine_tune(
 class Classroom:
     """A fine-tune in progress: each step of `step` teaches ``lessons`` to a copy of the model."""
 
-    model: "EditModel"
+    model: EditModel
     lessons: Sequence[Lesson]
     course: Course
     losses: list[float] = field(default_factory=list)

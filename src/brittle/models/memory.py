@@ -2,16 +2,13 @@
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from brittle.errors import UserError
+from brittle.models.edit_model import EditModel
 from brittle.models.tuned import Scope
-
-if TYPE_CHECKING:
-    from brittle.models.edit_model import EditModel
 
 TRIED = 64
 """Side in px of the picture on which a gradient is tried."""
@@ -23,7 +20,7 @@ _FILES = (
 
 
 def check_memory(
-    model: "EditModel", scope: Scope, instead: str = "say method=lora", copies: int = 4
+    model: EditModel, scope: Scope, instead: str = "say method=lora", copies: int = 4
 ) -> None:
     """Refuse a full fine-tune that can't fit, before it starts; LoRA is let pass.
 
@@ -53,7 +50,7 @@ def check_free(needed: float, what: str, device: torch.device, instead: str) -> 
         )
 
 
-def kept_for_gradient(model: "EditModel", *, denoiser: bool) -> float:
+def kept_for_gradient(model: EditModel, *, denoiser: bool) -> float:
     """Bytes that a gradient keeps for each pixel the model sees, by a try on a small picture.
 
     Through the encoder; with ``denoiser`` through one evaluation and the decoder, which with

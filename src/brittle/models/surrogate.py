@@ -2,16 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from brittle import noise
+from brittle.models.edit_model import EditModel
 from brittle.models.finetuning import Classroom, Course, Lesson, square
-
-if TYPE_CHECKING:
-    from brittle.models.edit_model import EditModel
 
 
 class Surrogate:
@@ -20,7 +17,7 @@ class Surrogate:
     ``course.steps`` are those of one call of `learn`.
     """
 
-    def __init__(self, model: "EditModel", course: Course, prompt: str) -> None:
+    def __init__(self, model: EditModel, course: Course, prompt: str) -> None:
         self.model, self.course, self.prompt = model, course, prompt
         self.taught = 0
         empty = torch.empty(0, model.latent_channels, 1, 1)

@@ -33,7 +33,7 @@ def _add_presets() -> None:
     for name, preset in yaml.safe_load(text).items():
         source = f"{preset['source']} Its range: {preset['range']}. {preset['differs']}"
         known = Preset(preset["of"], preset["fields"], source, preset["for"])
-        registry("protection").add_preset(name, known)
+        registry(Protection.family).add_preset(name, known)
 
 
 _add_presets()

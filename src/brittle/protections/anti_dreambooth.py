@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from pydantic import Field
@@ -12,15 +11,14 @@ from brittle.budgets import Budget, LinfBudget
 from brittle.component import Fraction, register
 from brittle.errors import UserError
 from brittle.images import digest
+from brittle.models import EditModel
+from brittle.models.finetuning import Course
+from brittle.models.memory import check_memory
+from brittle.models.surrogate import Surrogate
+from brittle.models.tuned import Scope
 from brittle.noise import derive_seed, generators
 from brittle.protections.base import Trace
 from brittle.protections.pgd import PGD
-
-if TYPE_CHECKING:
-    from brittle.models import EditModel
-    from brittle.models.finetuning import Course
-    from brittle.models.surrogate import Surrogate
-    from brittle.models.tuned import Scope
 
 MEASURED = 8
 """Draws of noise and timestep over which the record's losses are means."""
@@ -44,9 +42,9 @@ class AntiDreamBooth(PGD):
     perturbed picture, both under the surrogate that the last round leaves and the same draws.
     """
 
-    name: ClassVar[str] = "anti-dreambooth"
-    source: ClassVar[str] = "Anti-DreamBooth's ASPL (Van Le et al. 2023, arXiv:2303.15433)"
-    needs_collection: ClassVar[bool] = True
+    name = "anti-dreambooth"
+    source = "Anti-DreamBooth's ASPL (Van Le et al. 2023, arXiv:2303.15433)"
+    needs_collection = True
 
     budget: Budget = LinfBudget(radius=6.375 / 255)
     rounds: int = Field(50, ge=1)
@@ -78,7 +76,7 @@ class AntiDreamBooth(PGD):
 
     def perturb_collection(
         self,
-        model: "EditModel",
+        model: EditModel,
         images: Sequence[Tensor],
         *,
         masks: Sequence[Tensor | None],
@@ -86,8 +84,6 @@ class AntiDreamBooth(PGD):
         trace: Trace,
     ) -> list[Tensor]:
         """See `Protection.perturb_collection`; whatever the order of the pictures."""
-        from brittle.models.surrogate import Surrogate
-
         self.check_model(model)
         digests = [digest(image) for image in images]
         order = sorted(range(len(images)), key=digests.__getitem__)
@@ -113,7 +109,7 @@ class AntiDreamBooth(PGD):
 
     def objective(
         self,
-        model: "EditModel",
+        model: EditModel,
         perturbed: Tensor,
         image: Tensor,
         *,
@@ -125,25 +121,19 @@ class AntiDreamBooth(PGD):
         latents = model.encode(model.fit(perturbed))
         return -prepared.surrogate.errors(latents, [prepared.stream])
 
-    def check_model(self, model: "EditModel") -> None:
+    def check_model(self, model: EditModel) -> None:
         """See `Protection.check_model`; memory is that of the surrogate and its copy."""
-        from brittle.models.memory import check_memory
-
         if model.unet_channels != model.latent_channels:
             raise UserError(f"{model.name} is made for inpainting, and {self.name} can't teach it.")
         check_memory(model, self.scope, "choose another protection or machine", copies=5)
 
-    def _course(self, seeds: Sequence[int]) -> "Course":
-        from brittle.models.finetuning import Course
-
+    def _course(self, seeds: Sequence[int]) -> Course:
         seed = derive_seed(0, "surrogate", *map(str, seeds))
         return Course(self.scope, self.training_steps, self.learning_rate, batch=1, seed=seed)
 
     @property
-    def scope(self) -> "Scope":
+    def scope(self) -> Scope:
         """What of the surrogate learns."""
-        from brittle.models.tuned import Scope
-
         return Scope(("unet", "text_encoder") if self.train_text_encoder else ("unet",), rank=None)
 
 
@@ -151,11 +141,11 @@ class AntiDreamBooth(PGD):
 class _Prepared:
     """The surrogate as it stands, and the stream of a picture's noises and timesteps."""
 
-    surrogate: "Surrogate"
+    surrogate: Surrogate
     stream: torch.Generator
 
 
-def _measured(model: "EditModel", surrogate: "Surrogate", image: Tensor, seed: int) -> Tensor:
+def _measured(model: EditModel, surrogate: Surrogate, image: Tensor, seed: int) -> Tensor:
     """The negative denoising loss of a picture, (1,), a mean over draws that a seed decides."""
     with torch.no_grad():
         latents = model.encode(model.fit(image))

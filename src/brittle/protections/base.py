@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Self, final
+from typing import ClassVar, Self, final
 
 import torch
 from torch import Tensor
@@ -10,9 +10,8 @@ from torch import Tensor
 from brittle.budgets import Budget
 from brittle.component import Component
 from brittle.errors import UserError
-
-if TYPE_CHECKING:
-    from brittle.models import EditModel
+from brittle.models import EditModel
+from brittle.models.memory import check_free
 
 FIXED_BYTES = 550e6
 """What Python, torch, a small model and the network that measures visibility take."""
@@ -103,24 +102,22 @@ class Protection(Component):
         """What one photo costs, in words and in units that are the same on every machine."""
         return f"{self.total_steps} steps"
 
-    def check_model(self, model: "EditModel") -> None:
+    def check_model(self, model: EditModel) -> None:
         """Raise UserError, before any work, if it can't run with this model on this machine."""
 
-    def memory(self, model: "EditModel", shapes: Sequence[tuple[int, int]]) -> float:
+    def memory(self, model: EditModel, shapes: Sequence[tuple[int, int]]) -> float:
         """Bytes that one call takes at most, about, for photos of these (heights, widths)."""
         pixels = sum(height * width for height, width in shapes)
         return FIXED_BYTES + PHOTO_BYTES[self.budget.norm] * pixels
 
     def check_memory(
-        self, model: "EditModel", shapes: Sequence[tuple[int, int]], instead: str = SMALLER
+        self, model: EditModel, shapes: Sequence[tuple[int, int]], instead: str = SMALLER
     ) -> None:
         """Refuse photos of these (heights, widths) in one call where they can't fit into memory.
 
         Raises:
             UserError: so it is; the sentence says what is needed, what is free and what to do.
         """
-        from brittle.models.memory import check_free
-
         height, width = max(shapes)
         many = f"{len(shapes)} photos of up to " if len(shapes) > 1 else "a photo of "
         what = f"Protecting {many}{width} × {height} px with {self.name}"
@@ -129,7 +126,7 @@ class Protection(Component):
     @final
     def __call__(
         self,
-        model: "EditModel",
+        model: EditModel,
         image: Tensor,
         *,
         mask: Tensor | None = None,
@@ -165,7 +162,7 @@ class Protection(Component):
     @final
     def together(
         self,
-        model: "EditModel",
+        model: EditModel,
         images: Sequence[Tensor],
         *,
         masks: Sequence[Tensor] | None = None,
@@ -211,7 +208,7 @@ class Protection(Component):
 
     def perturb(
         self,
-        model: "EditModel",
+        model: EditModel,
         image: Tensor,
         *,
         mask: Tensor | None,
@@ -227,7 +224,7 @@ class Protection(Component):
 
     def perturb_collection(
         self,
-        model: "EditModel",
+        model: EditModel,
         images: Sequence[Tensor],
         *,
         masks: Sequence[Tensor | None],

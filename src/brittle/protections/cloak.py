@@ -6,7 +6,7 @@ After Glaze (Shan et al. 2023), whose code is closed: neither Glaze, nor compati
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import Literal, Self
 
 import torch
 from pydantic import Field
@@ -16,15 +16,12 @@ from torch.nn import functional
 from brittle.budgets import Budget, LinfBudget
 from brittle.component import Fraction, register
 from brittle.errors import needed
-from brittle.models import chain
+from brittle.models import EditModel, chain
 from brittle.networks import efficientnet
 from brittle.noise import derive_seed, generators
 from brittle.protections.base import Protection, Trace
 from brittle.protections.pgd import PGD
 from brittle.protections.update import Adam, Update
-
-if TYPE_CHECKING:
-    from brittle.models import EditModel
 
 STYLES = (
     "a cubist painting",
@@ -58,8 +55,8 @@ class StyleCloak(PGD):
     protected picture tells the mean square of latents and the perceptual distance of the file.
     """
 
-    name: ClassVar[str] = "style-cloak"
-    source: ClassVar[str] = (
+    name = "style-cloak"
+    source = (
         "After Glaze (Shan et al. 2023, arXiv:2302.04222), whose code is closed; p, alpha, steps "
         "and rate as in a public re-implementation"
     )
@@ -90,14 +87,14 @@ class StyleCloak(PGD):
         return super().with_budget(budget)
 
     def prepare(
-        self, model: "EditModel", image: Tensor, *, mask: Tensor | None, seeds: Sequence[int]
+        self, model: EditModel, image: Tensor, *, mask: Tensor | None, seeds: Sequence[int]
     ) -> "_Target":
         """The restyled pictures, at the size at which the model sees these."""
         return _Target(self.restyle(model, image, seeds=seeds))
 
     def objective(
         self,
-        model: "EditModel",
+        model: EditModel,
         perturbed: Tensor,
         image: Tensor,
         *,
@@ -114,7 +111,7 @@ class StyleCloak(PGD):
 
     def perturb(
         self,
-        model: "EditModel",
+        model: EditModel,
         image: Tensor,
         *,
         mask: Tensor | None,
@@ -128,7 +125,7 @@ class StyleCloak(PGD):
             trace.more["perceptual_distance"] = perceptual_distance(file, image)
         return perturbed
 
-    def restyle(self, model: "EditModel", image: Tensor, *, seeds: Sequence[int]) -> Tensor:
+    def restyle(self, model: EditModel, image: Tensor, *, seeds: Sequence[int]) -> Tensor:
         """Each picture (N, 3, H, W) in the style that is its target, fitted to the model."""
         with torch.no_grad():
             seen = model.fit(image)
@@ -140,9 +137,7 @@ class StyleCloak(PGD):
             taken = far.argsort(dim=0, stable=True)[rank].tolist()
             return torch.stack([tried[style][row] for row, style in enumerate(taken)])
 
-    def _restyled(
-        self, model: "EditModel", seen: Tensor, style: str, seeds: Sequence[int]
-    ) -> Tensor:
+    def _restyled(self, model: EditModel, seen: Tensor, style: str, seeds: Sequence[int]) -> Tensor:
         count = math.ceil(self.evaluations / self.strength)
         plan = chain.plan(
             model,
@@ -158,7 +153,7 @@ class StyleCloak(PGD):
         *_, latents = chain.denoise(model, chain.start_img2img(model, seen, plan), plan)
         return model.decode(latents).clamp(0, 1)
 
-    def _latent_distance(self, model: "EditModel", image: Tensor, target: "_Target") -> Tensor:
+    def _latent_distance(self, model: EditModel, image: Tensor, target: "_Target") -> Tensor:
         seen = model.fit(image)
         goal = target.latents(model, seen)
         return (model.encode(seen) - goal).square().flatten(1).mean(1)
@@ -176,7 +171,7 @@ class _Target:
     restyled: Tensor
     known: dict[torch.Size, Tensor] = field(default_factory=dict)
 
-    def latents(self, model: "EditModel", seen: Tensor) -> Tensor:
+    def latents(self, model: EditModel, seen: Tensor) -> Tensor:
         """Latents (N, C, h, w) of the restyled pictures at the shape of ``seen``."""
         if seen.shape not in self.known:
             with torch.no_grad():

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import Literal, Self
 
 import torch
 from pydantic import Field, field_validator, model_validator
@@ -12,12 +12,9 @@ from torch import Tensor
 from brittle import noise
 from brittle.budgets import Budget, LinfBudget
 from brittle.component import Fraction, register
-from brittle.models import chain
+from brittle.models import EditModel, chain
 from brittle.protections.pgd import PGD
 from brittle.protections.target import target_image, with_digest
-
-if TYPE_CHECKING:
-    from brittle.models import EditModel
 
 
 @register
@@ -34,8 +31,8 @@ class DiffusionProtection(PGD):
     file, stretched to the photo's shape, recorded as ``path#digest`` of its pixels.
     """
 
-    name: ClassVar[str] = "diffusion"
-    source: ClassVar[str] = "PhotoGuard's diffusion attack (Salman et al. 2023, arXiv 2302.06588)"
+    name = "diffusion"
+    source = "PhotoGuard's diffusion attack (Salman et al. 2023, arXiv 2302.06588)"
 
     budget: Budget = LinfBudget(radius=12.75 / 255)
     steps: int = Field(200, ge=1)
@@ -94,14 +91,14 @@ class DiffusionProtection(PGD):
         return self.draws_at_once * guided
 
     def prepare(
-        self, model: "EditModel", image: Tensor, *, mask: Tensor | None, seeds: Sequence[int]
+        self, model: EditModel, image: Tensor, *, mask: Tensor | None, seeds: Sequence[int]
     ) -> "_Prepared":
         """The streams that all noise comes from, and empty stores of plans and targets."""
         return _Prepared(noise.generators(seeds) * self.draws_at_once)
 
     def objective(
         self,
-        model: "EditModel",
+        model: EditModel,
         perturbed: Tensor,
         image: Tensor,
         *,
@@ -130,7 +127,7 @@ class DiffusionProtection(PGD):
 
     def _plan(
         self,
-        model: "EditModel",
+        model: EditModel,
         seen: Tensor,
         streams: list[torch.Generator],
         *,

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import Self
 
 import torch
 from pydantic import Field, field_validator, model_validator
@@ -13,12 +13,9 @@ from torch import Tensor
 from brittle.budgets import Budget, LinfBudget
 from brittle.component import Fraction, register
 from brittle.errors import UserError
-from brittle.models import load_model
+from brittle.models import EditModel, load_model
 from brittle.protections.pgd import PGD, Batch
 from brittle.protections.target import GRAY, target_image, with_digest
-
-if TYPE_CHECKING:
-    from brittle.models import EditModel
 
 
 @register
@@ -40,9 +37,9 @@ class EncoderProtection(PGD):
     is divided by that between the photo's latent and gray's, so that none outweighs the others.
     """
 
-    name: ClassVar[str] = "encoder"
-    version: ClassVar[int] = 2
-    source: ClassVar[str] = "PhotoGuard's encoder attack (Salman et al. 2023, arXiv 2302.06588)"
+    name = "encoder"
+    version = 2
+    source = "PhotoGuard's encoder attack (Salman et al. 2023, arXiv 2302.06588)"
 
     budget: Budget = LinfBudget(radius=12.75 / 255)
     steps: int = Field(40, ge=1)
@@ -78,7 +75,7 @@ class EncoderProtection(PGD):
         return 1 + len(self.with_models)
 
     def batches(
-        self, model: "EditModel", image: Tensor, mask: Tensor | None, seeds: Sequence[int]
+        self, model: EditModel, image: Tensor, mask: Tensor | None, seeds: Sequence[int]
     ) -> list[Batch]:
         """As `PGD.batches`; a target's latent is computed once for all of them."""
         batches = super().batches(model, image, mask, seeds)
@@ -88,7 +85,7 @@ class EncoderProtection(PGD):
         return batches
 
     def prepare(
-        self, model: "EditModel", image: Tensor, *, mask: Tensor | None, seeds: Sequence[int]
+        self, model: EditModel, image: Tensor, *, mask: Tensor | None, seeds: Sequence[int]
     ) -> list["_Encoder"]:
         """The encoders to be misled, with an empty store of target latents each."""
         encoders = [_Encoder(model)]
@@ -103,7 +100,7 @@ class EncoderProtection(PGD):
 
     def objective(
         self,
-        model: "EditModel",
+        model: EditModel,
         perturbed: Tensor,
         image: Tensor,
         *,
@@ -129,7 +126,7 @@ class EncoderProtection(PGD):
             goal = encoder.targets[seen.shape]
         return (encoder.model.encode_to_attack(seen) - goal).square().flatten(1).sum(1)
 
-    def _target_latent(self, model: "EditModel", seen: Tensor) -> Tensor:
+    def _target_latent(self, model: EditModel, seen: Tensor) -> Tensor:
         """The target's latent (1, C, h, w) for a batch as the encoder sees it."""
         if self.target == "zero":
             return torch.zeros_like(model.encode(seen[:1]))
@@ -140,7 +137,7 @@ class EncoderProtection(PGD):
 class _Encoder:
     """A model whose encoder is to be misled, and what stays the same over the steps."""
 
-    model: "EditModel"
+    model: EditModel
     targets: dict[torch.Size, Tensor] = field(default_factory=dict)
     scale: Tensor | float = 1.0
     _photo: tuple[Tensor, Tensor] | None = None
@@ -166,7 +163,7 @@ class _Encoder:
             return (self.model.encode(seen) - gray).square().flatten(1).sum(1)
 
 
-def _hides_what_is_edited(model: "EditModel") -> bool:
+def _hides_what_is_edited(model: EditModel) -> bool:
     """Whether inpainting with this model encodes the photo without the part to be edited."""
     return not model.edits or model.unet_channels != model.latent_channels
 
@@ -182,7 +179,7 @@ def _with_content(name: str) -> str:
 
 
 @lru_cache(maxsize=4)
-def _recorded(name: str, device: str, dtype: torch.dtype, size: int) -> "EditModel":
+def _recorded(name: str, device: str, dtype: torch.dtype, size: int) -> EditModel:
     """The model behind ``name#digest``, in the dtype and at the size of the one that it joins.
 
     Raises:

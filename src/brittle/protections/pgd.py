@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Any, Literal, Self
 
 import torch
 from pydantic import Field
@@ -12,13 +12,12 @@ from torch import Tensor
 from brittle.budgets import Budget
 from brittle.component import Fraction
 from brittle.images import model_shape
+from brittle.models import EditModel
+from brittle.models.memory import kept_for_gradient
 from brittle.noise import derive_seed, generators, uniform
 from brittle.protections.base import Protection, Trace, at_once
 from brittle.protections.expectation import Foreseen, Range, received
 from brittle.protections.update import Update
-
-if TYPE_CHECKING:
-    from brittle.models import EditModel
 
 FORESEEN_BYTES = 220
 """Bytes a pixel of a photo that the way back through a foreseen transform takes: JPEG's."""
@@ -87,10 +86,8 @@ class PGD(Protection):
         """How many passes through a model one gradient of a photo keeps at a time."""
         return 1
 
-    def memory(self, model: "EditModel", shapes: Sequence[tuple[int, int]]) -> float:
+    def memory(self, model: EditModel, shapes: Sequence[tuple[int, int]]) -> float:
         """As `Protection.memory`, with what a gradient keeps."""
-        from brittle.models.memory import kept_for_gradient
-
         kept = kept_for_gradient(model, denoiser=self.denoiser_gradients > 0)
         foreseen = FORESEEN_BYTES if self.expectation else 0
         gradients = []
@@ -101,14 +98,14 @@ class PGD(Protection):
         return super().memory(model, shapes) + max(gradients)
 
     def prepare(
-        self, model: "EditModel", image: Tensor, *, mask: Tensor | None, seeds: Sequence[int]
+        self, model: EditModel, image: Tensor, *, mask: Tensor | None, seeds: Sequence[int]
     ) -> Any:
         """Make once what the objective needs at every step; it gets this as ``prepared``."""
         return None
 
     def objective(
         self,
-        model: "EditModel",
+        model: EditModel,
         perturbed: Tensor,
         image: Tensor,
         *,
@@ -125,7 +122,7 @@ class PGD(Protection):
 
     def perturb(
         self,
-        model: "EditModel",
+        model: EditModel,
         image: Tensor,
         *,
         mask: Tensor | None,
@@ -139,7 +136,7 @@ class PGD(Protection):
         return torch.cat(perturbed) if len(batches) > 1 else perturbed[0]
 
     def batches(
-        self, model: "EditModel", image: Tensor, mask: Tensor | None, seeds: Sequence[int]
+        self, model: EditModel, image: Tensor, mask: Tensor | None, seeds: Sequence[int]
     ) -> list["Batch"]:
         """The photos as they go through the objective: `at_once`, or alone where each draws."""
         draws = self.sampled or any(isinstance(one, Range) for one in self.expectation)
@@ -174,7 +171,7 @@ class PGD(Protection):
         return [self.step_size - fall * step / self.steps for step in range(self.steps)]
 
     def descend(
-        self, model: "EditModel", batches: Sequence["Batch"], trace: Trace, *, taken: int = 0
+        self, model: EditModel, batches: Sequence["Batch"], trace: Trace, *, taken: int = 0
     ) -> None:
         """Take all steps on each batch; ``taken`` were taken before, for what each step draws."""
         for step in range(self.steps):
@@ -188,7 +185,7 @@ class PGD(Protection):
             trace.step(torch.cat(losses), self.total_steps)
         trace.vanished = torch.cat([batch.vanished for batch in batches])
 
-    def _gradient(self, model: "EditModel", batch: "Batch", step: int) -> tuple[Tensor, Tensor]:
+    def _gradient(self, model: EditModel, batch: "Batch", step: int) -> tuple[Tensor, Tensor]:
         """The summed gradient (n, 3, H, W) of a batch over its views, and its mean loss (n,)."""
         perturbed = batch.perturbed.detach().requires_grad_()
         gradient = loss = batch.image.new_zeros(len(batch.image))

@@ -64,7 +64,7 @@ class Noise(Placebo):
     random, which is chosen so that the mean square is the protection's after clipping.
     """
 
-    name: ClassVar[str] = "noise"
+    name = "noise"
 
     def perturbation(self, start: Tensor, delta: Tensor, stream: torch.Generator) -> Tensor:
         """See `Placebo.perturbation`."""
@@ -98,7 +98,7 @@ class NoiseSpectrum(Placebo):
     are both the protection's: JPEG treats them differently.
     """
 
-    name: ClassVar[str] = "noise-spectrum"
+    name = "noise-spectrum"
 
     def perturbation(self, start: Tensor, delta: Tensor, stream: torch.Generator) -> Tensor:
         """See `Placebo.perturbation`."""

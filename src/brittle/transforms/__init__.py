@@ -51,7 +51,7 @@ def _add_presets() -> None:
     text = (files(__name__) / "presets.yaml").read_text(encoding="utf-8")
     for name, preset in yaml.safe_load(text).items():
         source = f"Modelled, not measured. {preset['assumed']}"
-        registry("transform").add_preset(name, Preset(preset["of"], preset["fields"], source))
+        registry(Transform.family).add_preset(name, Preset(preset["of"], preset["fields"], source))
 
 
 _add_presets()
