@@ -60,10 +60,14 @@ def protect(
     ``mask`` (N, 1, H, W) is 1 where an editor may edit; only the rest is perturbed.
 
     Raises:
-        UserError: an unknown protection, a mask that leaves nothing to protect.
+        UserError: an unknown protection, a mask that leaves nothing to protect, photos that can't
+            fit into memory.
     """
-    component = Protection.read(protection)
-    return component(model or load_model(), image, mask=mask, seeds=[seed] * len(image))
+    component, loaded = Protection.read(protection), model or load_model()
+    if image.ndim == 4 and len(image):  # the call says what is wrong with others
+        height, width = image.shape[-2:]
+        component.check_memory(loaded, [(height, width)] * len(image))
+    return component(loaded, image, mask=mask, seeds=[seed] * len(image))
 
 
 def transform(

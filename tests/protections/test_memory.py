@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from torch.nn import functional
 
+from brittle import api
 from brittle.declaration.trial import Trial
 from brittle.errors import UserError
 from brittle.images import quantise, write_image
@@ -73,6 +74,12 @@ def test_a_trial_that_cannot_fit_is_refused_too(embedded, photos, tmp_path, monk
     with pytest.raises(UserError, match=r"Protecting a photo of 128 × 128 px with encoder needs"):
         check_memory(plan, embedded)
     check_memory(plan, embedded, lambda key: True)
+
+
+def test_the_library_refuses_it_too(embedded, photos, monkeypatch):
+    monkeypatch.setattr(memory, "free_memory", lambda device: 2**20)
+    with pytest.raises(UserError, match=r"Protecting 2 photos of up to 128 × 128 px with encoder"):
+        api.protect(photos[:2], "encoder:steps=1", model=embedded)
 
 
 @linux
