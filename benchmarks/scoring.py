@@ -18,7 +18,7 @@ import torch
 from brittle.declaration.trial import Trial
 from brittle.images import from_bytes, write_image
 from brittle.progress import Advance
-from brittle.trial import runner
+from brittle.trial.run import run
 
 
 def write_photos(folder: Path) -> Path:
@@ -41,7 +41,7 @@ def stages(trial: Trial, folder: Path) -> dict[str, tuple[float, int]]:
         yield lambda done: None
         found[stage] = time.perf_counter() - start, total
 
-    runner.run(trial, folder, progress=timed)
+    run(trial, folder, progress=timed)
     return found
 
 

@@ -6,7 +6,7 @@ import torch
 HERE = Path(__file__).parent
 NUMERICAL = (
     *("budgets/", "contract/", "editors/", "metrics/", "models/", "protections/", "transforms/"),
-    *("trial/test_masks.py", "trial/test_runner.py", "test_noise.py", "test_appearance.py"),
+    *("trial/test_masks.py", "trial/test_run.py", "test_noise.py", "test_appearance.py"),
 )
 """Folders and files here whose outcome could hang on how a CPU rounds: networks, float32."""
 

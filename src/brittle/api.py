@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from brittle.analysis.mimicry_summary import MimicrySummary
+from brittle.analysis.finished import Finished
 from brittle.analysis.summary import Summary
 from brittle.auditing import PROMPTS, TRANSFORMS, Audited, Request
 from brittle.budgets import Budget, read_budget
@@ -14,6 +14,8 @@ from brittle.editors import Editor
 from brittle.models import EditModel, load_model
 from brittle.progress import Progress, silent
 from brittle.protections import Protection
+from brittle.record.record import Record
+from brittle.reporting.mimicry_source import FinishedMimicry
 from brittle.transforms import Transform
 
 __all__ = [
@@ -153,7 +155,7 @@ def run_trial(
     shard: tuple[int, int] = (1, 1),
     notes: Sequence[str] = (),
     progress: Progress = silent,
-) -> Summary | MimicrySummary | None:
+) -> Finished | FinishedMimicry | None:
     """Run a trial, or go on with it, and write results, summary and report into its folder.
 
     With ``shard`` (i, n) only every n-th photo's work is done, and None is returned.
@@ -161,19 +163,18 @@ def run_trial(
     Raises:
         UserError: a photo, model or component that can't be used; a folder with another trial.
     """
-    from brittle.trial.runner import run
+    from brittle.trial.run import run
 
-    directory = Path(directory)
-    run(
+    record = run(
         trial,
-        directory,
+        Path(directory),
         device=device,
         dtype=dtype,
         shard=shard,
         notes=notes,
         progress=progress,
     )
-    return finish(directory) if shard == (1, 1) else None
+    return None if record is None else finish(record)
 
 
 def score(
@@ -185,7 +186,7 @@ def score(
     clip: str | None = None,
     calibration: str | Path | None = None,
     progress: Progress = silent,
-) -> Summary:
+) -> Finished:
     """Score a table of edits that were made elsewhere, and write the report into a folder.
 
     ``by`` says what made them. ``model`` or ``clip`` judge whether edits follow their prompts, and
@@ -194,9 +195,9 @@ def score(
     Raises:
         UserError: a table or a picture that can't be used; a folder that holds something else.
     """
-    from brittle.trial.foreign import score_edits
+    from brittle.trial.external_edits import score_edits
 
-    score_edits(
+    record = score_edits(
         Path(edits),
         Path(directory),
         by=by,
@@ -205,20 +206,26 @@ def score(
         calibration=None if calibration is None else Path(calibration),
         progress=progress,
     )
-    summary = finish(Path(directory))
-    assert isinstance(summary, Summary), "a table of edits is no collection"
-    return summary
+    trial = finish(record)
+    assert isinstance(trial, Finished), "a table of edits is no collection"
+    return trial
 
 
-def finish(directory: Path) -> Summary | MimicrySummary:
-    """Make ``summary.json`` and ``report.html`` of a folder from its store alone.
+def finish(record: Record) -> Finished | FinishedMimicry:
+    """Make ``summary.json`` and ``report.html`` of a trial from its record alone.
 
     Raises:
-        UserError: the folder holds no finished trial.
+        UserError: the record names files that are not there, or the disk is full.
     """
     from brittle.analysis.store import summarise_store
     from brittle.reporting import build_report
 
-    summary = summarise_store(directory)
-    build_report(directory)
-    return summary
+    assert record.directory is not None, "a trial in memory has no folder"
+    summary = summarise_store(record.directory)
+    trial = (
+        Finished(record, summary)
+        if isinstance(summary, Summary)
+        else FinishedMimicry(record, summary)
+    )
+    build_report(trial)
+    return trial

@@ -22,7 +22,7 @@ def rows(distance, *, collections=1, tunings=3, prompts=2, seeds=3, transforms=T
     for c, transform, t, p, s in product(
         range(collections), transforms, range(tunings), range(prompts), range(seeds)
     ):
-        for arm in ("original", "untaught", ARM, PLACEBO):
+        for arm in ("original", "base model", ARM, PLACEBO):
             point = (f"artist {c}", arm, transform, f"finetune:tuning_seed={t}", f"sks {p}", s)
             value = distance(arm, transform, (c, t, p, s))
             found.append(Row(*point, "style.distance", "originals", value))
@@ -40,7 +40,7 @@ def by_hand(arm, transform, at):
     """Without a transform the cloak is 1 of 2 worse than clean; after JPEG a quarter of it."""
     clean = 2.0 + 0.1 * at[3] + 0.01 * at[1]
     left = 1 if transform == "none" else 0.25
-    return clean + {"original": 0, "untaught": 2, ARM: left, PLACEBO: 0}[arm]
+    return clean + {"original": 0, "base model": 2, ARM: left, PLACEBO: 0}[arm]
 
 
 def test_a_share_counts_ties_as_half():
@@ -113,7 +113,7 @@ def test_where_nothing_was_learned_nothing_is_scaled():
 
 def simulate(rng, effect, *, collections, tunings):
     """A collection's, a fine-tune's, a prompt's and a seed's share of a distance."""
-    levels = {"original": 0, PLACEBO: 0, ARM: effect, "untaught": 3}
+    levels = {"original": 0, PLACEBO: 0, ARM: effect, "base model": 3}
     artists = rng.normal(0, 0.3, collections)
     taught = {arm: rng.normal(0, 0.05, (collections, tunings)) for arm in levels}
 

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from brittle.analysis.side_by_side import Finished, Protected, pair, unpaired_interval
+from brittle.analysis.finished import Finished
+from brittle.analysis.side_by_side import Named, Protected, pair, unpaired_interval
+from brittle.declaration.primary import Primary
+from brittle.record.arms import Arm
+from brittle.record.manifest import Manifest, Model, PhotoEntry, Written
+from brittle.record.record import Record
 from tests.analysis.trials import ARM, JPEG, PLACEBO, build, summary_of
 
 USABLE = {
@@ -28,11 +33,16 @@ def finished(name, effect, *, photos=12, digest="same", usable=None, seed=1):
     }  # fmt: skip
     rows = build(distances, photos=photos, usable=usable or USABLE)
     names = sorted({row.image for row in rows})
-    manifest = {
-        "photos": [{"name": one, "digest": f"{digest}-{one}"} for one in names],
-        "arms": [{"label": ARM, "kind": "protection"}, {"label": "original", "kind": "original"}],
-    }
-    return Protected(Finished(name, manifest, summary_of(rows), tuple(rows)), ARM)
+    manifest = Manifest(
+        schema_version=1,
+        trial=Written(as_written={}, resolved={}),
+        primary=Primary(),
+        model=Model(name="embedded", size=128),
+        photos=tuple(PhotoEntry(name=one, digest=f"{digest}-{one}") for one in names),
+        arms=(Arm.named("original"), Arm.named(ARM)),
+    )
+    trial = Finished(Record(None, manifest, rows, ()), summary_of(rows))
+    return Protected(Named(name, trial), ARM)
 
 
 def difference(pairing, outcome, transform="none"):

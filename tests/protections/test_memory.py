@@ -13,7 +13,9 @@ from brittle.errors import UserError
 from brittle.images import quantise, write_image
 from brittle.models import load_model, memory
 from brittle.protections import Protection
-from brittle.trial.collections import check_memory, lay_out, read_photos
+from brittle.sources.photos import read_photos
+from brittle.trial.fits import check_memory
+from brittle.trial.plan import make_plan
 
 BIG = (3000, 4000)
 RUN = """
@@ -68,7 +70,7 @@ def test_what_cannot_fit_is_refused_before_work(embedded, monkeypatch):
 def test_a_trial_that_cannot_fit_is_refused_too(embedded, photos, tmp_path, monkeypatch):
     write_image(tmp_path / "one.png", photos[:1])
     trial = Trial(photos=str(tmp_path), size=128, prompts=("rain",))
-    plan = lay_out(trial, read_photos(trial), embedded)
+    plan = make_plan(trial, read_photos(trial), embedded)
     check_memory(plan, embedded)
     monkeypatch.setattr(memory, "free_memory", lambda device: 2**20)
     with pytest.raises(UserError, match=r"Protecting a photo of 128 × 128 px with encoder needs"):

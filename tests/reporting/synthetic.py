@@ -412,6 +412,7 @@ def make_manifest(
     return {
         "schema_version": 1,
         "title": title,
+        "primary": Primary().model_dump(mode="json"),
         "created": "2026-11-25T04:00:00+00:00",
         "trial": {"as_written": {"prompts": list(prompts)}, "resolved": resolved},
         "notes": ["To stay near 6 minutes on this machine, the demo left out one prompt."],

@@ -4,9 +4,14 @@ import re
 
 import pytest
 
+from brittle.analysis.finished import Finished
 from brittle.errors import UserError
 from brittle.reporting.compare import compare_trials, differing_settings
 from tests.reporting.trials import make_trial
+
+
+def compare(folders, out):
+    return compare_trials([Finished.open(folder) for folder in folders], out)
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +25,7 @@ def two(tmp_path_factory):
 
 
 def test_the_page_and_the_text_say_the_same(two, tmp_path):
-    text = compare_trials([two / "old", two / "new"], tmp_path / "a.html")
+    text = compare([two / "old", two / "new"], tmp_path / "a.html")
     page = (tmp_path / "a.html").read_text()
     for said in ("shield (old)", "shield (new)", "shield (new) minus shield (old)"):
         assert said in text
@@ -35,17 +40,17 @@ def test_the_page_and_the_text_say_the_same(two, tmp_path):
 
 
 def test_differences_of_settings_are_listed(two, tmp_path):
-    text = compare_trials([two / "old", two / "new"], tmp_path / "a.html")
+    text = compare([two / "old", two / "new"], tmp_path / "a.html")
     listed = text.partition("Set differently:")[2]
     assert re.search(r"^batch +8 +4$", listed, re.MULTILINE)
     assert re.search(r"^model.name +embedded +sd$", listed, re.MULTILINE)
     assert "device" not in listed
-    same = compare_trials([two / "old", two / "others"], tmp_path / "b.html")
+    same = compare([two / "old", two / "others"], tmp_path / "b.html")
     assert "No setting differs." in same
 
 
 def test_other_photos_are_compared_unpaired_and_it_says_so(two, tmp_path):
-    text = compare_trials([two / "old", two / "others"], tmp_path / "a.html")
+    text = compare([two / "old", two / "others"], tmp_path / "a.html")
     assert "not paired: the trials share no photos" in text
 
 
@@ -83,5 +88,5 @@ def test_what_is_no_finished_trial_is_refused(two, tmp_path):
         ([two / "old", two / "new"], "a.txt", "an .html file"),
     ):
         with pytest.raises(UserError, match=complaint):
-            compare_trials(folders, tmp_path / out)
+            compare(folders, tmp_path / out)
     assert not (tmp_path / "a.html").exists()

@@ -1,5 +1,3 @@
-from types import SimpleNamespace
-
 import pytest
 
 from brittle.declaration.primary import Primary
@@ -12,7 +10,7 @@ def section(*rows):
     summary = summary_of(
         [one for part in rows for one in part], primary=Primary(transforms=(JPEG,))
     )
-    return fair_section(SimpleNamespace(summary=summary))
+    return fair_section(summary)
 
 
 @pytest.fixture(scope="module")

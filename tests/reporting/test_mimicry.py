@@ -11,14 +11,15 @@ import pytest
 from typer.testing import CliRunner
 
 from brittle import api
+from brittle.analysis.finished import Finished
 from brittle.analysis.mimicry_summary import MimicrySummary
 from brittle.cli import app
 from brittle.errors import UserError
-from brittle.reporting.build import answer, build_report
+from brittle.record import Record
+from brittle.record.arms import BASE_MODEL
+from brittle.reporting import answer, build_report
 from brittle.reporting.mimicry import render
-from brittle.reporting.mimicry_source import MimicrySource
-from brittle.reporting.source import Source
-from brittle.trial.collections import UNTAUGHT
+from brittle.reporting.mimicry_source import FinishedMimicry
 from tests.trial.test_collections import CLOAK, over, write_pictures
 
 
@@ -30,6 +31,11 @@ def folder(tiny_sd, tmp_path_factory) -> Path:
     return root / "out"
 
 
+def opened(folder):
+    summary = MimicrySummary.model_validate_json((folder / "summary.json").read_bytes())
+    return FinishedMimicry(Record.open(folder), summary)
+
+
 def test_the_folder_alone_gives_the_page(folder):
     page = (folder / "report.html").read_text(encoding="utf-8")
     summary = MimicrySummary.model_validate_json((folder / "summary.json").read_bytes())
@@ -39,12 +45,12 @@ def test_the_folder_alone_gives_the_page(folder):
     assert "<b>Cats</b>" not in page
     assert "too few of either for intervals" in page
     assert "can’t" in page
-    again = build_report(folder)
+    again = build_report(opened(folder))
     assert again.read_text(encoding="utf-8") == page
 
 
 def test_rows_are_arms_and_columns_transforms(folder):
-    source = MimicrySource(folder)
+    source = opened(folder)
     page = render(source)
     tables = re.findall(r'<table class="board">.*?</table>', page, flags=re.S)
     assert len(tables) == len(source.summary.seeds) + 1
@@ -67,21 +73,21 @@ def test_pictures_carry_their_distance(folder):
     value = next(
         float(row["value"])
         for row in rows
-        if (row["arm"], row["reference"], row["seed"]) == (UNTAUGHT, "originals", "0")
+        if (row["arm"], row["reference"], row["seed"]) == (BASE_MODEL, "originals", "0")
     )
     assert f"<span>{value:.2f}</span>" in (folder / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_page_that_is_full_links_to_the_folder(folder):
-    page = render(MimicrySource(folder), limit=20_000)
+    page = render(opened(folder), limit=20_000)
     assert "had no room in this file" in page
     assert re.search(r'href="artifacts/[0-9a-z]{2}/', page)
     assert not re.search(r'src="(?!data:)', page)
 
 
 def test_the_terminal_gets_the_same_answer(folder):
-    text = answer(folder)
-    summary = MimicrySource(folder).summary
+    text = answer(opened(folder))
+    summary = opened(folder).summary
     assert summary.headline in text
     assert "JPEG 20" in text
     result = CliRunner().invoke(app, ["report", str(folder)])
@@ -90,11 +96,11 @@ def test_the_terminal_gets_the_same_answer(folder):
 
 
 def test_other_pages_say_that_it_is_none_of_theirs(folder, tmp_path):
-    with pytest.raises(UserError, match="over collections"):
-        Source(folder)
+    with pytest.raises(UserError, match="does not read"):
+        Finished.open(folder)
     result = CliRunner().invoke(app, ["report", str(folder), "--rate", str(tmp_path / "sheet")])
     assert result.exit_code == 2
-    assert "over collections" in " ".join(result.output.split())
+    assert "no edits that a person could judge" in " ".join(result.output.split())
 
 
 def test_a_picture_outside_of_the_folder_is_never_shown(folder, tmp_path):
@@ -104,4 +110,4 @@ def test_a_picture_outside_of_the_folder_is_never_shown(folder, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
     (copy / "index.json").write_text(json.dumps(index))
-    assert "secret" not in render(MimicrySource(copy))
+    assert "secret" not in render(opened(copy))

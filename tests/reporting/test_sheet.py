@@ -5,11 +5,12 @@ import re
 
 import pytest
 
+from brittle import api
 from brittle.analysis.agreement import SheetKey, keep_marks
-from brittle.analysis.store import summarise_store
+from brittle.analysis.finished import Finished
 from brittle.errors import UserError
-from brittle.reporting import build_report
-from brittle.reporting.build import answer
+from brittle.record import Record
+from brittle.reporting import answer
 from brittle.reporting.sheet import PAGE, TABLE, write_sheet
 from tests.reporting.synthetic import ARMS, make_store
 from tests.reporting.trials import make_trial
@@ -18,7 +19,7 @@ from tests.reporting.trials import make_trial
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = make_store(tmp_path_factory.mktemp("sheet") / "trial")
-    assert write_sheet(folder, folder.parent / "sheet") == 100
+    assert write_sheet(Record.open(folder), folder.parent / "sheet") == 100
     return folder
 
 
@@ -51,7 +52,7 @@ def test_nothing_on_it_tells_the_arms(folder):
 def test_the_same_trial_gives_the_same_sheet(folder, tmp_path):
     page = (folder.parent / "sheet" / PAGE).read_bytes()
     key = (folder / "sheet.json").read_bytes()
-    write_sheet(folder, tmp_path / "again")
+    write_sheet(Record.open(folder), tmp_path / "again")
     assert (tmp_path / "again" / PAGE).read_bytes() == page
     assert (folder / "sheet.json").read_bytes() == key
 
@@ -59,32 +60,32 @@ def test_the_same_trial_gives_the_same_sheet(folder, tmp_path):
 def test_marks_are_never_written_over(folder):
     before = (folder.parent / "sheet" / TABLE).read_bytes()
     with pytest.raises(UserError, match="has a sheet"):
-        write_sheet(folder, folder.parent / "sheet")
+        write_sheet(Record.open(folder), folder.parent / "sheet")
     assert (folder.parent / "sheet" / TABLE).read_bytes() == before
 
 
 def test_a_small_trial_gives_all_of_its_edits(tmp_path):
     folder = make_store(tmp_path / "trial", count=1, transforms=("none", "flip"))
     # One photo, two prompts: the flipped edits are turned back, and gray is judged here as well.
-    assert write_sheet(folder, tmp_path / "sheet") == len(
+    assert write_sheet(Record.open(folder), tmp_path / "sheet") == len(
         {entry["edited"] for entry in json.loads((folder / "index.json").read_text())}
     )
 
 
 def test_a_persons_marks_come_out_as_kappa(tmp_path):
     folder = make_trial(tmp_path / "trial", pictures=True)
-    assert "Usable was not validated by a person." in answer(folder)
-    write_sheet(folder, tmp_path / "sheet")
+    assert "Usable was not validated by a person." in answer(Finished.open(folder))
+    write_sheet(Record.open(folder), tmp_path / "sheet")
     key = SheetKey.of(folder)
     judged = {row.key[:6]: row.value for row in make_trial.rows if row.metric == "usable"}
     marks = [f"{key.sheet},{number},{'yes' if judged[point] else 'no'}"
              for number, point in enumerate(key.edits, 1)]  # fmt: skip
     (tmp_path / "marks.csv").write_text("\n".join(["sheet,number,usable", *marks]))
     assert keep_marks(folder, tmp_path / "marks.csv") == len(key.edits)
-    summary = summarise_store(folder)
-    build_report(folder)
+    finished = api.finish(Record.open(folder))
+    summary = finished.summary
     assert summary.agreement.kappa.estimate == 1
     assert summary.agreement.n == len(key.edits)
-    for text in (answer(folder), (folder / "report.html").read_text()):
+    for text in (answer(finished), (folder / "report.html").read_text()):
         assert "A person who did not know the arms agrees with usable on" in text
         assert "validated by a person" not in text

@@ -12,9 +12,9 @@ from brittle.images import from_bytes, write_image
 from brittle.metrics import Calibration
 from brittle.models import load_model
 from brittle.sources.photos import load_photos
-from brittle.trial import runner
 from brittle.trial.calibrating import calibrate_model, read_photos
 from brittle.trial.plan import make_plan
+from brittle.trial.run import run
 from tests.metrics import files
 
 PROMPT = "a house of glass"
@@ -75,7 +75,7 @@ def test_the_command_measures_each_editor(calibrated, tiny_sd, clip):
 
 def test_a_trial_that_names_the_file_judges_by_it(calibrated, folder, tiny_sd, clip, tmp_path):
     named = trial(folder, tiny_sd, calibration=str(calibrated))
-    runner.run(named, tmp_path / "out", device="cpu", dtype="float32")
+    run(named, tmp_path / "out", device="cpu", dtype="float32")
     rows = [row for row in read_results(tmp_path / "out" / "results.csv") if row.arm == "original"]
     assert {row.metric for row in rows} == {"usable", f"follow:clip={clip}", f"keep:clip={clip}"}
     found = Calibration.load(calibrated)
@@ -115,7 +115,7 @@ def test_the_calibrations_own_photos_pass_as_its_percentile_says(calibrated, fol
 
 def test_without_a_calibration_the_reason_stands_in_the_table(folder, tiny_sd, tmp_path):
     plain = trial(folder, tiny_sd, editors=(IMG2IMG,), mask=None)
-    runner.run(plain, tmp_path / "out", device="cpu", dtype="float32")
+    run(plain, tmp_path / "out", device="cpu", dtype="float32")
     rows = read_results(tmp_path / "out" / "results.csv")
     reasons = {row.reason for row in rows if row.metric == "usable"}
     assert reasons == {"not calibrated: there are no thresholds for this model"}

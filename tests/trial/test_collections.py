@@ -16,12 +16,14 @@ from brittle.images import from_bytes, read_photo, write_image
 from brittle.metrics import Style
 from brittle.models import finetuning, load_model, memory
 from brittle.progress import silent
+from brittle.record.arms import BASE_MODEL
 from brittle.record.rows import read_results
-from brittle.record.store import Store
-from brittle.sources.photos import load_photos
-from brittle.trial import painting, runner
-from brittle.trial.collections import UNTAUGHT, lay_out, read_photos
+from brittle.record.store import FolderStore, artifact
+from brittle.sources.photos import load_photos, read_photos
+from brittle.trial import scoring, stages
 from brittle.trial.cost import describe_cost
+from brittle.trial.plan import make_plan
+from brittle.trial.run import run
 
 CLOAK = "photoguard-encoder:steps=2"
 SHORT = (
@@ -69,12 +71,12 @@ def trial(cats, tiny_sd):
 @pytest.fixture(scope="module")
 def finished(trial, tmp_path_factory):
     folder = tmp_path_factory.mktemp("finished") / "out"
-    runner.run(trial, folder, device="cpu")
+    run(trial, folder, device="cpu")
     return folder
 
 
 def plan_of(trial):
-    return lay_out(trial, read_photos(trial), load_model(trial.model, device="cpu"))
+    return make_plan(trial, read_photos(trial), load_model(trial.model, device="cpu"))
 
 
 @pytest.fixture(scope="module")
@@ -84,11 +86,11 @@ def plan(cats, tiny_sd):
 
 def test_each_piece_is_planned_once(plan):
     # Original, protected and placebo, two transforms, two seeds of the fine-tune.
-    assert len(plan.tunings) == 3 * 2 * 2
-    assert len(plan.paintings) == (len(plan.tunings) + 1) * 2
+    assert len(plan.learnings) == 3 * 2 * 2
+    assert len(plan.edits) == (len(plan.learnings) + 1) * 2
     assert len(plan.cells) == 4 * 2 * 2 * 2
-    assert plan.arms == ("original", UNTAUGHT, CLOAK, f"noise({CLOAK})")
-    assert {plan.kind(arm) for arm in plan.arms} == {
+    assert tuple(plan.arms) == ("original", BASE_MODEL, CLOAK, f"noise({CLOAK})")
+    assert {arm.kind for arm in plan.arms.values()} == {
         *("original", "ceiling", "protection", "placebo")
     }
 
@@ -96,31 +98,31 @@ def test_each_piece_is_planned_once(plan):
 def test_twins_share_their_noise_and_other_seeds_do_not(plan):
     noise = {}
     for cell in plan.cells:
-        noise.setdefault(cell.seed, set()).add(plan.paintings[cell.edit].seed)
+        noise.setdefault(cell.seed, set()).add(plan.edits[cell.edit].seed)
     assert all(len(seeds) == 1 for seeds in noise.values())
     assert noise[0] != noise[1]
     # The pictures keep their order in every arm: at a step, twins see the same one.
     photos = [
         [plan.releases[plan.receptions[one].release].photo for one in tuning.receptions]
-        for tuning in plan.tunings.values()
+        for tuning in plan.learnings.values()
     ]
     assert all(names == photos[0] for names in photos)
 
 
 def test_arms_transforms_and_seeds_give_different_pictures(trial, finished):
-    plan, store = plan_of(trial), Store(finished)
-    pictures = {store.read(one.key).numpy().tobytes() for one in plan.paintings.values()}
-    assert len(pictures) == len(plan.paintings)
-    assert len(list(finished.glob("fine-tunes/*/weights.safetensors"))) == len(plan.tunings)
+    plan, store = plan_of(trial), FolderStore(finished)
+    pictures = {store.read(one.key).numpy().tobytes() for one in plan.edits.values()}
+    assert len(pictures) == len(plan.edits)
+    assert len(list(finished.glob("fine-tunes/*/weights.safetensors"))) == len(plan.learnings)
 
 
 def test_a_score_is_the_mean_distance_from_the_originals(trial, finished, cats):
     originals = [photo.image for photo in load_photos(str(cats), square=64).values()]
     rows = read_results(finished / "results.csv")
     cell = next(cell for cell in plan_of(trial).cells if cell.arm == CLOAK)
-    picture = Store(finished).read(cell.edit)
+    picture = FolderStore(finished).read(cell.edit)
     expected = sum(float(Style().score(picture, one)) for one in originals) / 2
-    at = (cell.photo, cell.arm, cell.transform, cell.editor, cell.prompt, cell.seed)
+    at = (cell.subject, cell.arm, cell.transform, cell.editor, cell.prompt, cell.seed)
     (row,) = [row for row in rows if row.key[:6] == at]
     assert (row.reference, row.metric) == ("originals", "style.distance")
     assert row.value == pytest.approx(expected)
@@ -158,10 +160,10 @@ def test_a_killed_run_goes_on_to_the_same_results(trial, finished, tmp_path, mon
     with monkeypatch.context() as once:
         once.setattr(FineTune, "generate", dies)
         with pytest.raises(Killed):
-            runner.run(trial, out, device="cpu")
+            run(trial, out, device="cpu")
     learned = set(out.glob("fine-tunes/*/weights.safetensors"))
     kept = {path: path.stat().st_mtime_ns for path in learned}
-    runner.run(trial, out, device="cpu")
+    run(trial, out, device="cpu")
     assert (out / "results.csv").read_bytes() == (finished / "results.csv").read_bytes()
     assert {path: path.stat().st_mtime_ns for path in learned} == kept
 
@@ -170,8 +172,8 @@ def test_a_finished_run_computes_nothing(trial, finished, tmp_path, monkeypatch)
     shutil.copytree(finished, tmp_path / "out")
     for name in ("learn", "generate"):
         monkeypatch.setattr(FineTune, name, None)
-    monkeypatch.setattr(painting.Originals, "distance", None)
-    runner.run(trial, tmp_path / "out", device="cpu")
+    monkeypatch.setattr(scoring.Originals, "distance", None)
+    run(trial, tmp_path / "out", device="cpu")
     again, before = ((one / "results.csv").read_bytes() for one in (tmp_path / "out", finished))
     assert again == before
 
@@ -188,9 +190,9 @@ def test_an_interrupted_fine_tune_goes_on(trial, finished, tmp_path, monkeypatch
     with monkeypatch.context() as once:
         once.setattr(finetuning.Classroom, "step", dies)
         with pytest.raises(Killed):
-            runner.run(trial, tmp_path / "out", device="cpu")
+            run(trial, tmp_path / "out", device="cpu")
     assert list((tmp_path / "out").glob("fine-tunes/*/partial.safetensors"))
-    runner.run(trial, tmp_path / "out", device="cpu")
+    run(trial, tmp_path / "out", device="cpu")
     again, before = ((one / "results.csv").read_bytes() for one in (tmp_path / "out", finished))
     assert again == before
 
@@ -199,9 +201,10 @@ def test_zero_steps_change_nothing(cats, tiny_sd, tmp_path):
     none = over(cats, tiny_sd, editors=(f"finetune:{SHORT.replace('steps=2', 'steps=0', 1)}",),
                 transforms=("none",), protections=())  # fmt: skip
     plan = plan_of(none)
-    store = runner.run(none, tmp_path / "out", device="cpu")
+    run(none, tmp_path / "out", device="cpu")
+    store = FolderStore(tmp_path / "out")
     taught, untaught = ([store.read(cell.edit) for cell in plan.cells if cell.arm == arm]
-                        for arm in ("original", UNTAUGHT))  # fmt: skip
+                        for arm in ("original", BASE_MODEL))  # fmt: skip
     assert len(taught) == 2
     assert all(torch.equal(*pair) for pair in zip(taught, untaught, strict=True))
 
@@ -213,13 +216,16 @@ def test_a_folder_of_folders_is_several_collections_and_shards_share_them(tiny_s
     trial = over(both, tiny_sd)
     model = load_model(tiny_sd, device="cpu")
     plan = plan_of(trial)
-    assert {name: len(pictures) for name, pictures in plan.collections.items()} == {
+    assert {
+        name: len(pictures)
+        for name, pictures in ((one.name, one.pictures) for one in plan.subjects.values())
+    } == {
         "cats": 2,
         "coffee": 2,
     }
-    second = lay_out(trial, read_photos(trial), model, shard=(2, 2))
-    assert {cell.photo for cell in second.cells} == {"coffee"}
-    assert set(second.tunings) < set(plan.tunings)
+    second = make_plan(trial, read_photos(trial), model, shard=(2, 2))
+    assert {cell.subject for cell in second.cells} == {"coffee"}
+    assert set(second.learnings) < set(plan.learnings)
 
 
 @pytest.mark.parametrize(
@@ -233,14 +239,14 @@ def test_a_folder_of_folders_is_several_collections_and_shards_share_them(tiny_s
 )
 def test_a_trial_that_cannot_be_is_refused_in_a_sentence(cats, tiny_sd, tmp_path, changes, said):
     with pytest.raises(UserError, match=said):
-        runner.run(over(cats, tiny_sd, **changes), tmp_path / "out", device="cpu")
+        run(over(cats, tiny_sd, **changes), tmp_path / "out", device="cpu")
     assert not (tmp_path / "out").exists()
 
 
 def test_bad_collections_are_refused_in_a_sentence(tiny_sd, tmp_path):
     def refused(folder, said):
         with pytest.raises(UserError, match=said):
-            runner.run(over(folder, tiny_sd), tmp_path / "out", device="cpu")
+            run(over(folder, tiny_sd), tmp_path / "out", device="cpu")
 
     refused(write_pictures(tmp_path / "one", count=1), "one: A collection holds at least two")
     both = tmp_path / "both"
@@ -260,7 +266,7 @@ def test_pictures_of_different_sizes_are_learned_from_together(cats, tiny_sd, tm
     shutil.copytree(cats, mixed)
     write_image(mixed / "wide.png", from_bytes(data.coffee()[None, :100, :150].copy()))
     one = over(mixed, tiny_sd, transforms=("none",), seeds=(0,))
-    runner.run(one, tmp_path / "out", device="cpu")
+    run(one, tmp_path / "out", device="cpu")
     assert len(read_results(tmp_path / "out" / "results.csv")) == 3 + 1
 
 
@@ -268,7 +274,7 @@ def test_too_little_memory_is_said_in_a_sentence(cats, tiny_sd, tmp_path, monkey
     monkeypatch.setattr(memory, "free_memory", lambda device: 2**20)
     trial = over(cats, tiny_sd)
     for work in (
-        lambda: runner.run(trial, tmp_path / "out", device="cpu"),
+        lambda: run(trial, tmp_path / "out", device="cpu"),
         lambda: describe_cost(trial, device="cpu"),
     ):
         with pytest.raises(UserError, match="say method=lora"):
@@ -277,12 +283,12 @@ def test_too_little_memory_is_said_in_a_sentence(cats, tiny_sd, tmp_path, monkey
     lora = SHORT.replace("method=full", "method=lora")
     protected = over(cats, tiny_sd, editors=(f"finetune:{lora}",), protections=(TOGETHER,))
     with pytest.raises(UserError, match=r"fine-tune of .* needs .* choose another protection"):
-        runner.run(protected, tmp_path / "out", device="cpu")
+        run(protected, tmp_path / "out", device="cpu")
 
 
 def test_a_finished_run_needs_no_memory(trial, finished, monkeypatch):
     monkeypatch.setattr(memory, "free_memory", lambda device: 2**20)
-    runner.run(trial, finished, device="cpu")
+    run(trial, finished, device="cpu")
 
 
 TOGETHER = "anti-dreambooth:rounds=1,steps=1,training_steps=1,learning_rate=0.001"
@@ -305,16 +311,16 @@ def test_a_protection_of_collections_depends_on_their_other_pictures(cats, tiny_
 def test_a_collection_is_protected_together_and_a_part_of_it_is_no_rest(cats, tiny_sd, tmp_path):
     trial = over(cats, tiny_sd, protections=(TOGETHER,), transforms=("none",))
     plan, model = plan_of(trial), load_model(tiny_sd, device="cpu")
-    store = Store(tmp_path / "out")
-    runner.release(plan, store, model, silent)
+    store = FolderStore(tmp_path / "out")
+    stages.release(plan, store, model, silent)
     keys = releases_of(plan, TOGETHER)
     files = [store.read(key) for key in keys]
     originals = [photo.image for photo in plan.photos.values()]
     seeds = [one.seed for one in plan.releases.values() if one.arm == TOGETHER]
     expected = plan.protections[TOGETHER].together(model, originals, seeds=seeds)
     assert all(torch.equal(*pair) for pair in zip(files, expected, strict=True))
-    (tmp_path / "out" / Store.artifact(keys[1])).unlink()
-    runner.release(plan, store, model, silent)
+    (tmp_path / "out" / artifact(keys[1])).unlink()
+    stages.release(plan, store, model, silent)
     assert all(torch.equal(store.read(key), file) for key, file in zip(keys, files, strict=True))
 
 

@@ -8,9 +8,10 @@ import yaml
 from brittle.errors import UserError
 from brittle.images import from_bytes, write_image
 from brittle.models import load_model
-from brittle.record.store import Store
+from brittle.record.store import FolderStore
 from brittle.sources.photos import load_photos
-from brittle.trial import demo, runner
+from brittle.trial import demo
+from brittle.trial import run as running
 from brittle.trial.plan import make_plan
 from tests.pictures import photo
 
@@ -87,8 +88,8 @@ def small(tmp_path, monkeypatch):
     monkeypatch.setattr(demo, "TRIAL", tmp_path / "demo.yaml")
     demo.TRIAL.write_text(yaml.safe_dump(written))
     calls = Counter()
-    for module in (demo, runner):
-        for name in ("load_photos", "read_photos", "load_model", "make_plan", "lay_out"):
+    for module in (demo, running):
+        for name in ("load_photos", "read_photos", "load_model", "make_plan"):
             if hasattr(module, name):
                 monkeypatch.setattr(module, name, counted(calls, name, getattr(module, name)))
     return calls
@@ -114,9 +115,13 @@ def test_a_smaller_demo_is_planned_once_and_resumed_as_it_was_begun(small, tmp_p
     demo.run_demo(tmp_path / "out", say=said.append)
     assert small == {"load_photos": 1, "load_model": 1, "make_plan": 2}
     assert "left out golden hour, flip." in said[0]
-    begun = [Store(tmp_path / "out").manifest[name] for name in ("prompts", "transforms")]
+    begun = [
+        getattr(FolderStore(tmp_path / "out").manifest, name) for name in ("prompts", "transforms")
+    ]
     small.clear()
     demo.run_demo(tmp_path / "out", say=said.append)
-    assert small == {"read_photos": 1, "load_model": 1, "lay_out": 1}
-    assert [Store(tmp_path / "out").manifest[name] for name in ("prompts", "transforms")] == begun
+    assert small == {"read_photos": 1, "load_model": 1, "make_plan": 1}
+    assert [
+        getattr(FolderStore(tmp_path / "out").manifest, name) for name in ("prompts", "transforms")
+    ] == begun
     assert said == [said[0]] * 2

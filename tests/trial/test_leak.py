@@ -21,11 +21,11 @@ from brittle.declaration.trial import Trial
 from brittle.images import from_bytes, quantise, write_image
 from brittle.models import load_model
 from brittle.progress import silent
-from brittle.record.store import Store
+from brittle.record.store import FolderStore, artifact
 from brittle.sources.photos import load_photos
-from brittle.trial import runner
 from brittle.trial.plan import make_plan
 from brittle.trial.results import rows
+from brittle.trial.stages import compute
 
 ARM = "photoguard-encoder:steps=3"
 TRANSFORMS = ("none", "jpeg:quality=75", "denoise:strength=0.1,num_inference_steps=10", "flip")
@@ -66,11 +66,11 @@ def runs(declared, tmp_path_factory):
     model = load_model(trial.model, device="cpu")
     plan = make_plan(trial, load_photos(str(photos), mask=trial.mask), model)
     folder = tmp_path_factory.mktemp("runs")
-    first, second = Store(folder / "first"), Store(folder / "second")
-    runner.compute(plan, first, model, silent)
+    first, second = FolderStore(folder / "first"), FolderStore(folder / "second")
+    compute(plan, first, model, silent)
     for key in published(plan):
-        (second.directory / second.artifact(key)).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(first.directory / first.artifact(key), second.directory / second.artifact(key))
+        (second.directory / artifact(key)).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(first.directory / artifact(key), second.directory / artifact(key))
     stream = torch.Generator().manual_seed(0)
     for path in photos.glob("*.png"):
         noise = quantise(torch.rand(1, 3, 64, 64, generator=stream))
@@ -78,7 +78,7 @@ def runs(declared, tmp_path_factory):
     # Names, keys and random seeds are the plan's: the attacker draws his own noise, and a trial
     # gives him the same for each arm.
     gone = load_photos(str(photos), mask=trial.mask)
-    runner.compute(dataclasses.replace(plan, photos=gone), second, model, silent)
+    compute(dataclasses.replace(plan, photos=gone), second, model, silent)
     return plan, first, second
 
 
@@ -89,14 +89,14 @@ def published(plan, arm=ARM):
 def made(plan, arm):
     """The keys of all that is received and edited of an arm's files."""
     received = {k for k, one in plan.receptions.items() if one.release in published(plan, arm)}
-    edited = {k for k, one in plan.edits.items() if one.reception in received}
+    edited = {k for k, one in plan.edits.items() if one.source in received}
     return received | edited
 
 
 def same(first, second, keys):
     return {
-        (first.directory / first.artifact(key)).read_bytes()
-        == (second.directory / second.artifact(key)).read_bytes()
+        (first.directory / artifact(key)).read_bytes()
+        == (second.directory / artifact(key)).read_bytes()
         for key in keys
     }
 

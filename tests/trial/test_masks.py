@@ -12,8 +12,8 @@ from brittle.images import around, ellipse_mask, from_bytes, from_png, read_phot
 from brittle.metrics import Follow, Keep
 from brittle.models import load_model
 from brittle.sources.photos import load_photos
-from brittle.trial import runner
 from brittle.trial.plan import make_plan
+from brittle.trial.run import run
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def trial(folder, tiny_sd):
 @pytest.fixture(scope="module")
 def out(trial, tmp_path_factory):
     out = tmp_path_factory.mktemp("inpainting") / "out"
-    runner.run(trial, out)
+    run(trial, out)
     return out
 
 
@@ -114,7 +114,7 @@ def test_the_perturbation_itself_is_no_effect(trial, out, tmp_path):
     alike = torch.where(mask == 1, control, edited)
     assert not torch.equal(alike, control)
     write_image(tmp_path / "out" / cell(out, **protected)["edited"], alike, overwrite=True)
-    runner.run(trial, tmp_path / "out")
+    run(trial, tmp_path / "out")
     assert distance(tmp_path / "out") == 0
 
 
@@ -154,7 +154,7 @@ def judged(tmp_path, **changes):
         "floor_seeds": (),
         "batch": 1,
     }
-    runner.run(Trial(photos=str(photo), **fields, **changes), tmp_path / "out")
+    run(Trial(photos=str(photo), **fields, **changes), tmp_path / "out")
     transform = changes.get("transforms", ("none",))[-1]
     _, edited = pictures(tmp_path / "out", transform=transform, arm="original")
     rows = read_results(tmp_path / "out" / "results.csv")

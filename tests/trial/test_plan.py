@@ -37,7 +37,7 @@ def plan(model, photos):
 
 
 def test_every_point_of_the_grid_is_there_once(plan):
-    points = {(c.photo, c.arm, c.transform, c.prompt, c.seed) for c in plan.cells}
+    points = {(c.subject, c.arm, c.transform, c.prompt, c.seed) for c in plan.cells}
     assert len(points) == len(plan.cells) == 8 * 5 * 3 * 2
     assert len({cell.key for cell in plan.cells}) == len(plan.cells)
 
@@ -50,10 +50,10 @@ def test_nothing_is_computed_twice(plan):
 
 
 def test_controls_and_clean_edits_are_the_originals(plan):
-    by_point = {(c.photo, c.arm, c.transform, c.prompt): c for c in plan.cells}
+    by_point = {(c.subject, c.arm, c.transform, c.prompt): c for c in plan.cells}
     for cell in plan.cells:
-        control = by_point[cell.photo, "original", cell.transform, cell.prompt]
-        clean = by_point[cell.photo, "original", "none", cell.prompt]
+        control = by_point[cell.subject, "original", cell.transform, cell.prompt]
+        clean = by_point[cell.subject, "original", "none", cell.prompt]
         assert (cell.control, cell.clean) == (control.edit, clean.edit)
         assert bool(cell.floor) == (cell.arm == "original" and cell.transform == "none")
 
@@ -61,7 +61,7 @@ def test_controls_and_clean_edits_are_the_originals(plan):
 def test_noise_belongs_to_the_seed_and_the_photo(plan, photos):
     for cell in plan.cells:
         edit = plan.edits[cell.edit]
-        assert edit.seed == derive_seed(cell.seed, photos[cell.photo].digest)
+        assert edit.seed == derive_seed(cell.seed, photos[cell.subject].digest)
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,12 @@ import torch
 
 from brittle.images import png_bytes, quantise
 from brittle.progress import silent
-from brittle.record.store import Store
+from brittle.record.store import FolderStore, artifact
 from brittle.transforms import Transform
-from brittle.trial.runner import receiving
-from brittle.trial.work import Reception
+from brittle.trial.stages import receiving
+from brittle.trial.tasks import Reception, Release
 
+RELEASES = ("aa", "ab", "ac")
 TEXTS = [
     "jpeg:quality=50",
     "gaussian-noise:sigma=8/255+gaussian-blur:sigma=1",
@@ -23,32 +24,37 @@ TEXTS = [
 @pytest.fixture
 def work(tmp_path):
     """A plan of receptions without a model, and a store with what was released."""
-    store = Store(tmp_path / "out")
+    store = FolderStore(tmp_path / "out")
     image = quantise(torch.rand(1, 3, 40, 56, generator=torch.Generator().manual_seed(0)))
-    store.write("aa", image)
+    releases = {key: Release(key, "photo", "original", 0) for key in RELEASES}
+    for key in releases:
+        store.write(key, image)
     transforms = {text: Transform.parse(text) for text in TEXTS}
-    receptions = {f"{k:02}": Reception(f"{k:02}", "aa", TEXTS[k % 4], k) for k in range(12)}
-    return SimpleNamespace(receptions=receptions, transforms=transforms), store, image
+    receptions = {
+        f"{k:02}": Reception(f"{k:02}", RELEASES[k % 3], TEXTS[k % 4], k) for k in range(12)
+    }
+    plan = SimpleNamespace(releases=releases, receptions=receptions, transforms=transforms)
+    return plan, store, image
 
 
 @pytest.mark.parametrize("threads", [1, 7])
 def test_files_are_those_of_one_after_another(work, monkeypatch, threads):
     plan, store, image = work
-    monkeypatch.setattr("brittle.trial.runner.os.cpu_count", lambda: threads)
-    with receiving(plan, store, silent) as wait_for:
+    monkeypatch.setattr("brittle.trial.stages.os.cpu_count", lambda: threads)
+    with receiving(plan, store, None, silent) as wait_for:
         wait_for("07")
         assert store.has("07")
         wait_for("aa")  # which nobody has to make
     for key, one in plan.receptions.items():
         alone = plan.transforms[one.transform].apply(image, seeds=[one.seed])
-        assert (store.directory / store.artifact(key)).read_bytes() == png_bytes(alone)
+        assert (store.directory / artifact(key)).read_bytes() == png_bytes(alone)
 
 
 def test_what_exists_is_not_made_again(work):
     plan, store, image = work
     for key in plan.receptions:
         store.write(key, image)
-    with receiving(plan, store, silent):
+    with receiving(plan, store, None, silent):
         pass
     assert torch.equal(store.read("00"), image)
 
@@ -56,7 +62,7 @@ def test_what_exists_is_not_made_again(work):
 def test_an_interruption_stops_what_has_not_begun(work, monkeypatch):
     plan, store, _ = work
     begun, stopped = threading.Semaphore(0), threading.Event()
-    write = Store.write_levels
+    write = FolderStore.write_levels
 
     def slowly(self, key, levels):
         begun.release()
@@ -71,16 +77,16 @@ def test_an_interruption_stops_what_has_not_begun(work, monkeypatch):
             stopped.set()
             super().shutdown(wait=wait)
 
-    monkeypatch.setattr(Store, "write_levels", slowly)
-    monkeypatch.setattr("brittle.trial.runner.ThreadPoolExecutor", Pool)
-    monkeypatch.setattr("brittle.trial.runner.os.cpu_count", lambda: 2)
+    monkeypatch.setattr(FolderStore, "write_levels", slowly)
+    monkeypatch.setattr("brittle.trial.stages.ThreadPoolExecutor", Pool)
+    monkeypatch.setattr("brittle.trial.stages.os.cpu_count", lambda: 2)
 
     def interrupt():
         for _ in range(2):
             assert begun.acquire(timeout=60)
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt), receiving(plan, store, silent):
+    with pytest.raises(KeyboardInterrupt), receiving(plan, store, None, silent):
         interrupt()
     assert sum(store.has(key) for key in plan.receptions) == 2
 
@@ -91,8 +97,8 @@ def test_a_failure_is_raised_where_its_file_is_needed(work, monkeypatch):
     def full(self, key, levels):
         raise OSError("no space left")
 
-    monkeypatch.setattr(Store, "write_levels", full)
-    with pytest.raises(OSError, match="no space"), receiving(plan, store, silent) as wait_for:
+    monkeypatch.setattr(FolderStore, "write_levels", full)
+    with pytest.raises(OSError, match="no space"), receiving(plan, store, None, silent) as wait_for:
         wait_for("03")
-    with pytest.raises(OSError, match="no space"), receiving(plan, store, silent):
+    with pytest.raises(OSError, match="no space"), receiving(plan, store, None, silent):
         pass

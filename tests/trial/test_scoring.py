@@ -12,10 +12,12 @@ from brittle.declaration.trial import Trial
 from brittle.images import from_bytes, write_image
 from brittle.models import load_model
 from brittle.progress import silent
-from brittle.record.store import Store
-from brittle.trial import album, painting, runner
-from brittle.trial.collections import CollectionPlan, lay_out, read_photos
-from brittle.trial.foreign import score_edits
+from brittle.record.store import FolderStore
+from brittle.sources.photos import read_photos
+from brittle.trial import album
+from brittle.trial.external_edits import score_edits
+from brittle.trial.plan import make_plan
+from brittle.trial.run import run
 from brittle.trial.scoring import score
 from tests.trial.edits import write_edits
 from tests.trial.test_collections import over, write_pictures
@@ -58,9 +60,10 @@ def scored(request, tiny_sd, photos, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     pictures = shutil.copytree(photos, folder / "photos") if request.param != "finetune" else folder
     trial = a_trial(request.param, pictures, tiny_sd)
-    store = runner.run(trial, tmp_path_factory.mktemp("out") / "out", device="cpu")
+    store = FolderStore(tmp_path_factory.mktemp("out") / "out")
+    run(trial, store.directory, device="cpu")
     model = load_model(trial.model, device="cpu", size=trial.size)
-    return lay_out(trial, read_photos(trial), model), store, model
+    return make_plan(trial, read_photos(trial), model), store, model
 
 
 def score_again(scored, *, cores=1, backwards=False):
@@ -72,8 +75,7 @@ def score_again(scored, *, cores=1, backwards=False):
     before = torch.get_num_threads()
     torch.set_num_threads(cores)
     try:
-        stage = painting.score if isinstance(plan, CollectionPlan) else score
-        stage(plan, store, model, silent)
+        score(plan, store, model, silent)
     finally:
         torch.set_num_threads(before)
     return cells(store)
@@ -87,13 +89,13 @@ def cells(store):
 def decoded(monkeypatch):
     """How often the picture of each key is decoded."""
     counts = Counter()
-    read = Store.read
+    read = FolderStore.read
 
     def count(store, key):
         counts[key] += 1
         return read(store, key)
 
-    monkeypatch.setattr(Store, "read", count)
+    monkeypatch.setattr(FolderStore, "read", count)
     return counts
 
 

@@ -24,6 +24,7 @@ from brittle.analysis.sampling_units import Units
 from brittle.analysis.summary import Flag, Interval, Scope
 from brittle.analysis.table import placebo_arm
 from brittle.errors import UserError
+from brittle.record.arms import BASE_MODEL
 from brittle.record.rows import Row
 
 NOTHING_LEARNED = "unprotected pictures taught the model too little for a scale"
@@ -100,7 +101,7 @@ class _Analysis:
         others = None if placebo is None else closer_share(placebo, clean)
         reach, retention, reason = None, None, "there is no placebo"
         if placebo is not None:
-            room = of("untaught", transform) - clean
+            room = of(BASE_MODEL, transform) - clean
             if self.over.clear(room, quantiles=1):
                 reach = self.over.ratio(protected - placebo, room)
             retention, reason = self._retention(arm, transform, metric)
@@ -143,7 +144,7 @@ class _Analysis:
 
     def ends(self, metric: str, transform: str) -> Ends:
         """The scale of a metric, and what unprotected pictures taught after a transform."""
-        untaught = self.found("untaught", transform, metric)
+        untaught = self.found(BASE_MODEL, transform, metric)
         clean = self.found("original", transform, metric)
         between = [self.found.between[name, metric] for name in self.found.axes[0]]
         return Ends(

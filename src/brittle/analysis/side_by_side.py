@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
 from brittle.analysis.effects import EXPLORATORY_ALPHA, Effects
+from brittle.analysis.finished import Finished
 from brittle.analysis.intervals import (
     Array,
     dots_only,
@@ -17,32 +17,29 @@ from brittle.analysis.intervals import (
     t_quantile,
 )
 from brittle.analysis.phrases import count
-from brittle.analysis.summary import MIN_PHOTOS, Interval, Summary
+from brittle.analysis.summary import MIN_PHOTOS, Interval
 from brittle.analysis.table import Table
 from brittle.analysis.usable import UsableEdits
-from brittle.record.rows import Row
 
 
 @dataclass(frozen=True)
-class Finished:
-    """A finished trial: its name, what its folder holds, and its scores."""
+class Named:
+    """A finished trial, and what the comparison calls it."""
 
     name: str
-    manifest: dict[str, Any]
-    summary: Summary
-    rows: tuple[Row, ...]
+    finished: Finished
 
     @cached_property
     def digests(self) -> dict[str, str]:
         """The identity of each photo's pixels by the photo's name; empty where it is not known."""
-        return {photo["name"]: photo.get("digest", "") for photo in self.manifest["photos"]}
+        return {photo.name: photo.digest for photo in self.finished.manifest.photos}
 
 
 @dataclass(frozen=True)
 class Protected:
     """One protection of one trial."""
 
-    trial: Finished
+    trial: Named
     arm: str
 
     @property
@@ -73,9 +70,9 @@ class Pairing:
     """How photos, prompts and seeds were matched, and what can't be compared."""
 
 
-def protections_of_trials(trials: Sequence[Finished]) -> list[Protected]:
+def protections_of_trials(trials: Sequence[Named]) -> list[Protected]:
     """Every protection of every trial, in the order given, primary ones first."""
-    return [Protected(trial, arm) for trial in trials for arm in _arms(trial)]
+    return [Protected(trial, arm) for trial in trials for arm in trial.finished.protections]
 
 
 def pair(first: Protected, second: Protected) -> Pairing:
@@ -88,7 +85,7 @@ def pair(first: Protected, second: Protected) -> Pairing:
     photos = {point[0] for point in shared}
     paired = len(photos) > 1
     outcomes = [
-        _Outcomes(one, shared if paired else None, first.trial.summary.primary.metric)
+        _Outcomes(one, shared if paired else None, first.trial.finished.summary.primary.metric)
         for one in (first, second)
     ]
     found = []
@@ -134,15 +131,15 @@ class _Outcomes:
         self, of: Protected, shared: set[tuple[str, str, int]] | None, metric: str
     ) -> None:
         digests = of.trial.digests
-        rows = of.trial.rows
+        summary, rows = of.trial.finished.summary, of.trial.finished.record.rows
         if shared is not None:
             renamed = (replace(row, image=digests.get(row.image, "")) for row in rows)
-            rows = tuple(row for row in renamed if (row.image, row.prompt, row.seed) in shared)
-        table, editor = Table(rows), of.trial.summary.primary.editor or ""
-        kind = of.trial.summary.placebo.chosen
+            rows = [row for row in renamed if (row.image, row.prompt, row.seed) in shared]
+        table, editor = Table(rows), summary.primary.editor or ""
+        kind = summary.placebo.chosen
         self.arm, self.transforms, self.photos = of.arm, table.names("transform"), table.photos
         self.effects = Effects(table, editor=editor, metric=metric, kind=kind)
-        self.usable = UsableEdits(table, editor=editor, invalid=of.trial.summary.usable_reason)
+        self.usable = UsableEdits(table, editor=editor, invalid=summary.usable_reason)
         self.lacking = {
             "reach": ""
             if self.effects.reach(of.arm, "none", EXPLORATORY_ALPHA)
@@ -190,12 +187,12 @@ def _difference(
     return unpaired_interval(left, right, EXPLORATORY_ALPHA, extra=float(shares))
 
 
-def _shared(first: Finished, second: Finished) -> set[tuple[str, str, int]]:
+def _shared(first: Named, second: Named) -> set[tuple[str, str, int]]:
     """The points (digest of the photo, prompt, seed) that both trials have edits at."""
     points = [
         {
             (digest, row.prompt, row.seed)
-            for row in trial.rows
+            for row in trial.finished.record.rows
             if row.reference in ("control", "photo")
             and (digest := trial.digests.get(row.image, ""))
         }
@@ -219,8 +216,3 @@ def _words(
         )
     lacking = [reason for one in outcomes for reason in one.lacking.values() if reason]
     return "; ".join([matched, *dict.fromkeys(lacking)])
-
-
-def _arms(trial: Finished) -> list[str]:
-    others = [arm["label"] for arm in trial.manifest["arms"] if arm["kind"] == "protection"]
-    return list(dict.fromkeys([*trial.summary.primary.arms, *others]))

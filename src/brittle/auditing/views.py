@@ -22,7 +22,7 @@ from brittle.progress import Advance
 from brittle.protections import Placebo
 from brittle.sources.pairs import Pictures
 from brittle.transforms import Transform
-from brittle.trial.runner import gray_like
+from brittle.trial.stages import gray_like
 
 CONTROL, PROTECTED, GRAY = 0, 1, 2
 PLACEBOS = slice(3, 3 + DRAWS)

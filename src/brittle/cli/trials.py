@@ -9,7 +9,9 @@ from brittle.cli.app import Device, Dtype, app
 from brittle.errors import UserError
 
 if TYPE_CHECKING:
+    from brittle.analysis.finished import Finished
     from brittle.declaration.trial import Trial
+    from brittle.reporting.mimicry_source import FinishedMimicry
 
 
 @app.command()
@@ -38,7 +40,7 @@ def demo(
     from brittle.trial.demo import run_demo
 
     with bars() as progress:
-        run_demo(
+        record = run_demo(
             out,
             photos,
             minutes=minutes,
@@ -47,8 +49,8 @@ def demo(
             say=lambda text: typer.echo(text, err=True),
             progress=progress,
         )
-    api.finish(out)
-    _answer(out)
+    assert record is not None, "only shards have none"
+    _answer(api.finish(record))
 
 
 @app.command()
@@ -76,11 +78,11 @@ def run(
     loaded = load_trial(trial, settings or ())
     if dry_run:
         from brittle.analysis import plan_photos
-        from brittle.trial.collections import over_collections
+        from brittle.sources.photos import learns
         from brittle.trial.cost import describe_cost
 
         typer.echo(describe_cost(loaded, device=device, dtype=dtype))
-        if over_collections(loaded):
+        if learns(loaded):
             return
         rows = len(loaded.prompts) * len(loaded.seeds)
         needed = plan_photos(loaded.primary, arms=len(loaded.protection_arms), rows_a_photo=rows)
@@ -118,7 +120,7 @@ def score(
 
     directory = out or edits.with_suffix("")
     with bars() as progress:
-        api.score(
+        finished = api.score(
             edits,
             directory,
             by=by,
@@ -127,7 +129,7 @@ def score(
             calibration=calibration,
             progress=progress,
         )
-    _answer(directory)
+    _answer(finished)
 
 
 @app.command()
@@ -143,9 +145,10 @@ def compare(
 
     Example: brittle compare old-model new-model -o models.html
     """
+    from brittle.analysis.finished import Finished
     from brittle.reporting.compare import compare_trials
 
-    typer.echo(compare_trials(directories, out))
+    typer.echo(compare_trials([Finished.open(path) for path in directories], out))
     typer.echo(f"\nReport: {out}")
 
 
@@ -165,17 +168,18 @@ def report(
     Example: brittle report brittle-demo --rate sheet
     """
     from brittle import api
+    from brittle.record import Record
 
     if marks is not None:
         from brittle.analysis.agreement import keep_marks
 
         typer.echo(f"Marks of {keep_marks(directory, marks)} edits were read.\n")
-    api.finish(directory)
-    _answer(directory)
+    finished = api.finish(Record.open(directory))
+    _answer(finished)
     if rate is not None:
         from brittle.reporting.sheet import PAGE, write_sheet
 
-        number = write_sheet(directory, rate)
+        number = write_sheet(finished.record, rate)
         typer.echo(f"Sheet of {number} edits: {rate / PAGE}")
 
 
@@ -192,7 +196,7 @@ def _run(
     from brittle.progress import bars
 
     with bars() as progress:
-        summary = api.run_trial(
+        finished = api.run_trial(
             trial,
             out,
             device=device,
@@ -200,17 +204,18 @@ def _run(
             shard=shard,
             progress=progress,
         )
-    if summary is None:
+    if finished is None:
         typer.echo(f"Shard {shard[0]}/{shard[1]} is done; run again without --shard to gather.")
     else:
-        _answer(out)
+        _answer(finished)
 
 
-def _answer(directory: Path) -> None:
-    from brittle.reporting.build import answer
+def _answer(trial: "Finished | FinishedMimicry") -> None:
+    from brittle.reporting import answer
+    from brittle.reporting.build import REPORT
 
-    typer.echo(answer(directory))
-    typer.echo(f"\nReport: {directory / 'report.html'}")
+    typer.echo(answer(trial))
+    typer.echo(f"\nReport: {(trial.record.directory or Path()) / REPORT}")
 
 
 def _shard(text: str) -> tuple[int, int]:

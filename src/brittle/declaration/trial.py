@@ -14,7 +14,7 @@ from brittle.errors import UserError
 from brittle.protections import Protection
 
 PlaceboKind = Literal["noise", "noise-spectrum"]
-TAKEN = {"original", "gray", "untaught"}
+TAKEN = {"original", "gray", "base model"}
 """Labels of the arms that aren't protections."""
 
 

@@ -1,9 +1,54 @@
-"""What was done to a photo before release: the labels of arms, and what they say."""
+"""What was done to a subject before release: its arms, and what each of them stands for."""
 
-ORIGINAL, GRAY = "original", "gray"
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+from brittle.data import Data
+
+ORIGINAL, GRAY, BASE_MODEL = "original", "gray", "base model"
+"""Arms that every trial has; the ceiling is a gray picture, or a model that learned nothing."""
+CEILINGS = (GRAY, BASE_MODEL)
+
+Kind = Literal["original", "ceiling", "protection", "placebo"]
+PlaceboKind = Literal["noise", "noise-spectrum"]
+PLACEBO_KINDS: tuple[PlaceboKind, ...] = ("noise", "noise-spectrum")
 
 
-def placebo_parts(arm: str) -> tuple[str, str]:
-    """The kind of a placebo, and the arm whose size it has; of another arm, itself and nothing."""
-    kind, _, of = arm.partition("(")
-    return kind, of.removesuffix(")")
+class Arm(Data):
+    """One arm of a trial."""
+
+    label: str
+    """How everything else calls it."""
+    kind: Kind
+    """``ceiling``: what a perfect protection would leave."""
+    of: str = ""
+    """Of a placebo, the protection whose size it has."""
+    noise: PlaceboKind | None = None
+    """Of a placebo, what kind of noise it is."""
+    draw: int = 0
+    """Of a placebo, which of several draws."""
+    record: Mapping[str, Any] | None = None
+    """The component's record; null where there is none, or where it was made elsewhere."""
+    source: str = ""
+    """Where the component comes from: a paper, public code."""
+
+    @classmethod
+    def named(cls, label: str) -> Self:
+        """The arm that a label stands for, where nothing but the label is known."""
+        noise, _, rest = label.partition("(")
+        of, closed, draw = rest.rpartition(")")
+        for kind in PLACEBO_KINDS:
+            if noise == kind and closed:
+                number = int(draw.removeprefix("#") or 0)
+                return cls(label=label, kind="placebo", of=of, noise=kind, draw=number)
+        if label in CEILINGS:
+            return cls(label=label, kind="ceiling")
+        return cls(label=label, kind="original" if label == ORIGINAL else "protection")
+
+
+def placebo_label(noise: str, of: str, draw: int = 0) -> str:
+    """The label of a protection's placebo: ``noise(LABEL)``, and of a further draw with its number.
+
+    `Arm.named` is the way back.
+    """
+    return f"{noise}({of})" + (f"#{draw}" if draw else "")

@@ -1,5 +1,5 @@
-"""The report: one HTML file, built from a trial's folder alone."""
+"""The report: one HTML file, and its answer as text, of a finished trial."""
 
-from brittle.reporting.build import build_report
+from brittle.reporting.build import answer, build_report
 
-__all__ = ["build_report"]
+__all__ = ["answer", "build_report"]

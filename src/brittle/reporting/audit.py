@@ -14,7 +14,7 @@ from brittle.auditing.run import Audited
 from brittle.auditing.views import CONTROL, PROTECTED
 from brittle.errors import UserError
 from brittle.images import fit, to_bytes, write_bytes
-from brittle.reporting import formatting as words
+from brittle.reporting.formatting import number, percent, transform_name
 from brittle.reporting.page import render_page
 from brittle.reporting.pictures import PAGE_LIMIT, Picture, embed, perturbation
 from brittle.reporting.terminal import as_columns
@@ -42,13 +42,13 @@ USABLE = "usable edits"
 
 def line(one: Answer) -> Line:
     """A comparison as a table shows it."""
-    low, high = words.number(min(one.placebos), 3), words.number(max(one.placebos), 3)
+    low, high = number(min(one.placebos), 3), number(max(one.placebos), 3)
     cells: tuple[str, ...] = (
-        words.number(one.distance, 3),
+        number(one.distance, 3),
         f"{low} to {high}",
-        words.number(one.ceiling, 3),
-        "–" if one.rest is None else words.percent(one.rest),
-        words.number(one.test.p),
+        number(one.ceiling, 3),
+        "–" if one.rest is None else percent(one.rest),
+        number(one.test.p),
     )
     if one.seen == "edits":
         cells += (_usable(one.usable),)
@@ -59,7 +59,7 @@ def line(one: Answer) -> Line:
 
 def hidden(one: Answer) -> Line:
     """A transform of which the model sees nothing at the file's own size."""
-    finding = f"{NOT_SEEN}: {words.percent(one.trace)} of its trace reaches the model"
+    finding = f"{NOT_SEEN}: {percent(one.trace)} of its trace reaches the model"
     dashes = len(HEADS) + (one.seen == "edits")
     return Line(f"{one.name} at full size", finding, False, ("–",) * dashes, settled=False)
 
@@ -197,7 +197,6 @@ def render_audit(found: Audited, limit: int = PAGE_LIMIT) -> str:
         transfer=transfer(document),
         seen_at=seen_at,
         metric_sentence=metric_sentence,
-        words=words,
     )
 
 
@@ -222,7 +221,7 @@ def _edits(found: Audited, photo: PhotoAudit) -> list[tuple[str, list[Picture]]]
     for (name, model, transform, prompt), rows in found.edits.items():
         if name != photo.name:
             continue
-        after = words.transform_name(transform)
+        after = transform_name(transform)
         title = f"{after}, “{prompt}”"
         if len(found.document.models) > 1:
             title += f", {model}"

@@ -5,21 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from brittle.analysis.side_by_side import (
-    Finished,
-    Pairing,
-    Protected,
-    pair,
-    protections_of_trials,
-)
+from brittle.analysis.finished import Finished
+from brittle.analysis.side_by_side import Named, Pairing, Protected, pair, protections_of_trials
 from brittle.analysis.summary import Interval
-from brittle.analysis.table import placebo_arm
 from brittle.errors import UserError
 from brittle.images import write_bytes
-from brittle.record.rows import read_results
-from brittle.reporting import formatting as words
+from brittle.reporting.formatting import bounds, count, hundred, number, transform_name
 from brittle.reporting.page import render_page
-from brittle.reporting.source import Source
 from brittle.reporting.tables import Cell, TransformRow, transform_table
 from brittle.reporting.terminal import as_columns, short_cell
 
@@ -47,27 +39,27 @@ class Setting:
     values: tuple[str, ...]
 
 
-def compare_trials(directories: Sequence[Path], out: Path) -> str:
+def compare_trials(finished: Sequence[Finished], out: Path) -> str:
     """Write a comparison of finished trials into an .html file, and return it as text.
 
     Every protection is compared with the first one of the first trial.
 
     Raises:
-        UserError: fewer than two folders, one named twice, one without a finished trial, no
-            protection at all, or a file that can't be written.
+        UserError: fewer than two trials, one named twice, no protection at all, or a file that
+            can't be written.
     """
     if out.suffix.lower() != ".html":
         raise UserError(f"{out}: the report of a comparison is an .html file.")
+    directories = [one.record.directory or Path() for one in finished]
     if len({path.resolve() for path in directories}) < max(len(directories), 2):
         raise UserError("Name two different folders of finished trials, or more.")
-    sources = dict(zip(_names(directories), map(Source, directories), strict=True))
-    trials = [_finished(name, source) for name, source in sources.items()]
+    trials = [Named(*one) for one in zip(_names(directories), finished, strict=True)]
     protected = protections_of_trials(trials)
     if not protected:
         raise UserError("None of these trials has a protection to compare.")
-    lines = list(_lines(sources, protected))
+    lines = list(_lines(protected))
     pairings = [pair(protected[0], other) for other in protected[1:]]
-    settings = differing_settings([trial.manifest for trial in trials])
+    settings = differing_settings([one.manifest.to_json() for one in finished])
     page = render_page(
         "compare.html",
         styles=("report.css",),
@@ -77,7 +69,6 @@ def compare_trials(directories: Sequence[Path], out: Path) -> str:
         settings=settings,
         tests=sum(len(pairing.differences) for pairing in pairings),
         said=said,
-        words=words,
     )
     write_bytes(out, page.encode("utf-8", "replace"), overwrite=True)
     return _as_text(trials, lines, pairings, settings)
@@ -104,15 +95,10 @@ def differing_settings(manifests: Sequence[Mapping[str, Any]]) -> list[Setting]:
 
 def said(outcome: str, interval: Interval) -> str:
     """A difference in numbers: of reach as it is, of usable edits in counts a hundred."""
-    hundred = outcome == "usable"
-    write = words.hundred if hundred else words.number
+    shares = outcome == "usable"
+    write = hundred if shares else number
     sign = "+" if interval.estimate > 0 else ""
-    return f"{sign}{write(interval.estimate)} {words.bounds(interval, per_hundred=hundred)}"
-
-
-def _finished(name: str, source: Source) -> Finished:
-    rows = read_results(source.directory / "results.csv")
-    return Finished(name, source.manifest, source.summary, tuple(rows))
+    return f"{sign}{write(interval.estimate)} {bounds(interval, per_hundred=shares)}"
 
 
 def _names(directories: Sequence[Path]) -> list[str]:
@@ -124,14 +110,12 @@ def _names(directories: Sequence[Path]) -> list[str]:
     ]
 
 
-def _lines(sources: Mapping[str, Source], protected: Sequence[Protected]) -> Iterator[Line]:
+def _lines(protected: Sequence[Protected]) -> Iterator[Line]:
     """Every protection after every transform, those of one transform together."""
     found: dict[str, list[Line]] = {}
     for one in protected:
-        source, kind = sources[one.trial.name], one.trial.summary.placebo.chosen
-        placebo = placebo_arm(kind, one.arm) if kind else None
-        editor = one.trial.summary.primary.editor or next(iter(source.editors), "")
-        for row in transform_table(source, one.arm, placebo, editor).rows:
+        trial = one.trial.finished
+        for row in transform_table(trial, one.arm, trial.editor).rows:
             found.setdefault(row.label, []).append(Line(row.name, one, row))
     for lines in found.values():
         yield from lines
@@ -172,20 +156,20 @@ def _named(part: Mapping[str, Any]) -> str:
 
 
 def _as_text(
-    trials: Sequence[Finished],
+    trials: Sequence[Named],
     lines: Sequence[Line],
     pairings: Sequence[Pairing],
     settings: Sequence[Setting],
 ) -> str:
     head = ("transform", "protection", "usable", "reach", "retention", "verdict", "attacker", "n")
     table: list[tuple[str, ...]] = [head, *(_cells(line) for line in lines)]
-    parts = [f"{trial.name}: {trial.summary.scope.statement}." for trial in trials]
+    parts = [f"{trial.name}: {trial.finished.summary.scope.statement}." for trial in trials]
     parts.append(as_columns(table))
     for pairing in pairings:
         heading = f"{pairing.second.name} minus {pairing.first.name}, {pairing.words}."
         rows = [
-            (words.transform_name(one.transform), one.outcome, said(one.outcome, one.interval),
-             words.count(one.interval.n, "photo"))
+            (transform_name(one.transform), one.outcome, said(one.outcome, one.interval),
+             count(one.interval.n, "photo"))
             for one in pairing.differences
         ]  # fmt: skip
         parts.append(heading + ("\n" + as_columns([("after", "of", "difference", "n"), *rows])

@@ -2,24 +2,23 @@
 
 from typing import Any
 
-from brittle.analysis.summary import Fair, FairPoint
-from brittle.reporting import formatting as words
+from brittle.analysis.summary import Fair, FairPoint, Summary
 from brittle.reporting.charts import Axis, Chart
 from brittle.reporting.figures import Figure, interval_text, ratio_axis
-from brittle.reporting.source import Source
+from brittle.reporting.formatting import count, hundred, number, transform_name
 
 STYLES = (("protection", "triangle"), ("original", "circle"), ("placebo", "square"))
 
 
-def fair_section(source: Source) -> dict[str, Any] | None:
+def fair_section(summary: Summary) -> dict[str, Any] | None:
     """Curves of protection against imperceptibility, and the rankings; None without a comparison.
 
     Curves are drawn without a transform and after the last primary one.
     """
-    fair = source.summary.fair
+    fair = summary.fair
     if fair is None:
         return None
-    transforms = list(dict.fromkeys(["none", source.summary.primary.transforms[-1]]))
+    transforms = list(dict.fromkeys(["none", summary.primary.transforms[-1]]))
     drawn = [
         _curve(fair, ruler, transform, f"fair-{ruler}-{number}")
         for number, transform in enumerate(transforms)
@@ -37,7 +36,7 @@ def _curve(fair: Fair, ruler: str, transform: str, name: str) -> Figure | None:
     reaches = [point.reach for point in points if point.reach]
     if not reaches:
         return None
-    after = "without a transform" if transform == "none" else words.transform_name(transform)
+    after = "without a transform" if transform == "none" else transform_name(transform)
     styles = dict(zip(fair.protections, STYLES * len(fair.protections), strict=False))
     chart = Chart(
         name,
@@ -62,7 +61,7 @@ def _curve(fair: Fair, ruler: str, transform: str, name: str) -> Figure | None:
             point.protection,
             _distance(point.distortion, ruler),
             interval_text(point.reach) if point.reach else "–",
-            "not judged" if point.usable is None else words.hundred(point.usable),
+            "not judged" if point.usable is None else hundred(point.usable),
             str(point.n),
         )
         for point in points
@@ -70,7 +69,7 @@ def _curve(fair: Fair, ruler: str, transform: str, name: str) -> Figure | None:
     caption = (
         f"Reach at equal distortion ({ruler} of the published file, larger distortion to the "
         f"right), {after}: read between each photo's budgets and never beyond them. "
-        f"{words.count(max(point.n for point in points), 'photo')}; bars are 95 % intervals."
+        f"{count(max(point.n for point in points), 'photo')}; bars are 95 % intervals."
     )
     columns = ("protection", ruler, "reach", "usable per 100", "photos")
     return Figure(chart.render(), caption, columns, rows)
@@ -89,4 +88,4 @@ def _distortion_axis(points: list[FairPoint], ruler: str) -> Axis:
 
 
 def _distance(value: float, ruler: str) -> str:
-    return f"{value:.1f} dB" if ruler == "psnr" else words.number(value, 3)
+    return f"{value:.1f} dB" if ruler == "psnr" else number(value, 3)

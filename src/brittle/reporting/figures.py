@@ -5,10 +5,19 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from brittle.analysis.summary import Effect, Interval, Usable
-from brittle.reporting import formatting as words
+from brittle.analysis.finished import Finished
+from brittle.analysis.summary import Effect, Interval, Summary, Usable
+from brittle.record.manifest import Manifest
 from brittle.reporting.charts import Axis, Chart, steps
-from brittle.reporting.source import Folder, Source
+from brittle.reporting.formatting import (
+    arm_name,
+    bounds,
+    count,
+    hundred,
+    number,
+    spread,
+    transform_name,
+)
 
 LINES = {"original": "circle", "placebo": "square", "protection": "triangle"}
 KEYS = {"original": "unprotected", "placebo": "placebo", "protection": "protected"}
@@ -33,13 +42,13 @@ class Quality:
     axis: Axis
 
 
-def qualities(source: Folder) -> Quality | None:
+def qualities(manifest: Manifest) -> Quality | None:
     """The JPEG qualities that the trial tried; None where it tried none."""
     found: dict[float, str] = {}
-    for label, record in source.transforms.items():
-        quality = (record.get("fields") or {}).get("quality")
-        if record.get("name") == "jpeg" and isinstance(quality, (int, float)):
-            found.setdefault(float(quality), label)
+    for transform in manifest.transforms:
+        quality = transform.fields.get("quality")
+        if transform.name == "jpeg" and isinstance(quality, (int, float)):
+            found.setdefault(float(quality), transform.label)
     if not found:
         return None
     best, worst = max(found), min(found)
@@ -56,19 +65,19 @@ def qualities(source: Folder) -> Quality | None:
     return Quality(places, axis)
 
 
-def usable_over_quality(source: Source, arm: str, placebo: str | None, name: str) -> Figure | None:
+def usable_over_quality(trial: Finished, arm: str, name: str) -> Figure | None:
     """Usable edits a hundred over JPEG quality: original, placebo, protected."""
-    quality, summary = qualities(source), source.summary
-    arms = [("original", "original"), ("placebo", placebo), ("protection", arm)]
+    quality, summary = qualities(trial.manifest), trial.summary
+    arms = trial.compared(arm)
     rates = {
         (kind, transform): found
-        for kind, label in arms
+        for kind, label in arms.items()
         for transform in (quality.transforms if quality else ())
-        if label and (found := summary.usable_of(label, transform)) and found.rate
+        if (found := summary.usable_of(label, transform)) and found.rate
     }
     if quality is None or not rates:
         return None
-    said = {kind: words.arm_name(label, kind) for kind, label in arms if label}
+    said = {kind: arm_name(label, kind) for kind, label in arms.items()}
     chart = Chart(
         name,
         "Usable edits over JPEG quality",
@@ -86,7 +95,7 @@ def usable_over_quality(source: Source, arm: str, placebo: str | None, name: str
         _draw_rates(chart, points, kind, shift, said.get(kind, ""))
     rows = tuple(
         (
-            words.transform_name(transform),
+            transform_name(transform),
             *(_rate_text(rates.get((kind, transform))) for kind in said),
         )
         for transform in quality.transforms
@@ -94,23 +103,23 @@ def usable_over_quality(source: Source, arm: str, placebo: str | None, name: str
     some = next(iter(rates.values()))
     marks = "a dot is a photo" if summary.illustration else "bars are 95 % intervals over photos"
     caption = (
-        f"Usable edits per 100 over JPEG quality, {words.count(some.n, 'photo')}, "
-        f"{words.count(some.rows, 'edit')} a point; {marks}. Protected: {arm}; placebo: "
+        f"Usable edits per 100 over JPEG quality, {count(some.n, 'photo')}, "
+        f"{count(some.rows, 'edit')} a point; {marks}. Protected: {arm}; placebo: "
         f"{said.get('placebo', 'none')}."
     )
     return Figure(chart.render(), caption, ("transform", *said.values()), rows)
 
 
-def reach_over_quality(source: Source, arm: str, name: str) -> Figure | None:
+def reach_over_quality(trial: Finished, arm: str, name: str) -> Figure | None:
     """Reach over JPEG quality, with a thin line for each photo."""
-    quality = qualities(source)
-    effects = _effects(source, arm, quality.transforms if quality else ())
+    quality = qualities(trial.manifest)
+    effects = _effects(trial.summary, arm, quality.transforms if quality else ())
     effects = {label: effect for label, effect in effects.items() if effect.reach}
     if quality is None or not effects:
         return None
     reaches = {label: effect.reach for label, effect in effects.items() if effect.reach}
     photos = {label: effect.per_photo_reach for label, effect in effects.items()}
-    margins = source.summary.primary.margins
+    margins = trial.summary.primary.margins
     some = next(iter(effects.values()))
     chart = Chart(
         name,
@@ -120,20 +129,20 @@ def reach_over_quality(source: Source, arm: str, name: str) -> Figure | None:
         ratio_axis(reaches.values(), photos.values(), "reach"),
         [("protection", "triangle", "mean"), ("photo", "dot", "one photo")],
     )
-    chart.level(margins.protected, f"protected: above {words.number(margins.protected)}")
-    _draw_shares(chart, quality, reaches, photos, dots=source.summary.illustration)
+    chart.level(margins.protected, f"protected: above {number(margins.protected)}")
+    _draw_shares(chart, quality, reaches, photos, dots=trial.summary.illustration)
     rows = tuple(
         (
-            words.transform_name(label),
+            transform_name(label),
             interval_text(interval),
-            words.spread(photos[label]) if photos[label] else "",
+            spread(photos[label]) if photos[label] else "",
             str(interval.n),
         )
         for label, interval in reaches.items()
     )
     caption = (
         f"Reach: how far the protection moves edits beyond its placebo, as a share of what a gray "
-        f"picture does. {words.count(some.n, 'photo')}, {words.count(some.rows, 'edit')} a point; "
+        f"picture does. {count(some.n, 'photo')}, {count(some.rows, 'edit')} a point; "
         "a thin line is a photo."
     )
     return Figure(
@@ -141,10 +150,10 @@ def reach_over_quality(source: Source, arm: str, name: str) -> Figure | None:
     )
 
 
-def retention_over_quality(source: Source, arm: str, name: str) -> Figure | None:
+def retention_over_quality(trial: Finished, arm: str, name: str) -> Figure | None:
     """Retention over JPEG quality, beside reach and never without it."""
-    quality = qualities(source)
-    effects = _effects(source, arm, quality.transforms if quality else ())
+    quality = qualities(trial.manifest)
+    effects = _effects(trial.summary, arm, quality.transforms if quality else ())
     kept = {label: effect.retention for label, effect in effects.items() if effect.retention}
     clean = effects.get("none")
     if quality is None or not kept or clean is None or clean.effect is None:
@@ -156,7 +165,7 @@ def retention_over_quality(source: Source, arm: str, name: str) -> Figure | None
         label: {photo: value / whole for photo, value in effects[label].per_photo.items()}
         for label in kept
     }
-    margins = source.summary.primary.margins
+    margins = trial.summary.primary.margins
     chart = Chart(
         name,
         "Retention over JPEG quality",
@@ -168,30 +177,30 @@ def retention_over_quality(source: Source, arm: str, name: str) -> Figure | None
     half_life = next(
         (
             found
-            for found in source.summary.half_lives
+            for found in trial.summary.half_lives
             if (found.arm, found.parameter) == (arm, "jpeg quality") and found.single
         ),
         None,
     )
     if half_life and half_life.low is not None and half_life.high is not None:
         chart.band(half_life.low, half_life.high, "half-life")
-    chart.level(margins.survived, f"survived: above {words.number(margins.survived)}")
-    chart.level(margins.broken, f"broken: below {words.number(margins.broken)}")
-    _draw_shares(chart, quality, kept, photos, dots=source.summary.illustration)
+    chart.level(margins.survived, f"survived: above {number(margins.survived)}")
+    chart.level(margins.broken, f"broken: below {number(margins.broken)}")
+    _draw_shares(chart, quality, kept, photos, dots=trial.summary.illustration)
     rows = tuple(
-        (words.transform_name(label), interval_text(interval), str(interval.n))
+        (transform_name(label), interval_text(interval), str(interval.n))
         for label, interval in kept.items()
     )
     caption = (
         "Retention: the share of the untransformed effect that is left; the thin lines are each "
         "photo's effect over the mean untransformed effect, so that their mean is the retention. "
-        f"{words.count(clean.n, 'photo')}." + (f" {half_life.sentence}" if half_life else "")
+        f"{count(clean.n, 'photo')}." + (f" {half_life.sentence}" if half_life else "")
     )
     return Figure(chart.render(), caption, ("transform", "retention", "photos"), rows)
 
 
-def _effects(source: Source, arm: str, transforms: Iterable[str]) -> dict[str, Effect]:
-    found = {label: source.summary.effect(arm, label) for label in transforms}
+def _effects(summary: Summary, arm: str, transforms: Iterable[str]) -> dict[str, Effect]:
+    found = {label: summary.effect(arm, label) for label in transforms}
     return {label: effect for label, effect in found.items() if effect}
 
 
@@ -250,27 +259,27 @@ def ratio_axis(
     step = 0.25 if high - low <= 2 else 0.5 if high - low <= 4 else 2.0
     high = step * -(-high // step)
     values = list(steps(-step * (-low // step), high, step))
-    ticks = tuple((value, words.number(value)) for value in values)
+    ticks = tuple((value, number(value)) for value in values)
     # A little room below, so that zero and what scatters around it are both seen.
     return Axis(low - 0.04 * (high - low), high, ticks, label)
 
 
 def interval_text(interval: Interval) -> str:
     """An estimate with its interval."""
-    return f"{words.number(interval.estimate)} {words.bounds(interval)}"
+    return f"{number(interval.estimate)} {bounds(interval)}"
 
 
 def _rate_text(found: Usable | None) -> str:
     if found is None or found.rate is None:
         return found.reason if found else "not measured"
-    text = f"{words.hundred(found.rate.estimate)} {words.bounds(found.rate, per_hundred=True)}"
-    return f"{text}, {words.count(found.n, 'photo')}, {words.count(found.rows, 'edit')}"
+    text = f"{hundred(found.rate.estimate)} {bounds(found.rate, per_hundred=True)}"
+    return f"{text}, {count(found.n, 'photo')}, {count(found.rows, 'edit')}"
 
 
 def describe(intervals: Mapping[str, Interval]) -> str:
     """A figure's estimates by transform, for whoever can't see it."""
     return "; ".join(
-        f"{words.transform_name(label)} {words.number(interval.estimate)}"
+        f"{transform_name(label)} {number(interval.estimate)}"
         for label, interval in intervals.items()
     )
 
@@ -283,7 +292,7 @@ def _describe_rates(
     parts = []
     for kind, name in said.items():
         values = [
-            f"{words.transform_name(transform)} {words.hundred(found.rate.estimate)}"
+            f"{transform_name(transform)} {hundred(found.rate.estimate)}"
             for transform in quality.transforms
             if (found := rates.get((kind, transform))) and found.rate
         ]

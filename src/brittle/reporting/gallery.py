@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from brittle.analysis.finished import Finished
 from brittle.analysis.summary import Effect
-from brittle.reporting import formatting as words
+from brittle.record.arms import GRAY, ORIGINAL
+from brittle.record.record import IndexEntry, Point
+from brittle.reporting.formatting import arm_name, count, number, transform_name
 from brittle.reporting.pictures import Album, Picture, perturbation
-from brittle.reporting.source import Point, Row, Source
 
 HEADLINE_TRANSFORM = "jpeg:quality=75"
 
@@ -81,30 +83,27 @@ class Page:
 
 
 class Gallery:
-    """Everything that the report shows of one editor's pictures."""
+    """Everything that the report shows of the first editor's pictures."""
 
-    def __init__(self, source: Source, arms: list[str], placebo: str | None, editor: str) -> None:
-        self.source, self.editor, self.album = source, editor, Album(source)
-        self.arms = arms
-        self.shown = ["original"]
-        for arm in arms:
-            self.shown += [f"{placebo}({arm})"] if placebo else []
-            self.shown += [arm]
+    def __init__(self, trial: Finished) -> None:
+        self.record, self.manifest, self.summary = trial.record, trial.manifest, trial.summary
+        self.editor, self.arms, self.album = trial.editor, trial.protections, Album(trial.record)
+        self.transforms = [one.label for one in self.manifest.transforms]
+        self.photos = {photo.name: photo for photo in self.manifest.photos}
+        compared = [label for arm in self.arms for label in trial.compared(arm).values()]
+        self.shown = list(dict.fromkeys([ORIGINAL, *compared]))
         # Of edits made elsewhere nobody has the pictures that went in: no frames without them.
-        self.only_edits = "made" in source.manifest
-        self._rows = {row.point: row for row in source.rows if row.editor == editor}
-        self.prompts = list(
-            dict.fromkeys([*source.prompts, *(row.prompt for row in self._rows.values())])
-        )
+        self.only_edits = bool(self.manifest.made)
+        rows = [row for row in self.record.index if row.editor == self.editor]
+        self.prompts = list(dict.fromkeys([*self.manifest.prompts, *(row.prompt for row in rows)]))
         # The first seed of the trial, which every arm has; the clean edits of floor seeds follow.
-        self.seed = next((row.seed for row in source.rows if row.arm != "original"), None) or next(
-            (row.seed for row in source.rows), "0"
-        )
+        seeds = [row.seed for row in sorted(rows, key=lambda row: row.arm == ORIGINAL)]
+        self.seed = seeds[0] if seeds else 0
 
     def choices(self, arm: str, transform: str | None) -> list[Choice]:
         """The first screen's photos: median, largest and smallest effect, without repetition."""
-        headline = self.source.summary.headline
-        effect = self.source.summary.effect(arm, "none", editor=self.editor)
+        headline = self.summary.headline
+        effect = self.summary.effect(arm, "none", editor=self.editor)
         wanted = [
             ("median effect", headline.median_photo),
             ("largest effect", headline.best_photo),
@@ -114,8 +113,8 @@ class Gallery:
         for name, photo in wanted:
             if photo is not None:
                 named.setdefault(photo, []).append(name)
-        if not named and self.source.photos:
-            named = {next(iter(self.source.photos)): ["first photo"]}
+        if not named and self.photos:
+            named = {next(iter(self.photos)): ["first photo"]}
         transform = transform or self._usual_transform()
         return [
             self._choice(" and ".join(names), photo, arm, transform, effect)
@@ -124,21 +123,20 @@ class Gallery:
 
     def pages(self, first: list[str]) -> list[Page]:
         """A page of pictures for each photo, those of the first screen first."""
-        photos = list(dict.fromkeys([*first, *self.source.photos, *self.source.summary.photos]))
+        photos = list(dict.fromkeys([*first, *self.photos, *self.summary.photos]))
         return [self._page(photo, number) for number, photo in enumerate(photos)]
 
     def _usual_transform(self) -> str | None:
-        labels = list(self.source.transforms)
-        if HEADLINE_TRANSFORM in labels:
+        if HEADLINE_TRANSFORM in self.transforms:
             return HEADLINE_TRANSFORM
-        return next((label for label in labels if label != "none"), None)
+        return next((label for label in self.transforms if label != "none"), None)
 
     def _choice(
         self, name: str, photo: str, arm: str, transform: str | None, effect: Effect | None
     ) -> Choice:
         prompt = self.prompts[0] if self.prompts else ""
-        cells = [("original", "none"), (arm, "none")]
-        cells += [(arm, transform), ("original", transform)] if transform else []
+        cells = [(ORIGINAL, "none"), (arm, "none")]
+        cells += [(arm, transform), (ORIGINAL, transform)] if transform else []
         cards = tuple(
             Card(
                 self._card_title(label, after),
@@ -150,36 +148,35 @@ class Gallery:
         )
         fact = ""
         if effect and photo in effect.per_photo:
-            fact = f"effect {words.number(effect.per_photo[photo], 3)}"
+            fact = f"effect {number(effect.per_photo[photo], 3)}"
             if photo in effect.per_photo_reach:
-                fact += f", reach {words.number(effect.per_photo_reach[photo])}"
-            fact += f"; {words.count(effect.n, 'photo')} in the trial"
+                fact += f", reach {number(effect.per_photo_reach[photo])}"
+            fact += f"; {count(effect.n, 'photo')} in the trial"
         return Choice(name, photo, fact, prompt, cards)
 
-    def _page(self, photo: str, number: int) -> Page:
-        said = self.source.photos.get(photo, {})
+    def _page(self, photo: str, at: int) -> Page:
+        said = self.photos.get(photo)
         blocks = [
-            self._block(photo, transform, place)
-            for place, transform in enumerate(self.source.transforms)
+            self._block(photo, transform, place) for place, transform in enumerate(self.transforms)
         ]
         facts = []
         for arm in self.arms:
-            effect = self.source.summary.effect(arm, "none", editor=self.editor)
+            effect = self.summary.effect(arm, "none", editor=self.editor)
             if effect and photo in effect.per_photo_reach:
-                facts.append(f"reach of {arm} {words.number(effect.per_photo_reach[photo])}")
+                facts.append(f"reach of {arm} {number(effect.per_photo_reach[photo])}")
         return Page(
             photo=photo,
-            number=number,
-            credit=str(said.get("credit") or ""),
-            notes="; ".join(map(str, said.get("notes") or ())),
-            size=f"{said['width']} × {said['height']} pixels" if "width" in said else "",
+            number=at,
+            credit=said.credit if said else "",
+            notes="; ".join(said.notes) if said else "",
+            size=f"{said.width} × {said.height} pixels" if said and said.width else "",
             fact=", ".join(facts),
             published=self._published(photo),
             blocks=blocks,
             ceiling=[
-                self._edited(photo, "gray", "none", prompt, [f"“{prompt}”"])
+                self._edited(photo, GRAY, "none", prompt, [f"“{prompt}”"])
                 for prompt in self.prompts
-                if self._row(photo, "gray", "none", prompt)
+                if self._row(photo, GRAY, "none", prompt)
             ],
             others=self._other_seeds(photo),
         )
@@ -197,11 +194,11 @@ class Gallery:
             )
             for label, path in files.items()
         ]
-        if mask := self.source.photos.get(photo, {}).get("mask"):
+        if photo in self.photos and (mask := self.photos[photo].mask):
             alt = f"{photo}, the mask: white may be edited"
-            pictures.append(self.album.picture(str(mask), alt, ["mask: white may be edited"]))
-        original = self.album.pixels(files.get("original"))
-        for label in [label for label in files if label != "original"]:
+            pictures.append(self.album.picture(mask, alt, ["mask: white may be edited"]))
+        original = self.album.pixels(files.get(ORIGINAL))
+        for label in [label for label in files if label != ORIGINAL]:
             added = perturbation(original, self.album.pixels(files[label]), self._name(label))
             added.facts.insert(0, f"what {self._name(label)} adds")
             added.alt = f"{added.alt}: {photo}"
@@ -210,7 +207,7 @@ class Gallery:
 
     def _block(self, photo: str, transform: str, place: int) -> Block:
         groups = []
-        for number, label in enumerate(self.shown):
+        for at, label in enumerate(self.shown):
             edits = [
                 self._edited(photo, label, transform, prompt, [f"edit: “{prompt}”"])
                 for prompt in self.prompts
@@ -218,15 +215,15 @@ class Gallery:
             received = None
             if transform != "none":
                 received = self._known(self._received(photo, label, transform))
-            groups.append(Group(self._name(label), self._kind(label), number, received, edits))
+            groups.append(Group(self._name(label), self._kind(label), at, received, edits))
         facts = []
         for arm in self.arms:
-            effect = self.source.summary.effect(arm, transform, editor=self.editor)
+            effect = self.summary.effect(arm, transform, editor=self.editor)
             if effect and photo in effect.per_photo_reach:
                 of = f" of {arm}" if len(self.arms) > 1 else ""
-                reach = words.number(effect.per_photo_reach[photo])
+                reach = number(effect.per_photo_reach[photo])
                 facts.append(f"reach left{of} on this photo {reach}")
-        title = words.transform_name(transform)
+        title = transform_name(transform)
         return Block(title, place, ", ".join(facts), groups)
 
     def _other_seeds(self, photo: str) -> list[Picture]:
@@ -236,14 +233,15 @@ class Gallery:
                 f"{photo}, unprotected, edited with “{row.prompt}” under seed {row.seed}",
                 [f"“{row.prompt}”", f"seed {row.seed}"],
             )
-            for row in self._rows.values()
-            if (row.image, row.arm, row.transform) == (photo, "original", "none")
+            for row in self.record.index
+            if (row.image, row.arm, row.transform, row.editor)
+            == (photo, ORIGINAL, "none", self.editor)
             and row.seed != self.seed
         ]
 
     def _received(self, photo: str, label: str, transform: str) -> Picture:
         row = self._any_row(photo, label, transform)
-        after = "" if transform == "none" else f" after {words.transform_name(transform)}"
+        after = "" if transform == "none" else f" after {transform_name(transform)}"
         words_for = "as published" if transform == "none" else "as received"
         return self.album.picture(
             row.received if row else None, f"{photo}, {self._name(label)}{after}", [words_for]
@@ -253,15 +251,15 @@ class Gallery:
         self, photo: str, label: str, transform: str, prompt: str, facts: list[str] | None = None
     ) -> Picture:
         row = self._row(photo, label, transform, prompt)
-        after = "" if transform == "none" else f" after {words.transform_name(transform)}"
+        after = "" if transform == "none" else f" after {transform_name(transform)}"
         alt = f"{photo}, {self._name(label)}{after}, edited with “{prompt}”"
         scored = self._scored(row.point) if row else []
         return self.album.picture(row.edited if row else None, alt, [*(facts or []), *scored])
 
     def _scored(self, point: Point) -> list[str]:
-        scores = self.source.scores.get(point, {})
+        scores = self.record.scores.get(point, {})
         facts = []
-        if "usable" in scores and not self.source.summary.usable_reason:
+        if "usable" in scores and not self.summary.usable_reason:
             facts.append("usable" if scores["usable"] >= 0.5 else "not usable")
         return facts
 
@@ -269,23 +267,22 @@ class Gallery:
         row = self._any_row(photo, label, "none")
         return row.released if row else None
 
-    def _any_row(self, photo: str, label: str, transform: str) -> Row | None:
+    def _any_row(self, photo: str, label: str, transform: str) -> IndexEntry | None:
         found = (self._row(photo, label, transform, prompt) for prompt in self.prompts)
         return next((row for row in found if row), None)
 
-    def _row(self, photo: str, label: str, transform: str, prompt: str) -> Row | None:
-        return self._rows.get((photo, label, transform, self.editor, prompt, self.seed))
+    def _row(self, photo: str, label: str, transform: str, prompt: str) -> IndexEntry | None:
+        point = Point(photo, label, transform, self.editor, prompt, self.seed)
+        return self.record.by_point.get(point)
 
     def _kind(self, label: str) -> str:
-        if label in self.source.arms:
-            return self.source.arms[label].kind
-        return {"original": "original", "gray": "ceiling"}.get(label, "protection")
+        return self.manifest.arm(label).kind
 
     def _name(self, label: str) -> str:
-        return words.arm_name(label, self._kind(label))
+        return arm_name(label, self._kind(label))
 
     def _card_title(self, label: str, transform: str) -> str:
         name = {"original": "unprotected", "protection": "protected"}.get(
             self._kind(label), self._name(label)
         )
-        return name if transform == "none" else f"{name}, {words.transform_name(transform)}"
+        return name if transform == "none" else f"{name}, {transform_name(transform)}"

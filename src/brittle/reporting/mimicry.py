@@ -3,11 +3,11 @@
 from typing import Any
 
 from brittle.analysis.summary import Interval
-from brittle.reporting import formatting as words
 from brittle.reporting import mimicry_figures
 from brittle.reporting.figures import qualities
+from brittle.reporting.formatting import bounds, count, hundred, number, transform_name
 from brittle.reporting.mimicry_pictures import shelf
-from brittle.reporting.mimicry_source import MimicrySource
+from brittle.reporting.mimicry_source import FinishedMimicry
 from brittle.reporting.page import render_page
 from brittle.reporting.pictures import PAGE_LIMIT, Album, embed
 from brittle.reporting.settings import as_yaml, settings
@@ -15,9 +15,9 @@ from brittle.reporting.tables import Cell
 from brittle.reporting.terminal import as_columns, short_cell
 
 
-def render(source: MimicrySource, limit: int = PAGE_LIMIT) -> str:
+def render(source: FinishedMimicry, limit: int = PAGE_LIMIT) -> str:
     """The report as text, with at most ``limit`` characters of pictures in it."""
-    album = Album(source)
+    album = Album(source.record)
     shelves = [shelf(source, album, one.name) for one in source.summary.collections]
     first = [picture for one in shelves for picture in one.first()]
     others = [picture for one in shelves for picture in one.others()]
@@ -26,24 +26,25 @@ def render(source: MimicrySource, limit: int = PAGE_LIMIT) -> str:
         "mimicry.html",
         styles=("report.css",),
         script="report.js",
-        source=source,
         summary=source.summary,
-        manifest=source.manifest,
+        manifest=source.record.manifest,
         shelves=shelves,
         room=room,
-        sections=[_section(source, arm, number) for number, arm in enumerate(source.protections)],
-        transforms=[words.transform_name(label) for label in source.transforms],
-        settings=settings(source),
+        sections=[
+            _section(source, arm, number)
+            for number, arm in enumerate(source.record.manifest.protections)
+        ],
+        transforms=[transform_name(label) for label in source.transforms],
+        settings=settings(source.record.manifest),
         as_yaml=as_yaml,
-        words=words,
     )
 
 
-def answer(source: MimicrySource) -> str:
+def answer(source: FinishedMimicry) -> str:
     """The first sentence, the tables and the flags as text, for a terminal."""
     summary = source.summary
     parts = [summary.headline, f"{summary.unit_words}.".capitalize()]
-    for arm in source.protections:
+    for arm in source.record.manifest.protections:
         head, *lines = table(source, arm)
         rows = [[short_cell(cell) for cell in line] for line in lines]
         parts.append(f"{arm}\n" + as_columns([[cell.main for cell in head], *rows]))
@@ -51,7 +52,7 @@ def answer(source: MimicrySource) -> str:
     return "\n\n".join(parts)
 
 
-def table(source: MimicrySource, arm: str) -> list[list[Cell]]:
+def table(source: FinishedMimicry, arm: str) -> list[list[Cell]]:
     """A protection's results in the primary metric, a line a transform, the head first."""
     heads = (
         "Transform", "As close as unprotected, per 100", "with noise of its size",
@@ -59,16 +60,16 @@ def table(source: MimicrySource, arm: str) -> list[list[Cell]]:
     )  # fmt: skip
     return [[Cell(head) for head in heads]] + [
         [
-            Cell(words.transform_name(one.transform)),
+            Cell(transform_name(one.transform)),
             _share(one.preference),
             _share(one.preference_placebo),
             *(
-                Cell(words.hundred(shares[-1]) if shares else "–")
+                Cell(hundred(shares[-1]) if shares else "–")
                 for shares in (one.best_of, one.best_of_placebo, one.best_of_clean)
             ),
             _number(one.reach, one.reach_reason),
             _number(one.retention, one.retention_reason),
-            Cell(words.count(one.pairs, "pair")),
+            Cell(count(one.pairs, "pair")),
         ]
         for one in source.results(arm)
     ]
@@ -77,17 +78,17 @@ def table(source: MimicrySource, arm: str) -> list[list[Cell]]:
 def _share(interval: Interval | None) -> Cell:
     if interval is None:
         return Cell("–")
-    return Cell(words.hundred(interval.estimate), words.bounds(interval, per_hundred=True))
+    return Cell(hundred(interval.estimate), bounds(interval, per_hundred=True))
 
 
 def _number(interval: Interval | None, reason: str) -> Cell:
     if interval is None:
         return Cell("–", reason)
-    return Cell(words.number(interval.estimate), words.bounds(interval))
+    return Cell(number(interval.estimate), bounds(interval))
 
 
-def _section(source: MimicrySource, arm: str, number: int) -> dict[str, Any]:
-    quality = qualities(source)
+def _section(source: FinishedMimicry, arm: str, number: int) -> dict[str, Any]:
+    quality = qualities(source.record.manifest)
     figures = [] if quality is None else [
         mimicry_figures.distance(source, arm, quality, f"distance-{number}"),
         mimicry_figures.preference(source, arm, quality, f"preference-{number}"),

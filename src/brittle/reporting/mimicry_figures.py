@@ -2,13 +2,13 @@
 
 from brittle.analysis.mimicry_summary import Mimicked
 from brittle.analysis.summary import Interval
-from brittle.reporting import formatting as words
 from brittle.reporting.charts import Axis, Chart, steps
 from brittle.reporting.figures import KEYS, LINES, Figure, Quality, interval_text
-from brittle.reporting.mimicry_source import MimicrySource
+from brittle.reporting.formatting import bounds, count, hundred, number, transform_name
+from brittle.reporting.mimicry_source import FinishedMimicry
 
 
-def distance(source: MimicrySource, arm: str, quality: Quality, name: str) -> Figure:
+def distance(source: FinishedMimicry, arm: str, quality: Quality, name: str) -> Figure:
     """Mimicry's distance over JPEG quality by arm, with both ends as levels."""
     summary = source.summary
     results = {one.transform: one for one in source.results(arm)}
@@ -28,7 +28,7 @@ def distance(source: MimicrySource, arm: str, quality: Quality, name: str) -> Fi
     said = "; ".join(
         f"{KEYS[kind]}: "
         + ", ".join(
-            f"{words.transform_name(label)} {words.number(value)}"
+            f"{transform_name(label)} {number(value)}"
             for (other, label), value in values.items()
             if other == kind
         )
@@ -52,23 +52,26 @@ def distance(source: MimicrySource, arm: str, quality: Quality, name: str) -> Fi
         ]
         chart.line(points, kind)
         for place, value in points:
-            chart.mark(place, value, LINES[kind], kind, f"{KEYS[kind]}: {words.number(value)}")
+            chart.mark(place, value, LINES[kind], kind, f"{KEYS[kind]}: {number(value)}")
     rows = tuple(
-        (words.transform_name(label), *(words.number(values[kind, label]) for kind in kinds))
+        (
+            transform_name(label),
+            *(number(values[kind, label]) for kind in kinds),
+        )
         for label in quality.transforms
         if label in results
     )
     caption = (
         f"Mean distance ({summary.metric}) from the originals of what was painted: lower is better "
-        f"mimicry. The ends: originals from each other {words.number(end.originals)}, without "
-        f"learning {words.number(end.untaught)}. {words.count(len(summary.seeds), 'seed')}, "
-        f"{words.count(len(summary.prompts), 'prompt')}, "
-        f"{words.count(summary.tunings, 'fine-tune')} a point."
+        f"mimicry. The ends: originals from each other {number(end.originals)}, without "
+        f"learning {number(end.untaught)}. {count(len(summary.seeds), 'seed')}, "
+        f"{count(len(summary.prompts), 'prompt')}, "
+        f"{count(summary.tunings, 'fine-tune')} a point."
     )
     return Figure(chart.render(), caption, ("transform", *(KEYS[kind] for kind in kinds)), rows)
 
 
-def preference(source: MimicrySource, arm: str, quality: Quality, name: str) -> Figure:
+def preference(source: FinishedMimicry, arm: str, quality: Quality, name: str) -> Figure:
     """The share of paintings as close as without protection, over JPEG quality."""
     results = {one.transform: one for one in source.results(arm)}
     shares = {
@@ -87,7 +90,7 @@ def preference(source: MimicrySource, arm: str, quality: Quality, name: str) -> 
         + "; ".join(
             f"{KEYS[kind]}: "
             + ", ".join(
-                f"{words.transform_name(label)} {words.hundred(share.estimate)}"
+                f"{transform_name(label)} {hundred(share.estimate)}"
                 for label, share in shares[kind].items()
             )
             for kind in kinds
@@ -108,7 +111,7 @@ def preference(source: MimicrySource, arm: str, quality: Quality, name: str) -> 
     bars = "no intervals" if unit == "none" else f"bars are 95 % intervals over {unit}"
     rows = tuple(
         (
-            words.transform_name(label),
+            transform_name(label),
             *(_share_text(shares[kind].get(label)) for kind in kinds),
         )
         for label in quality.transforms
@@ -128,7 +131,7 @@ def _preference(one: Mimicked, kind: str) -> Interval | None:
 def _share_text(share: Interval | None) -> str:
     if share is None:
         return "not measured"
-    return f"{words.hundred(share.estimate)} {words.bounds(share, per_hundred=True)}"
+    return f"{hundred(share.estimate)} {bounds(share, per_hundred=True)}"
 
 
 def _axis(low: float, high: float, label: str) -> Axis:
@@ -136,5 +139,5 @@ def _axis(low: float, high: float, label: str) -> Axis:
     wide = high - low or 1.0
     step = next(one for one in (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0) if wide / one <= 7)
     values = steps(step * (low // step), step * (high // step + 1), step)
-    ticks = tuple((value, words.number(value)) for value in values)
+    ticks = tuple((value, number(value)) for value in values)
     return Axis(values[0], values[-1], ticks, label)

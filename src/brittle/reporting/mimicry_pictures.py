@@ -4,12 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
-from brittle.reporting import formatting as words
-from brittle.reporting.mimicry_source import MimicrySource
+from brittle.record.arms import BASE_MODEL, ORIGINAL
+from brittle.record.record import Point
+from brittle.reporting.formatting import arm_name, number, transform_name
+from brittle.reporting.mimicry_source import FinishedMimicry
 from brittle.reporting.pictures import Album, Picture
-from brittle.reporting.source import Point
-
-UNTAUGHT = "untaught"
 
 
 @dataclass(frozen=True)
@@ -55,64 +54,65 @@ class Shelf:
             yield from board.pictures()
 
 
-def shelf(source: MimicrySource, album: Album, name: str) -> Shelf:
+def shelf(source: FinishedMimicry, album: Album, name: str) -> Shelf:
     """A collection's pictures; paintings are those of the first fine-tune of each arm."""
-    summary, tuning = source.summary, next(iter(source.editors))
-    members = source.members(name)
+    summary, manifest = source.summary, source.record.manifest
+    members = next(one.pictures for one in manifest.collections if one.name == name)
     originals = []
     for one in members:
-        row = source.pictures.get((one, "original", "none", "", "", "0"))
+        row = source.record.by_point.get(Point(one, ORIGINAL, "none", "", "", 0))
         short = one.rpartition("/")[2]
         originals.append(album.picture(row.released if row else None, short, [short]))
     arms = _arms(source)
 
-    taught = {arm: said for arm, said in arms.items() if arm != UNTAUGHT}
+    taught = {arm: said for arm, said in arms.items() if arm != BASE_MODEL}
     learned_from = Board(members[0].rpartition("/")[2], [
         Line(said, kind, [
-            _received(source, album, (members[0], arm, label, "", "", "0"), said)
+            _received(source, album, Point(members[0], arm, label, "", "", 0), said)
             for label in source.transforms
         ])
         for arm, (said, kind) in taught.items()
     ])  # fmt: skip
     boards = [
-        _board(source, album, arms, (name, tuning, prompt, str(seed)))
-        for seed, prompt in product(summary.seeds, source.prompts)
+        _board(source, album, arms, Point(name, "", "", manifest.editors[0].label, prompt, seed))
+        for seed, prompt in product(summary.seeds, manifest.prompts)
     ]
     return Shelf(name, originals, learned_from, boards)
 
 
-def _received(source: MimicrySource, album: Album, point: Point, said: str) -> Picture:
-    row = source.pictures.get(point)
-    return album.picture(row.received if row else None, f"{said}, {words.transform_name(point[2])}")
+def _received(source: FinishedMimicry, album: Album, point: Point, said: str) -> Picture:
+    row = source.record.by_point.get(point)
+    return album.picture(
+        row.received if row else None, f"{said}, {transform_name(point.transform)}"
+    )
 
 
-def _arms(source: MimicrySource) -> dict[str, tuple[str, str]]:
+def _arms(source: FinishedMimicry) -> dict[str, tuple[str, str]]:
     """How each arm is called, and its kind: the ends first."""
-    named = {UNTAUGHT: ("without learning", "ceiling"), "original": ("unprotected", "original")}
-    for protection in source.protections:
+    named = {BASE_MODEL: ("without learning", "ceiling"), ORIGINAL: ("unprotected", "original")}
+    for protection in source.record.manifest.protections:
         for kind, arm in source.arms_of(protection).items():
             if kind != "original":
-                named[arm] = (words.arm_name(arm, kind), kind)
+                named[arm] = (arm_name(arm, kind), kind)
     return named
 
 
 def _board(
-    source: MimicrySource,
+    source: FinishedMimicry,
     album: Album,
     arms: dict[str, tuple[str, str]],
-    at: tuple[str, str, str, str],
+    at: Point,
 ) -> Board:
-    name, tuning, prompt, seed = at
     metric = f"{source.summary.metric}.distance"
     lines = []
     for arm, (said, kind) in arms.items():
         pictures = []
         for label in source.transforms:
-            point = (name, arm, label, tuning, prompt, seed)
-            row = source.pictures.get(point)
-            score = source.scores.get(point, {}).get(metric)
-            facts = [] if score is None else [words.number(score)]
-            alt = f"{said}, {words.transform_name(label)}"
+            point = at._replace(arm=arm, transform=label)
+            row = source.record.by_point.get(point)
+            score = source.record.scores.get(point, {}).get(metric)
+            facts = [] if score is None else [number(score)]
+            alt = f"{said}, {transform_name(label)}"
             pictures.append(album.picture(row.edited if row else None, alt, facts))
         lines.append(Line(said, kind, pictures))
-    return Board(f"“{prompt}”, seed {seed}", lines)
+    return Board(f"“{at.prompt}”, seed {at.seed}", lines)

@@ -8,12 +8,14 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
+from brittle.reporting import formatting
+
 
 def render_page(template: str, *, styles: tuple[str, ...], script: str = "", **values: Any) -> str:
     """A page as text; every value is escaped, and only the named script may run.
 
-    The template gets ``style``, ``script`` and ``policy`` (for the Content-Security-Policy), and
-    ``values``.
+    The template gets ``style``, ``script`` and ``policy`` (for the Content-Security-Policy),
+    ``values``, and the functions that write numbers and names.
     """
     code = _resource(script) if script else ""
     digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
@@ -29,6 +31,7 @@ def render_page(template: str, *, styles: tuple[str, ...], script: str = "", **v
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.globals |= {name: getattr(formatting, name) for name in formatting.__all__}
     return environment.get_template(template).render(
         style=Markup("\n".join(map(_resource, styles))),
         script=Markup(code),

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from brittle.reporting.source import Folder
+from brittle.record.record import Record
 
 PAGE_LIMIT = 10_800_000
 """Characters of pictures that a page may hold; with its text it stays below 12 MB."""
@@ -76,8 +76,8 @@ class Room:
 class Album:
     """All pictures of a report, each file read once."""
 
-    def __init__(self, source: Folder) -> None:
-        self.source = source
+    def __init__(self, record: Record) -> None:
+        self.record = record
         self._by_path: dict[str, Picture] = {}
 
     def picture(self, relative: str | None, alt: str, facts: Iterable[str] = ()) -> Picture:
@@ -88,14 +88,14 @@ class Album:
 
     def pixels(self, relative: str | None) -> Pixels | None:
         """The pixels (H, W, 3) of a stored picture; None where there are none."""
-        path = self.source.path(relative)
+        path = self.record.path(relative)
         return None if path is None else read_pixels(path)
 
     def _look(self, relative: str | None) -> Picture:
         if relative is None:
             return Picture("", missing="not computed")
         if relative not in self._by_path:
-            self._by_path[relative] = _probe(self.source.path(relative), relative)
+            self._by_path[relative] = _probe(self.record.path(relative), relative)
         return self._by_path[relative]
 
 

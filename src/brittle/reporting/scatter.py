@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from brittle.analysis.finished import Finished
 from brittle.analysis.summary import Effect, Interval, TransformCost
-from brittle.reporting import formatting as words
+from brittle.record.manifest import Manifest
 from brittle.reporting.charts import Axis, Chart, steps
 from brittle.reporting.figures import (
     Figure,
@@ -12,7 +13,7 @@ from brittle.reporting.figures import (
     qualities,
     ratio_axis,
 )
-from brittle.reporting.source import Source
+from brittle.reporting.formatting import bounds, count, hundred, number, short_name, transform_name
 
 FAMILIES = {
     "JPEG": ("jpeg", "circle", ("jpeg",)),
@@ -24,12 +25,12 @@ FAMILIES = {
 OTHER = ("other", "diamond", "others")
 
 
-def cost_against_reach(source: Source, arm: str, name: str, *, by: str) -> Figure | None:
+def cost_against_reach(trial: Finished, arm: str, name: str, *, by: str) -> Figure | None:
     """Is JPEG special? What each transform costs, against what it leaves of the protection.
 
     ``by`` is ``usable`` (edits lost a hundred) or ``distance`` (to the untransformed edit).
     """
-    summary = source.summary
+    summary = trial.summary
     points: list[tuple[str, Interval, Effect, TransformCost]] = []
     for cost in summary.transform_costs:
         effect = summary.effect(arm, cost.transform)
@@ -44,7 +45,7 @@ def cost_against_reach(source: Source, arm: str, name: str, *, by: str) -> Figur
         return None
     x_axis = _cost_axis([value.estimate for _, value, _, _ in points], by, summary.primary.metric)
     reaches = {label: effect.reach for label, _, effect, _ in points if effect.reach}
-    families = {label: _family(source, label) for label in reaches}
+    families = {label: _family(trial.manifest, label) for label in reaches}
     chart = Chart(
         name,
         "What a transform costs against what it leaves of the protection",
@@ -58,7 +59,7 @@ def cost_against_reach(source: Source, arm: str, name: str, *, by: str) -> Figur
     floor = next((cost.seed_floor for *_, cost in points if cost.seed_floor), None)
     if by == "distance" and floor:
         chart.band(x_axis.low, floor.estimate, "moves less than another seed does")
-    by_quality = qualities(source)
+    by_quality = qualities(trial.manifest)
     walk = [
         (value.estimate, reaches[label].estimate)
         for place in (by_quality.transforms if by_quality else ())
@@ -72,16 +73,16 @@ def cost_against_reach(source: Source, arm: str, name: str, *, by: str) -> Figur
         style, shape, _ = families[label]
         if reach.low is not None and reach.high is not None:
             chart.whisker(value.estimate, reach.low, reach.high, f"faint {style}")
-        note = f"{words.transform_name(label)}: reach {interval_text(reach)}, {effect.n} photos"
+        note = f"{transform_name(label)}: reach {interval_text(reach)}, {effect.n} photos"
         chart.mark(value.estimate, reach.estimate, shape, style, note)
-        short = words.short_name(label)
+        short = short_name(label)
         places.append((value.estimate, reach.estimate, short))
     chart.labels(places)
-    write = words.hundred if by == "usable" else words.number
+    write = hundred if by == "usable" else number
     rows = tuple(
         (
-            words.transform_name(label),
-            f"{write(value.estimate)} {words.bounds(value, per_hundred=by == 'usable')}",
+            transform_name(label),
+            f"{write(value.estimate)} {bounds(value, per_hundred=by == 'usable')}",
             interval_text(reaches[label]),
             str(effect.n),
         )
@@ -95,7 +96,7 @@ def cost_against_reach(source: Source, arm: str, name: str, *, by: str) -> Figur
     )
     caption = (
         f"Is JPEG special? Across: {what}; up: the reach that is left. A transform low and to the "
-        f"left removes the protection and costs nothing. {words.count(points[0][2].n, 'photo')}."
+        f"left removes the protection and costs nothing. {count(points[0][2].n, 'photo')}."
     )
     return Figure(chart.render(), caption, ("transform", "cost", "reach", "photos"), rows)
 
@@ -107,11 +108,11 @@ def _cost_axis(values: Sequence[float], by: str, metric: str) -> Axis:
     if by == "usable":
         step = 0.2 if high - low > 0.7 else 0.1
         low, high = step * (low // step), step * -(-high // step)
-        ticks = tuple((value, words.hundred(value)) for value in steps(low, high, step))
+        ticks = tuple((value, hundred(value)) for value in steps(low, high, step))
         label = "usable edits lost per 100, unprotected photo"
     else:
         digits = 2 if step >= 0.01 else 4
-        ticks = tuple((value, words.number(value, digits)) for value in steps(low, high, step))
+        ticks = tuple((value, number(value, digits)) for value in steps(low, high, step))
         label = f"distance to the untransformed edit ({metric})"
     edge = (high - low) / 30
     return Axis(low - edge, high + edge, ticks, label)
@@ -125,8 +126,8 @@ def _nice(step: float) -> float:
     return 1e6
 
 
-def _family(source: Source, label: str) -> tuple[str, str, str]:
-    name = source.transforms.get(label, {}).get("name")
+def _family(manifest: Manifest, label: str) -> tuple[str, str, str]:
+    name = next(one.name for one in manifest.transforms if one.label == label)
     for said, (style, shape, members) in FAMILIES.items():
         if name in members:
             return style, shape, said

@@ -1,40 +1,32 @@
 """A manifest in words: with which model, device and code a trial ran."""
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 import yaml
 
-from brittle.reporting import formatting as words
-from brittle.reporting.source import Folder
+from brittle.record.manifest import Manifest
+from brittle.reporting.formatting import moment
 
 
-def settings(source: Folder) -> list[tuple[str, str]]:
+def settings(manifest: Manifest) -> list[tuple[str, str]]:
     """The manifest's short facts, in words."""
-    manifest, model = source.manifest, mapping(source.manifest.get("model"))
-    code = mapping(manifest.get("code"))
+    model, code = manifest.model, manifest.code
     facts = [
-        ("Edit model", str(model.get("name", ""))),
-        ("Model's content hash", str(model.get("content_hash", ""))),
-        ("Model's resolution", f"{model['size']} px" if "size" in model else ""),
-        ("Model's licence", str(model.get("license") or model.get("license_note") or "")),
-        ("Device, number format", _joined(manifest.get("device"), manifest.get("dtype"))),
-        ("Rows a model call", str(manifest.get("batch") or "")),
+        ("Edit model", model.name),
+        ("Model's content hash", model.content_hash),
+        ("Model's resolution", f"{model.size} px"),
+        ("Device, number format", _joined(manifest.device, manifest.dtype)),
+        ("Rows a model call", str(manifest.batch)),
         ("brittle", _joined(code.get("version"), code.get("git") and f"git {code['git']}")),
-        ("Safety checker", str(model.get("safety_checker") or "")),
-        ("Begun", words.moment(manifest.get("created") or "")),
+        ("Safety checker", model.safety_checker),
+        ("Begun", moment(manifest.created)),
     ]
     return [(name, value) for name, value in facts if value]
 
 
-def _joined(*parts: Any) -> str:
-    return ", ".join(str(part) for part in parts if part)
-
-
-def mapping(value: Any) -> Mapping[str, Any]:
-    """The value where it is a mapping, else an empty one."""
-    return value if isinstance(value, Mapping) else {}
+def _joined(*parts: str | None) -> str:
+    return ", ".join(part for part in parts if part)
 
 
 def as_yaml(data: Any) -> str:

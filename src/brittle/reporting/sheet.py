@@ -8,10 +8,11 @@ from brittle.analysis.agreement import COLUMNS, KEY, SheetKey
 from brittle.component import key
 from brittle.errors import UserError
 from brittle.images import from_bytes, to_bytes, write_bytes
-from brittle.record.store import Store
+from brittle.record.arms import ORIGINAL
+from brittle.record.record import IndexEntry, Record
+from brittle.record.store import FolderStore
 from brittle.reporting.page import render_page
 from brittle.reporting.pictures import Pixels, as_webp, read_pixels
-from brittle.reporting.source import Row, Source
 from brittle.transforms import Transform
 
 EDITS = 100
@@ -31,69 +32,70 @@ class Item:
     photo: str
 
 
-def write_sheet(directory: Path, folder: Path) -> int:
+def write_sheet(record: Record, folder: Path) -> int:
     """Write a sheet of a trial's edits into a new folder, and its key into the trial's.
 
     The edits are drawn at random, with a fixed seed, from all that `usable` is asked about, each
     picture once; a page and a table to fill in name them by number only. Returns how many.
 
     Raises:
-        UserError: no finished trial, no edit to judge, or a folder that has a sheet.
+        UserError: no edit to judge, or a folder that has a sheet.
     """
-    source = Source(directory)
+    directory = record.directory
+    assert directory is not None, "a trial in memory has no folder"
     for name in (PAGE, TABLE):
         if (folder / name).exists():
             raise UserError(
                 f"{folder} has a sheet: read its marks with `brittle report {directory} "
                 f"--marks {folder / TABLE}`, or name a new folder."
             )
-    drawn = _draw(source)
+    drawn = _draw(record)
     if not drawn:
         raise UserError(f"{directory} holds no edits that a person could judge.")
-    points = tuple((*row.point[:5], int(row.seed)) for row in drawn)
+    points = tuple(row.point for row in drawn)
     sheet = SheetKey(sheet=key("sheet", points)[:8], edits=points)
-    items = [_item(source, row, number) for number, row in enumerate(drawn, 1)]
+    items = [_item(record, row, number) for number, row in enumerate(drawn, 1)]
     lines = [",".join(COLUMNS), *(f"{sheet.sheet},{item.number}," for item in items)]
     text = sheet.model_dump_json(indent=1) + "\n"
-    Store(directory).write_file(KEY, text.encode())
-    write_bytes(folder / PAGE, _page(source, sheet.sheet, items).encode())
+    FolderStore(directory).write_file(KEY, text.encode())
+    write_bytes(folder / PAGE, _page(record, sheet.sheet, items).encode())
     write_bytes(folder / TABLE, ("\n".join(lines) + "\n").encode())
     return len(items)
 
 
-def _draw(source: Source) -> list[Row]:
+def _draw(record: Record) -> list[IndexEntry]:
     """Edits in random order, the same for the same trial; of cells that share a picture, one."""
     by_picture = {
         row.edited: row
-        for row in sorted(source.rows, key=lambda row: row.point, reverse=True)
-        if row.point in source.judged and source.path(row.edited) is not None
+        for row in sorted(record.index, key=lambda row: row.point, reverse=True)
+        if row.point in record.judged and record.path(row.edited) is not None
     }
     rows = sorted(by_picture.values(), key=lambda row: row.point)
     return random.Random(SEED).sample(rows, min(EDITS, len(rows)))
 
 
-def _item(source: Source, row: Row, number: int) -> Item:
-    edit = _pixels(source, row.edited)
+def _item(record: Record, row: IndexEntry, number: int) -> Item:
+    edit = _pixels(record, row.edited)
     return Item(
         number=number,
         prompt=row.prompt,
         edit="" if edit is None else _uri(_turned_back(edit, row.transform)),
-        photo=_photo(source, row.image),
+        photo=_photo(record, row.image),
     )
 
 
-def _photo(source: Source, name: str) -> str:
+def _photo(record: Record, name: str) -> str:
     """The untouched photo; empty where the trial has none."""
     original = next(
-        (row for row in source.rows if (row.image, row.arm) == (name, "original") and row.released),
+        (row for row in record.index if (row.image, row.arm) == (name, ORIGINAL) and row.released),
         None,
     )
-    pixels = None if original is None else _pixels(source, original.released)
+    pixels = None if original is None else _pixels(record, original.released)
     return "" if pixels is None else _uri(pixels)
 
 
-def _pixels(source: Source, relative: str | None) -> Pixels | None:
-    path = source.path(relative)
+def _pixels(record: Record, relative: str | None) -> Pixels | None:
+    path = record.path(relative)
     return None if path is None else read_pixels(path)
 
 
@@ -112,12 +114,12 @@ def _uri(pixels: Pixels) -> str:
     return as_webp(pixels, side=SHOWN, quality=95)
 
 
-def _page(source: Source, sheet: str, items: list[Item]) -> str:
+def _page(record: Record, sheet: str, items: list[Item]) -> str:
     return render_page(
         "sheet.html",
         styles=("report.css", "sheet.css"),
         script="sheet.js",
-        title=str(source.manifest.get("title") or "A trial"),
+        title=record.manifest.title or "A trial",
         sheet=sheet,
         items=items,
     )

@@ -3,9 +3,19 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from brittle.analysis.finished import Finished
 from brittle.analysis.summary import Effect, Interval, Summary, Usable, Verdict
-from brittle.reporting import formatting as words
-from brittle.reporting.source import Source
+from brittle.reporting.formatting import (
+    all_or_some,
+    arm_name,
+    bounds,
+    count,
+    hundred,
+    number,
+    percent,
+    spread,
+    transform_name,
+)
 
 
 @dataclass(frozen=True)
@@ -42,58 +52,55 @@ class TransformTable:
     rows: tuple[TransformRow, ...]
 
 
-def transform_table(source: Source, arm: str, placebo: str | None, editor: str) -> TransformTable:
+def transform_table(trial: Finished, arm: str, editor: str) -> TransformTable:
     """Transform, usable by arm, reach, retention, both verdicts, n."""
-    labels = [label for label in ("original", placebo, arm) if label]
+    summary, arms = trial.summary, trial.compared(arm)
     rows = []
-    for transform in source.transforms:
-        effect = source.summary.effect(arm, transform, editor=editor)
-        usable = [source.summary.usable_of(label, transform, editor=editor) for label in labels]
+    for transform in (one.label for one in trial.manifest.transforms):
+        effect = summary.effect(arm, transform, editor=editor)
+        usable = [summary.usable_of(label, transform, editor=editor) for label in arms.values()]
         verdict = next(
             (
                 found
-                for found in source.summary.verdicts
+                for found in summary.verdicts
                 if (found.arm, found.transform, found.editor) == (arm, transform, editor)
             ),
             None,
         )
         rows.append(
             TransformRow(
-                name=words.transform_name(transform),
+                name=transform_name(transform),
                 label=transform,
                 primary=effect is not None and not effect.exploratory,
-                usable=tuple(_usable(found, source.summary) for found in usable),
-                reach=_reach(effect, source.summary),
-                retention=_retention(effect, transform, source.summary),
-                effect_verdict=_effect_word(verdict, transform, source.summary),
+                usable=tuple(_usable(found, summary) for found in usable),
+                reach=_reach(effect, summary),
+                retention=_retention(effect, transform, summary),
+                effect_verdict=_effect_word(verdict, transform, summary),
                 attacker_verdict=_attacker_word(verdict),
                 n=_n(effect, usable),
             )
         )
-    kinds = {label: source.arms[label].kind if label in source.arms else "" for label in labels}
     names = tuple(
-        "protected" if label == arm else words.arm_name(label, kinds[label]) for label in labels
+        "protected" if label == arm else arm_name(label, kind) for kind, label in arms.items()
     )
     return TransformTable(arm, editor, names, tuple(rows))
 
 
-def other_metrics(source: Source, arm: str) -> list[tuple[str, list[tuple[str, Cell, Cell, str]]]]:
+def other_metrics(trial: Finished, arm: str) -> list[tuple[str, list[tuple[str, Cell, Cell, str]]]]:
     """Reach and retention side by side in the metrics that don't decide, by metric."""
-    primary = source.summary.primary
-    metrics = dict.fromkeys(effect.metric for effect in source.summary.effects)
+    summary = trial.summary
+    metrics = dict.fromkeys(effect.metric for effect in summary.effects)
     tables = []
     for metric in metrics:
-        if metric == primary.metric:
+        if metric == summary.primary.metric:
             continue
         rows = []
-        for transform in source.transforms:
-            effect = source.summary.effect(arm, transform, metric=metric)
+        for transform in (one.label for one in trial.manifest.transforms):
+            effect = summary.effect(arm, transform, metric=metric)
             if effect:
-                name = words.transform_name(transform)
-                reach = _reach(effect, source.summary)
-                rows.append(
-                    (name, reach, _retention(effect, transform, source.summary), str(effect.n))
-                )
+                name = transform_name(transform)
+                reach = _reach(effect, summary)
+                rows.append((name, reach, _retention(effect, transform, summary), str(effect.n)))
         if rows:
             tables.append((metric, rows))
     return tables
@@ -102,9 +109,9 @@ def other_metrics(source: Source, arm: str) -> list[tuple[str, list[tuple[str, C
 def range_or_bounds(interval: Interval, values: dict[str, float], above: int | None) -> str:
     """The interval; where few photos allow none, the range and how many lie above zero."""
     if interval.low is None and "interval" in interval.note and values:
-        counted = f"; above 0: {words.all_or_some(above, len(values))}" if above is not None else ""
-        return words.spread(values) + counted
-    return words.bounds(interval)
+        counted = f"; above 0: {all_or_some(above, len(values))}" if above is not None else ""
+        return spread(values) + counted
+    return bounds(interval)
 
 
 def _usable(found: Usable | None, summary: Summary) -> Cell:
@@ -114,10 +121,10 @@ def _usable(found: Usable | None, summary: Summary) -> Cell:
         # A reason that holds for the whole trial stands above the table, once.
         said = found.reason and found.reason != summary.usable_reason
         return Cell("–", found.reason if said else "not judged", "missing wordy")
-    main = words.hundred(found.rate.estimate)
+    main = hundred(found.rate.estimate)
     if found.rate.low is None:
-        return Cell(main, f"{found.usable} of {words.count(found.rows, 'edit')}")
-    return Cell(main, words.bounds(found.rate, per_hundred=True))
+        return Cell(main, f"{found.usable} of {count(found.rows, 'edit')}")
+    return Cell(main, bounds(found.rate, per_hundred=True))
 
 
 def _reach(effect: Effect | None, summary: Summary) -> Cell:
@@ -129,7 +136,7 @@ def _reach(effect: Effect | None, summary: Summary) -> Cell:
     small = range_or_bounds(
         effect.reach, effect.per_photo_reach, effect.photos_above if summary.illustration else None
     )
-    return Cell(words.number(effect.reach.estimate), small)
+    return Cell(number(effect.reach.estimate), small)
 
 
 def _retention(effect: Effect | None, transform: str, summary: Summary) -> Cell:
@@ -141,9 +148,9 @@ def _retention(effect: Effect | None, transform: str, summary: Summary) -> Cell:
         return Cell("–", effect.retention_reason, "missing wordy")
     retention = effect.retention
     if retention.low is None or retention.high is None:
-        why = "" if summary.illustration else words.bounds(retention)
-        return Cell(words.percent(retention.estimate), why, "wordy")
-    return Cell(words.percent(retention.estimate), words.bounds(retention, per_hundred=True))
+        why = "" if summary.illustration else bounds(retention)
+        return Cell(percent(retention.estimate), why, "wordy")
+    return Cell(percent(retention.estimate), bounds(retention, per_hundred=True))
 
 
 def _effect_word(verdict: Verdict | None, transform: str, summary: Summary) -> Cell:
@@ -166,7 +173,7 @@ def _n(effect: Effect | None, usable: Iterable[Usable | None]) -> Cell:
     judged = [found for found in usable if found]
     photos = effect.n if effect else max((found.n for found in judged), default=0)
     rows = effect.rows if effect else max((found.rows for found in judged), default=0)
-    small = words.count(rows, "edit")
+    small = count(rows, "edit")
     if effect and effect.dropped:
         small += f", {effect.dropped} left out"
     return Cell(str(photos), small)

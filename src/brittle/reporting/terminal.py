@@ -2,32 +2,27 @@
 
 from collections.abc import Sequence
 
-from brittle.analysis.table import placebo_arm
+from brittle.analysis.finished import Finished
 from brittle.reporting.formatting import scoped
-from brittle.reporting.source import Source
 from brittle.reporting.tables import Cell, TransformTable, transform_table
 
 ILLUSTRATION = "This is {}: counts and ranges; no interval over photos and no verdict."
 
 
-def answer(source: Source) -> str:
+def answer(trial: Finished) -> str:
     """The first sentence of a trial's report, its verdicts and its main table."""
-    summary = source.summary
+    summary = trial.summary
     parts = [scoped(summary, summary.headline.sentence)]
     parts += summary.fair.sentences if summary.fair else []
     if summary.illustration:
         parts.append(ILLUSTRATION.format(summary.illustration_words))
     else:
         parts += [verdict.sentence for verdict in summary.verdicts]
-    editor = summary.primary.editor or next(iter(source.editors), "")
-    kind = summary.placebo.chosen
-    for arm in [arm.label for arm in source.arms.values() if arm.kind == "protection"]:
-        placebo = placebo_arm(kind, arm) if kind else None
-        parts.append(_as_text(transform_table(source, arm, placebo, editor)))
+    parts += [_as_text(transform_table(trial, arm, trial.editor)) for arm in trial.protections]
     if summary.agreement.marked or not summary.usable_reason:
         parts.append(summary.agreement.sentence)
-    if "made" in source.manifest:  # nobody was told these while it ran
-        parts += [f"Note: {note}" for note in source.manifest["notes"]]
+    if trial.manifest.made:  # nobody was told these while it ran
+        parts += [f"Note: {note}" for note in trial.manifest.notes]
     parts += [f"Flag: {flag.name} ({flag.where})." for flag in summary.flags]
     return "\n\n".join(parts)
 

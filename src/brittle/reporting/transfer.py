@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from brittle.auditing.document import Answer, Audit
-from brittle.reporting import formatting as words
+from brittle.reporting.formatting import count, percent
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ def transfer(document: Audit) -> Transfer | None:
         return None
     names = {one.transform: one.name for one, *_ in _by_model(document)}
     photos = len(next(iter(found.values())))
-    of = "" if photos == 1 else f", mean over {words.count(photos, 'photo')}"
+    of = "" if photos == 1 else f", mean over {count(photos, 'photo')}"
     return Transfer(
         title=f"From model to model: reach by latents{of}",
         models=models,
@@ -61,4 +61,4 @@ def _cell(answers: tuple[Answer, ...]) -> str:
         said = f" ({stronger} of {len(answers)} beyond noise)"
     else:
         said = "" if stronger else " (like noise)"
-    return words.percent(sum(known) / len(known)) + said
+    return percent(sum(known) / len(known)) + said

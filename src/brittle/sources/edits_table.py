@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from brittle.component import registry, unknown
 from brittle.errors import UserError
-from brittle.record.arms import GRAY, ORIGINAL, placebo_parts
+from brittle.record.arms import GRAY, ORIGINAL, Arm, placebo_label
 from brittle.transforms import Transform
 
 REQUIRED = ("photo", "arm", "prompt", "edit")
@@ -98,7 +98,7 @@ def read_edits(path: Path) -> list[Entry]:
 def protections(entries: Iterable[Entry]) -> list[str]:
     """The arms that are protections, in the table's order."""
     arms = dict.fromkeys(entry.arm for entry in entries)
-    return [arm for arm in arms if arm not in (ORIGINAL, GRAY) and "(" not in arm]
+    return [arm for arm in arms if Arm.named(arm).kind == "protection"]
 
 
 def _rows(path: Path) -> Iterator[Entry]:
@@ -179,7 +179,7 @@ def _arm(text: str, where: str) -> str:
             f"{where}: {text!r} is no arm: original, gray, placebo, placebo(NAME), or the name of "
             "a protection, without brackets."
         )
-    return f"noise({of.removesuffix(')').strip()})"
+    return placebo_label("noise", of.removesuffix(")").strip())
 
 
 def _inside(text: str, folder: Path, where: str) -> Path:
@@ -221,10 +221,10 @@ def _with_placebos(entries: list[Entry]) -> list[Entry]:
         )
     arms = {entry.arm for entry in entries}
     for arm in sorted(arms):
-        _, of = placebo_parts(arm)
+        of = Arm.named(arm).of
         if of and of not in named:
             raise UserError(f"placebo({of}): {unknown('protection', of, named)}")
-    labels = [f"noise({arm})" for arm in named]
+    labels = [placebo_label("noise", arm) for arm in named]
     shared = [label for label in labels if label not in arms]
     return [
         replace(entry, arm=label)

@@ -12,11 +12,11 @@ from brittle.errors import UserError
 from brittle.images import Photo, model_shape, quantise, read_photo
 from brittle.models import EditModel
 from brittle.record.arms import ORIGINAL
+from brittle.record.manifest import ELSEWHERE
 from brittle.record.store import Store
 from brittle.sources.edits_table import Entry
 from brittle.sources.photos import TrialPhoto
 
-MADE = "elsewhere"
 SIDE = 512
 """Longest side, in pixels, at which edits are compared without an edit model."""
 RATIO = 0.01
@@ -50,7 +50,7 @@ class Pictures:
         if entry.edit not in self.read:
             self.read.add(entry.edit)
             self.lossy += photo.source_format in LOSSY
-        identity = key("edit", MADE, photo.digest, [self.size, self.multiple])
+        identity = key("edit", ELSEWHERE, photo.digest, [self.size, self.multiple])
         fitted = quantise(self._fit(photo.image, height, width))
         if not self.store.has(identity):
             self.store.write(identity, fitted)
@@ -101,4 +101,4 @@ def _read(path: Path, entry: Entry) -> Photo:
 
 def original_key(photo: Photo) -> str:
     """The key under which the store keeps an untouched photo."""
-    return key("release", ORIGINAL, MADE, photo.digest)
+    return key("release", ORIGINAL, ELSEWHERE, photo.digest)

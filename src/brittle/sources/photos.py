@@ -8,6 +8,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from brittle.component import key
+from brittle.declaration.trial import Trial
+from brittle.editors import Editor
 from brittle.errors import UserError
 from brittle.images import (
     Photo,
@@ -87,6 +89,39 @@ def load_photos(
             raise UserError(f"{path} and {digests[photo.digest]} are the same picture: keep one.")
         photos[photo.name] = TrialPhoto(photo, credit, masked)
         digests[photo.digest] = path
+    return photos
+
+
+def learns(trial: Trial) -> bool:
+    """Whether a trial's editors learn from collections."""
+    return any(Editor.parse(text).takes_collection for text in trial.editors)
+
+
+def read_photos(trial: Trial) -> dict[str, TrialPhoto]:
+    """A trial's photos by name; where its editors learn from collections, as COLLECTION/NAME.
+
+    Then ``photos`` is a folder of pictures, which is one collection, or a folder of such folders.
+
+    Raises:
+        UserError: as `load_photos`; a picture that two collections share.
+    """
+    if not learns(trial):
+        return load_photos(trial.photos, square=trial.square, mask=trial.mask)
+    source = Path(trial.photos)
+    inner = sorted(path for path in source.iterdir() if path.is_dir()) if source.is_dir() else []
+    holds_pictures = source.is_dir() and any(
+        path.suffix.lower() in SUFFIXES for path in source.iterdir()
+    )
+    if inner and holds_pictures:
+        raise UserError(f"{source} holds pictures and folders: give one collection, or several.")
+    photos: dict[str, TrialPhoto] = {}
+    owners: dict[str, str] = {}
+    for folder in inner or [source]:
+        collection = folder.resolve().name
+        for name, photo in load_photos(str(folder), square=trial.square).items():
+            if owners.setdefault(photo.digest, collection) != collection:
+                raise UserError(f"{owners[photo.digest]} and {collection} share {name}: keep one.")
+            photos[f"{collection}/{name}"] = photo
     return photos
 
 

@@ -8,7 +8,7 @@ from brittle.errors import Unavailable
 from brittle.models import EditModel
 from brittle.recent import Recent
 from brittle.record.store import Store
-from brittle.trial.work import Plan
+from brittle.trial.tasks import Plan
 
 LIMIT = 256 * 2**20
 """Bytes of pictures that are kept: 85 of 512 px a side. A larger one is read when it is needed."""

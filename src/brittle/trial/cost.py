@@ -11,9 +11,11 @@ from brittle.declaration.trial import Trial
 from brittle.editors import FineTune
 from brittle.models import EditModel, load_model
 from brittle.protections.base import at_once
+from brittle.sources.photos import read_photos
 from brittle.transforms import Impress
-from brittle.trial.collections import CollectionPlan, check_memory, lay_out, read_photos
-from brittle.trial.work import Plan
+from brittle.trial.fits import check_memory
+from brittle.trial.plan import make_plan
+from brittle.trial.tasks import Plan
 
 LEARNING = 4
 """A gradient of the UNet in runs of it, the optimizer's step included: 4.2 on the embedded one."""
@@ -58,11 +60,8 @@ def count(plan: Plan, model: EditModel) -> Cost:
     purifying = sum(transform.evaluations(model) for transform in passed)
     each = {label: editor.evaluations(model) for label, editor in plan.editors.items()}
     edits = [one.editor for one in plan.edits.values()]
-    tunings: list[FineTune] = []
-    if isinstance(plan, CollectionPlan):
-        edits = [one.editor for one in plan.paintings.values()]
-        editors = [plan.editors[one.editor] for one in plan.tunings.values()]
-        tunings = [editor for editor in editors if isinstance(editor, FineTune)]
+    learning = [plan.editors[one.editor] for one in plan.learnings.values()]
+    tunings = [editor for editor in learning if isinstance(editor, FineTune)]
     return Cost(
         photos=len({one.photo for one in plan.releases.values()}),
         protections=len(protected),
@@ -143,12 +142,12 @@ def describe_cost(trial: Trial, *, device: str | None = None, dtype: str | None 
         UserError: a photo, model or component that can't be used; too little memory.
     """
     model = load_model(trial.model, size=trial.size, device=device, dtype=dtype)
-    plan = lay_out(trial, read_photos(trial), model)
+    plan = make_plan(trial, read_photos(trial), model)
     check_memory(plan, model)
     cost = count(plan, model)
     about, learning = f"{cost.photos} photos", []
-    if isinstance(plan, CollectionPlan):
-        many = len(plan.collections)
+    if plan.learns:
+        many = len(plan.subjects)
         about += f" in {many} collection{'s' * (many > 1)}"
         learning = [f"  fine-tunes   {cost.tunings:>7,} ({cost.tuning_steps:,} steps)"]
     editing = cost.evaluations - cost.purifying_evaluations

@@ -10,12 +10,13 @@ from brittle.declaration.trial import Trial, load_trial, make_trial
 from brittle.errors import UserError
 from brittle.models import EditModel, load_model
 from brittle.progress import Progress, silent
-from brittle.record.store import Store
+from brittle.record.record import Record
+from brittle.record.store import FolderStore
 from brittle.sources.photos import load_photos
 from brittle.trial.cost import count, duration, estimate
 from brittle.trial.plan import make_plan
-from brittle.trial.runner import run, run_plan
-from brittle.trial.work import Plan
+from brittle.trial.run import run, run_plan
+from brittle.trial.tasks import Plan
 
 TRIAL = Path(__file__).with_name("demo.yaml")
 START_SECONDS = 25
@@ -59,7 +60,7 @@ def run_demo(
     size: int | None = None,
     say: Callable[[str], None] = lambda text: None,
     progress: Progress = silent,
-) -> Store:
+) -> Record | None:
     """Run the demo into a folder, as large as ``minutes`` allow here; `say` what was left out.
 
     A folder that holds a demo already keeps the trial that it was begun with.
@@ -68,13 +69,12 @@ def run_demo(
         UserError: photos or an editor that can't be used, a folder that holds something else.
     """
     trial = declared(photos, editor, size)
-    found = Store(directory).manifest
-    if found is not None and found["title"] == trial.title:
-        begun = make_trial(found["trial"]["as_written"], "manifest.json")
-        begun = begun.model_copy(update={"photos": trial.photos})
-        for note in found["notes"]:
+    found = FolderStore(directory).manifest
+    if found is not None and found.title == trial.title:
+        begun = found.trial.trial.model_copy(update={"photos": trial.photos})
+        for note in found.notes:
             say(note)
-        return run(begun, directory, notes=found["notes"], progress=progress)
+        return run(begun, directory, notes=found.notes, progress=progress)
     read = load_photos(trial.photos, square=trial.square, mask=trial.mask)
     model = load_model(trial.model, size=trial.size)
     plan = make_plan(trial, read, model)

@@ -1,4 +1,4 @@
-"""The manifest: everything that one must know to make a trial's numbers again."""
+"""What a plan and the machine that runs it say in a manifest."""
 
 import platform
 import subprocess
@@ -8,116 +8,98 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from brittle.component import Component, registry
+from brittle.component import Component as AnyComponent
 from brittle.models import EditModel
 from brittle.noise import derive_seed
-from brittle.protections import Protection
-from brittle.record.store import SCHEMA_VERSION, Store
-from brittle.trial.collections import CollectionPlan
-from brittle.trial.work import Plan
+from brittle.record.manifest import (
+    SCHEMA_VERSION,
+    Collection,
+    Component,
+    Manifest,
+    Model,
+    PhotoEntry,
+    Written,
+)
+from brittle.record.store import artifact
+from brittle.trial.tasks import Plan
 from brittle.version import VERSION
 
 PACKAGES = ("torch", "diffusers", "transformers", "kornia", "pillow", "numpy", "scipy")
+SAFETY_CHECKER = "never loaded: it blackens pictures, which would count as edits"
 
 
-def manifest(plan: Plan, model: EditModel, notes: Iterable[str]) -> dict[str, Any]:
+def manifest(plan: Plan, model: EditModel, notes: Iterable[str] = ()) -> Manifest:
     """Everything that one must know to make the trial's numbers again."""
     from PIL import features
 
-    return {
-        **environment(plan, notes),
-        "codecs": {
+    return Manifest(
+        **declared(plan, notes),
+        codecs={
             "pillow": metadata.version("pillow"),
             "jpeg": features.version_codec("jpg"),
             "libjpeg-turbo": features.version_feature("libjpeg_turbo"),
         },
-        "device": str(model.device),
-        "dtype": str(model.dtype).removeprefix("torch."),
-        "attack_dtype": str(model.attack_dtype).removeprefix("torch."),
-        "model": vars(plan.model)
-        | {"safety_checker": "never loaded: it blackens pictures, which would count as edits"},
-        "photos": [_photo(plan, name) for name in plan.photos],
-        "arms": [_arm(plan, label) for label in plan.arms],
-        **_collections(plan),
-    }
+        device=str(model.device),
+        dtype=str(model.dtype).removeprefix("torch."),
+        attack_dtype=str(model.attack_dtype).removeprefix("torch."),
+        model=Model(**plan.model._asdict(), safety_checker=SAFETY_CHECKER),
+        photos=tuple(_photo(plan, name) for name in plan.photos),
+        collections=tuple(_collections(plan)),
+    )
 
 
-def environment(plan: Plan, notes: Iterable[str]) -> dict[str, Any]:
+def declared(plan: Plan, notes: Iterable[str]) -> dict[str, Any]:
     """What a manifest says of the declaration and of the code, whoever made the edits."""
     trial = plan.trial
     return {
         "schema_version": SCHEMA_VERSION,
         "title": trial.title,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "trial": {
-            "as_written": trial.model_dump(mode="json", exclude_unset=True),
-            "resolved": trial.model_dump(mode="json"),
-        },
-        "primary": plan.primary.model_dump(mode="json"),
-        "notes": list(notes),
+        "trial": Written(
+            as_written=trial.model_dump(mode="json", exclude_unset=True),
+            resolved=trial.model_dump(mode="json"),
+        ),
+        "primary": plan.primary,
+        "notes": tuple(notes),
         "batch": plan.batch,
         "code": {"version": VERSION, "git": _git_commit()},
         "packages": {package: metadata.version(package) for package in PACKAGES},
         "machine": {"python": platform.python_version(), "system": platform.platform()},
-        "transforms": _records(plan.transforms),
-        "editors": _records(plan.editors),
-        "metrics": _records(plan.metrics),
+        "arms": tuple(plan.arms.values()),
+        "transforms": _components(plan.transforms),
+        "editors": _components(plan.editors),
+        "metrics": _components(plan.metrics),
         "calibration": plan.calibration.model_dump() if plan.calibration else None,
-        "prompts": list(trial.prompts),
+        "prompts": trial.prompts,
     }
 
 
-def _photo(plan: Plan, name: str) -> dict[str, Any]:
+def _photo(plan: Plan, name: str) -> PhotoEntry:
     of = plan.photos[name]
-    seeds = (*plan.trial.seeds, *plan.trial.floor_seeds)
-    if isinstance(plan, CollectionPlan):
-        seeds = ()  # which belong to collections
-    return {
-        "name": name,
-        "digest": of.digest,
-        "width": of.image.shape[-1],
-        "height": of.image.shape[-2],
-        "credit": of.credit,
-        "notes": list(of.photo.notes),
-        "source_format": of.photo.source_format,
-        "jpeg_traces": of.photo.jpeg_traces,
-        "mask": None if of.mask_key is None else Store.artifact(of.mask_key).as_posix(),
-        "seeds": {str(seed): derive_seed(seed, of.digest) for seed in seeds},
-    }
+    # The noise of what a model generates after learning belongs to collections.
+    seeds = () if plan.learns else (*plan.trial.seeds, *plan.trial.floor_seeds)
+    return PhotoEntry(
+        name=name,
+        digest=of.digest,
+        width=of.image.shape[-1],
+        height=of.image.shape[-2],
+        credit=of.credit,
+        notes=of.photo.notes,
+        source_format=of.photo.source_format,
+        jpeg_traces=of.photo.jpeg_traces,
+        mask=None if of.mask_key is None else artifact(of.mask_key).as_posix(),
+        seeds={str(seed): derive_seed(seed, of.digest) for seed in seeds},
+    )
 
 
-def _collections(plan: Plan) -> dict[str, Any]:
-    """What learning was about, in trials over collections."""
-    if not isinstance(plan, CollectionPlan):
-        return {}
-    described = [
-        {
-            "name": name,
-            "pictures": list(pictures),
-            "seeds": {str(seed): plan.seed(name, seed) for seed in plan.trial.seeds},
-        }
-        for name, pictures in plan.collections.items()
-    ]
-    return {"collections": described}
+def _collections(plan: Plan) -> Iterable[Collection]:
+    for subject in plan.subjects.values() if plan.learns else ():
+        seeds = {str(seed): derive_seed(seed, subject.digest) for seed in plan.trial.seeds}
+        yield Collection(name=subject.name, pictures=subject.pictures, seeds=seeds)
 
 
-def _arm(plan: Plan, label: str) -> dict[str, Any]:
-    kind = plan.kind(label)
-    if kind == "protection":
-        name = plan.trial.written_out(label).partition(":")[0]
-        component: Component = plan.protections[label]
-        preset = registry(Protection.family).presets.get(name)
-        source = preset.source if preset else component.source
-    elif kind == "placebo":
-        component = plan.placebos[label]
-        source = component.source
-    else:
-        return {"label": label, "kind": kind}
-    return {"label": label, "kind": kind, "record": component.record(), "source": source}
-
-
-def _records(components: Mapping[str, Component]) -> list[dict[str, Any]]:
-    return [{"label": label, "record": one.record()} for label, one in components.items()]
+def _components(components: Mapping[str, AnyComponent]) -> tuple[Component, ...]:
+    return tuple(Component(label=label, record=one.record()) for label, one in components.items())
 
 
 def _git_commit() -> str | None:

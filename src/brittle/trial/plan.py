@@ -4,29 +4,40 @@ An edit that two comparisons share is one edit; a picture that a transform leave
 key.
 """
 
-from collections.abc import Iterable, Sequence
-from functools import partial
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, TypeVar
 
-from brittle.component import Component, key, unknown
+from brittle.component import Component, key, registry, unknown
 from brittle.declaration.primary import MAX_PRIMARY_TRANSFORMS, Primary
 from brittle.declaration.trial import Trial
-from brittle.editors import Editor
+from brittle.editors import Editor, FineTune
 from brittle.errors import Unavailable, UserError
-from brittle.metrics import Calibration, Follow, Keep, Metric
+from brittle.metrics import Calibration, Follow, Keep, Metric, Style
 from brittle.noise import derive_seed
 from brittle.protections import Placebo, Protection
-from brittle.record.arms import GRAY, ORIGINAL, placebo_parts
+from brittle.record.arms import BASE_MODEL, GRAY, ORIGINAL, Arm, placebo_label
+from brittle.record.record import Point
 from brittle.sources.photos import TrialPhoto
 from brittle.transforms import Transform
-from brittle.trial.work import Cell, Edit, ModelIdentity, Plan, Reception, Release
+from brittle.trial.tasks import (
+    Cell,
+    Edit,
+    Learning,
+    ModelIdentity,
+    Plan,
+    Reception,
+    Release,
+    subjects_of,
+)
 
 if TYPE_CHECKING:
     from brittle.models import EditModel
 
 C = TypeVar("C", bound=Component)
 MOST_ROWS, PIXELS_A_CALL = 8, 2 * 512**2
+OF_COLLECTIONS = (Style.name, Keep.name)
+"""Of style, and of a subject: the metrics of a trial over collections that names none."""
 
 
 def make_plan(
@@ -38,48 +49,33 @@ def make_plan(
 ) -> Plan:
     """Lay out the work of a trial over photos (by name) with one edit model.
 
-    ``shard`` (i, n) keeps the work of every n-th photo, beginning with number i of 1..n.
+    ``shard`` (i, n) keeps the work of every n-th subject, beginning with number i of 1..n.
 
     Raises:
-        UserError: a component that is unknown or wrongly set.
+        UserError: a component that is unknown or wrongly set; a collection that can't be learned.
     """
-    plan = empty_plan(trial, photos, model)
-    _check_editors(trial, plan.editors)
-    for label, protection in plan.protections.items():
-        if protection.needs_collection:
-            raise UserError(f"{label} protects collections: it needs an editor that learns.")
+    plan = plan_components(trial, photos, model)
     index, count = shard
-    mine = list(photos)[index - 1 :: count]
-    for photo, editor, prompt, seed in product(mine, plan.editors, trial.prompts, trial.seeds):
-        edit = partial(_edit, plan, photo, editor=editor, prompt=prompt)
-        clean = edit(ORIGINAL, "none", seed=seed)
-        floor = [edit(ORIGINAL, "none", seed=other) for other in trial.floor_seeds]
-        for transform in plan.transforms:
-            control = edit(ORIGINAL, transform, seed=seed)
-            for arm in trial.arms:
-                edited = edit(arm, transform, seed=seed)
-                first = arm == ORIGINAL and transform == "none"
-                compared = [edited, control, clean, *(floor if first else [])]
-                keys = [one.key for one in compared]
-                plan.cells.append(
-                    Cell(
-                        cell_key(photos[photo].digest, plan.transforms[transform], prompt, keys),
-                        *(photo, arm, transform, editor, prompt, seed),
-                        *(edited.key, control.key, clean.key, tuple(keys[3:])),
-                    )
-                )
+    for subject in list(plan.subjects)[index - 1 :: count]:
+        for editor, prompt, seed in product(plan.editors, trial.prompts, trial.seeds):
+            for transform, arm in product(plan.transforms, plan.arms):
+                add_cell(plan, Point(subject, arm, transform, editor, prompt, seed))
     return plan
 
 
-def cell_key(photo: str, transform: Transform, prompt: str, edits: Sequence[str]) -> str:
-    """The key of a cell: the photo's digest, and the keys of all edits that it compares."""
-    return key("cell", photo, transform, prompt, list(edits))
-
-
-def empty_plan(trial: Trial, photos: dict[str, TrialPhoto], model: "EditModel") -> Plan:
+def plan_components(trial: Trial, photos: dict[str, TrialPhoto], model: "EditModel") -> Plan:
     """A plan's components, without any work; errors as `make_plan`."""
+    editors = {str(one): one.resolve(model) for one in map(Editor.parse, trial.editors)}
+    learns = check_editors(trial, editors)
+    if learns:
+        trial, editors = _over_collections(trial), _repeats(editors, trial.tuning_seeds)
     protections = {
         label: Protection.parse(trial.written_out(label)) for label in trial.protection_arms
+    }
+    placebos = {
+        placebo_label(kind, label): Placebo.from_record({"name": kind, "of": protection})
+        for label, protection in protections.items()
+        for kind in trial.placebos
     }
     transforms = _by_text(map(Transform.parse, trial.transforms))
     for label, transform in transforms.items():
@@ -90,17 +86,14 @@ def empty_plan(trial: Trial, photos: dict[str, TrialPhoto], model: "EditModel") 
             transform.geometry.received_size(size)
     calibration, not_calibrated = _calibration(trial, model)
     metrics = _metrics(trial, calibration if trial.calibration else None)
-    editors = {str(one): one.resolve(model) for one in map(Editor.parse, trial.editors)}
-    return Plan(
+    plan = Plan(
         trial,
         photos,
+        subjects_of(photos, learns=learns),
         ModelIdentity(model.name, model.content_hash, str(model.dtype), model.size),
+        arms=_arms(trial, protections, placebos, BASE_MODEL if learns else GRAY),
         protections=protections,
-        placebos={
-            f"{kind}({label})": Placebo.from_record({"name": kind, "of": protection})
-            for label, protection in protections.items()
-            for kind in trial.placebos
-        },
+        placebos=placebos,
         transforms=transforms,
         editors=editors,
         metrics=metrics,
@@ -109,6 +102,82 @@ def empty_plan(trial: Trial, photos: dict[str, TrialPhoto], model: "EditModel") 
         not_calibrated=not_calibrated,
         batch=trial.batch or rows_a_call(model),
     )
+    _check_learning(plan, model)
+    return plan
+
+
+def check_editors(trial: Trial, editors: Mapping[str, Editor]) -> bool:
+    """Whether a trial's editors learn from collections.
+
+    Raises:
+        UserError: only some of them do; a mask or seeds that no editor uses, or one lacks.
+    """
+    collects = [editor.takes_collection for editor in editors.values()]
+    if any(collects) and not all(collects):
+        raise UserError("Some of the trial's editors learn from collections: give them their own.")
+    if trial.tuning_seeds is not None and not any(collects):
+        raise UserError("The trial has tuning_seeds and no editor that learns: drop them.")
+    if trial.mask is not None and any(collects):
+        raise UserError("finetune paints whole pictures: the trial needs no mask.")
+    paints = [label for label, editor in editors.items() if editor.needs_mask]
+    if paints and trial.mask is None:
+        raise UserError(f"{paints[0]} needs masks: set `mask` to auto, alpha or a folder of them.")
+    if trial.mask is not None and not paints:
+        raise UserError("The trial has a mask and no editor that uses it: add inpaint, or drop it.")
+    return any(collects)
+
+
+def _check_learning(plan: Plan, model: "EditModel") -> None:
+    """Refuse collections that can't be learned, and protections that need them and get none."""
+    for label, protection in plan.protections.items():
+        if protection.needs_collection and not plan.learns:
+            raise UserError(f"{label} protects collections: it needs an editor that learns.")
+    for subject, editor in product(plan.subjects.values(), plan.editors.values()):
+        if isinstance(editor, FineTune):
+            try:
+                editor.check(model, [plan.photos[name].image for name in subject.pictures])
+            except UserError as error:
+                raise UserError(f"{subject.name}: {error}") from None
+
+
+def _over_collections(trial: Trial) -> Trial:
+    """The trial with the metrics of collections, where it names none."""
+    if "metrics" not in trial.model_fields_set:
+        trial = trial.model_copy(update={"metrics": OF_COLLECTIONS})
+    if "metric" not in trial.primary.model_fields_set:
+        primary = trial.primary.model_copy(update={"metric": trial.metrics[0]})
+        trial = trial.model_copy(update={"primary": primary})
+    return trial
+
+
+def _repeats(editors: dict[str, Editor], seeds: tuple[int, ...] | None) -> dict[str, Editor]:
+    """The editors, each with every seed of the fine-tune."""
+    if seeds is None:
+        return editors
+    return _by_text(
+        editor.model_copy(update={"tuning_seed": seed})
+        for editor in editors.values()
+        for seed in seeds
+    )
+
+
+def _arms(
+    trial: Trial,
+    protections: Mapping[str, Protection],
+    placebos: Mapping[str, Placebo],
+    ceiling: str,
+) -> dict[str, Arm]:
+    """All arms in order: the original, the ceiling, protections and their placebos."""
+    arms = [Arm.named(ORIGINAL), Arm.named(ceiling)]
+    for label, protection in protections.items():
+        preset = registry(Protection.family).presets.get(trial.written_out(label).partition(":")[0])
+        source = preset.source if preset else protection.source
+        arms.append(Arm(label=label, kind="protection", record=protection.record(), source=source))
+    arms += [
+        Arm.named(label).model_copy(update={"record": one.record(), "source": one.source})
+        for label, one in placebos.items()
+    ]
+    return {arm.label: arm for arm in arms}
 
 
 def rows_a_call(model: "EditModel") -> int:
@@ -143,16 +212,6 @@ def _metrics(trial: Trial, calibration: Calibration | None) -> dict[str, Metric]
     return _by_text([*metrics, *map(Metric.parse, rests_on)])
 
 
-def _check_editors(trial: Trial, editors: dict[str, Editor]) -> None:
-    if trial.tuning_seeds is not None:
-        raise UserError("The trial has tuning_seeds and no editor that learns: drop them.")
-    paints = [label for label, editor in editors.items() if editor.needs_mask]
-    if paints and trial.mask is None:
-        raise UserError(f"{paints[0]} needs masks: set `mask` to auto, alpha or a folder of them.")
-    if trial.mask is not None and not paints:
-        raise UserError("The trial has a mask and no editor that uses it: add inpaint, or drop it.")
-
-
 def fill_primary(trial: Trial, transforms: list[str], metrics: list[str]) -> Primary:
     """What the trial declares, checked against what it measures.
 
@@ -180,66 +239,110 @@ def _by_text(components: Iterable[C]) -> dict[str, C]:
     return {str(component): component for component in components}
 
 
-def _edit(
-    plan: Plan, photo: str, arm: str, transform: str, *, editor: str, prompt: str, seed: int
-) -> Edit:
-    # The noise belongs to the seed and the photo: arms, transforms and prompts share it.
-    seed = derive_seed(seed, plan.photos[photo].digest)
-    reception = reception_of(plan, photo, arm, transform)
-    made = [
-        reception.key,
-        plan.editors[editor],
-        prompt,
-        seed,
-        *model_identity(plan),
-        plan.batch,
-    ]
-    if plan.editors[editor].needs_mask:
-        made.append(plan.photos[photo].mask_key)
-    edit = Edit(key("edit", *made), photo, reception.key, editor, prompt, seed)
+def add_cell(plan: Plan, at: Point) -> None:
+    """A cell, and all work that it needs, join the plan."""
+    edit = _edit(plan, at)
+    control = _edit(plan, at._replace(arm=ORIGINAL))
+    clean = _edit(plan, at._replace(arm=ORIGINAL, transform="none"))
+    floor = []
+    if (at.arm, at.transform) == (ORIGINAL, "none") and not plan.learns:
+        floor = [_edit(plan, at._replace(seed=seed)) for seed in plan.trial.floor_seeds]
+    digest, compared = plan.subjects[at.image].digest, [edit, control, clean, *floor]
+    keys = [one.key for one in compared]
+    if plan.editors[at.editor].takes_collection:
+        identity = key("cell", digest, edit.key)
+    else:
+        identity = cell_key(digest, plan.transforms[at.transform], at.prompt, keys)
+    plan.cells.append(Cell(identity, *at, edit.key, control.key, clean.key, floor=tuple(keys[3:])))
+
+
+def cell_key(subject: str, transform: Transform, prompt: str, edits: Sequence[str]) -> str:
+    """The key of a cell: the subject's digest, and the keys of all edits that it compares."""
+    return key("cell", subject, transform, prompt, list(edits))
+
+
+def _edit(plan: Plan, at: Point) -> Edit:
+    # The noise belongs to the seed and the subject: arms, transforms and prompts share it.
+    seed = derive_seed(at.seed, plan.subjects[at.image].digest)
+    editor, model = plan.editors[at.editor], model_identity(plan)
+    source: str | None
+    if isinstance(editor, FineTune):
+        source = None if at.arm == BASE_MODEL else _learning(plan, at).key
+        identity = key("painting", source, editor.sampling, at.prompt, seed, *model)
+    else:
+        source = reception_of(plan, at.image, at.arm, at.transform).key
+        made = [source, editor, at.prompt, seed, *model, plan.batch]
+        if editor.needs_mask:
+            made.append(plan.photos[at.image].mask_key)
+        identity = key("edit", *made)
+    edit = Edit(identity, at.image, at.editor, at.prompt, seed, source)
     return plan.edits.setdefault(edit.key, edit)
+
+
+def _learning(plan: Plan, at: Point) -> Learning:
+    receptions = tuple(
+        reception_of(plan, name, at.arm, at.transform).key
+        for name in plan.subjects[at.image].pictures
+    )
+    identity = key("tuning", plan.editors[at.editor], *model_identity(plan), *receptions)
+    return plan.learnings.setdefault(identity, Learning(identity, at.editor, receptions))
 
 
 def reception_of(plan: Plan, photo: str, arm: str, transform: str) -> Reception:
     """What arrives of a photo in an arm after a transform; it and its release join the plan."""
     release = _release(plan, photo, arm)
     component = plan.transforms[transform]
+    reduced = (photo, transform) in plan.reduced
     # What passes a transform as it is keeps its key: one edit of a gray picture serves them all.
-    as_it_is = arm == GRAY and not (component.geometry.moves or component.capabilities.needs_model)
+    as_it_is = arm == GRAY and not (
+        component.geometry.moves or component.capabilities.needs_model or reduced
+    )
     if transform == "none" or as_it_is:
         reception = Reception(release.key, release.key, "none", 0)
     else:
         seed = derive_seed(0, plan.photos[photo].digest, transform)
-        by_model = model_identity(plan) if component.capabilities.needs_model else ()
-        identity = key("receive", release.key, component, seed, *by_model)
-        reception = Reception(identity, release.key, transform, seed)
+        made = [release.key, component, seed]
+        if component.capabilities.needs_model:
+            made += model_identity(plan)
+        if reduced:
+            made += ["reduced", plan.model.size]
+        reception = Reception(key("receive", *made), release.key, transform, seed, reduced)
     return plan.receptions.setdefault(reception.key, reception)
 
 
-def _release(plan: Plan, photo: str, arm: str) -> Release:
-    digest = plan.photos[photo].digest
-    kind, of_arm = placebo_parts(arm) if arm in plan.placebos else ("", arm)
-    # The seed belongs to what a short name stands for, so that naming changes no result.
-    text = plan.trial.written_out(of_arm)
-    seed = derive_seed(0, digest, f"{kind}({text})" if kind else text)
-    if arm in (ORIGINAL, GRAY):
-        release = Release(key("release", arm, digest), photo, arm, seed)
-    elif arm in plan.protections:
-        made = [
-            digest,
-            plan.protections[arm],
-            seed,
+def _release(plan: Plan, photo: str, label: str) -> Release:
+    digest, arm = plan.photos[photo].digest, plan.arms[label]
+    if arm.kind in ("original", "ceiling"):
+        release = Release(key("release", label, digest), photo, label, 0)
+    elif (photo, label) in plan.given:
+        made = key("release", "given", plan.given[photo, label].digest)
+        release = Release(made, photo, label, 0)
+    elif arm.kind == "placebo":
+        of = _release(plan, photo, arm.of)
+        seed = _placebo_seed(plan, photo, arm)
+        drawn = key("release", of.key, plan.placebos[label], seed)
+        release = Release(drawn, photo, label, seed, of.key)
+    else:
+        # The seed belongs to what a short name stands for, so that naming changes no result.
+        seed = derive_seed(0, digest, plan.trial.written_out(label))
+        parts = [
+            *(digest, plan.protections[label], seed),
             *model_identity(plan),
-            _beside(plan, photo, arm),
+            _beside(plan, photo, label),
         ]
         if (mask := plan.photos[photo].mask_key) is not None:
-            made.append(mask)
-        release = Release(key("release", *made), photo, arm, seed)
-    else:
-        of = _release(plan, photo, of_arm)
-        drawn = key("release", of.key, plan.placebos[arm], seed)
-        release = Release(drawn, photo, arm, seed, of.key)
+            parts.append(mask)
+        release = Release(key("release", *parts), photo, label, seed)
     return plan.releases.setdefault(release.key, release)
+
+
+def _placebo_seed(plan: Plan, photo: str, arm: Arm) -> int:
+    """Of several draws each has its own; they are those of files made elsewhere."""
+    digest = plan.photos[photo].digest
+    if (photo, arm.of) in plan.given:
+        seed = plan.trial.seeds[0]
+        return derive_seed(seed, digest, "placebo", str(arm.noise), str(arm.draw))
+    return derive_seed(0, digest, f"{arm.noise}({plan.trial.written_out(arm.of)})")
 
 
 def _beside(plan: Plan, photo: str, arm: str) -> int | list[str]:

@@ -1,15 +1,12 @@
 """From cells to the rows of ``results.csv``, and the index of each cell's pictures."""
 
-from typing import Any
-
 from brittle.errors import Unavailable
 from brittle.metrics.thresholds import mask_kind
+from brittle.record.record import IndexEntry, Point
 from brittle.record.rows import Row
-from brittle.record.store import Store
-from brittle.trial.collections import CollectionPlan
-from brittle.trial.painting import received_pictures
+from brittle.record.store import Store, artifact
 from brittle.trial.scoring import Score
-from brittle.trial.work import Cell, Plan
+from brittle.trial.tasks import Cell, Plan
 
 
 def rows(plan: Plan, store: Store) -> list[Row]:
@@ -17,14 +14,14 @@ def rows(plan: Plan, store: Store) -> list[Row]:
     found = []
     for cell in plan.cells:
         kept = store.read_cell(cell.key)["scores"]
-        scores = [score for label in plan.metrics for score in kept[label]]
+        scores = [score for label in plan.scored_by(cell.editor) for score in kept[label]]
         found += [_row(cell, score) for score in [*scores, *_judge(plan, cell, scores)]]
     return found
 
 
 def _row(cell: Cell, score: Score) -> Row:
     scored = {name: score[name] for name in ("metric", "reference", "value")}
-    return Row(**_point(cell), **scored, reason=score.get("reason", ""))
+    return Row(*_point(cell), **scored, reason=score.get("reason", ""))
 
 
 def _judge(plan: Plan, cell: Cell, scores: list[Score]) -> list[Score]:
@@ -45,7 +42,7 @@ def _usable(plan: Plan, cell: Cell, scores: dict[str, Score]) -> float:
         raise Unavailable(plan.not_calibrated)
     editor = plan.editors[cell.editor]
     mask = mask_kind(plan.trial.mask) if editor.needs_mask else "none"
-    thresholds = plan.calibration.find(str(editor), mask, size=plan.shown(cell.photo))
+    thresholds = plan.calibration.find(str(editor), mask, size=plan.shown(cell.subject))
     follow, keep = (_number(scores, metric) for metric in (thresholds.follow, thresholds.keep))
     return thresholds.usable(follow, keep, cell.prompt)
 
@@ -59,38 +56,49 @@ def _number(scores: dict[str, Score], metric: str) -> float:
     return float(value)
 
 
-def index(plan: Plan, store: Store) -> list[dict[str, Any]]:
+def index(plan: Plan) -> list[IndexEntry]:
     """Each cell's pictures, and the clean edits under the floor's seeds, as paths in the folder.
 
-    Over collections also the pictures that were learned from, which have no editor and no prompt.
+    Where models learned, also the pictures that they learned from, which have no editor and prompt.
     """
     pictures = []
     for cell in plan.cells:
-        pictures.append({**_point(cell), **_paths(plan, store, cell.edit)})
+        pictures.append(_entry(plan, _point(cell), cell.edit))
         if cell.floor and plan.trial.floor_seeds and cell.seed == plan.trial.seeds[0]:
             pictures += [
-                {**_point(cell), "seed": seed, **_paths(plan, store, edit)}
+                _entry(plan, _point(cell)._replace(seed=seed), edit)
                 for seed, edit in zip(plan.trial.floor_seeds, cell.floor, strict=True)
             ]
-    if isinstance(plan, CollectionPlan):
-        pictures += received_pictures(plan)
-    return pictures
+    return pictures + _learned_from(plan)
 
 
-def _paths(plan: Plan, store: Store, edit: str) -> dict[str, str]:
-    keys = {"edited": edit}
-    if edit in plan.edits:
-        reception = plan.receptions[plan.edits[edit].reception]
-        keys |= {"released": reception.release, "received": reception.key}
-    return {name: store.artifact(key).as_posix() for name, key in keys.items()}
+def _entry(plan: Plan, point: Point, edit: str) -> IndexEntry:
+    made = plan.edits.get(edit)
+    received = None if made is None else plan.receptions.get(made.source or "")
+    return IndexEntry(
+        *point,
+        released=None if received is None else artifact(received.release).as_posix(),
+        received=None if received is None else artifact(received.key).as_posix(),
+        edited=artifact(edit).as_posix(),
+    )
 
 
-def _point(cell: Cell) -> dict[str, Any]:
-    return {
-        "image": cell.photo,
-        "arm": cell.arm,
-        "transform": cell.transform,
-        "editor": cell.editor,
-        "prompt": cell.prompt,
-        "seed": cell.seed,
-    }
+def _learned_from(plan: Plan) -> list[IndexEntry]:
+    """What models learned from: the files of each picture, arm and transform."""
+    found: dict[Point, IndexEntry] = {}
+    for cell in plan.cells:
+        learning = plan.learnings.get(plan.edits[cell.edit].source or "") if plan.edits else None
+        if learning is None:
+            continue
+        pictures = plan.subjects[cell.subject].pictures
+        for name, key in zip(pictures, learning.receptions, strict=True):
+            point = Point(name, cell.arm, cell.transform, "", "", 0)
+            released, received = artifact(plan.receptions[key].release), artifact(key)
+            found[point] = IndexEntry(
+                *point, released=released.as_posix(), received=received.as_posix()
+            )
+    return list(found.values())
+
+
+def _point(cell: Cell) -> Point:
+    return Point(cell.subject, cell.arm, cell.transform, cell.editor, cell.prompt, cell.seed)

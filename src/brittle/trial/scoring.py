@@ -9,8 +9,9 @@ one image takes on its way through a network (60 MB at 512 px in EfficientNet).
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import combinations
 from statistics import mean
 from typing import Any, Protocol
 
@@ -23,61 +24,75 @@ from brittle.metrics import Metric
 from brittle.models import EditModel
 from brittle.models.edit_model import file_hash
 from brittle.parallel import on_all_cores
-from brittle.progress import Progress
+from brittle.progress import Progress, silent
 from brittle.record.arms import GRAY, ORIGINAL
 from brittle.record.store import Store
+from brittle.sources.photos import centre_square
 from brittle.transforms import Transform
 from brittle.trial.album import Album
-from brittle.trial.work import Cell, Plan
+from brittle.trial.tasks import Cell, Plan, Subject
 
 Score = dict[str, Any]
-Missing = tuple[Cell, dict[str, Any], list[str]]
-"""A cell, what is kept of it, and the metrics that it lacks."""
+Missing = tuple[Cell, dict[str, Any], dict[str, str]]
+"""A cell, what is kept of it, and the metrics that it lacks, with their identity."""
 
 PUBLISHED = ("follow", "keep")
 """Metrics that are also computed as an attacker can: on the edit as it came out, against the
 published file, which is all that he has."""
 
 
-def score(
-    plan: Plan,
-    store: Store,
-    model: EditModel | None,
-    progress: Progress,
-    views: Callable[[Cell], "Scorer"] | None = None,
-) -> None:
+def score(plan: Plan, store: Store, model: EditModel | None, progress: Progress = silent) -> None:
     """Fill in the scores that cells lack; one that was computed stays.
 
     Without a model, metrics that need one give their reason, and photos are taken as fitted.
     """
-    identities = {label: identity(metric, model) for label, metric in plan.metrics.items()}
-    album = Album(plan, store, model)
+    identities = {
+        editor: {label: identity(one, model) for label, one in plan.scored_by(editor).items()}
+        for editor in plan.editors
+    }
+    scorers = Scorers(plan, Album(plan, store, model))
     groups: dict[str, list[Missing]] = defaultdict(list)
     for cell in {cell.key: cell for cell in plan.cells}.values():
         kept = store.read_cell(cell.key)
-        noted = kept.get("metrics", {})
-        lacking = [label for label, wanted in identities.items() if noted.get(label) != wanted]
-        if lacking:
+        noted, wanted = kept.get("metrics", {}), identities[cell.editor]
+        if lacking := {name: one for name, one in wanted.items() if noted.get(name) != one}:
             groups[cell.control].append((cell, kept, lacking))
     if not groups:
         return
 
     def fill_in(group: list[Missing]) -> None:
         for cell, kept, lacking in group:
-            scorer = views(cell) if views else Views(cell, plan, album)
+            scorer = scorers.of(cell)
             scores = {label: scorer.scores(plan.metrics[label], label) for label in lacking}
-            done = {label: identities[label] for label in lacking}
             store.write_cell(
                 cell.key,
                 {
                     "scores": {**kept.get("scores", {}), **scores},
-                    "metrics": {**kept.get("metrics", {}), **done},
+                    "metrics": {**kept.get("metrics", {}), **lacking},
                 },
             )
             advance(1)
 
     with progress("scores", sum(map(len, groups.values()))) as advance:
         on_all_cores(fill_in, groups.values())
+
+
+class Scorers:
+    """Makes what scores a cell: against control and photo, or against its collection."""
+
+    def __init__(self, plan: Plan, album: Album) -> None:
+        self.plan, self.album = plan, album
+        self.originals = {
+            name: Originals.of(plan, subject, album.model)
+            for name, subject in plan.subjects.items()
+            if plan.learns
+        }
+
+    def of(self, cell: Cell) -> "Scorer":
+        """The scorer of a cell."""
+        if self.plan.learns:
+            return Mimicry(cell, self.album, self.originals[cell.subject])
+        return Views(cell, self.plan, self.album)
 
 
 class Scorer(Protocol):
@@ -112,7 +127,7 @@ class Views:
     @cached_property
     def photo(self) -> Tensor:
         """The photo as the editor sees it, (1, 3, h, w), as every picture here."""
-        return self.album.photo(self.cell.photo)
+        return self.album.photo(self.cell.subject)
 
     @cached_property
     def edit(self) -> Tensor:
@@ -164,7 +179,7 @@ class Views:
         if not self._masked:
             return picture
         control = self.plan.edits[self.cell.control]
-        kept = self.album.fitted(control.reception)
+        kept = self.album.fitted(control.source or "")
         painted = self.album.fit_mask(self.plan.received_mask(control))
         return torch.where(painted == 1, picture, kept)
 
@@ -175,8 +190,12 @@ class Views:
 
     def _size(self, otherwise: Tensor) -> Sequence[int]:
         """The (height, width) of the photo before the transform, or of what stands in for it."""
-        photo = self.plan.photos.get(self.cell.photo)
-        return (otherwise if photo is None else photo.image).shape[-2:]
+        name = self.cell.subject
+        if name not in self.plan.photos:
+            return otherwise.shape[-2:]
+        if (name, self.cell.transform) in self.plan.reduced:
+            return self.photo.shape[-2:]
+        return self.plan.photos[name].image.shape[-2:]
 
     def scores(self, metric: Metric, label: str) -> list[Score]:
         """All scores of one metric that this cell has."""
@@ -209,7 +228,7 @@ class Views:
         rules = label in (self.plan.primary.metric, "psnr") and self.cell.transform == "none"
         if released is None or not (compared and rules):
             return []
-        photo = self.plan.photos[self.cell.photo].image
+        photo = self.plan.photos[self.cell.subject].image
         raw = attempt(
             label, "release", lambda: self._compare(metric, self.album.picture(released), photo)
         )
@@ -226,7 +245,7 @@ class Views:
         return self._judged(metric, self.as_made, self.album.fitted(released))
 
     def _judged(self, metric: Metric, edit: Tensor, photo: Tensor) -> float:
-        mask = self.plan.photos[self.cell.photo].mask if self._masked else None
+        mask = self.plan.photos[self.cell.subject].mask if self._masked else None
         return metric.judge(
             edit,
             photo,
@@ -277,3 +296,55 @@ def attempt(label: str, reference: str, compare: Callable[[], float]) -> Score:
         return {"metric": label, "reference": reference, "value": compare()}
     except Unavailable as error:
         return {"metric": label, "reference": reference, "value": None, "reason": str(error)}
+
+
+@dataclass(frozen=True)
+class Originals:
+    """A collection's untouched pictures (N, 3, size, size), and distances from them."""
+
+    images: Tensor
+    model: EditModel
+    known: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, plan: Plan, subject: Subject, model: EditModel | None) -> "Originals":
+        """Those of a subject, as the model sees them: their centres, as learning does."""
+        assert model is not None, "pictures that a model generated"
+        shown = [centre_square(plan.photos[name].photo, model.size) for name in subject.pictures]
+        return cls(torch.cat([one.image for one in shown]), model)
+
+    def distance(self, metric: Metric, picture: Tensor, prompt: str) -> float:
+        """Mean distance of a picture (1, 3, size, size) from all of them."""
+        rows = picture.expand(len(self.images), -1, -1, -1)
+        return self._mean(metric, rows, self.images, prompt)
+
+    def between(self, metric: Metric, label: str, prompt: str) -> float:
+        """Mean distance of any two of them; computed once."""
+        if label not in self.known:
+            one, other = zip(*combinations(self.images.split(1), 2), strict=True)
+            self.known[label] = self._mean(metric, torch.cat(one), torch.cat(other), prompt)
+        return self.known[label]
+
+    def _mean(self, metric: Metric, images: Tensor, references: Tensor, prompt: str) -> float:
+        scores = metric.score(images, references, prompts=[prompt] * len(images), model=self.model)
+        return mean(metric.as_distance(scores).tolist())
+
+
+@dataclass(frozen=True)
+class Mimicry:
+    """One generated picture beside the originals of its collection."""
+
+    cell: Cell
+    album: Album
+    originals: Originals
+
+    def scores(self, metric: Metric, label: str) -> list[Score]:
+        """As `Scorer.scores`."""
+        cell, of = self.cell, self.originals
+        picture = self.album.picture(cell.edit)
+        name = f"{label}.distance"
+        found = [attempt(name, "originals", lambda: of.distance(metric, picture, cell.prompt))]
+        if cell.arm == ORIGINAL and cell.transform == "none":
+            between = attempt(name, "between", lambda: of.between(metric, label, cell.prompt))
+            found.append(between)
+        return found

@@ -1,8 +1,9 @@
 """Edits made elsewhere as a trial's folder: scored, kept and reported like brittle's own."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from brittle.declaration.trial import Trial
 from brittle.editors import Editor
@@ -10,9 +11,10 @@ from brittle.errors import Unavailable, UserError
 from brittle.metrics import Calibration, Metric
 from brittle.models import EditModel
 from brittle.progress import Progress, silent
-from brittle.record.arms import GRAY, ORIGINAL
-from brittle.record.rows import format_results
-from brittle.record.store import Store
+from brittle.record.arms import GRAY, ORIGINAL, Arm
+from brittle.record.manifest import ELSEWHERE, Manifest, Model, PhotoEntry
+from brittle.record.record import IndexEntry, Record
+from brittle.record.store import FolderStore, artifact
 from brittle.sources.edits_table import (
     Entry,
     Point,
@@ -21,18 +23,19 @@ from brittle.sources.edits_table import (
     protections,
     read_edits,
 )
-from brittle.sources.external_edits import MADE, SIDE, Pictures, original_key
-from brittle.trial.manifest import environment
+from brittle.sources.external_edits import SIDE, Pictures, original_key
+from brittle.trial.manifest import declared
 from brittle.trial.plan import cell_key, fill_primary
-from brittle.trial.results import index, rows
+from brittle.trial.results import index
+from brittle.trial.run import gather
 from brittle.trial.scoring import score
-from brittle.trial.work import Cell, ModelIdentity, Plan
+from brittle.trial.tasks import Cell, ModelIdentity, Plan
 
 
 class Elsewhere(Editor):
     """Whatever made the edits; it can't be run from here."""
 
-    name: ClassVar[str] = MADE
+    name: ClassVar[str] = ELSEWHERE
 
     by: str = ""
 
@@ -46,7 +49,7 @@ def score_edits(
     clip: str | None = None,
     calibration: Path | None = None,
     progress: Progress = silent,
-) -> Store:
+) -> Record:
     """Score a table's edits into a folder, which then is a trial's like any other.
 
     Args:
@@ -63,21 +66,19 @@ def score_edits(
             holds something else.
     """
     entries = read_edits(table)
-    store = Store(directory)
+    store = FolderStore(directory)
     found = store.manifest
-    if found is not None and found.get("made") != MADE:
+    if found is not None and found.made != ELSEWHERE:
         raise UserError(f"{directory} holds a trial that was run: choose a new folder with --out.")
     pictures = Pictures(store, model)
     edits = {entry.point: pictures.edit(entry) for entry in entries}
     plan = _plan(table, entries, by, model, clip, calibration)
     plan.photos.update(pictures.photos(entries))
     plan.cells.extend(_cells(plan, edits))
-    notes = [*pictures.notes(), *_notes(plan, entries)]
-    store.write_json("manifest.json", _manifest(plan, pictures.longest, notes))
+    said = _manifest(plan, pictures.longest, [*pictures.notes(), *_notes(plan, entries)])
+    store.write_manifest(said)
     score(plan, store, model, progress)
-    store.write_file("results.csv", format_results(rows(plan, store)).encode())
-    store.write_json("index.json", [_with_original(plan, one) for one in index(plan, store)])
-    return store
+    return gather(plan, store, said, [_with_original(plan, one) for one in index(plan)])
 
 
 def _plan(
@@ -99,7 +100,7 @@ def _plan(
     trial = Trial(
         title=f"Edits made elsewhere: {table.name}",
         photos=table.name,
-        model=MADE,
+        model=ELSEWHERE,
         protections=tuple(protections(entries)),
         placebos=(),
         transforms=tuple(transforms),
@@ -109,10 +110,13 @@ def _plan(
         floor_seeds=(),
         metrics=tuple(map(str, metrics)),
     )
+    named = dict.fromkeys([ORIGINAL, *(entry.arm for entry in entries)])
     return Plan(
         trial,
         {},
+        {},
         ModelIdentity(by or "edits made elsewhere", "", "", SIDE if model is None else model.size),
+        arms={label: Arm.named(label) for label in named},
         protections={},
         placebos={},
         transforms=transforms,
@@ -192,7 +196,7 @@ def _notes(plan: Plan, entries: Sequence[Entry]) -> list[str]:
         "brittle's usual ones that the table has.",
     ]
     arms = {entry.arm for entry in entries}
-    if not any("(" in arm for arm in arms):
+    if not any(arm.kind == "placebo" for arm in plan.arms.values()):
         notes.append(
             "There is no placebo. Without one it is unknown how far noise of the protection's "
             "size, or chance alone, moves an edit: effect, reach and verdicts are withheld."
@@ -218,42 +222,35 @@ def _notes(plan: Plan, entries: Sequence[Entry]) -> list[str]:
     return notes
 
 
-def _with_original(plan: Plan, entry: dict[str, Any]) -> dict[str, Any]:
+def _with_original(plan: Plan, entry: IndexEntry) -> IndexEntry:
     """An index entry; of the unprotected photo's with the photo, where it was given."""
-    if entry["arm"] != ORIGINAL or entry["image"] not in plan.photos:
+    if entry.arm != ORIGINAL or entry.image not in plan.photos:
         return entry
-    photo = plan.photos[entry["image"]].photo
-    path = Store.artifact(original_key(photo)).as_posix()
-    received = {"received": path} if entry["transform"] == "none" else {}
-    return {**entry, "released": path, **received}
+    path = artifact(original_key(plan.photos[entry.image].photo)).as_posix()
+    return replace(entry, released=path, received=path if entry.transform == "none" else None)
 
 
-def _manifest(plan: Plan, size: int, notes: Sequence[str]) -> dict[str, Any]:
-    arms = dict.fromkeys(cell.arm for cell in plan.cells)
-    kinds = {ORIGINAL: "original", GRAY: "ceiling"}
-    return {
-        **environment(plan, notes),
-        "made": MADE,
-        "model": {"name": plan.model.name, "size": size},
-        "photos": [_photo(plan, name) for name in dict.fromkeys(cell.photo for cell in plan.cells)],
-        "arms": [
-            {"label": arm, "kind": kinds.get(arm, "placebo" if "(" in arm else "protection")}
-            for arm in arms
-        ],
-    }
+def _manifest(plan: Plan, size: int, notes: Sequence[str]) -> Manifest:
+    names = dict.fromkeys(cell.subject for cell in plan.cells)
+    return Manifest(
+        **declared(plan, notes),
+        made=ELSEWHERE,
+        model=Model(name=plan.model.name, size=size),
+        photos=tuple(_photo(plan, name) for name in names),
+    )
 
 
-def _photo(plan: Plan, name: str) -> dict[str, Any]:
+def _photo(plan: Plan, name: str) -> PhotoEntry:
     if name not in plan.photos:
-        return {"name": name, "digest": "", "jpeg_traces": False, "source_format": "", "notes": []}
+        return PhotoEntry(name=name)
     photo = plan.photos[name].photo
     height, width = photo.image.shape[-2:]
-    return {
-        "name": name,
-        "digest": photo.digest,
-        "width": width,
-        "height": height,
-        "notes": [*photo.notes, "compared at the size of its edits"],
-        "source_format": photo.source_format,
-        "jpeg_traces": photo.jpeg_traces,
-    }
+    return PhotoEntry(
+        name=name,
+        digest=photo.digest,
+        width=width,
+        height=height,
+        notes=(*photo.notes, "compared at the size of its edits"),
+        source_format=photo.source_format,
+        jpeg_traces=photo.jpeg_traces,
+    )

@@ -16,10 +16,10 @@ from brittle.images import from_bytes, write_image
 from brittle.models import load_model
 from brittle.models.loading import EMBEDDED
 from brittle.record.rows import read_results
-from brittle.record.store import Store
+from brittle.record.store import FolderStore
 from brittle.sources.photos import load_photos
-from brittle.trial import runner
 from brittle.trial.plan import make_plan
+from brittle.trial.run import run
 
 
 @pytest.fixture(scope="module")
@@ -46,14 +46,14 @@ def trial(tmp_path_factory, tiny_sd):
 @pytest.fixture(scope="module")
 def undisturbed(trial, tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed") / "out"
-    runner.run(trial, folder)
+    run(trial, folder)
     return folder
 
 
 def test_transforms_may_change_the_size(trial, tmp_path):
     resized = ("resize:factor=0.6,back=false", "screenshot", "crop:left=5,top=3", "upload-1080")
     changed = trial.model_copy(update={"transforms": ("none", *resized)})
-    store = runner.run(changed, tmp_path / "out")
+    store = run(changed, tmp_path / "out")
     rows = read_results(store.directory / "results.csv")
     cost = {row.transform: row.value for row in rows if row.reference == "clean"}
     assert set(cost) >= {"screenshot", "crop:left=5,top=3"}
@@ -101,8 +101,8 @@ def test_results_are_whole(undisturbed):
 def test_a_stopped_run_goes_on_to_the_same_bytes(trial, undisturbed, tmp_path):
     for count in (1, 4, 9, 15):
         with pytest.raises(Killed):
-            runner.run(trial, tmp_path / "out", progress=killing_after(count))
-    runner.run(trial, tmp_path / "out")
+            run(trial, tmp_path / "out", progress=killing_after(count))
+    run(trial, tmp_path / "out")
     assert content(tmp_path / "out") == content(undisturbed)
 
 
@@ -110,9 +110,9 @@ def test_purifiers_run_the_model_and_survive_a_stop(trial, tmp_path):
     purifier = "denoise:strength=0.5,num_inference_steps=4"
     trial = trial.model_copy(update={"transforms": ("none", purifier)})
     with pytest.raises(Killed):
-        runner.run(trial, tmp_path / "out", progress=killing_after(8))
-    store = runner.run(trial, tmp_path / "out")
-    model = load_model(trial.model)
+        run(trial, tmp_path / "out", progress=killing_after(8))
+    run(trial, tmp_path / "out")
+    store, model = FolderStore(tmp_path / "out"), load_model(trial.model)
     plan = make_plan(trial, load_photos(trial.photos), model)
     received = [one for one in plan.receptions.values() if one.transform == purifier]
     assert len(received) == 2 * 4
@@ -128,7 +128,7 @@ def test_sigkill_in_the_middle_of_a_file_loses_nothing(trial, undisturbed, tmp_p
     written.write_text(trial.model_dump_json(exclude_unset=True))
     code = (
         "import os, pathlib, signal, sys\n"
-        "from brittle.trial import runner\n"
+        "from brittle.trial.run import run\n"
         "from brittle.declaration.trial import Trial\n"
         "trial = Trial.model_validate_json(pathlib.Path(sys.argv[1]).read_text())\n"
         "out, fsync = pathlib.Path(sys.argv[2]), os.fsync\n"
@@ -137,12 +137,12 @@ def test_sigkill_in_the_middle_of_a_file_loses_nothing(trial, undisturbed, tmp_p
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
         "    fsync(descriptor)\n"
         "os.fsync = dies\n"
-        "runner.run(trial, out)\n"
+        "run(trial, out)\n"
     )
     out = tmp_path / "out"
     done = subprocess.run([sys.executable, "-c", code, str(written), str(out)], check=False)
     assert done.returncode == -signal.SIGKILL
-    runner.run(trial, out)
+    run(trial, out)
     kept = {name: data for name, data in content(out).items() if "/." not in name}
     assert kept == content(undisturbed)
 
@@ -155,17 +155,17 @@ def test_a_second_run_computes_nothing(trial, undisturbed, monkeypatch):
 
     monkeypatch.setattr("brittle.models.EditModel.encode", never)
     monkeypatch.setattr("brittle.models.EditModel.predict", never)
-    runner.run(trial, undisturbed)
+    run(trial, undisturbed)
     assert content(undisturbed) == before
 
 
 def test_a_new_metric_fills_in_its_own_scores_only(trial, tmp_path, monkeypatch):
     out = tmp_path / "out"
     less = trial.model_copy(update={"metrics": ("psnr",)})
-    runner.run(less, out)
+    run(less, out)
     monkeypatch.setattr("brittle.models.EditModel.predict", None)
     monkeypatch.setattr("brittle.metrics.PSNR.compare", None)
-    runner.run(trial, out)
+    run(trial, out)
     metrics = {line.split(",")[6] for line in (out / "results.csv").read_text().splitlines()[1:]}
     assert metrics == {"psnr", "psnr.distance", "ssim", "ssim.distance"}
 
@@ -173,26 +173,26 @@ def test_a_new_metric_fills_in_its_own_scores_only(trial, tmp_path, monkeypatch)
 def test_shards_gather_to_the_same_results(trial, undisturbed, tmp_path):
     out = tmp_path / "out"
     for index in (1, 2):
-        runner.run(trial, out, shard=(index, 2))
+        run(trial, out, shard=(index, 2))
         assert not (out / "results.csv").exists()
-    runner.run(trial, out)
+    run(trial, out)
     assert content(out) == content(undisturbed)
 
 
 def test_a_folder_of_another_trial_is_refused(trial, undisturbed):
     before = content(undisturbed)
     words = {"title": "renamed", "threat_model": "he has it all", "not_tried": ("DiffPure",)}
-    runner.run(trial.model_copy(update=words), undisturbed)
-    runner.run(trial, undisturbed)
+    run(trial.model_copy(update=words), undisturbed)
+    run(trial, undisturbed)
     with pytest.raises(UserError, match=r"another trial \(its prompts differ\)"):
-        runner.run(trial.model_copy(update={"prompts": ("night",)}), undisturbed)
+        run(trial.model_copy(update={"prompts": ("night",)}), undisturbed)
     assert content(undisturbed) == before
 
 
 def test_a_folder_with_other_files_is_refused(trial, tmp_path):
     (tmp_path / "thesis.tex").write_text("mine")
     with pytest.raises(UserError, match="holds other files"):
-        runner.run(trial, tmp_path)
+        run(trial, tmp_path)
 
 
 def test_out_of_memory_halves_the_batch_and_says_so(trial, tmp_path, monkeypatch):
@@ -206,18 +206,20 @@ def test_out_of_memory_halves_the_batch_and_says_so(trial, tmp_path, monkeypatch
         return predict(self, latents, timestep, embeddings)
 
     monkeypatch.setattr(EditModel, "predict", scarce)
-    runner.run(trial, tmp_path / "out")
+    run(trial, tmp_path / "out")
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert manifest["batch"] == 1
     assert manifest["notes"] == ["Out of memory: the batch was halved to 1."]
     before = content(tmp_path / "out")
-    runner.run(trial, tmp_path / "out")
+    run(trial, tmp_path / "out")
     assert content(tmp_path / "out") == before
 
 
 def test_traces_say_how_a_protection_went(undisturbed):
-    traces = [json.loads(path.read_text()) for path in (undisturbed / "artifacts").rglob("*.json")]
+    notes = [json.loads(path.read_text()) for path in (undisturbed / "artifacts").rglob("*.json")]
+    traces = [note for note in notes if "bits_a_pixel" not in note]
     assert len(traces) == 2
+    assert len(notes) == 4  # and what a JPEG of each unprotected photo weighs
     for trace in traces:
         assert trace["last_loss"] < trace["first_loss"]
         assert 0 < trace["budget_used"] <= 1
@@ -237,18 +239,19 @@ def test_the_index_has_the_clean_edits_under_the_floors_seeds(trial, undisturbed
 def test_a_saved_file_that_was_changed_is_flagged(trial, tmp_path):
     from brittle.analysis.store import summarise_store
 
-    runner.run(trial, tmp_path / "out")
+    run(trial, tmp_path / "out")
     flags = {flag.name for flag in summarise_store(tmp_path / "out").flags}
     assert "saved file differs" not in flags
-    picture = next((tmp_path / "out" / "artifacts").rglob("*.json")).with_suffix(".png")
-    store = Store(tmp_path / "out")
+    store = FolderStore(tmp_path / "out")
+    notes = (tmp_path / "out" / "artifacts").rglob("*.json")
+    picture = next(path for path in notes if "budget_used" in path.read_text())
     store.write(picture.stem, (store.read(picture.stem) - 1 / 255).clamp(0, 1))
     found = [flag for flag in summarise_store(tmp_path / "out").flags if "saved" in flag.name]
     assert [flag.where for flag in found] == ["photoguard-encoder:steps=2, 1 of 2 photos"]
 
 
 def test_keep_is_scored_against_the_published_file_too(trial, tmp_path):
-    runner.run(trial.model_copy(update={"metrics": ("psnr", "keep")}), tmp_path / "out")
+    run(trial.model_copy(update={"metrics": ("psnr", "keep")}), tmp_path / "out")
     kept = [row for row in read_results(tmp_path / "out" / "results.csv") if row.metric == "keep"]
     by_point = {(row.key[:6], row.reference): row.value for row in kept}
     assert {reference for _, reference in by_point} == {"photo", "published"}
@@ -266,16 +269,16 @@ def test_a_classifier_that_was_trained_again_judges_anew(trial, tiny_sd, tmp_pat
     of = trial.model_copy(update={"model": str(model), "metrics": ("psnr", "follow")})
     for name in ("json", "safetensors"):
         shutil.copy(EMBEDDED / f"look_classifier.{name}", model)
-    runner.run(of, tmp_path / "out")
+    run(of, tmp_path / "out")
     before = (tmp_path / "out" / "results.csv").read_text()
     assert "follow" in before
     monkeypatch.setattr("brittle.metrics.PSNR.compare", None)
     monkeypatch.setattr(Follow, "compare", lambda *a, **k: 0.125)
-    runner.run(of, tmp_path / "out")
+    run(of, tmp_path / "out")
     assert (tmp_path / "out" / "results.csv").read_text() == before
     about = json.loads((model / "look_classifier.json").read_text())
     (model / "look_classifier.json").write_text(json.dumps(about | {"trained": "again"}))
-    runner.run(of, tmp_path / "out")
+    run(of, tmp_path / "out")
     rows = read_results(tmp_path / "out" / "results.csv")
     assert {row.value for row in rows if row.metric == "follow"} == {0.125}
 
@@ -293,7 +296,7 @@ def test_the_store_writes_whole_files_or_none(tmp_path, monkeypatch):
     def full(*arguments):
         raise OSError(28, "No space left on device")
 
-    store = Store(tmp_path / "store")
+    store = FolderStore(tmp_path / "store")
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(UserError, match="No space left"):
         store.write_json("manifest.json", {})

@@ -1,0 +1,161 @@
+"""The manifest: everything that one must know to make a trial's numbers again, as data."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field, ValidationError, field_validator
+
+from brittle.data import Data
+from brittle.declaration.primary import Primary
+from brittle.declaration.trial import Trial, make_trial
+from brittle.errors import UserError
+from brittle.record.arms import Arm
+
+SCHEMA_VERSION = 1
+ELSEWHERE = "elsewhere"
+"""What `Manifest.made` says where brittle did not make the edits."""
+
+
+class Written(Data):
+    """A trial's fields as its file has them, and with every default."""
+
+    as_written: dict[str, Any]
+    resolved: dict[str, Any]
+
+    @property
+    def trial(self) -> Trial:
+        """The trial, read again."""
+        return make_trial(self.as_written, "manifest.json")
+
+
+class Model(Data):
+    """The edit model, and the size at which it is used."""
+
+    name: str
+    content_hash: str = ""
+    dtype: str = ""
+    size: int
+    safety_checker: str = ""
+
+
+class Component(Data):
+    """A transform, an editor or a metric, by its text form."""
+
+    label: str
+    record: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The component's registered name."""
+        return str(self.record["name"])
+
+    @property
+    def fields(self) -> Mapping[str, Any]:
+        """Its parameters."""
+        fields = self.record.get("fields")
+        return fields if isinstance(fields, Mapping) else {}
+
+
+class PhotoEntry(Data):
+    """A photo as the trial used it."""
+
+    name: str
+    digest: str = ""
+    width: int = 0
+    height: int = 0
+    credit: str = ""
+    notes: tuple[str, ...] = ()
+    source_format: str = ""
+    jpeg_traces: bool = False
+    mask: str | None = None
+    """The path of its mask in the folder."""
+    seeds: dict[str, int] = Field(default_factory=dict)
+    """The noise of each declared seed."""
+
+
+class Collection(Data):
+    """An artist's or a subject's pictures, from which a model learned."""
+
+    name: str
+    pictures: tuple[str, ...]
+    seeds: dict[str, int] = Field(default_factory=dict)
+
+
+class Manifest(Data):
+    """A trial's ``manifest.json``."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    schema_version: Literal[1]
+    title: str = ""
+    created: str = ""
+    trial: Written
+    primary: Primary
+    notes: tuple[str, ...] = ()
+    batch: int = 1
+    code: dict[str, str | None] = Field(default_factory=dict)
+    packages: dict[str, str] = Field(default_factory=dict)
+    machine: dict[str, str] = Field(default_factory=dict)
+    codecs: dict[str, str | None] = Field(default_factory=dict)
+    device: str = ""
+    dtype: str = ""
+    attack_dtype: str = ""
+    model: Model
+    photos: tuple[PhotoEntry, ...] = ()
+    collections: tuple[Collection, ...] = ()
+    """Empty unless a model learned from them."""
+    arms: tuple[Arm, ...] = ()
+    transforms: tuple[Component, ...] = ()
+    editors: tuple[Component, ...] = ()
+    metrics: tuple[Component, ...] = ()
+    calibration: dict[str, Any] | None = None
+    """The thresholds of usable edits."""
+    prompts: tuple[str, ...] = ()
+    made: Literal["", "elsewhere"] = ""
+    """Who made the edits: brittle, if empty."""
+
+    @field_validator("arms", mode="before")
+    @classmethod
+    def _what_labels_say(cls, value: Any) -> Any:
+        """Folders of former versions leave to the label what a placebo is a placebo of."""
+        if not isinstance(value, (list, tuple)):
+            return value
+        return [
+            Arm.named(str(one.get("label"))).model_dump() | one if isinstance(one, dict) else one
+            for one in value
+        ]
+
+    @property
+    def protections(self) -> list[str]:
+        """The labels of the protections, in order."""
+        return [arm.label for arm in self.arms if arm.kind == "protection"]
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data, without what says nothing."""
+        data = self.model_dump(mode="json")
+        return {name: value for name, value in data.items() if value not in ("", [], {})}
+
+    def arm(self, label: str) -> Arm:
+        """The arm of a label."""
+        return next((arm for arm in self.arms if arm.label == label), Arm.named(label))
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a ``manifest.json``.
+
+    Raises:
+        UserError: it is none, or one of another version.
+    """
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        if place == "schema_version" and first["type"] == "literal_error":
+            raise UserError(
+                f"{path} has schema version {first['input']}, and this brittle reads "
+                f"{SCHEMA_VERSION}."
+            ) from None
+        where = f" ({place}: {first['msg']})" if place else ""
+        raise UserError(f"{path} is not a manifest of brittle{where}.") from None

@@ -1,0 +1,40 @@
+"""Whether a plan fits into memory: asked before the work, so that nothing is killed in it."""
+
+from collections.abc import Callable
+
+from brittle.editors import FineTune
+from brittle.models import EditModel
+from brittle.trial.tasks import Plan, Release
+
+
+def check_memory(
+    plan: Plan, model: EditModel, done: Callable[[str], bool] = lambda key: False
+) -> None:
+    """Refuse a plan that can't fit into memory; ``done`` says which keys need no work.
+
+    Raises:
+        UserError: too little for a full fine-tune; a protection that can't run with the model here.
+    """
+    ahead = {one.editor for one in plan.edits.values() if one.source and not done(one.key)}
+    for editor in (plan.editors[label] for label in ahead):
+        if isinstance(editor, FineTune):
+            editor.check_memory(model)
+    lacking = [one for one in plan.releases.values() if not done(one.key)]
+    for arm, protection in plan.protections.items():
+        calls = {_shapes_of_a_call(plan, one) for one in lacking if one.arm == arm}
+        if calls:
+            protection.check_model(model)
+        for shapes in calls:
+            protection.check_memory(model, shapes, "use smaller photos (`square`) or batches")
+
+
+def _shapes_of_a_call(plan: Plan, release: Release) -> tuple[tuple[int, int], ...]:
+    """Heights and widths of the photos that go into one call with a release's."""
+
+    def shape(name: str) -> tuple[int, int]:
+        height, width = plan.photos[name].image.shape[-2:]
+        return height, width
+
+    if plan.protections[release.arm].needs_collection:
+        return tuple(map(shape, plan.neighbours(release.photo)))
+    return (shape(release.photo),) * plan.rows(release.photo)

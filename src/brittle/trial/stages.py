@@ -1,0 +1,310 @@
+"""The stages: each computes what a plan still lacks, and keeps each piece at once.
+
+Model calls have one fixed shape: a short batch is filled up with its last row. On a CPU a row's
+bytes depend on the batch's shape, but neither on its neighbours nor on their order, so a result
+does not depend on what was done before a kill.
+"""
+
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from threading import Event
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from brittle.decoding import Levels
+from brittle.editors import FineTune, Identity
+from brittle.images import digest, from_bytes, quantise, to_bytes
+from brittle.models import EditModel
+from brittle.progress import Progress, silent
+from brittle.protections import Trace
+from brittle.record.arms import ORIGINAL
+from brittle.record.store import FolderStore, Store
+from brittle.transforms import Jpeg
+from brittle.trial.scoring import score
+from brittle.trial.tasks import Edit, Plan, Reception, Release
+
+FINE_TUNES = "fine-tunes"
+"""The store's folder of learned weights; `FineTune.learn` names what lies in it."""
+
+WaitFor = Callable[[str], None]
+
+
+def compute(plan: Plan, store: Store, model: EditModel, progress: Progress = silent) -> None:
+    """All stages of a plan, each skipping what the store has."""
+    if not store.seen_only:
+        release(plan, store, model, progress)
+    receive_by_model(plan, store, model, progress)
+    with receiving(plan, store, model, progress) as wait_for:
+        learn_and_generate(plan, store, model, progress, wait_for)
+        edit(plan, store, model, progress, wait_for)
+    score(plan, store, model, progress)
+
+
+def release(plan: Plan, store: Store, model: EditModel, progress: Progress) -> None:
+    """Make the files that each arm publishes: protections in batches, then their placebos."""
+    for photo in plan.photos.values():
+        if photo.mask is not None and photo.mask_key is not None and not store.has(photo.mask_key):
+            store.write(photo.mask_key, photo.mask.expand(1, 3, -1, -1))
+    missing = [one for one in plan.releases.values() if not store.has(one.key)]
+    for arm, protection in plan.protections.items():
+        batches = _together(plan, arm, [one for one in missing if one.arm == arm])
+        if batches:
+            with progress(arm, len(batches) * protection.total_steps) as advance:
+                for batch in batches:
+                    _protect(plan, store, model, batch, Trace(on_step=lambda *_: advance(1)))
+    for one in missing:
+        if one.arm not in plan.protections:
+            store.write_levels(one.key, released(plan, store, one))
+
+
+def released(plan: Plan, store: Store, one: Release) -> Levels:
+    """A released file as levels (H, W, 3): as the store has it, or made anew, without a model."""
+    if not store.seen_only and store.has(one.key):
+        return store.read_levels(one.key)
+    photo = plan.photos[one.photo].image
+    if (one.photo, one.arm) in plan.given:
+        image = plan.given[one.photo, one.arm].image
+    elif one.of is not None:
+        like = from_bytes(released(plan, store, plan.releases[one.of])[None])
+        image = plan.placebos[one.arm].draw(photo, like, seeds=[one.seed])
+    else:
+        image = photo if one.arm == ORIGINAL else gray_like(photo)
+    return to_bytes(image)[0]
+
+
+def gray_like(image: Tensor) -> Tensor:
+    """A gray picture of the same size, on the 8-bit grid: what a perfect protection leaves."""
+    return torch.full_like(image, 128 / 255)
+
+
+def _together(plan: Plan, arm: str, missing: list[Release]) -> list[list[Release]]:
+    """The releases that are made in one call: of one shape, or all of a collection."""
+    if not plan.protections[arm].needs_collection:
+        return _alike(plan, missing)
+    collections = dict.fromkeys(plan.neighbours(one.photo) for one in missing)
+    mine = [one for one in plan.releases.values() if one.arm == arm]
+    return [[one for one in mine if one.photo in names] for names in collections]
+
+
+def _alike(plan: Plan, releases: list[Release]) -> list[list[Release]]:
+    """Releases in batches of photos of one shape."""
+    groups = defaultdict(list)
+    for one in releases:
+        groups[plan.photos[one.photo].image.shape].append(one)
+    return [
+        group[start : start + rows]
+        for group in groups.values()
+        for rows in [plan.rows(group[0].photo)]
+        for start in range(0, len(group), rows)
+    ]
+
+
+def _protect(
+    plan: Plan, store: Store, model: EditModel, batch: list[Release], trace: Trace
+) -> None:
+    protection = plan.protections[batch[0].arm]
+    filled = batch
+    if not protection.needs_collection:
+        filled = fill(batch, plan.rows(batch[0].photo))
+    photos = [plan.photos[one.photo] for one in filled]
+    images = [photo.image for photo in photos]
+    masks = [photo.mask for photo in photos if photo.mask is not None]
+    seeds = [one.seed for one in filled]
+    protected = protection.together(model, images, masks=masks or None, seeds=seeds, trace=trace)
+    told = trace.summary() or [{}] * len(filled)
+    for one, image, optimised, more in zip(batch, images, protected, told, strict=False):
+        used = float(protection.budget.spent(image, optimised)) / protection.budget.radius
+        store.write_note(one.key, {**more, "budget_used": used, "digest": digest(optimised)})
+        store.write(one.key, optimised)
+
+
+def receive_by_model(plan: Plan, store: Store, model: EditModel, progress: Progress) -> None:
+    """Pass released files through the transforms that run the model, one after another."""
+    missing = [
+        one
+        for one in plan.receptions.values()
+        if plan.transforms[one.transform].capabilities.needs_model and not store.has(one.key)
+    ]
+    if not missing:
+        return
+    with progress("purifiers", len(missing)) as advance:
+        for one in missing:
+            image = from_bytes(released(plan, store, plan.releases[one.release])[None])
+            start = as_seen(image, model) if one.reduced else image
+            received = plan.transforms[one.transform].apply(start, seeds=[one.seed], model=model)
+            store.write(one.key, quantise(model.fit(received)) if store.seen_only else received)
+            advance(1)
+
+
+@contextmanager
+def receiving(plan: Plan, store: Store, model: EditModel, progress: Progress) -> Iterator[WaitFor]:
+    """Pass released files through the other transforms, as in the world, beside other work.
+
+    Threads do it, a released file each, since codecs don't hold Python's lock; what is yielded
+    waits for one key. If anything fails or is interrupted, a picture that has begun is finished and
+    the rest is not begun.
+    """
+    missing: dict[str, list[Reception]] = defaultdict(list)
+    for one in plan.receptions.values():
+        if not plan.transforms[one.transform].capabilities.needs_model and not store.has(one.key):
+            missing[one.release].append(one)
+    if not missing:
+        yield lambda key: None
+        return
+
+    stopped = Event()
+
+    def pass_through(release: str) -> None:
+        receptions = missing[release]
+        levels = released(plan, store, plan.releases[release])
+        small = None
+        if any(one.reduced for one in receptions):
+            small = to_bytes(as_seen(from_bytes(levels[None]), model))[0]
+        for one in receptions:
+            if stopped.is_set():
+                return
+            start = small if one.reduced and small is not None else levels
+            _receive(plan, store, model, one, start)
+            advance(1)
+
+    with progress("transforms", sum(map(len, missing.values()))) as advance:
+        pool = ThreadPoolExecutor(os.cpu_count())
+        try:
+            arriving = {release: pool.submit(pass_through, release) for release in missing}
+            by_key = {one.key: arriving[one.release] for each in missing.values() for one in each}
+            yield lambda key: by_key[key].result() if key in by_key else None
+            for future in arriving.values():
+                future.result()
+        finally:
+            stopped.set()
+            pool.shutdown(cancel_futures=True)
+
+
+def _receive(plan: Plan, store: Store, model: EditModel, one: Reception, start: Levels) -> None:
+    """One picture through one transform, with what is then known of it."""
+    transform = plan.transforms[one.transform]
+    received = transform.on_levels(start, seed=one.seed)
+    if note := _noted(plan, one, start, received):
+        store.write_note(one.key, note)
+    if store.seen_only:
+        received = to_bytes(model.fit(from_bytes(received[None])))[0]
+    store.write_levels(one.key, received)
+
+
+def _noted(plan: Plan, one: Reception, start: Levels, received: Levels) -> dict[str, Any]:
+    """What is worth a note: that nothing changed, and how large an unprotected photo's file is."""
+    transform, note = plan.transforms[one.transform], dict[str, Any]()
+    if one.transform != "none" and np.array_equal(start, received):
+        note["unchanged"] = True
+    if isinstance(transform, Jpeg) and plan.releases[one.release].arm == ORIGINAL:
+        note["bits_a_pixel"] = transform.bits_a_pixel(start)
+    return note
+
+
+def as_seen(image: Tensor, model: EditModel) -> Tensor:
+    """An image (1, 3, H, W) reduced for the model, on the 8-bit grid."""
+    return quantise(model.fit(image))
+
+
+def learn_and_generate(
+    plan: Plan, store: Store, model: EditModel, progress: Progress, wait_for: WaitFor
+) -> None:
+    """Learn from each received subject whose pictures are missing, and generate those."""
+    waiting: dict[tuple[str | None, str], list[Edit]] = defaultdict(list)
+    for one in plan.edits.values():
+        if plan.editors[one.editor].takes_collection and not store.has(one.key):
+            waiting[one.source, one.editor].append(one)
+    if not waiting:
+        return
+    with progress("fine-tunes", len(waiting)) as advance:
+        for (learning, label), edits in waiting.items():
+            editor, painter = plan.editors[label], model
+            assert isinstance(editor, FineTune), "the only one that takes collections"
+            if learning is not None:
+                painter = _learn(plan, store, model, editor, learning, progress, wait_for)
+            pictures = editor.generate(
+                painter,
+                prompts=[one.prompt for one in edits],
+                seeds=[one.seed for one in edits],
+            )
+            for one, picture in zip(edits, pictures.split(1), strict=True):
+                store.write(one.key, picture)
+            advance(1)
+
+
+def _learn(
+    plan: Plan,
+    store: Store,
+    model: EditModel,
+    editor: FineTune,
+    learning: str,
+    progress: Progress,
+    wait_for: WaitFor,
+) -> EditModel:
+    received = []
+    for key in plan.learnings[learning].receptions:
+        wait_for(key)
+        received.append(store.read(key))
+    # One bar for all fine-tunes; where one takes hours, its own is worth a line.
+    shown = progress if len(plan.learnings) == 1 else silent
+    assert isinstance(store, FolderStore), "weights lie in a folder"
+    folder = store.directory / FINE_TUNES
+    return editor.learn(model, received, folder=folder, ordered=True, progress=shown)
+
+
+def edit(plan: Plan, store: Store, model: EditModel, progress: Progress, wait_for: WaitFor) -> None:
+    """Edit received files in batches of one shape, those of different arms and prompts together."""
+    missing = [
+        one
+        for one in plan.edits.values()
+        if not plan.editors[one.editor].takes_collection and not store.has(one.key)
+    ]
+    if not missing:
+        return
+    with progress("edits", len(missing)) as advance:
+        waiting = defaultdict(list)
+        for one in missing:
+            assert one.source is not None, "what is edited was received"
+            wait_for(one.source)
+            image = store.read(one.source)
+            waiting[one.editor, image.shape].append((one, image))
+            for key in [key for key, batch in waiting.items() if len(batch) == plan.batch]:
+                advance(_edit(plan, store, model, key[0], waiting.pop(key)))
+        for (editor, _), batch in waiting.items():
+            advance(_edit(plan, store, model, editor, batch))
+
+
+def _edit(
+    plan: Plan,
+    store: Store,
+    model: EditModel,
+    editor: str,
+    batch: Sequence[tuple[Edit, Tensor]],
+) -> int:
+    filled = fill(batch, plan.batch)
+    needs_mask = plan.editors[editor].needs_mask
+    edited = plan.editors[editor].edit(
+        model,
+        torch.cat([image for _, image in filled]),
+        prompts=[one.prompt for one, _ in filled],
+        mask=torch.cat([plan.received_mask(one) for one, _ in filled]) if needs_mask else None,
+        seeds=[one.seed for one, _ in filled],
+    )
+    # Where nothing is meant to be edited, that it wasn't is worth no note.
+    idle = plan.editors[editor].name == Identity.name
+    for (one, image), levels in zip(batch, to_bytes(edited), strict=False):
+        if not idle and np.array_equal(levels, to_bytes(image)[0]):
+            store.write_note(one.key, {"unchanged": True})
+        store.write_levels(one.key, levels)
+    return len(batch)
+
+
+def fill(batch: Sequence[Any], size: int) -> list[Any]:
+    """A batch filled up to its fixed shape with its last row."""
+    return [*batch, *[batch[-1]] * (size - len(batch))]
