@@ -123,6 +123,7 @@ def audit(
     quick: bool = False,
     thorough: bool = False,
     seed: int = 0,
+    folder: str | Path | None = None,
     progress: Progress = silent,
     say: Callable[[str], None] = lambda text: None,
 ) -> Audited:
@@ -130,8 +131,9 @@ def audit(
 
     ``original`` and ``protected`` are two files or two folders, made by any tool. Without an
     original only little can be said. ``quick`` compares what the models' encoders see, and makes
-    no edit; ``thorough`` edits after every transform, with every random perturbation. ``say`` is
-    told what edits will cost before they are made. ``audit(…).document`` holds the answers; its
+    no edit; ``thorough`` edits after every transform, with every random perturbation. A
+    ``folder`` keeps what was computed, and the same audit goes on from it. ``say`` is told what
+    edits will cost before they are made. ``audit(…).document`` holds the answers; its
     ``model_dump_json()`` is what ``brittle audit --json`` prints.
 
     Raises:
@@ -143,7 +145,15 @@ def audit(
         return run.audit_alone(Path(protected))
     request = Request.read(transforms, prompts, editor, quick=quick, thorough=thorough, seed=seed)
     chosen = [load_model()] if models is None else models
-    return run.audit(Path(original), Path(protected), chosen, request, progress, say)
+    return run.audit(
+        Path(original),
+        Path(protected),
+        chosen,
+        request,
+        folder=None if folder is None else Path(folder),
+        progress=progress,
+        say=say,
+    )
 
 
 def run_trial(

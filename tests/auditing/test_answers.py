@@ -1,14 +1,13 @@
 """What a person reads of protections that are perfect, undone by JPEG, or nothing."""
 
 import pytest
-import torch
 
 from brittle.analysis.randomization_test import placebo_test
 from brittle.auditing import answers as words
-from brittle.auditing.compare import Found, _comparisons
+from brittle.auditing.comparisons import comparisons as compared
 from brittle.auditing.document import UsableCounts
 from brittle.auditing.reduction import Tried
-from brittle.auditing.views import GRAY, PLACEBOS, PROTECTED, ROWS
+from brittle.auditing.work import Distances
 from brittle.transforms import Transform
 
 NAMES = ("none", "jpeg:quality=75", "flip")
@@ -19,14 +18,15 @@ def comparisons(seen, *shifts, trace=1.0):
 
     ``trace``: of JPEG 75.
     """
-    found = []
-    for name, shift in zip(NAMES, shifts, strict=True):
-        distance = torch.zeros(ROWS, dtype=torch.float64)
-        distance[PLACEBOS] = 1 + torch.arange(19, dtype=torch.float64) / 20
-        distance[PROTECTED], distance[GRAY] = shift, 10
-        tried = Tried(Transform.parse(name), trace if name == NAMES[1] else 1.0)
-        found.append(Found(tried, seen, "latent", distance))
-    return [*_comparisons(found)]
+    noise = tuple(1 + draw / 20 for draw in range(19))
+    found = [
+        Distances(
+            Tried(Transform.parse(name), trace if name == NAMES[1] else 1.0),
+            *(seen, "latent", shift, noise, 10),
+        )
+        for name, shift in zip(NAMES, shifts, strict=True)
+    ]
+    return [*compared(found)]
 
 
 def answer(seen, *shifts):

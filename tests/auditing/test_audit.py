@@ -6,6 +6,7 @@ import math
 import re
 import subprocess
 import sys
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -16,21 +17,24 @@ import brittle
 from brittle.analysis.randomization_test import DRAWS, FIRST
 from brittle.analysis.schemas import with_tables
 from brittle.auditing.document import Audit
-from brittle.auditing.edits import Judge, Line, edit_lines
 from brittle.auditing.reduction import Tried
+from brittle.auditing.request import Request
 from brittle.auditing.schemas import SCHEMA, field_tables, schema
-from brittle.auditing.views import PLACEBOS, PROTECTED, ROWS, Bench
+from brittle.auditing.setting import Setting
+from brittle.auditing.work import PhotoWork
 from brittle.cli import app
-from brittle.editors import Identity
+from brittle.editors import Img2Img
 from brittle.errors import UserError
+from brittle.images import from_bytes
 from brittle.metrics import PSNR, Latent, Thresholds
 from brittle.metrics.thresholds import Calibration, Validity
 from brittle.models import load_model
 from brittle.protections import Noise, NoiseSpectrum
+from brittle.record.store import FolderStore, MemoryStore
 from brittle.reporting.audit import audit_text, render_audit
 from brittle.reporting.transfer import transfer
 from brittle.sources.pairs import Pair, read_pair
-from brittle.transforms import Transform
+from brittle.trial.stages import released
 from tests.metrics import files as networks
 from tests.models import taesd
 
@@ -38,9 +42,17 @@ JPEG = "jpeg:quality=50"
 DOCUMENT = Path(__file__).parents[2] / "docs" / "audit.md"
 
 
-class Loaded:
-    def result(self):
-        return None
+def working(files, name, model, transforms, *, calibration=None, metric=None, editor=None):
+    """The work on one pair, each transform at the file's own size."""
+    request = Request.read(
+        transforms, ["a sepia photo"], "img2img", quick=False, thorough=True, seed=0
+    )
+    setting = Setting(model, request, editor, "", metric or Latent(), "", calibration)
+    pictures = read_pair(Pair("cat", files / "original.png", files / name))
+    tried = [Tried(transform, 1.0) for transform in request.transforms]
+    loaded = Future()
+    loaded.set_result(None)
+    return PhotoWork(setting, pictures, tried, MemoryStore(), loaded)
 
 
 def quick(files, name, embedded, **options):
@@ -91,37 +103,36 @@ def test_the_same_seed_gives_the_same_answer(files, embedded, protected):
 
 
 def test_the_shift_is_the_metric_latent(files, embedded):
-    pictures = read_pair(Pair("cat", files / "original.png", files / "protected.png"))
-    flip = Transform.parse("flip")
-    bench, tried = Bench(embedded, (flip,), 0, Loaded()), Tried(flip, 1.0)
-    views = bench.views(pictures, NoiseSpectrum(), [tried], lambda rows: None)["flip"]
-    shift = bench.shift(pictures, views, tried)
-    assert shift.shape == (ROWS,)
-    expected = Latent().score(views[PROTECTED : PROTECTED + 1], views[:1], model=embedded)
-    assert float(shift[PROTECTED]) == pytest.approx(float(expected), rel=1e-4)
+    work = working(files, "protected.png", embedded, ["flip"])
+    _, flip = work.latents("noise-spectrum")
+    assert (flip.seen, len(flip.placebos)) == ("latents", DRAWS)
+    flipped = [image.flip(-1) for image in (work.pictures.protected, work.pictures.original)]
+    expected = Latent().score(*flipped, model=embedded)
+    assert flip.protected == pytest.approx(float(expected), rel=1e-4)
 
 
 @pytest.mark.parametrize("kind", [Noise(), NoiseSpectrum()], ids=str)
 def test_placebos_are_as_large_as_the_protection_on_disk(files, embedded, kind):
-    pictures = read_pair(Pair("cat", files / "original.png", files / "protected.png"))
-    none = Transform.parse("none")
-    bench = Bench(embedded, (none,), 0, Loaded())
-    views = bench.views(pictures, kind, [Tried(none, 1.0)], lambda rows: None)["none"] * 255
-    assert torch.allclose(views, views.round(), atol=1e-3)
-    change = views - views[:1]
-    power = change.square().flatten(1).mean(1)
-    for row in range(PLACEBOS.start, PLACEBOS.stop):
-        assert round(float(change[row].abs().max())) == round(float(change[PROTECTED].abs().max()))
-        assert abs(10 * math.log10(power[row] / power[PROTECTED])) < 0.5
-    assert len({row.numpy().tobytes() for row in change[PLACEBOS]}) == 19
+    work = working(files, "protected.png", embedded, [])
+    work.latents(kind.name)
+    original = work.pictures.original * 255
+    change = work.pictures.protected * 255 - original
+    drawn = [one for one in work.plan.releases.values() if one.of is not None]
+    assert len(drawn) == DRAWS
+    seen = set()
+    for one in drawn:
+        placebo = from_bytes(released(work.plan, work.store, one)[None]) * 255
+        assert torch.allclose(placebo, placebo.round(), atol=1e-3)
+        assert round(float((placebo - original).abs().max())) == round(float(change.abs().max()))
+        power = (placebo - original).square().mean() / change.square().mean()
+        assert abs(10 * math.log10(power)) < 0.5
+        seen.add(placebo.numpy().tobytes())
+    assert len(seen) == DRAWS
 
 
 def test_what_a_shift_pushed_out_makes_no_edit_useless(files, embedded):
-    pictures = read_pair(Pair("cat", files / "original.png", files / "original.png"))
-    shift = Transform.parse("shift:right=16,down=8")
-    bench, tried = Bench(embedded, (shift,), 0, Loaded()), Tried(shift, 1.0)
     thresholds = Thresholds(
-        editor="none",
+        editor="still",
         mask="none",
         size=128,
         tau_follow={"sepia": 0.0},
@@ -131,13 +142,62 @@ def test_what_a_shift_pushed_out_makes_no_edit_useless(files, embedded):
         photos="made up",
     )
     calibration = Calibration(model="any", thresholds=(thresholds,))
-    judge = Judge(bench, Identity(), ("a sepia photo",), PSNR(), (shift,), calibration=calibration)
-    views = bench.views(pictures, Noise(), [tried], lambda rows: None)[str(shift)]
-    line = Line(judge, tried, views, pictures.original, seed=0)
-    edit_lines(judge, [line], lambda rows: None)
-    counts, reason = line.usable()
-    assert counts is not None, reason
-    assert (counts.original, counts.protected) == (1, 1)
+    work = working(
+        files, "original.png", embedded, ["shift:right=16,down=8"],
+        calibration=calibration, metric=PSNR(), editor=Still(),
+    )  # fmt: skip
+    _, shifted = work.edits("noise")
+    assert shifted.usable is not None, shifted.usable_reason
+    assert (shifted.usable.original, shifted.usable.protected) == (1, 1)
+
+
+def test_a_folder_keeps_what_was_done_and_the_audit_goes_on_from_it(
+    files, embedded, tmp_path, monkeypatch
+):
+    options = {"quick": False, "transforms": [], "prompts": ["a sepia photo"]}
+    alone = quick(files, "protected.png", embedded, **options)
+    stop = Countdown(9)
+    monkeypatch.setattr(FolderStore, "write_cell", stop.then(FolderStore.write_cell))
+    with pytest.raises(KeyboardInterrupt):
+        quick(files, "protected.png", embedded, folder=tmp_path, **options)
+    monkeypatch.undo()
+    kept = {path: path.read_bytes() for path in (tmp_path / "cells").rglob("*.json")}
+    assert len(kept) == 8
+    resumed = quick(files, "protected.png", embedded, folder=tmp_path, **options)
+    assert resumed.document == alone.document
+    assert all(path.read_bytes() == data for path, data in kept.items())
+    monkeypatch.setattr(type(embedded), "encode", None)
+    monkeypatch.setattr("brittle.auditing.run.cost.describe", lambda *_: "")
+    again = quick(files, "protected.png", embedded, folder=tmp_path, **options)
+    assert again.document == alone.document
+
+
+class Countdown:
+    """Interrupts at the n-th call of a method."""
+
+    def __init__(self, calls):
+        self.left = calls
+
+    def then(self, method):
+        def counted(*arguments):
+            self.left -= 1
+            if self.left <= 0:
+                raise KeyboardInterrupt
+            return method(*arguments)
+
+        return counted
+
+
+class Still(Img2Img):
+    """An editor that changes nothing, under a name of its own."""
+
+    name = "still"
+
+    def edit(self, model, image, *, prompts, mask=None, seeds):
+        return model.fit(image)
+
+    def __str__(self):
+        return "still"
 
 
 def test_edits_with_counts_and_a_report(files, embedded):
@@ -166,7 +226,10 @@ def test_edits_with_counts_and_a_report(files, embedded):
     assert "pictures below are previews" in small
     assert "data-open><img" in small
     assert not re.search(r'src="(?!data:)', small)
-    assert "acts more strongly" in page or "no more than noise" in page
+    assert edits.finding in html.unescape(page)
+    assert edits.finding == (
+        f"acts more strongly than all {len(edits.placebos)} random perturbations of its size"
+    )
     assert "http" not in page.split("</style>")[1].replace("http-equiv", "")
 
 

@@ -1,11 +1,10 @@
 """What reduction hides, on a real photo of 256 px and a model that looks at 128."""
 
 import pytest
-import torch
 from skimage import data
 
 import brittle
-from brittle.auditing.reduction import SEEN, Tried, trace
+from brittle.auditing.reduction import SEEN, trace
 from brittle.images import from_bytes, quantise, write_image
 from brittle.reporting.audit import audit_text, render_audit
 from brittle.transforms import Transform
@@ -29,12 +28,6 @@ def test_reduction_hides_jpeg_and_blur_and_no_geometry(photo, embedded):
     assert seen("upload-1080") < SEEN  # smaller than that already: JPEG alone
     small = quantise(embedded.fit(photo))
     assert trace(Transform.parse(JPEG), small, embedded, seed=0) == 1
-
-
-def test_what_starts_reduced_is_what_the_model_sees(photo, embedded):
-    flip = Transform.parse("flip")
-    assert Tried(flip, 1.0).start(photo, embedded) is photo
-    assert torch.equal(Tried(flip, 0.1).start(photo, embedded), quantise(embedded.fit(photo)))
 
 
 def test_left_is_withheld_and_stands_for_the_reduced_photo(photo, embedded, tmp_path):

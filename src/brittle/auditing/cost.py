@@ -1,30 +1,38 @@
 """What an audit costs, before it is paid: counts, and seconds from a short measurement."""
 
 import time
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import torch
 
 from brittle.analysis.phrases import model_name
-from brittle.auditing.edits import BATCH, Judge
-from brittle.auditing.views import CHOOSING, PLACEBOS, ROWS, Bench
+from brittle.analysis.randomization_test import DRAWS, FIRST
+from brittle.auditing.reduction import Tried
+from brittle.auditing.setting import BATCH, COMPARED, Setting
 from brittle.protections import Placebo
 from brittle.sources.pairs import Pictures
 from brittle.trial.cost import duration, editing_seconds, seconds
+from brittle.trial.stages import as_seen
 
 SECONDS_TO_SCORE = 0.15
 """For one edit of 512 px, on two cores."""
 
+T = TypeVar("T")
 
-def describe(judge: Judge, pictures: Pictures, photos: int) -> str:
+
+def describe(
+    setting: Setting, pictures: Pictures, photos: int, tried: Callable[[], Sequence[Tried]]
+) -> str:
     """The work on ``photos`` like these on one model, in a sentence with its time."""
-    bench, rows = judge.bench, (judge.rows_at_least, judge.rows_at_most)
-    each = len(judge.prompts) * photos
-    looks, edit = photos * _looking(bench, pictures), _row(judge, pictures)
-    times = [looks + each * edit * number for number in rows]
-    edits = " to ".join(dict.fromkeys(str(each * number) for number in rows))
-    height, width = bench.model.fit(pictures.original).shape[-2:]
+    model, number = setting.model, (setting.rows_at_least, setting.rows_at_most)
+    each = len(setting.request.prompts) * photos
+    looking, edit = photos * _looking(setting, pictures, tried), _edit(setting, pictures)
+    times = [looking + each * edit * rows for rows in number]
+    edits = " to ".join(dict.fromkeys(str(each * rows) for rows in number))
+    height, width = model.fit(pictures.original).shape[-2:]
     return (
-        f"About {span(*times)}: {edits} edits on {model_name(bench.model.name)} at "
+        f"About {span(*times)}: {edits} edits on {model_name(model.name)} at "
         f"{width} × {height} px; --quick makes none."
     )
 
@@ -38,29 +46,40 @@ def span(low: float, high: float) -> str:
     return f"{number if last.endswith(unit) else first} to {last}"
 
 
-def _looking(bench: Bench, pictures: Pictures) -> float:
+def _looking(setting: Setting, pictures: Pictures, tried: Callable[[], Sequence[Tried]]) -> float:
     """Seconds for what the encoder sees of one photo."""
-    model, cores = bench.model, torch.get_num_threads()
-    start = time.perf_counter()
-    tried = bench.tried(pictures)
-    found = time.perf_counter() - start
-    start = time.perf_counter()
-    drawn = bench.row(pictures, Placebo.parse("noise"), PLACEBOS.start)
-    drawing = time.perf_counter() - start
-    start = time.perf_counter()
-    bench.pass_on(drawn, pictures, tried)
-    passing = time.perf_counter() - start
+    model, cores, seed = setting.model, torch.get_num_threads(), [0]
+    lines, finding = _timed(tried)
+    noise = Placebo.parse("noise")
+    drawn, drawing = _timed(lambda: noise.draw(pictures.original, pictures.protected, seeds=seed))
+
+    def pass_on() -> None:
+        small = as_seen(drawn, model)
+        for one in lines:
+            start = small if one.reduced_first else drawn
+            model.fit(one.transform.apply(start, seeds=seed, model=model))
+
+    _, passing = _timed(pass_on)
     photo = model.fit(pictures.original)
     with torch.inference_mode():
         encoding = seconds(lambda: model.encode(photo))
-    draws = ROWS + 2 * len(CHOOSING)
-    rows = draws * drawing / cores + ROWS * (passing / cores + len(tried) * encoding)
-    return found + rows
+    rows = COMPARED + DRAWS
+    return (
+        finding
+        + (rows + 2 * FIRST) * drawing / cores
+        + rows * (passing / cores + len(lines) * encoding)
+    )
 
 
-def _row(judge: Judge, pictures: Pictures) -> float:
+def _timed(work: Callable[[], T]) -> tuple[T, float]:
+    start = time.perf_counter()
+    return work(), time.perf_counter() - start
+
+
+def _edit(setting: Setting, pictures: Pictures) -> float:
     """Seconds for one edit with one prompt, and its score."""
-    model = judge.bench.model
+    model = setting.model
+    assert setting.editor is not None, "asked where edits are made"
     photo = model.fit(pictures.original).expand(BATCH, -1, -1, -1)
     evaluation, coding = editing_seconds(model, photo)
-    return (judge.editor.evaluations(model) * evaluation + coding) / BATCH + SECONDS_TO_SCORE
+    return (setting.editor.evaluations(model) * evaluation + coding) / BATCH + SECONDS_TO_SCORE

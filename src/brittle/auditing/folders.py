@@ -8,8 +8,9 @@ from brittle.analysis.phrases import transform_name
 from brittle.analysis.summary import MIN_PHOTOS, Effect, Summary
 from brittle.analysis.table import Table, placebo_arm
 from brittle.auditing import answers as words
-from brittle.auditing.compare import ARM, ENCODER
 from brittle.auditing.document import Answer, ModelResult, ModelScope, PhotoAudit
+from brittle.auditing.work import ENCODER
+from brittle.auditing.work import PROTECTED as ARM
 from brittle.declaration.primary import MAX_PRIMARY_TRANSFORMS, Primary
 from brittle.record.rows import Row
 

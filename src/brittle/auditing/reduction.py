@@ -28,15 +28,6 @@ class Tried:
         """Whether the photo is reduced to the model's size before the transform."""
         return self.trace < SEEN
 
-    def start(self, image: Tensor, model: EditModel) -> Tensor:
-        """What is transformed: the image (1, 3, H, W), or as the model sees it, on the grid."""
-        return as_seen(image, model) if self.reduced_first else image
-
-
-def as_seen(image: Tensor, model: EditModel) -> Tensor:
-    """An image (1, 3, H, W) reduced for the model, on the 8-bit grid."""
-    return quantise(model.fit(image))
-
 
 def trace(transform: Transform, photo: Tensor, model: EditModel, *, seed: int) -> float:
     """How much of a transform's mark on a photo (1, 3, H, W) reaches the model.

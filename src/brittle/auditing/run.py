@@ -1,8 +1,8 @@
 """The audit: pairs of files in, answers out."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import product
@@ -10,26 +10,33 @@ from pathlib import Path
 
 from torch import Tensor
 
+from brittle.analysis import effects
 from brittle.analysis.phrases import transform_name
 from brittle.analysis.randomization_test import DRAWS, FIRST
 from brittle.analysis.summary import Placebo, Scope
+from brittle.analysis.table import Table
 from brittle.auditing import answers as words
 from brittle.auditing import cost, folders
-from brittle.auditing.compare import choose_placebo, compare
+from brittle.auditing.comparisons import comparisons
 from brittle.auditing.distortion import measure
 from brittle.auditing.document import Answer, Audit, ModelResult, ModelScope, PhotoAudit
-from brittle.auditing.edits import FURTHER, make_judge
+from brittle.auditing.reduction import Tried
 from brittle.auditing.request import Request
-from brittle.auditing.views import CHOOSING, ROWS, Bench
+from brittle.auditing.setting import COMPARED, FURTHER, Setting
+from brittle.auditing.work import ENCODER, PROTECTED, PhotoWork, tried_on
 from brittle.errors import UserError
 from brittle.images import read_photo
 from brittle.models import EditModel
 from brittle.progress import Advance, Progress, silent
+from brittle.record.arms import ORIGINAL, PLACEBO_KINDS, placebo_label
+from brittle.record.rows import Row
+from brittle.record.store import FolderStore, MemoryStore, Store
 from brittle.sources.pairs import Pair, Pictures, describe, find_pairs, read_pair
 from brittle.sources.photos import photo_files
 from brittle.version import VERSION
 
-QUICK = "only the encoder was asked for (quick)"
+Shown = tuple[str, str, dict[str, Tensor]]
+"""A transform, a prompt, and edits by arm."""
 
 Say = Callable[[str], None]
 """Takes what a person should read before the work begins."""
@@ -40,8 +47,8 @@ class Audited:
     """The document, and pictures for a report: tensors (1, 3, h, w) in [0, 1]."""
 
     document: Audit
-    edits: dict[tuple[str, str, str, str], dict[int, Tensor]] = field(default_factory=dict)
-    """By photo, model, transform and prompt: edits by row of `views.ROWS`."""
+    edits: dict[tuple[str, str, str, str], dict[str, Tensor]] = field(default_factory=dict)
+    """By photo, model, transform and prompt: edits by arm."""
 
     def pictures(self, photo: PhotoAudit) -> Pictures | None:
         """Both files of a photo, read again; None without an original."""
@@ -56,12 +63,14 @@ def audit(
     protected: Path,
     models: Sequence[EditModel],
     request: Request,
+    folder: Path | None = None,
     progress: Progress = silent,
     say: Say = lambda text: None,
 ) -> Audited:
     """Audit a protected file, or a folder of them, against the originals.
 
-    ``say`` is told what edits will cost before they are made.
+    What was computed is kept in a ``folder``, from which the same audit goes on. ``say`` is told
+    what edits will cost before they are made.
 
     Raises:
         UserError: files that can't be read or don't belong together; a model that is no model.
@@ -72,10 +81,10 @@ def audit(
     for model, transform in product(models, request.transforms):
         transform.check(model)
     with ThreadPoolExecutor(1) as pool:
-        loading = [pool.submit(_load, model) for model in models]
-        work = _Work(pairs, request, progress, say)
+        loading = [pool.submit(getattr, model, "vae") for model in models]
+        work = _Work(pairs, request, folder, progress, say)
         for model, loaded in zip(models, loading, strict=True):
-            work.run(Bench(model, request.transforms, request.seed, loaded))
+            work.run(model, loaded)
     photos = work.photos()
     return Audited(
         Audit(
@@ -129,20 +138,21 @@ def audit_alone(protected: Path) -> Audited:
     )
 
 
-def _load(model: EditModel) -> object:
-    return model.vae
-
-
 class _Work:
     """Everything that is computed, model by model."""
 
     def __init__(
-        self, pairs: Sequence[Pair], request: Request, progress: Progress, say: Say
+        self,
+        pairs: Sequence[Pair],
+        request: Request,
+        folder: Path | None,
+        progress: Progress,
+        say: Say,
     ) -> None:
-        self.pairs, self.request, self.progress, self.say = pairs, request, progress, say
+        self.request, self.folder, self.progress, self.say = request, folder, progress, say
         self.read = lru_cache(maxsize=1)(read_pair)
         self.scopes: list[ModelScope] = []
-        self.edits: dict[tuple[str, str, str, str], dict[int, Tensor]] = {}
+        self.edits: dict[tuple[str, str, str, str], dict[str, Tensor]] = {}
         self._results: dict[str, list[ModelResult]] = defaultdict(list)
         with progress("files", len(pairs)) as advance:
             self._facts = [self._look(pair, advance) for pair in pairs]
@@ -176,52 +186,101 @@ class _Work:
             for fact in self._facts
         )
 
-    def run(self, bench: Bench) -> None:
+    def run(self, model: EditModel, loading: Future[object]) -> None:
         """All photos on one model."""
-        model, request = bench.model, self.request
-        why_not = QUICK if request.quick else ""
-        if not why_not and not model.edits:
-            why_not = f"{model.name} is an autoencoder alone, which can't edit"
-        judge = None
-        if not why_not:
-            judge = make_judge(
-                *(bench, request.editor, request.prompts, request.edited),
-                thorough=request.thorough,
-            )
-        statement = words.scope_words(model.name, str(model.size), len(self.changed))
-        scope = Scope(
-            model=model.name, models=(model.name,), resolution=model.size, statement=statement
-        )
-        self.scopes.append(
-            ModelScope(
-                scope=scope,
-                edits=judge is not None,
-                why_no_edits=why_not,
-                editor="" if judge is None else str(judge.editor),
-                metric="" if judge is None else judge.metric.name,
-                metric_reason="" if judge is None else judge.metric_reason,
-                left_out=_left_out(request) if judge else "",
-                error=1 / (1 + DRAWS),
-                latents=(),
-                summary=None,
-                answer=(),
-            )
-        )
+        setting = Setting.of(model, self.request)
+        self.scopes.append(_scope(setting, len(self.changed)))
         if not self.changed:
             return
-        if judge is not None:
-            self.say(cost.describe(judge, self.read(self.changed[0]), len(self.changed)))
-        photos = len(self.changed)
-        with self.progress("placebos", 2 * len(CHOOSING) * photos) as advance:
-            placebo = choose_placebo(bench, map(self.read, self.changed), advance)
-        edits = 0 if judge is None else judge.rows_at_most * len(judge.prompts)
-        with self.progress("comparisons", (ROWS + edits) * photos) as advance:
-            for pair in self.changed:
-                pictures = self.read(pair)
-                comparisons, shown = compare(bench, judge, pictures, placebo, advance)
-                self._results[pair.name].append(_result(model, pictures, placebo, comparisons))
-                for (transform, prompt), rows in shown.items():
-                    self.edits[pair.name, model.name, transform, prompt] = rows
+        on = _OneModel(self, setting, loading)
+        if setting.editor is not None:
+            first = self.changed[0]
+            pictures, photos = self.read(first), len(self.changed)
+            loading.result()
+            self.say(cost.describe(setting, pictures, photos, lambda: on.tried(first)))
+        placebo = on.choose_placebo()
+        for pair, (found, shown) in on.compare(placebo):
+            self._results[pair.name].append(_result(model, self.read(pair), placebo, found))
+            for transform, prompt, pictures_by_arm in shown:
+                self.edits[pair.name, model.name, transform, prompt] = pictures_by_arm
+
+
+class _OneModel:
+    """All photos on one model; what was computed of the last one is at hand."""
+
+    def __init__(self, work: _Work, setting: Setting, loading: Future[object]) -> None:
+        self.work, self.setting, self.loading = work, setting, loading
+        self.store = lru_cache(maxsize=1)(self._store)
+        self.tried = lru_cache(maxsize=1)(self._tried)
+
+    def _store(self, pair: Pair) -> Store:
+        folder = self.work.folder
+        return MemoryStore() if folder is None else FolderStore(folder, seen_only=True)
+
+    def _tried(self, pair: Pair) -> list[Tried]:
+        return tried_on(self.setting, self.work.read(pair))
+
+    def _photo(self, pair: Pair, tried: Sequence[Tried], advance: Advance) -> PhotoWork:
+        pictures = self.work.read(pair)
+        store = self.store(pair)
+        return PhotoWork(self.setting, pictures, tried, store, self.loading, advance)
+
+    def choose_placebo(self) -> Placebo:
+        """The kind that shifts the encoder further without a transform, mean over the photos."""
+        pairs, none = self.work.changed, [Tried(self.setting.request.transforms[0], 1.0)]
+        rows = []
+        with self.work.progress("placebos", 2 * FIRST * len(pairs)) as advance:
+            for pair in pairs:
+                for kind, shift in self._photo(pair, none, lambda done: None).shifts().items():
+                    point = (pair.name, placebo_label(kind, PROTECTED), "none", ENCODER, "", 0)
+                    rows.append(Row(*point, "latent.distance", "control", shift))
+                advance(2 * FIRST)
+        chosen = effects.choose_placebo(
+            Table(rows), arms=(PROTECTED,), editor=ENCODER, metric="latent"
+        )
+        said = chosen.sentence.replace("The placebo is", "The random perturbations are")
+        said = said.replace("it moves untransformed edits", "this one shifts what the encoder sees")
+        return chosen.model_copy(update={"sentence": said})
+
+    def compare(
+        self, placebo: Placebo
+    ) -> Iterator[tuple[Pair, tuple[tuple[Answer, ...], list[Shown]]]]:
+        """All comparisons of each photo, latents first, and edits to show."""
+        setting, pairs = self.setting, self.work.changed
+        kind = placebo.chosen or PLACEBO_KINDS[0]
+        # Each row is received, taken as it is and scored; each edit is made and scored.
+        work = 3 * (COMPARED + DRAWS) * len(setting.request.transforms)
+        if setting.editor is not None:
+            work += 2 * setting.rows_at_most * len(setting.request.prompts)
+        with self.work.progress("comparisons", work * len(pairs)) as advance:
+            for pair in pairs:
+                photo = self._photo(pair, self.tried(pair), advance)
+                found, shown = [*comparisons(photo.latents(kind))], list[Shown]()
+                if setting.editor is not None:
+                    found += comparisons(photo.edits(kind))
+                    shown = list(photo.pictures_of((ORIGINAL, PROTECTED)))
+                yield pair, (tuple(found), shown)
+
+
+def _scope(setting: Setting, photos: int) -> ModelScope:
+    """What is known of one model before anything is computed."""
+    model, edits = setting.model, setting.editor is not None
+    statement = words.scope_words(model.name, str(model.size), photos)
+    return ModelScope(
+        scope=Scope(
+            model=model.name, models=(model.name,), resolution=model.size, statement=statement
+        ),
+        edits=edits,
+        why_no_edits=setting.why_no_edits,
+        editor=str(setting.editor) if edits else "",
+        metric=setting.metric.name if edits else "",
+        metric_reason=setting.metric_reason,
+        left_out=_left_out(setting.request) if edits else "",
+        error=1 / (1 + DRAWS),
+        latents=(),
+        summary=None,
+        answer=(),
+    )
 
 
 def _left_out(request: Request) -> str:

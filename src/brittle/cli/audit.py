@@ -79,6 +79,7 @@ def audit_(
             quick=quick,
             thorough=thorough,
             seed=seed,
+            folder=None if out is None or out.suffix else out,
             progress=progress,
             say=lambda text: typer.echo(text, err=True),
         )

@@ -61,6 +61,10 @@ class Store(ABC):
     def write_levels(self, key: str, levels: Levels) -> None:
         """Keep levels (H, W, 3), losslessly."""
 
+    def keep_received(self, key: str, levels: Levels) -> None:
+        """Keep a received picture, or what the model sees of it: `write_levels`, but for a run."""
+        self.write_levels(key, levels)
+
     @abstractmethod
     def read_note(self, key: str) -> dict[str, Any]:
         """What was noted of a picture's making; empty where nothing was."""
@@ -126,10 +130,14 @@ class MemoryStore(Store):
 
 
 class FolderStore(Store):
-    """A trial's folder on disk, which survives a kill at any moment."""
+    """A trial's folder on disk, which survives a kill at any moment.
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
+    With ``seen_only`` what was received is kept in memory alone, and is soon made again.
+    """
+
+    def __init__(self, directory: Path, *, seen_only: bool = False) -> None:
+        self.directory, self.seen_only = directory, seen_only
+        self._received = MemoryStore()
 
     @property
     def manifest(self) -> Manifest | None:
@@ -192,15 +200,24 @@ class FolderStore(Store):
 
     def has(self, key: str) -> bool:
         """As `Store.has`."""
-        return self._picture(key).is_file()
+        return self._received.has(key) or self._picture(key).is_file()
 
     def read_levels(self, key: str) -> Levels:
         """As `Store.read_levels`."""
+        if self._received.has(key):
+            return self._received.read_levels(key)
         return levels_from_png(self._picture(key).read_bytes())
 
     def write_levels(self, key: str, levels: Levels) -> None:
         """As `Store.write_levels`: the same file for the same picture."""
         self.write_file(str(artifact(key)), png_from_levels(levels))
+
+    def keep_received(self, key: str, levels: Levels) -> None:
+        """As `Store.keep_received`."""
+        if self.seen_only:
+            self._received.write_levels(key, levels)
+        else:
+            self.write_levels(key, levels)
 
     def read_note(self, key: str) -> dict[str, Any]:
         """As `Store.read_note`."""

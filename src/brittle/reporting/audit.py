@@ -11,7 +11,6 @@ from brittle.analysis.summary import MIN_PHOTOS
 from brittle.auditing.answers import NOT_SEEN, distortions_sentence, metric_sentence
 from brittle.auditing.document import Answer, Audit, ModelResult, PhotoAudit, UsableCounts
 from brittle.auditing.run import Audited
-from brittle.auditing.views import CONTROL, PROTECTED
 from brittle.errors import UserError
 from brittle.images import fit, to_bytes, write_bytes
 from brittle.reporting.formatting import number, percent, transform_name
@@ -226,8 +225,8 @@ def _edits(found: Audited, photo: PhotoAudit) -> list[tuple[str, list[Picture]]]
         if len(found.document.models) > 1:
             title += f", {model}"
         pair = [
-            _picture(rows[row], f"Edit of the {what} photo, {after}, “{prompt}”", what)
-            for row, what in ((CONTROL, "unprotected"), (PROTECTED, "protected"))
+            _picture(rows[arm], f"Edit of the {what} photo, {after}, “{prompt}”", what)
+            for arm, what in (("original", "unprotected"), ("protected", "protected"))
         ]
         cards.append((title, pair))
     return cards

@@ -1,8 +1,7 @@
 """From paths to pairs of pictures: which belongs to which, and both at one size."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -44,11 +43,11 @@ class Pair:
 
 @dataclass(frozen=True)
 class Pictures:
-    """A pair as read: ``original`` and ``protected`` (1, 3, H, W) on the 8-bit grid, one size."""
+    """A pair as read, both at one size."""
 
     pair: Pair
-    original: Tensor
-    protected: Tensor
+    photos: tuple[Photo, Photo]
+    """The original, resampled where the protected file has another size, and the protected one."""
     files: tuple[PictureFile, PictureFile]
     flags: tuple[str, ...]
     doubts: tuple[str, ...]
@@ -58,10 +57,15 @@ class Pictures:
         """Whether both hold the same pixels."""
         return torch.equal(self.original, self.protected)
 
-    @cached_property
-    def digest(self) -> str:
-        """The identity of the original's pixels, from which seeds derive."""
-        return digest(self.original)
+    @property
+    def original(self) -> Tensor:
+        """The original (1, 3, H, W) on the 8-bit grid."""
+        return self.photos[0].image
+
+    @property
+    def protected(self) -> Tensor:
+        """The protected file (1, 3, H, W) on the 8-bit grid."""
+        return self.photos[1].image
 
 
 def find_pairs(original: Path, protected: Path) -> tuple[list[Pair], tuple[str, ...]]:
@@ -113,17 +117,17 @@ def read_pair(pair: Pair) -> Pictures:
             different pictures.
     """
     first, second = read_photo(pair.original), read_photo(pair.protected)
-    original, flags = first.image, []
-    if original.shape != second.image.shape:
-        flags.append(_resampling(pair, original, second.image))
-        shape = tuple(second.image.shape[-2:])
-        original = functional.interpolate(original, shape, mode="bicubic", antialias=True)
-        original = quantise(original)
-    refuse_others(original, second.image, f"{pair.original} and {pair.protected}")
-    flags += [*_jpeg_flags(first, second), *_lossy_flags(second)]
     files = describe(pair.original, first), describe(pair.protected, second)
-    unsure = doubts(original, second.image)
-    return Pictures(pair, original, second.image, files, tuple(flags), unsure)
+    flags = []
+    if first.image.shape != second.image.shape:
+        flags.append(_resampling(pair, first.image, second.image))
+        shape = tuple(second.image.shape[-2:])
+        resampled = functional.interpolate(first.image, shape, mode="bicubic", antialias=True)
+        first = replace(first, image=quantise(resampled), digest=digest(quantise(resampled)))
+    refuse_others(first.image, second.image, f"{pair.original} and {pair.protected}")
+    flags += [*_jpeg_flags(first, second), *_lossy_flags(second)]
+    unsure = doubts(first.image, second.image)
+    return Pictures(pair, (first, second), files, tuple(flags), unsure)
 
 
 def describe(path: Path, photo: Photo) -> PictureFile:

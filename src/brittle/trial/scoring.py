@@ -8,7 +8,7 @@ one image takes on its way through a network (60 MB at 512 px in EfficientNet).
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
@@ -46,17 +46,10 @@ def score(plan: Plan, store: Store, model: EditModel | None, progress: Progress 
 
     Without a model, metrics that need one give their reason, and photos are taken as fitted.
     """
-    identities = {
-        editor: {label: identity(one, model) for label, one in plan.scored_by(editor).items()}
-        for editor in plan.editors
-    }
     scorers = Scorers(plan, Album(plan, store, model))
     groups: dict[str, list[Missing]] = defaultdict(list)
-    for cell in {cell.key: cell for cell in plan.cells}.values():
-        kept = store.read_cell(cell.key)
-        noted, wanted = kept.get("metrics", {}), identities[cell.editor]
-        if lacking := {name: one for name, one in wanted.items() if noted.get(name) != one}:
-            groups[cell.control].append((cell, kept, lacking))
+    for one in _missing(plan, store, model):
+        groups[one[0].control].append(one)
     if not groups:
         return
 
@@ -75,6 +68,23 @@ def score(plan: Plan, store: Store, model: EditModel | None, progress: Progress 
 
     with progress("scores", sum(map(len, groups.values()))) as advance:
         on_all_cores(fill_in, groups.values())
+
+
+def lacking_cells(plan: Plan, store: Store, model: EditModel | None) -> list[Cell]:
+    """The cells that `score` would fill in."""
+    return [cell for cell, *_ in _missing(plan, store, model)]
+
+
+def _missing(plan: Plan, store: Store, model: EditModel | None) -> Iterator[Missing]:
+    identities = {
+        editor: {label: identity(one, model) for label, one in plan.scored_by(editor).items()}
+        for editor in plan.editors
+    }
+    for cell in {cell.key: cell for cell in plan.cells}.values():
+        kept = store.read_cell(cell.key)
+        noted, wanted = kept.get("metrics", {}), identities[cell.editor]
+        if lacking := {name: one for name, one in wanted.items() if noted.get(name) != one}:
+            yield cell, kept, lacking
 
 
 class Scorers:
@@ -214,7 +224,7 @@ class Views:
     def _against_photo(self, metric: Metric, label: str) -> list[Score]:
         scores = [attempt(label, "photo", lambda: self._kept(metric))]
         released = self.plan.released(self.cell.edit)
-        if metric.name in PUBLISHED and released is not None:
+        if self.plan.adaptive and metric.name in PUBLISHED and released is not None:
             scores.append(attempt(label, "published", lambda: self._seen(metric, released)))
         return scores
 

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from threading import Event
 from typing import Any
 
@@ -26,7 +27,7 @@ from brittle.protections import Trace
 from brittle.record.arms import ORIGINAL
 from brittle.record.store import FolderStore, Store
 from brittle.transforms import Jpeg
-from brittle.trial.scoring import score
+from brittle.trial.scoring import lacking_cells, score
 from brittle.trial.tasks import Edit, Plan, Reception, Release
 
 FINE_TUNES = "fine-tunes"
@@ -37,13 +38,33 @@ WaitFor = Callable[[str], None]
 
 def compute(plan: Plan, store: Store, model: EditModel, progress: Progress = silent) -> None:
     """All stages of a plan, each skipping what the store has."""
-    if not store.seen_only:
+    if store.seen_only:
+        plan = pending(plan, store, model)
+    else:
         release(plan, store, model, progress)
     receive_by_model(plan, store, model, progress)
     with receiving(plan, store, model, progress) as wait_for:
         learn_and_generate(plan, store, model, progress, wait_for)
         edit(plan, store, model, progress, wait_for)
     score(plan, store, model, progress)
+
+
+def receive(plan: Plan, store: Store, model: EditModel, progress: Progress = silent) -> None:
+    """What arrives through transforms that need no model, ahead of all other stages."""
+    if store.seen_only:
+        plan = pending(plan, store, model)
+    with receiving(plan, store, model, progress):
+        pass
+
+
+def pending(plan: Plan, store: Store, model: EditModel) -> Plan:
+    """The part of a plan whose cells lack scores, or whose edits to show are missing."""
+    cells = lacking_cells(plan, store, model)
+    wanted = {key for cell in cells for key in (cell.edit, cell.control, cell.clean, *cell.floor)}
+    edits = {key: plan.edits[key] for key in wanted}
+    sources = {one.source for one in edits.values() if not store.has(one.key)}
+    receptions = {key: one for key, one in plan.receptions.items() if key in sources}
+    return replace(plan, cells=cells, edits=edits, receptions=receptions)
 
 
 def release(plan: Plan, store: Store, model: EditModel, progress: Progress) -> None:
@@ -138,7 +159,7 @@ def receive_by_model(plan: Plan, store: Store, model: EditModel, progress: Progr
             image = from_bytes(released(plan, store, plan.releases[one.release])[None])
             start = as_seen(image, model) if one.reduced else image
             received = plan.transforms[one.transform].apply(start, seeds=[one.seed], model=model)
-            store.write(one.key, quantise(model.fit(received)) if store.seen_only else received)
+            _keep(store, model, one.key, to_bytes(received)[0])
             advance(1)
 
 
@@ -192,9 +213,14 @@ def _receive(plan: Plan, store: Store, model: EditModel, one: Reception, start: 
     received = transform.on_levels(start, seed=one.seed)
     if note := _noted(plan, one, start, received):
         store.write_note(one.key, note)
+    _keep(store, model, one.key, received)
+
+
+def _keep(store: Store, model: EditModel, key: str, received: Levels) -> None:
+    """Keep a received picture; in a store for what models see, as this one sees it."""
     if store.seen_only:
         received = to_bytes(model.fit(from_bytes(received[None])))[0]
-    store.write_levels(one.key, received)
+    store.keep_received(key, received)
 
 
 def _noted(plan: Plan, one: Reception, start: Levels, received: Levels) -> dict[str, Any]:
@@ -301,7 +327,7 @@ def _edit(
     for (one, image), levels in zip(batch, to_bytes(edited), strict=False):
         if not idle and np.array_equal(levels, to_bytes(image)[0]):
             store.write_note(one.key, {"unchanged": True})
-        store.write_levels(one.key, levels)
+        (store.keep_received if idle else store.write_levels)(one.key, levels)
     return len(batch)
 
 

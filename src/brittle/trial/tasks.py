@@ -137,6 +137,8 @@ class Plan:
     """Photos and transforms before which they are reduced to the model's size."""
     unscored: dict[str, frozenset[str]] = field(default_factory=dict)
     """By editor, metrics that its edits are not scored by."""
+    adaptive: bool = True
+    """Whether edits are also judged as an attacker can, against the published file."""
     releases: dict[str, Release] = field(default_factory=dict)
     receptions: dict[str, Reception] = field(default_factory=dict)
     learnings: dict[str, Learning] = field(default_factory=dict)

@@ -1,0 +1,96 @@
+"""How photos are audited on one model: by which editor and metric, and what is left out."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+
+from brittle.analysis.randomization_test import DRAWS, FIRST
+from brittle.auditing.request import Request
+from brittle.editors import Editor
+from brittle.errors import Unavailable
+from brittle.metrics import LPIPS, Calibration, Latent, Metric, Perceptual, Thresholds
+from brittle.models import EditModel
+
+QUICK = "only the encoder was asked for (quick)"
+BATCH = 2
+"""Rows that go through the model at once, always: a row's bytes depend on that number."""
+FURTHER = 24
+"""Random perturbations that all lines of a photo may take beyond their first, in all."""
+COMPARED = 3
+"""What is edited beside random perturbations: the original, the protected file, a gray picture."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is asked of one model; without an editor only what its encoder sees is compared."""
+
+    model: EditModel
+    request: Request
+    editor: Editor | None
+    why_no_edits: str
+    metric: Metric
+    """What edits are compared by."""
+    metric_reason: str
+    """Why not by LPIPS."""
+    calibration: Calibration | None = None
+    not_calibrated: str = ""
+
+    @classmethod
+    def of(cls, model: EditModel, request: Request) -> "Setting":
+        """What can be asked of a model."""
+        why_not = QUICK if request.quick else ""
+        if not why_not and not model.edits:
+            why_not = f"{model.name} is an autoencoder alone, which can't edit"
+        if why_not:
+            return cls(model, request, None, why_not, Latent(), "")
+        metric, reason = choose_metric(model)
+        calibration, not_calibrated = None, ""
+        try:
+            calibration = Calibration.of(model)
+        except Unavailable as error:
+            not_calibrated = str(error)
+        editor = request.editor.resolve(model)
+        return cls(model, request, editor, "", metric, reason, calibration, not_calibrated)
+
+    @property
+    def first_draws(self) -> int:
+        """Random perturbations that each line of edits takes, whatever they show."""
+        return DRAWS if self.request.thorough else FIRST
+
+    @cached_property
+    def rows_at_least(self) -> int:
+        """Rows of one photo that are edited whatever they show, all lines together."""
+        return len(self.request.edited) * (COMPARED + self.first_draws)
+
+    @property
+    def rows_at_most(self) -> int:
+        """Rows of one photo that are edited at most."""
+        every = len(self.request.edited) * (COMPARED + DRAWS)
+        return min(every, self.rows_at_least + FURTHER)
+
+    def thresholds(self, size: int) -> Thresholds:
+        """What is usable of edits whose long side is ``size``.
+
+        Raises:
+            Unavailable: nobody knows.
+        """
+        if self.calibration is None:
+            raise Unavailable(self.not_calibrated)
+        return self.calibration.find(str(self.editor), size=size)
+
+
+def choose_metric(model: EditModel) -> tuple[Metric, str]:
+    """What edits are compared by, and why not by LPIPS where that was wanted.
+
+    The perceptual distance on the embedded model, LPIPS on others, which results on Stable
+    Diffusion are given in. Never the latent distance, which an encoder protection optimised.
+    """
+    if model.name == "embedded":
+        return Perceptual(), ""
+    picture = torch.zeros(1, 3, 64, 64)
+    try:
+        LPIPS().score(picture, picture)
+    except Unavailable as error:
+        return Perceptual(), str(error)
+    return LPIPS(), ""

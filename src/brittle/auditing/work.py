@@ -1,0 +1,288 @@
+"""One photo of an audit, as a trial whose protected file was made elsewhere.
+
+What the encoder sees is a trial without an editor, in the metric of latents. Random perturbations
+of the file's size are its placebos, one arm a draw; edits take as many as the answer needs.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from statistics import mean
+
+from torch import Tensor
+
+from brittle.analysis.randomization_test import DRAWS, FIRST, is_settled
+from brittle.auditing.document import Seen, UsableCounts
+from brittle.auditing.reduction import Tried, trace
+from brittle.auditing.setting import BATCH, FURTHER, Setting
+from brittle.declaration.primary import Primary
+from brittle.declaration.trial import Trial
+from brittle.editors import Identity
+from brittle.errors import Unavailable
+from brittle.metrics import Latent, Metric
+from brittle.noise import derive_seed
+from brittle.parallel import on_all_cores
+from brittle.progress import Advance
+from brittle.protections import Placebo
+from brittle.record.arms import GRAY, ORIGINAL, PLACEBO_KINDS, Arm, placebo_label
+from brittle.record.record import Point
+from brittle.record.rows import Row
+from brittle.record.store import Store
+from brittle.sources.pairs import Pictures
+from brittle.sources.photos import TrialPhoto
+from brittle.transforms import Transform
+from brittle.trial.plan import add_cell
+from brittle.trial.results import rows
+from brittle.trial.stages import compute, receive
+from brittle.trial.tasks import ModelIdentity, Plan, subjects_of
+
+PROTECTED = "protected"
+ENCODER = Identity.name
+"""The editor that edits nothing."""
+
+
+@dataclass(frozen=True)
+class Distances:
+    """How far one way of looking found each arm from the original, under one transform."""
+
+    tried: Tried
+    seen: Seen
+    metric: str
+    protected: float
+    placebos: tuple[float, ...]
+    """Of each random perturbation, in the order of the draws."""
+    gray: float
+    fixed: int = DRAWS
+    """How many random perturbations were drawn whatever they showed."""
+    usable: UsableCounts | None = None
+    usable_reason: str = ""
+
+    @property
+    def noise(self) -> float:
+        """The level of random perturbations: of those that were drawn whatever they showed."""
+        return mean(self.placebos[: self.fixed])
+
+    @property
+    def settled(self) -> bool:
+        """Whether further random perturbations would hardly change the answer."""
+        return is_settled(self.protected, self.placebos)
+
+
+def tried_on(setting: Setting, pictures: Pictures) -> list[Tried]:
+    """The transforms as this photo meets them: where its reduction hides one, reduced first."""
+    seed = derive_seed(setting.request.seed, pictures.photos[0].digest, "transform")
+
+    def one(transform: Transform) -> Tried:
+        return Tried(transform, trace(transform, pictures.original, setting.model, seed=seed))
+
+    return on_all_cores(one, setting.request.transforms)
+
+
+@dataclass
+class PhotoWork:
+    """What is computed of one photo on one model, into a store that may have some of it."""
+
+    setting: Setting
+    pictures: Pictures
+    tried: Sequence[Tried]
+    store: Store
+    loading: Future[object]
+    """The model's autoencoder on its way: importing the libraries takes seconds, and pictures are
+    read and drawn meanwhile."""
+    advance: Advance = lambda done: None
+    plan: Plan = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.plan = _plan(self.setting, self.pictures, self.tried)
+
+    def shifts(self) -> dict[str, float]:
+        """How far each kind of random perturbation shifts the encoder, without a transform."""
+        drawn = {
+            kind: [placebo_label(kind, PROTECTED, draw) for draw in range(FIRST)]
+            for kind in PLACEBO_KINDS
+        }
+        self._add(ENCODER, ["none"], [label for labels in drawn.values() for label in labels])
+        found = self._compute(ENCODER, Latent())
+        return {
+            kind: mean(found["none", label] for label in labels) for kind, labels in drawn.items()
+        }
+
+    def latents(self, kind: str) -> list[Distances]:
+        """What the encoder sees after each transform, against all draws of a kind."""
+        arms = [PROTECTED, GRAY, *(placebo_label(kind, PROTECTED, one) for one in range(DRAWS))]
+        self._add(ENCODER, self.plan.transforms, arms)
+        found = self._compute(ENCODER, Latent())
+        return [self._distances(one, "latents", kind, found) for one in self.tried]
+
+    def edits(self, kind: str) -> list[Distances]:
+        """What edits are, each line against as many draws as its answer needs."""
+        setting, editor = self.setting, str(self.setting.editor)
+        lines = [one for one in self.tried if one.transform in setting.request.edited]
+        labels = [placebo_label(kind, PROTECTED, one) for one in range(DRAWS)]
+        drawn = {str(one.transform): setting.first_draws for one in lines}
+        first = [ORIGINAL, PROTECTED, GRAY, *labels[: setting.first_draws]]
+        self._add(editor, drawn, first)
+        found = self._compute(editor, setting.metric)
+        left = 0 if setting.request.thorough else FURTHER
+        for line in lines:
+            name = str(line.transform)
+            while left > 0 and not self._distances(line, "edits", kind, found).settled:
+                more = labels[drawn[name] : drawn[name] + BATCH]
+                self._add(editor, [name], more)
+                found |= self._compute(editor, setting.metric)
+                drawn[name] += len(more)
+                left -= len(more)
+        return [self._distances(one, "edits", kind, found) for one in lines]
+
+    def pictures_of(self, arms: Iterable[str]) -> Iterator[tuple[str, str, dict[str, Tensor]]]:
+        """Edits to show: by transform and prompt, those of each arm."""
+        keys = {
+            Point(cell.subject, cell.arm, cell.transform, cell.editor, cell.prompt, cell.seed): (
+                cell.edit
+            )
+            for cell in self.plan.cells
+        }
+        for transform in map(str, self.setting.request.edited):
+            for prompt in self.setting.request.prompts:
+                points = {arm: self._point(arm, transform, prompt) for arm in arms}
+                yield (
+                    transform,
+                    prompt,
+                    {arm: self.store.read(keys[point]) for arm, point in points.items()},
+                )
+
+    def _point(self, arm: str, transform: str, prompt: str, editor: str | None = None) -> Point:
+        seed = self.setting.request.seed
+        name = self.pictures.pair.name
+        return Point(name, arm, transform, editor or str(self.setting.editor), prompt, seed)
+
+    def _add(self, editor: str, transforms: Iterable[str], arms: Sequence[str]) -> None:
+        # Where nothing is edited, no prompt does anything: one stands for all.
+        prompts = self.setting.request.prompts[: 1 if editor == ENCODER else None]
+        known = {(cell.arm, cell.transform, cell.editor, cell.prompt) for cell in self.plan.cells}
+        for transform in transforms:
+            for prompt in prompts:
+                for arm in arms:
+                    if (arm, transform, editor, prompt) not in known:
+                        add_cell(self.plan, self._point(arm, transform, prompt, editor))
+
+    def _compute(self, editor: str, metric: Metric) -> dict[tuple[str, str], float]:
+        """Compute what is planned; by transform and arm, the distance, mean over prompts."""
+
+        @contextmanager
+        def inside(stage: str, total: int) -> Iterator[Advance]:
+            yield self.advance
+
+        model = self.setting.model
+        receive(self.plan, self.store, model, inside)
+        self.loading.result()
+        compute(self.plan, self.store, model, inside)
+        found: dict[tuple[str, str], list[float]] = {}
+        wanted = (f"{metric}.distance", "control", editor)
+        for row in rows(self.plan, self.store):
+            if (row.metric, row.reference, row.editor) == wanted and row.value is not None:
+                found.setdefault((row.transform, row.arm), []).append(row.value)
+        return {point: mean(values) for point, values in found.items()}
+
+    def _distances(
+        self, tried: Tried, seen: Seen, kind: str, found: dict[tuple[str, str], float]
+    ) -> Distances:
+        name = str(tried.transform)
+        labels = [placebo_label(kind, PROTECTED, draw) for draw in range(DRAWS)]
+        edits = seen == "edits"
+        counts, reason = self._usable(name, labels) if edits else (None, "")
+        return Distances(
+            tried,
+            seen,
+            str(self.setting.metric) if edits else Latent.name,
+            found[name, PROTECTED],
+            tuple(found[name, label] for label in labels if (name, label) in found),
+            found[name, GRAY],
+            self.setting.first_draws if edits else DRAWS,
+            counts,
+            reason,
+        )
+
+    def _usable(self, transform: str, placebos: Sequence[str]) -> tuple[UsableCounts | None, str]:
+        """Counts over the prompts, or why there are none."""
+        if self.plan.not_calibrated:
+            return None, self.plan.not_calibrated
+        judged = [
+            row
+            for row in rows(self.plan, self.store)
+            if row.metric == "usable" and row.transform == transform
+        ]
+        if reason := next((row.reason for row in judged if row.value is None), ""):
+            return None, reason
+
+        def of(*arms: str) -> list[Row]:
+            return [row for row in judged if row.arm in arms]
+
+        def usable(*arms: str) -> int:
+            return int(sum(row.value or 0 for row in of(*arms)))
+
+        return UsableCounts(
+            edits=len(of(PROTECTED)),
+            original=usable(ORIGINAL),
+            protected=usable(PROTECTED),
+            placebos=usable(*placebos),
+            placebo_edits=len(of(*placebos)),
+        ), ""
+
+
+def _plan(setting: Setting, pictures: Pictures, tried: Sequence[Tried]) -> Plan:
+    """The trial's components; the work joins as it is needed."""
+    model, request, name = setting.model, setting.request, pictures.pair.name
+    original, protected = map(TrialPhoto, pictures.photos)
+    draws = [placebo_label(kind, PROTECTED, one) for kind in PLACEBO_KINDS for one in range(DRAWS)]
+    arms = {label: Arm.named(label) for label in (ORIGINAL, GRAY, PROTECTED, *draws)}
+    editors = {
+        ENCODER: Identity(),
+        **({str(setting.editor): setting.editor} if setting.editor else {}),
+    }
+    size = max(model.fit(original.image).shape[-2:])
+    judges, not_calibrated = [], ""
+    try:
+        thresholds = setting.thresholds(size)
+        judges = [Metric.parse(one) for one in (thresholds.follow, thresholds.keep)]
+    except Unavailable as error:
+        not_calibrated = str(error)
+    of_edits = {str(metric): metric for metric in (setting.metric, *judges)}
+    trial = Trial(
+        title=f"Audit of {name}",
+        photos=name,
+        model=model.name,
+        size=model.size,
+        protections=(PROTECTED,),
+        placebos=(),
+        transforms=tuple(map(str, request.transforms)),
+        editors=tuple(editors),
+        prompts=request.prompts,
+        seeds=(request.seed,),
+        floor_seeds=(),
+    )
+    photos = {name: original}
+    return Plan(
+        trial,
+        photos,
+        subjects_of(photos, learns=False),
+        ModelIdentity(model.name, model.content_hash, str(model.dtype), model.size),
+        arms=arms,
+        protections={},
+        placebos={label: Placebo.parse(str(arms[label].noise)) for label in draws},
+        transforms={str(one): one for one in request.transforms},
+        editors=editors,
+        metrics={Latent.name: Latent(), **of_edits},
+        primary=Primary(metric=str(setting.metric)),
+        calibration=setting.calibration,
+        not_calibrated=not_calibrated,
+        batch=BATCH,
+        given={(name, PROTECTED): protected},
+        reduced=frozenset((name, str(one.transform)) for one in tried if one.reduced_first),
+        unscored={
+            ENCODER: frozenset(of_edits) - {Latent.name},
+            str(setting.editor): frozenset({Latent.name}),
+        },
+        adaptive=False,
+    )
