@@ -42,7 +42,7 @@ def mimic_(
     """
     from brittle.models import load_model
     from brittle.progress import bars
-    from brittle.trial.mimicry import mimic
+    from brittle.trial.mimic import mimic
 
     with bars() as progress:
         found = mimic(

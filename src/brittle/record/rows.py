@@ -40,7 +40,7 @@ class Row:
     image: str
     """The photo's name, or the collection's."""
     arm: str
-    """``original``, ``gray`` or ``untaught`` (the ends), a protection's label, or its placebo:
+    """``original``, ``gray`` or ``base model`` (the ends), a protection's label, or its placebo:
     ``noise(LABEL)`` and such."""
     transform: str
     """What happened after release, in its text form; ``none`` for nothing."""

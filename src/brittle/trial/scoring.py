@@ -320,8 +320,10 @@ class Originals:
     def of(cls, plan: Plan, subject: Subject, model: EditModel | None) -> "Originals":
         """Those of a subject, as the model sees them: their centres, as learning does."""
         assert model is not None, "pictures that a model generated"
-        shown = [centre_square(plan.photos[name].photo, model.size) for name in subject.pictures]
-        return cls(torch.cat([one.image for one in shown]), model)
+        own = tuple(plan.photos[name].photo for name in subject.pictures)
+        photos = plan.references.get(subject.name, own)
+        shown = [centre_square(photo, model.size).image for photo in photos]
+        return cls(torch.cat(shown), model)
 
     def distance(self, metric: Metric, picture: Tensor, prompt: str) -> float:
         """Mean distance of a picture (1, 3, size, size) from all of them."""

@@ -14,6 +14,7 @@ from brittle.component import key
 from brittle.declaration.primary import Primary
 from brittle.declaration.trial import Trial
 from brittle.editors import Editor
+from brittle.images import Photo
 from brittle.metrics import Calibration, Metric
 from brittle.protections import Placebo, Protection, at_once
 from brittle.record.arms import Arm
@@ -133,6 +134,8 @@ class Plan:
     """Rows a call of the model."""
     given: dict[tuple[str, str], TrialPhoto] = field(default_factory=dict)
     """By photo and arm, released files that were made elsewhere."""
+    references: dict[str, tuple[Photo, ...]] = field(default_factory=dict)
+    """By subject, what generated pictures are compared with, where it is not its own pictures."""
     reduced: frozenset[tuple[str, str]] = frozenset()
     """Photos and transforms before which they are reduced to the model's size."""
     unscored: dict[str, frozenset[str]] = field(default_factory=dict)

@@ -42,7 +42,7 @@ def test_pictures_are_written_once_and_the_fine_tune_is_kept(folder, tmp_path):
     assert told["pictures"][0]["distances"]["style"] == pytest.approx(sum(near) / 2)
     between = float(Style().score(first_cat, second_cat))
     assert told["ends"]["originals"]["style"] == pytest.approx(between)
-    assert read_photo(out / "untaught" / "sks-at-night-0.png").digest
+    assert read_photo(out / "base-model" / "sks-at-night-0.png").digest
     assert "style" in first.output
     (weights,) = out.glob("fine-tunes/*/weights.safetensors")
     kept = weights.stat().st_mtime_ns
