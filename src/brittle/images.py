@@ -22,6 +22,8 @@ from brittle.decoding import MAX_BYTES, MAX_PIXELS, Levels, decode
 from brittle.errors import UserError
 from brittle.jpeg_detection import jpeg_traces
 
+Mask = Tensor | None
+"""(N, 1, H, W) of 0 and 1, white where an editor may paint; None: everywhere."""
 LOSSY = {".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".avif": "AVIF"}
 
 

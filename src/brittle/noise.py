@@ -9,6 +9,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+Seeds = Sequence[int]
+"""One seed an image."""
+
 
 def derive_seed(seed: int, *labels: str) -> int:
     """A seed for one stream, from a trial's seed and labels such as the photo's hash; < 2**63."""
@@ -16,7 +19,7 @@ def derive_seed(seed: int, *labels: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
-def generators(seeds: Sequence[int]) -> list[torch.Generator]:
+def generators(seeds: Seeds) -> list[torch.Generator]:
     """One CPU generator for each seed."""
     return [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
 

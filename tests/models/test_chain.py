@@ -29,8 +29,7 @@ def make_plan(model: EditModel, **settings) -> chain.Plan:
         **{
             "prompts": tiny.PROMPTS,
             "streams": noise.generators(SEEDS),
-            "height": 64,
-            "width": 64,
+            "shape": (64, 64),
             **defaults,
             **settings,
         },
@@ -45,8 +44,7 @@ def assert_equal_to(pipeline, model, images=IMAGES, scheduler_name=None, **setti
     plan = make_plan(
         model,
         scheduler=scheduler_name,
-        height=images.shape[-2],
-        width=images.shape[-1],
+        shape=images.shape[-2:],
         **settings,
     )
     with torch.inference_mode():

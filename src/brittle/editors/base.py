@@ -6,7 +6,9 @@ from typing import ClassVar, Self
 from torch import Tensor
 
 from brittle.component import Component
+from brittle.images import Mask
 from brittle.models import EditModel
+from brittle.noise import Seeds
 
 
 class Editor(Component):
@@ -31,8 +33,8 @@ class Editor(Component):
         image: Tensor,
         *,
         prompts: Sequence[str],
-        mask: Tensor | None = None,
-        seeds: Sequence[int],
+        mask: Mask = None,
+        seeds: Seeds,
     ) -> Tensor:
         """Edit a batch: image (N, 3, H, W) in [0, 1] of any size, one prompt and seed an image.
 

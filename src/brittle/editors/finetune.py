@@ -13,12 +13,13 @@ from brittle import images, noise
 from brittle.component import key, register
 from brittle.editors.sampling import Sampling
 from brittle.errors import UserError
+from brittle.images import Mask
 from brittle.models import EditModel, chain
 from brittle.models.edit_model import Part
 from brittle.models.finetuning import Course, Lesson, fine_tune, square
 from brittle.models.memory import check_memory
 from brittle.models.tuned import Scope, TunedFiles
-from brittle.noise import derive_seed
+from brittle.noise import Seeds, derive_seed
 from brittle.progress import Progress, silent
 
 ROWS = 4
@@ -91,8 +92,8 @@ class FineTune(Sampling):
         image: Tensor,
         *,
         prompts: Sequence[str],
-        mask: Tensor | None = None,
-        seeds: Sequence[int],
+        mask: Mask = None,
+        seeds: Seeds,
     ) -> Tensor:
         """All of ``image`` (N, 3, H, W) is one collection; a picture for each prompt and seed.
 
@@ -153,7 +154,7 @@ class FineTune(Sampling):
             ) from None
         return model.with_files(TunedFiles(model.files, setting.scope, weights))
 
-    def generate(self, model: EditModel, *, prompts: Sequence[str], seeds: Sequence[int]) -> Tensor:
+    def generate(self, model: EditModel, *, prompts: Sequence[str], seeds: Seeds) -> Tensor:
         """Pictures (N, 3, size, size) in [0, 1], one for each prompt and its seed."""
         setting, made = self.resolve(model), []
         pairs = list(zip(prompts, seeds, strict=True))
@@ -178,13 +179,11 @@ class FineTune(Sampling):
                 model,
                 prompts=[prompt for prompt, _ in pairs],
                 streams=noise.generators([seed for _, seed in pairs]),
-                height=model.size,
-                width=model.size,
+                shape=(model.size, model.size),
                 from_noise=True,
                 **self.sampling,
             )
-            *_, latents = chain.denoise(model, chain.start_noise(plan), plan)
-            return model.decode(latents).clamp(0, 1).cpu()
+            return chain.finish(model, chain.start_noise(plan), plan).clamp(0, 1).cpu()
 
     @property
     def scope(self) -> Scope:

@@ -1,6 +1,6 @@
 """No edit: what the model is given to edit, for trials of what its encoder sees."""
 
-from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor
 
@@ -23,14 +23,6 @@ class Identity(Editor):
         """As `Editor.evaluations`: none."""
         return 0
 
-    def edit(
-        self,
-        model: EditModel,
-        image: Tensor,
-        *,
-        prompts: Sequence[str],
-        mask: Tensor | None = None,
-        seeds: Sequence[int],
-    ) -> Tensor:
+    def edit(self, model: EditModel, image: Tensor, **_: Any) -> Tensor:
         """The fitted image (N, 3, h, w)."""
         return model.fit(image)

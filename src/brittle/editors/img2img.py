@@ -8,7 +8,9 @@ from torch import Tensor
 from brittle.component import register
 from brittle.editors.sampling import Sampling
 from brittle.errors import UserError
+from brittle.images import Mask
 from brittle.models import EditModel, chain
+from brittle.noise import Seeds
 
 
 @register
@@ -28,8 +30,8 @@ class Img2Img(Sampling):
         image: Tensor,
         *,
         prompts: Sequence[str],
-        mask: Tensor | None = None,
-        seeds: Sequence[int],
+        mask: Mask = None,
+        seeds: Seeds,
     ) -> Tensor:
         """As `Editor.edit`; a mask raises UserError."""
         if mask is not None:
@@ -37,5 +39,5 @@ class Img2Img(Sampling):
         with torch.inference_mode():
             image = model.fit(image)
             plan = self.resolve(model).plan(model, image, prompts=prompts, seeds=seeds)
-            *_, latents = chain.denoise(model, chain.start_img2img(model, image, plan), plan)
-            return model.decode(latents).clamp(0, 1).cpu()
+            start = chain.start_img2img(model, image, plan)
+            return chain.finish(model, start, plan).clamp(0, 1).cpu()

@@ -9,7 +9,9 @@ from torch import Tensor
 from brittle.component import register
 from brittle.editors.sampling import Sampling
 from brittle.errors import UserError
+from brittle.images import Mask
 from brittle.models import EditModel, chain
+from brittle.noise import Seeds
 
 
 @register
@@ -38,8 +40,8 @@ class Inpaint(Sampling):
         image: Tensor,
         *,
         prompts: Sequence[str],
-        mask: Tensor | None = None,
-        seeds: Sequence[int],
+        mask: Mask = None,
+        seeds: Seeds,
     ) -> Tensor:
         """As `Editor.edit`; no mask raises UserError."""
         if mask is None:
@@ -52,6 +54,5 @@ class Inpaint(Sampling):
             setting = self.resolve(model)
             plan = setting.plan(model, image, prompts=prompts, seeds=seeds, inpaint=True)
             start = chain.start_inpaint(model, image, mask, plan)
-            *_, latents = chain.denoise(model, start, plan)
-            edited = model.decode(latents).clamp(0, 1).cpu()
+            edited = chain.finish(model, start, plan).clamp(0, 1).cpu()
             return torch.where(mask >= 0.5, edited, image) if self.paste else edited

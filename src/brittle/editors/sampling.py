@@ -11,6 +11,7 @@ from brittle.editors.base import Editor
 from brittle.models import EditModel, chain
 from brittle.models.chain import Plan
 from brittle.models.schedulers import make_scheduler, scheduler_name
+from brittle.noise import Seeds
 
 
 class Sampling(Editor):
@@ -58,7 +59,7 @@ class Sampling(Editor):
         image: Tensor,
         *,
         prompts: Sequence[str],
-        seeds: Sequence[int],
+        seeds: Seeds,
         inpaint: bool = False,
     ) -> Plan:
         """The chain's plan for a batch of fitted images; on a resolved editor."""
@@ -66,8 +67,7 @@ class Sampling(Editor):
             model,
             prompts=prompts,
             streams=noise.generators(seeds),
-            height=image.shape[-2],
-            width=image.shape[-1],
+            shape=image.shape[-2:],
             inpaint=inpaint,
             **{field: getattr(self, field) for field in Sampling.model_fields},
         )

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 from torch import Tensor
 
 from brittle.component import explain
+from brittle.data import Data
 from brittle.errors import Unavailable
 from brittle.metrics.usable import Follow, Keep
 from brittle.models import EditModel
@@ -21,13 +22,7 @@ NEAR = 1.5  # thresholds serve pictures up to this ratio larger or smaller
 RARE = 0.95  # a threshold must lie above this share of what it has to tell apart
 
 
-class Record(BaseModel):
-    """A frozen part of the file; a key that isn't known may decide something, and is refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Validity(Record):
+class Validity(Data):
     """What the thresholds must lie above, or they tell nothing apart."""
 
     keep_between_photos: float
@@ -36,7 +31,7 @@ class Validity(Record):
     """By prompt class, or prompt: 95th percentile of `follow` in edits with the empty prompt."""
 
 
-class Thresholds(Record):
+class Thresholds(Data):
     """Above which `follow` and `keep` an edit by one editor counts as usable.
 
     They are 10th percentiles over edits of untouched calibration photos, which are in no trial.
@@ -98,7 +93,7 @@ class Thresholds(Record):
         return ""
 
 
-class Calibration(Record):
+class Calibration(Data):
     """The thresholds of one edit model, each set for one editor with its settings."""
 
     model: str

@@ -1,10 +1,11 @@
 """The chain: an edit, denoised step by step. Editors run it, and protections differentiate it.
 
 An edit is planned once (`plan`: prompts, timesteps, all of its noise), started from an image
-(`start_img2img`, `start_inpaint`) and denoised (`denoise`). Only the last two depend on the image.
-`start_noise` starts from no image at all.
+(`start_img2img`, `start_inpaint`) and denoised (`denoise`; `finish`
+decodes as well). All but the plan depend on the image. `start_noise` starts from no image at all.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -62,8 +63,7 @@ def plan(
     *,
     prompts: Sequence[str],
     streams: Sequence[torch.Generator],
-    height: int,
-    width: int,
+    shape: Sequence[int],
     num_inference_steps: int,
     strength: float,
     guidance_scale: float,
@@ -74,7 +74,7 @@ def plan(
     from_noise: bool = False,
     differentiable: bool = False,
 ) -> Plan:
-    """Compute and draw what an edit of N images of ``height`` by ``width`` pixels needs.
+    """Compute and draw what an edit of N images of (height, width) ``shape`` needs.
 
     With ``from_noise`` there is no image, and N pictures are made from their prompts.
 
@@ -107,8 +107,8 @@ def plan(
             f"{model.latent_channels}: brittle knows no such edit."
         )
 
-    shape = (model.latent_channels, height // model.factor, width // model.factor)
-    draw = partial(noise.gaussian, shape, streams)
+    latent = (model.latent_channels, *(side // model.factor for side in shape))
+    draw = partial(noise.gaussian, latent, streams)
     needs_image = not from_noise and (not inpaint or not concatenates or strength < 1)
     encoder_noise = draw() if model.has_latent_distribution and needs_image else None
     latent_noise = draw()
@@ -181,6 +181,18 @@ def denoise(
         else:
             state = _step(model, start, plan, index, start.channels, start.kept, *state)
         yield state[0]
+
+
+def finish(model: EditModel, start: Start, plan: Plan, *, recompute: bool = False) -> Tensor:
+    """The image (N, 3, H, W) that a start ends in, in units of [0, 1] and not clamped."""
+    *_, latents = denoise(model, start, plan, recompute=recompute)
+    return model.decode(latents)
+
+
+def steps_for(evaluations: int, strength: float) -> int:
+    """How many steps a schedule has of which img2img, at this strength, runs ``evaluations``."""
+    count = math.ceil(evaluations / strength)
+    return count + (int(count * strength) < evaluations)
 
 
 def _encode(model: EditModel, image: Tensor, noise: Tensor | None, recompute: bool) -> Tensor:

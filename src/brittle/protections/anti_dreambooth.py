@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from pydantic import Field
@@ -10,13 +11,13 @@ from torch import Tensor
 from brittle.budgets import Budget, LinfBudget
 from brittle.component import Fraction, register
 from brittle.errors import UserError
-from brittle.images import digest
+from brittle.images import Mask, digest
 from brittle.models import EditModel
 from brittle.models.finetuning import Course
 from brittle.models.memory import check_memory
 from brittle.models.surrogate import Surrogate
 from brittle.models.tuned import Scope
-from brittle.noise import derive_seed, generators
+from brittle.noise import Seeds, derive_seed, generators
 from brittle.protections.base import Trace
 from brittle.protections.pgd import PGD
 
@@ -79,8 +80,8 @@ class AntiDreamBooth(PGD):
         model: EditModel,
         images: Sequence[Tensor],
         *,
-        masks: Sequence[Tensor | None],
-        seeds: Sequence[int],
+        masks: Sequence[Mask],
+        seeds: Seeds,
         trace: Trace,
     ) -> list[Tensor]:
         """See `Protection.perturb_collection`; whatever the order of the pictures."""
@@ -108,14 +109,7 @@ class AntiDreamBooth(PGD):
         return perturbed
 
     def objective(
-        self,
-        model: EditModel,
-        perturbed: Tensor,
-        image: Tensor,
-        *,
-        mask: Tensor | None,
-        seeds: Sequence[int],
-        prepared: "_Prepared",
+        self, model: EditModel, perturbed: Tensor, image: Tensor, *, prepared: "_Prepared", **_: Any
     ) -> Tensor:
         """The negative loss of denoising what the model sees, (N,), under a fresh draw."""
         latents = model.encode(model.fit(perturbed))
@@ -127,7 +121,7 @@ class AntiDreamBooth(PGD):
             raise UserError(f"{model.name} is made for inpainting, and {self.name} can't teach it.")
         check_memory(model, self.scope, "choose another protection or machine", copies=5)
 
-    def _course(self, seeds: Sequence[int]) -> Course:
+    def _course(self, seeds: Seeds) -> Course:
         seed = derive_seed(0, "surrogate", *map(str, seeds))
         return Course(self.scope, self.training_steps, self.learning_rate, batch=1, seed=seed)
 

@@ -10,8 +10,10 @@ from torch import Tensor
 from brittle.budgets import Budget
 from brittle.component import Component
 from brittle.errors import UserError
+from brittle.images import Mask
 from brittle.models import EditModel
 from brittle.models.memory import check_free
+from brittle.noise import Seeds
 
 FIXED_BYTES = 550e6
 """What Python, torch, a small model and the network that measures visibility take."""
@@ -129,8 +131,8 @@ class Protection(Component):
         model: EditModel,
         image: Tensor,
         *,
-        mask: Tensor | None = None,
-        seeds: Sequence[int],
+        mask: Mask = None,
+        seeds: Seeds,
         trace: Trace | None = None,
     ) -> Tensor:
         """The protected image (N, 3, H, W) on the 8-bit grid, inside the budget whatever happens.
@@ -144,20 +146,9 @@ class Protection(Component):
                 a perturbation with values that aren't numbers.
         """
         _check_image(image, seeds)
-        if mask is not None:
-            mask = _checked_mask(mask, image)
-        if self.needs_collection:
-            masks = None if mask is None else mask.split(1)
-            rows = self.together(model, image.split(1), masks=masks, seeds=seeds, trace=trace)
-            return torch.cat(rows)
-        perturbed = self.perturb(
-            model,
-            image.to(model.device),
-            mask=None if mask is None else mask.to(model.device),
-            seeds=seeds,
-            trace=Trace() if trace is None else trace,
-        )
-        return self._published(perturbed, image, mask)
+        masks = None if mask is None else _checked_mask(mask, image).split(1)
+        rows = self.together(model, image.split(1), masks=masks, seeds=seeds, trace=trace)
+        return rows[0] if len(rows) == 1 else torch.cat(rows)
 
     @final
     def together(
@@ -166,7 +157,7 @@ class Protection(Component):
         images: Sequence[Tensor],
         *,
         masks: Sequence[Tensor] | None = None,
-        seeds: Sequence[int],
+        seeds: Seeds,
         trace: Trace | None = None,
     ) -> list[Tensor]:
         """As a call, on images (1, 3, H, W): of one shape, or of any where they are a collection.
@@ -174,25 +165,23 @@ class Protection(Component):
         Raises:
             UserError: as a call.
         """
-        if not self.needs_collection:
-            mask = None if masks is None else torch.cat(list(masks))
-            batch = images[0] if len(images) == 1 else torch.cat(list(images))
-            return list(self(model, batch, mask=mask, seeds=seeds, trace=trace).split(1))
         for image, seed in zip(images, seeds, strict=True):
             _check_image(image, [seed])
-        checked: list[Tensor | None] = [None] * len(images)
+        checked: list[Mask] = [None] * len(images)
         if masks is not None:
             checked = [_checked_mask(*one) for one in zip(masks, images, strict=True)]
-        perturbed = self.perturb_collection(
-            model,
-            [image.to(model.device) for image in images],
-            masks=[None if mask is None else mask.to(model.device) for mask in checked],
-            seeds=seeds,
-            trace=Trace() if trace is None else trace,
-        )
+        here = [image.to(model.device) for image in images]
+        hidden = [None if mask is None else mask.to(model.device) for mask in checked]
+        trace = Trace() if trace is None else trace
+        if self.needs_collection:
+            perturbed = self.perturb_collection(model, here, masks=hidden, seeds=seeds, trace=trace)
+        else:
+            batch = here[0] if len(here) == 1 else torch.cat(here)
+            mask = None if masks is None else torch.cat([one for one in hidden if one is not None])
+            perturbed = [*self.perturb(model, batch, mask=mask, seeds=seeds, trace=trace).split(1)]
         return [self._published(*one) for one in zip(perturbed, images, checked, strict=True)]
 
-    def _published(self, perturbed: Tensor, image: Tensor, mask: Tensor | None) -> Tensor:
+    def _published(self, perturbed: Tensor, image: Tensor, mask: Mask) -> Tensor:
         # Nobody knows what a plugin returns, so everything that was promised is made true here.
         perturbed = perturbed.detach().to(image)
         if perturbed.shape != image.shape:
@@ -207,13 +196,7 @@ class Protection(Component):
         return self.budget.round_inside(image, perturbed)
 
     def perturb(
-        self,
-        model: EditModel,
-        image: Tensor,
-        *,
-        mask: Tensor | None,
-        seeds: Sequence[int],
-        trace: Trace,
+        self, model: EditModel, image: Tensor, *, mask: Mask, seeds: Seeds, trace: Trace
     ) -> Tensor:
         """The perturbed image (N, 3, H, W), float, before the final projection and rounding.
 
@@ -227,15 +210,15 @@ class Protection(Component):
         model: EditModel,
         images: Sequence[Tensor],
         *,
-        masks: Sequence[Tensor | None],
-        seeds: Sequence[int],
+        masks: Sequence[Mask],
+        seeds: Seeds,
         trace: Trace,
     ) -> list[Tensor]:
         """As `perturb`, for all pictures (1, 3, H, W) of a collection; their order is no matter."""
         raise NotImplementedError
 
 
-def _check_image(image: Tensor, seeds: Sequence[int]) -> None:
+def _check_image(image: Tensor, seeds: Seeds) -> None:
     if image.dim() != 4 or image.shape[1] != 3 or not image.numel():
         raise UserError(f"Expected images (N, 3, H, W), and got the shape {tuple(image.shape)}.")
     if len(seeds) != len(image):

@@ -4,9 +4,8 @@ After Glaze (Shan et al. 2023), whose code is closed: neither Glaze, nor compati
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import torch
 from pydantic import Field
@@ -16,9 +15,10 @@ from torch.nn import functional
 from brittle.budgets import Budget, LinfBudget
 from brittle.component import Fraction, register
 from brittle.errors import needed
+from brittle.images import Mask
 from brittle.models import EditModel, chain
 from brittle.networks import efficientnet
-from brittle.noise import derive_seed, generators
+from brittle.noise import Seeds, derive_seed, generators
 from brittle.protections.base import Protection, Trace
 from brittle.protections.pgd import PGD
 from brittle.protections.update import Adam, Update
@@ -86,21 +86,12 @@ class StyleCloak(PGD):
             return Protection.with_budget(self, budget)
         return super().with_budget(budget)
 
-    def prepare(
-        self, model: EditModel, image: Tensor, *, mask: Tensor | None, seeds: Sequence[int]
-    ) -> "_Target":
+    def prepare(self, model: EditModel, image: Tensor, *, mask: Mask, seeds: Seeds) -> "_Target":
         """The restyled pictures, at the size at which the model sees these."""
         return _Target(self.restyle(model, image, seeds=seeds))
 
     def objective(
-        self,
-        model: EditModel,
-        perturbed: Tensor,
-        image: Tensor,
-        *,
-        mask: Tensor | None,
-        seeds: Sequence[int],
-        prepared: "_Target",
+        self, model: EditModel, perturbed: Tensor, image: Tensor, *, prepared: "_Target", **_: Any
     ) -> Tensor:
         """Mean squared distance of latents, and the penalty on what is seen, (N,)."""
         loss = self._latent_distance(model, perturbed, prepared)
@@ -110,13 +101,7 @@ class StyleCloak(PGD):
         return loss + self.alpha * excess.clamp_min(0).to(loss)
 
     def perturb(
-        self,
-        model: EditModel,
-        image: Tensor,
-        *,
-        mask: Tensor | None,
-        seeds: Sequence[int],
-        trace: Trace,
+        self, model: EditModel, image: Tensor, *, mask: Mask, seeds: Seeds, trace: Trace
     ) -> Tensor:
         """As `PGD.perturb`; tells the trace what the file will hold."""
         perturbed = super().perturb(model, image, mask=mask, seeds=seeds, trace=trace)
@@ -125,7 +110,7 @@ class StyleCloak(PGD):
             trace.more["perceptual_distance"] = perceptual_distance(file, image)
         return perturbed
 
-    def restyle(self, model: EditModel, image: Tensor, *, seeds: Sequence[int]) -> Tensor:
+    def restyle(self, model: EditModel, image: Tensor, *, seeds: Seeds) -> Tensor:
         """Each picture (N, 3, H, W) in the style that is its target, fitted to the model."""
         with torch.no_grad():
             seen = model.fit(image)
@@ -137,21 +122,18 @@ class StyleCloak(PGD):
             taken = far.argsort(dim=0, stable=True)[rank].tolist()
             return torch.stack([tried[style][row] for row, style in enumerate(taken)])
 
-    def _restyled(self, model: EditModel, seen: Tensor, style: str, seeds: Sequence[int]) -> Tensor:
-        count = math.ceil(self.evaluations / self.strength)
+    def _restyled(self, model: EditModel, seen: Tensor, style: str, seeds: Seeds) -> Tensor:
         plan = chain.plan(
             model,
             prompts=[style] * len(seen),
             streams=generators([derive_seed(seed, "restyle") for seed in seeds]),
-            height=seen.shape[-2],
-            width=seen.shape[-1],
-            num_inference_steps=count + (int(count * self.strength) < self.evaluations),
+            shape=seen.shape[-2:],
+            num_inference_steps=chain.steps_for(self.evaluations, self.strength),
             strength=self.strength,
             guidance_scale=self.guidance_scale,
             scheduler="ddim",
         )
-        *_, latents = chain.denoise(model, chain.start_img2img(model, seen, plan), plan)
-        return model.decode(latents).clamp(0, 1)
+        return chain.finish(model, chain.start_img2img(model, seen, plan), plan).clamp(0, 1)
 
     def _latent_distance(self, model: EditModel, image: Tensor, target: "_Target") -> Tensor:
         seen = model.fit(image)

@@ -1,6 +1,5 @@
 """The protection that optimises through the whole editor: encode, denoise, decode."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, Self
@@ -12,7 +11,9 @@ from torch import Tensor
 from brittle import noise
 from brittle.budgets import Budget, LinfBudget
 from brittle.component import Fraction, register
+from brittle.images import Mask
 from brittle.models import EditModel, chain
+from brittle.noise import Seeds
 from brittle.protections.pgd import PGD
 from brittle.protections.target import target_image, with_digest
 
@@ -90,9 +91,7 @@ class DiffusionProtection(PGD):
         guided = 1 if self.prompt == self.negative_prompt else 2
         return self.draws_at_once * guided
 
-    def prepare(
-        self, model: EditModel, image: Tensor, *, mask: Tensor | None, seeds: Sequence[int]
-    ) -> "_Prepared":
+    def prepare(self, model: EditModel, image: Tensor, *, mask: Mask, seeds: Seeds) -> "_Prepared":
         """The streams that all noise comes from, and empty stores of plans and targets."""
         return _Prepared(noise.generators(seeds) * self.draws_at_once)
 
@@ -102,8 +101,8 @@ class DiffusionProtection(PGD):
         perturbed: Tensor,
         image: Tensor,
         *,
-        mask: Tensor | None,
-        seeds: Sequence[int],
+        mask: Mask,
+        seeds: Seeds,
         prepared: "_Prepared",
     ) -> Tensor:
         """Distance of the decoded edit to the target, (N,), the mean over the draws at once."""
@@ -121,33 +120,26 @@ class DiffusionProtection(PGD):
         else:
             masks = model.fit_mask(mask).repeat(self.draws_at_once, 1, 1, 1)
             start = chain.start_inpaint(model, rows, masks, plan, recompute=True)
-        *_, latents = chain.denoise(model, start, plan, recompute=True)
-        distance = (model.decode(latents) - target).flatten(1).norm(dim=1)
+        distance = (
+            (chain.finish(model, start, plan, recompute=True) - target).flatten(1).norm(dim=1)
+        )
         return distance.view(self.draws_at_once, -1).mean(0)
 
     def _plan(
-        self,
-        model: EditModel,
-        seen: Tensor,
-        streams: list[torch.Generator],
-        *,
-        inpaint: bool,
+        self, model: EditModel, seen: Tensor, streams: list[torch.Generator], *, inpaint: bool
     ) -> chain.Plan:
         """The edit of fitted photos without its noise, which is drawn for each gradient."""
         strength = 1.0 if inpaint else self.strength
         # PLMS spends two evaluations on its first step.
         running = self.evaluations - (self.scheduler == "plms")
-        count = math.ceil(running / strength)
-        count += int(count * strength) < running
         # Guidance between two equal prompts changes nothing and costs half of the evaluations.
         guided = self.prompt != self.negative_prompt
         return chain.plan(
             model,
             prompts=[self.prompt] * len(streams),
             streams=[torch.Generator().manual_seed(0) for _ in streams],
-            height=seen.shape[-2],
-            width=seen.shape[-1],
-            num_inference_steps=count,
+            shape=seen.shape[-2:],
+            num_inference_steps=chain.steps_for(running, strength),
             strength=strength,
             guidance_scale=self.guidance_scale if guided else 1.0,
             eta=self.eta,

@@ -1,7 +1,6 @@
 """Protections that mislead the image encoders of latent diffusion models."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Self
@@ -13,7 +12,9 @@ from torch import Tensor
 from brittle.budgets import Budget, LinfBudget
 from brittle.component import Fraction, register
 from brittle.errors import UserError
+from brittle.images import Mask
 from brittle.models import EditModel, load_model
+from brittle.noise import Seeds
 from brittle.protections.pgd import PGD, Batch
 from brittle.protections.target import GRAY, target_image, with_digest
 
@@ -74,9 +75,7 @@ class EncoderProtection(PGD):
         """See `PGD.graphs`."""
         return 1 + len(self.with_models)
 
-    def batches(
-        self, model: EditModel, image: Tensor, mask: Tensor | None, seeds: Sequence[int]
-    ) -> list[Batch]:
+    def batches(self, model: EditModel, image: Tensor, mask: Mask, seeds: Seeds) -> list[Batch]:
         """As `PGD.batches`; a target's latent is computed once for all of them."""
         batches = super().batches(model, image, mask, seeds)
         for batch in batches[1:]:
@@ -85,7 +84,7 @@ class EncoderProtection(PGD):
         return batches
 
     def prepare(
-        self, model: EditModel, image: Tensor, *, mask: Tensor | None, seeds: Sequence[int]
+        self, model: EditModel, image: Tensor, *, mask: Mask, seeds: Seeds
     ) -> list["_Encoder"]:
         """The encoders to be misled, with an empty store of target latents each."""
         encoders = [_Encoder(model)]
@@ -104,8 +103,8 @@ class EncoderProtection(PGD):
         perturbed: Tensor,
         image: Tensor,
         *,
-        mask: Tensor | None,
-        seeds: Sequence[int],
+        mask: Mask,
+        seeds: Seeds,
         prepared: list["_Encoder"],
     ) -> Tensor:
         """Squared distance of each latent to the target's, (N,), the mean over the models."""
@@ -114,7 +113,7 @@ class EncoderProtection(PGD):
         return -total if self.target == "away" else total
 
     def _distance(
-        self, encoder: "_Encoder", perturbed: Tensor, image: Tensor, mask: Tensor | None
+        self, encoder: "_Encoder", perturbed: Tensor, image: Tensor, mask: Mask
     ) -> Tensor:
         seen = encoder.sees(perturbed, mask)
         if self.target == "away":
@@ -142,13 +141,13 @@ class _Encoder:
     scale: Tensor | float = 1.0
     _photo: tuple[Tensor, Tensor] | None = None
 
-    def sees(self, image: Tensor, mask: Tensor | None) -> Tensor:
+    def sees(self, image: Tensor, mask: Mask) -> Tensor:
         """The picture as this model's editor encodes it."""
         if mask is not None and _hides_what_is_edited(self.model):
             image = torch.lerp(image, mask.new_tensor(GRAY), mask)
         return self.model.fit(image)
 
-    def latent_of(self, image: Tensor, mask: Tensor | None) -> Tensor:
+    def latent_of(self, image: Tensor, mask: Mask) -> Tensor:
         """The latents of photos, computed once while they are the same."""
         if self._photo is None or self._photo[0] is not image:
             with torch.no_grad():

@@ -2,13 +2,14 @@
 
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, model_validator
 from torch import Tensor
 
 from brittle.component import Component, plain
+from brittle.noise import Seeds
 from brittle.transforms import Transform
 
 _RANGE = re.compile(r"(-?\d[\d./]*?)\.\.(-?\d[\d./]*)")
@@ -68,7 +69,7 @@ def _differentiable(value: Any) -> Any:
 Foreseen = Annotated[Transform | Range, BeforeValidator(_read), AfterValidator(_differentiable)]
 
 
-def received(transform: Transform, image: Tensor, seeds: Sequence[int]) -> Tensor:
+def received(transform: Transform, image: Tensor, seeds: Seeds) -> Tensor:
     """What somebody receives of ``image`` (N, 3, H, W), with the gradient of its surrogate.
 
     The values are the real transform's, codec and rounding included, so that a protection never

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from brittle.budgets import Budget
 from brittle.component import Fraction
-from brittle.images import model_shape
+from brittle.images import Mask, model_shape
 from brittle.models import EditModel
 from brittle.models.memory import kept_for_gradient
-from brittle.noise import derive_seed, generators, uniform
+from brittle.noise import Seeds, derive_seed, generators, uniform
 from brittle.protections.base import Protection, Trace, at_once
 from brittle.protections.expectation import Foreseen, Range, received
 from brittle.protections.update import Update
@@ -97,9 +97,7 @@ class PGD(Protection):
             gradients.append(one * min(len(shapes), at_once(height, width)))
         return super().memory(model, shapes) + max(gradients)
 
-    def prepare(
-        self, model: EditModel, image: Tensor, *, mask: Tensor | None, seeds: Sequence[int]
-    ) -> Any:
+    def prepare(self, model: EditModel, image: Tensor, *, mask: Mask, seeds: Seeds) -> Any:
         """Make once what the objective needs at every step; it gets this as ``prepared``."""
         return None
 
@@ -109,8 +107,8 @@ class PGD(Protection):
         perturbed: Tensor,
         image: Tensor,
         *,
-        mask: Tensor | None,
-        seeds: Sequence[int],
+        mask: Mask,
+        seeds: Seeds,
         prepared: Any,
     ) -> Tensor:
         """The loss of each image, (N,), which is minimised; a row depends on its own image alone.
@@ -121,13 +119,7 @@ class PGD(Protection):
         raise NotImplementedError
 
     def perturb(
-        self,
-        model: EditModel,
-        image: Tensor,
-        *,
-        mask: Tensor | None,
-        seeds: Sequence[int],
-        trace: Trace,
+        self, model: EditModel, image: Tensor, *, mask: Mask, seeds: Seeds, trace: Trace
     ) -> Tensor:
         """Run the loop and return the last iterate; see `Protection.perturb`."""
         batches = self.batches(model, image, mask, seeds)
@@ -135,9 +127,7 @@ class PGD(Protection):
         perturbed = [batch.perturbed for batch in batches]
         return torch.cat(perturbed) if len(batches) > 1 else perturbed[0]
 
-    def batches(
-        self, model: EditModel, image: Tensor, mask: Tensor | None, seeds: Sequence[int]
-    ) -> list["Batch"]:
+    def batches(self, model: EditModel, image: Tensor, mask: Mask, seeds: Seeds) -> list["Batch"]:
         """The photos as they go through the objective: `at_once`, or alone where each draws."""
         draws = self.sampled or any(isinstance(one, Range) for one in self.expectation)
         count = 1 if draws else at_once(*image.shape[-2:])
@@ -148,9 +138,7 @@ class PGD(Protection):
             batches.append(self.batch(image[rows], own, seeds[rows], prepared))
         return batches
 
-    def batch(
-        self, image: Tensor, mask: Tensor | None, seeds: Sequence[int], prepared: Any
-    ) -> "Batch":
+    def batch(self, image: Tensor, mask: Mask, seeds: Seeds, prepared: Any) -> "Batch":
         """Photos (N, 3, H, W) where their optimisation starts."""
         keep = None if mask is None else 1 - mask
         perturbed = image
@@ -229,8 +217,8 @@ class Batch:
     """
 
     image: Tensor
-    mask: Tensor | None
-    seeds: Sequence[int]
+    mask: Mask
+    seeds: Seeds
     prepared: Any
     update: Update
     perturbed: Tensor

@@ -3,7 +3,6 @@
 All arithmetic is in levels (0..255), as what is compared are 8-bit files.
 """
 
-from collections.abc import Sequence
 from typing import ClassVar, final
 
 import torch
@@ -11,7 +10,7 @@ from torch import Tensor
 
 from brittle.component import Component, register
 from brittle.errors import UserError
-from brittle.noise import generators
+from brittle.noise import Seeds, generators
 from brittle.protections.base import Protection
 
 PART = 2**16  # values at once, which stay in a processor's cache
@@ -28,7 +27,7 @@ class Placebo(Component):
     of: Protection | None = None
 
     @final
-    def draw(self, original: Tensor, protected: Tensor, *, seeds: Sequence[int]) -> Tensor:
+    def draw(self, original: Tensor, protected: Tensor, *, seeds: Seeds) -> Tensor:
         """One placebo for each seed, (N, 3, H, W) on the 8-bit grid.
 
         ``original`` and ``protected`` are (N, 3, H, W) on the 8-bit grid, or (1, 3, H, W) for many

@@ -1,7 +1,7 @@
 """What a transform is: image to image, after release."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +15,7 @@ from brittle.decoding import Levels
 from brittle.errors import UserError
 from brittle.images import from_bytes, quantise, to_bytes
 from brittle.models import EditModel
-from brittle.noise import generators
+from brittle.noise import Seeds, generators
 from brittle.transforms.geometry import Geometry
 
 
@@ -64,11 +64,7 @@ class Transform(Component):
 
     @final
     def apply(
-        self,
-        image: Tensor,
-        *,
-        seeds: Sequence[int] | None = None,
-        model: EditModel | None = None,
+        self, image: Tensor, *, seeds: Seeds | None = None, model: EditModel | None = None
     ) -> Tensor:
         """The images as received, (N, 3, H', W') in [0, 1] on the 8-bit grid, without gradients.
 

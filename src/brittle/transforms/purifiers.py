@@ -79,14 +79,12 @@ class Denoise(Purifier):
             model,
             prompts=[""],
             streams=self.stream(seed),
-            height=image.shape[-2],
-            width=image.shape[-1],
+            shape=image.shape[-2:],
             num_inference_steps=self.num_inference_steps,
             strength=self.strength,
             guidance_scale=1,
         )
-        *_, latents = chain.denoise(model, chain.start_img2img(model, image, plan), plan)
-        return model.decode(latents)
+        return chain.finish(model, chain.start_img2img(model, image, plan), plan)
 
 
 @register
