@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 
 from brittle import appearance
-from brittle.api import protection
+from brittle.api.pictures import read_protection
 from brittle.budgets import STRENGTHS, read_budget
 from brittle.images import read_photo
 from brittle.models import EditModel, load_model
@@ -91,7 +91,7 @@ def measure(model: EditModel, path: Path, preset: str, budget: str) -> Row:
             **appearance.essentials(photo, protected),
             **{"steps": 0, "shift": 0, "shift 75": 0},
         }
-    component = protection(preset, None if budget == OWN else budget)
+    component = read_protection(preset, None if budget == OWN else budget)
     MEMORY.forget()
     before = seconds(bare_pass, model, photo)
     start = time.process_time()

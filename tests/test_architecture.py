@@ -35,7 +35,8 @@ LAYERS = [
     {"auditing"},
     {"reporting"},
     {"appearance"},
-    {"api", "batch", "catalogue"},
+    {"catalogue"},
+    {"api"},
     {"cli"},
 ]
 HEIGHT = {name: height for height, layer in enumerate(LAYERS) for name in layer}
@@ -72,7 +73,8 @@ def test_imports_point_one_way():
     wrong = []
     for name, path in MODULES.items():
         _, part, *_ = (*name.split("."), "")
-        for other in {other.split(".")[1] for other in imports_of(path)} - {part} if part else ():
+        others = imports_of(path) - {"brittle"} if part else set()
+        for other in {other.split(".")[1] for other in others} - {part}:
             same_layer = HEIGHT[other] == HEIGHT[part]
             if HEIGHT[other] > HEIGHT[part] or (same_layer and HEIGHT[part] > FOUNDATION):
                 wrong.append(f"{name} imports {other}")
@@ -89,6 +91,22 @@ def test_no_module_is_imported_by_a_name_that_only_running_shows():
         text = path.read_text(encoding="utf-8")
         assert "import_module(" not in text, path
         assert "__import__(" not in text, path
+
+
+def test_the_command_line_calls_the_front_door_and_nothing_behind_it():
+    for path in (SOURCE / "cli").glob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        inside = {module for module in modules if module.startswith("brittle.")}
+        cli = {module for module in inside if module.startswith("brittle.cli")}
+        assert inside - cli <= {"brittle.errors", "brittle.progress"}, path
+        assert "brittle" not in modules, path
+        called = {
+            node.attr
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "brittle"
+        }
+        assert called <= {*brittle.__all__, "__version__"}, path
 
 
 def test_public_names_are_the_declared_ones():

@@ -15,6 +15,8 @@ from brittle.budgets import STRENGTHS, read_budget
 from brittle.cli import app
 from brittle.images import read_photo
 from tests.models import taesd
+from tests.reporting.trials import make_trial
+from tests.trial.edits import write_edits
 
 
 @pytest.fixture
@@ -109,8 +111,10 @@ def test_a_protected_photo_keeps_its_size_and_its_budget(photo, tmp_path):
     moved = (protected.image - original.image).abs().max().item() * 255
     assert 1 <= round(moved) <= 8
     found = appearance.essentials(original.image, protected.image)
-    told = f"cat.jpg: {appearance.spent(found)}; written to {tmp_path / 'out' / 'cat.png'}"
-    assert said.splitlines()[-1] == told
+    assert said.splitlines()[-2:] == [
+        f"cat.jpg: {appearance.spent(found)}",
+        f"  written to {tmp_path / 'out' / 'cat.png'}",
+    ]
 
 
 def test_what_is_plainly_visible_is_said_with_what_to_type(photo, tmp_path):
@@ -119,7 +123,7 @@ def test_what_is_plainly_visible_is_said_with_what_to_type(photo, tmp_path):
     assert "plainly visible" in plain
     assert "--epsilon mild is hardly visible" in plain
     mild = brittle(*setting, "--epsilon", "mild", "-o", tmp_path / "mild.png").stdout
-    assert "as sky; written to" in mild
+    assert "as sky\n  written to" in mild
     assert "hardly visible" in mild
 
 
@@ -172,7 +176,7 @@ def test_a_collection_is_protected_together(photo, tmp_path):
     Image.fromarray(data.coffee()[:150:2, :150:2]).save(other)
     setting = "anti-dreambooth:rounds=1,steps=1,training_steps=1"
     told = brittle("protect", photo, other, "--with", setting, "-o", tmp_path / "out")
-    lines = told.stdout.splitlines()[-2:]
+    lines = told.stdout.splitlines()[-4::2]
     assert [line.partition(":")[0] for line in lines] == ["cat.jpg", "coffee.png"]
     alone = tmp_path / "alone.png"
     brittle("protect", photo, "--with", setting, "-o", alone)
@@ -359,7 +363,7 @@ def test_the_list_says_which_preset_to_take(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "command", ["demo", "run", "protect", "transform", "edit", "report", "list"]
+    "command", [command.name or command.callback.__name__ for command in app.registered_commands]
 )
 def test_help_shows_an_example(command):
     assert "Example: brittle" in brittle(command, "--help").stdout
@@ -398,3 +402,76 @@ def test_a_small_trial_runs_to_its_report(tmp_path, embedded):
     first = (tmp_path / "out" / "report.html").read_bytes()
     brittle("report", tmp_path / "out")
     assert (tmp_path / "out" / "report.html").read_bytes() == first
+
+
+@pytest.fixture
+def short_demo(tmp_path, monkeypatch):
+    """Few steps in the place of the demo's, and a folder of two photos for it."""
+    from brittle.trial import demo as module
+
+    short = {
+        "title": "A short demo",
+        "prompts": ["a sepia photo", "golden hour"],
+        "protections": ["photoguard-encoder:steps=2"],
+        "placebos": ["noise"],
+        "transforms": ["jpeg:quality=75", "flip"],
+        "editors": ["img2img:num_inference_steps=4"],
+        "floor_seeds": [],
+        "metrics": ["psnr"],
+        "primary": {"metric": "psnr"},
+    }
+    monkeypatch.setattr(module, "TRIAL", tmp_path / "demo.yaml")
+    module.TRIAL.write_text(json.dumps(short))
+    (tmp_path / "photos").mkdir()
+    for name, crop in (("cat", data.chelsea()), ("cup", data.coffee())):
+        Image.fromarray(crop[:200:2, :200:2]).save(tmp_path / "photos" / f"{name}.png")
+    return tmp_path
+
+
+def test_the_demo_takes_ones_own_photos_and_says_what_it_leaves_out(short_demo):
+    out = short_demo / "out"
+    wanted = ("--photos", short_demo / "photos", "--size", 128, "--out", out)
+    done = brittle("demo", *wanted, "--minutes", 0.1)
+    assert "the demo left out golden hour, flip." in done.stderr
+    assert done.stdout.startswith("On the embedded model (128 px; an illustration on 2 photos)")
+    assert re.search(r"^JPEG 75 ", done.stdout, re.MULTILINE)
+    assert "flip" not in done.stdout
+    assert done.stdout.endswith(f"Report: {out / 'report.html'}\n")
+    page = (out / "report.html").read_bytes()
+    assert b"golden hour" in page  # among what was left out
+    again = brittle("demo", *wanted)
+    assert again.stdout == done.stdout
+    assert again.stderr.splitlines()[0] == done.stderr.splitlines()[0]
+    assert "inpaint" in brittle("demo", *wanted, "--editor", "inpant", code=2).stderr
+
+
+def test_scores_of_a_table_tell_the_protections_apart(tmp_path):
+    table = write_edits(tmp_path, photos=2, side=32)
+    said = brittle("score", table, "--editor", "Photoshop 2026").stdout
+    assert said.startswith("On Photoshop 2026 (32 px; an illustration on 2 photos)")
+    tables = re.split(r"^(idle|perfect|undone)$", said, flags=re.MULTILINE)
+    reach = {
+        (arm, row.partition("  ")[0]): float(re.findall(r"(-?\d\.\d\d)", row)[0])
+        for arm, part in zip(tables[1::2], tables[2::2], strict=True)
+        for row in part.strip().splitlines()[2:4]
+    }
+    assert reach["idle", "no transform"] == pytest.approx(0, abs=0.05)
+    assert reach["perfect", "JPEG 75"] == pytest.approx(1, abs=0.05)
+    assert reach["undone", "no transform"] > 0.5
+    assert reach["undone", "JPEG 75"] == pytest.approx(0, abs=0.05)
+    assert said.endswith(f"Report: {tmp_path / 'edits' / 'report.html'}\n")
+    assert "brittle run" not in said
+    assert "holds no finished trial" in refused("report", tmp_path)
+
+
+def test_trials_are_compared_with_the_first(tmp_path):
+    make_trial(tmp_path / "old", after=0.3)
+    make_trial(tmp_path / "new", after=0.6)
+    folders, out = (tmp_path / "old", tmp_path / "new"), tmp_path / "both.html"
+    said = brittle("compare", *folders, "-o", out).stdout
+    differences = said.partition("shield (new) minus shield (old)")[2]
+    (moved,) = re.findall(r"^JPEG 75 +reach +(\S+)", differences, re.MULTILINE)
+    assert float(moved) == pytest.approx(0.33, abs=0.05)
+    assert said.endswith(f"Report: {out}\n")
+    assert "shield (new)" in out.read_text()
+    assert "two different folders" in refused("compare", folders[0], "-o", out)

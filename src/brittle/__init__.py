@@ -1,12 +1,13 @@
 """Does the protection of a photo against diffusion editing survive what happens in the world?
 
->>> import brittle
->>> model = brittle.load_model("embedded")                               # doctest: +SKIP
->>> protected = brittle.protect(image, "photoguard-encoder", model=model)   # doctest: +SKIP
->>> received = brittle.transform(protected, "jpeg:quality=65")           # doctest: +SKIP
->>> edited = brittle.edit(received, "heavy rain", model=model)           # doctest: +SKIP
+>>> from brittle.images import read_photo
+>>> photo = read_photo("me.png").image
+>>> model = brittle.load_model("embedded")
+>>> protected = brittle.protect(photo, "photoguard-encoder:steps=2", model=model)
+>>> received = brittle.transform(protected, "jpeg:quality=65")
+>>> edited = brittle.edit(received, "heavy rain", editor="img2img:strength=0.1", model=model)
 
-Images are float32 tensors (N, 3, H, W), sRGB in [0, 1].
+Images are float32 tensors (N, 3, H, W), sRGB in [0, 1]. `brittle.api` says what there is.
 """
 
 from typing import TYPE_CHECKING
@@ -15,18 +16,59 @@ from brittle.errors import Unavailable, UserError
 from brittle.version import VERSION
 
 if TYPE_CHECKING:
-    from brittle.api import audit, edit, load_model, protect, run_trial, transform
+    from brittle.api import (
+        Destination,
+        EditModel,
+        Report,
+        Trial,
+        audit,
+        calibrate,
+        compare,
+        demo,
+        describe,
+        dry_run,
+        edit,
+        edit_files,
+        load_model,
+        load_trial,
+        mimic,
+        protect,
+        protect_files,
+        report,
+        run_trial,
+        score,
+        transform,
+        transform_files,
+        visibility,
+    )
 
 __version__ = VERSION
 __all__ = [
+    "Destination",
+    "EditModel",
+    "Report",
+    "Trial",
     "Unavailable",
     "UserError",
     "audit",
+    "calibrate",
+    "compare",
+    "demo",
+    "describe",
+    "dry_run",
     "edit",
+    "edit_files",
     "load_model",
+    "load_trial",
+    "mimic",
     "protect",
+    "protect_files",
+    "report",
     "run_trial",
+    "score",
     "transform",
+    "transform_files",
+    "visibility",
 ]
 
 

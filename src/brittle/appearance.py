@@ -1,7 +1,6 @@
 """What the eye may see of a protection: numbers for one photo, and the difference as a picture."""
 
 import importlib.util
-from collections.abc import Mapping
 
 from torch import Tensor
 
@@ -12,9 +11,11 @@ from brittle.images import quantise
 from brittle.metrics import PSNR, SSIM, Metric, Perceptual
 
 GRAY = 0.5
+Visibility = dict[str, float | str]
+"""Numbers by their name; one that can't be had is the reason why."""
 
 
-def measure(original: Tensor, protected: Tensor) -> dict[str, float | str]:
+def measure(original: Tensor, protected: Tensor) -> Visibility:
     """How far a protected photo (1, 3, H, W) is from its original, each number under its name.
 
     As `essentials`, with SSIM (the higher, the less there is to see) and FLIP (the lower).
@@ -26,7 +27,7 @@ def measure(original: Tensor, protected: Tensor) -> dict[str, float | str]:
     return {**found, "SSIM": _score(SSIM(), original, protected), "FLIP": flip(original, protected)}
 
 
-def essentials(original: Tensor, protected: Tensor) -> dict[str, float | str]:
+def essentials(original: Tensor, protected: Tensor) -> Visibility:
     """What is said of every protected photo (1, 3, H, W), each number under its name.
 
     The ``largest change`` in levels of 255, the PSNR in dB and the perceptual distance, which is
@@ -85,7 +86,7 @@ def looks(distance: float) -> str:
     return BEYOND
 
 
-def spent(found: Mapping[str, float | str]) -> str:
+def spent(found: Visibility) -> str:
     """What a protection spent and how visible that is, in a line, from `essentials`."""
     numbers = f"{found['PSNR']:.1f} dB, at most {found['largest change']:.0f} of 255 levels"
     distance = found["perceptual"]
@@ -94,7 +95,7 @@ def spent(found: Mapping[str, float | str]) -> str:
     return f"{numbers}, perceptual distance {distance:.3g}: {looks(distance)}"
 
 
-def in_words(found: Mapping[str, float | str]) -> str:
+def in_words(found: Visibility) -> str:
     """The numbers one a line, and what they mean."""
     rows = {
         "largest change": "{:.0f} of 255 levels",

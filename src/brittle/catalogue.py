@@ -8,8 +8,9 @@ from typing import Any
 from pydantic_core import PydanticUndefined
 
 from brittle.budgets import STRENGTHS
-from brittle.component import Component, Preset, Registry, registry
+from brittle.component import Component, Preset, Registry, registry, unknown
 from brittle.editors import Editor
+from brittle.errors import UserError
 from brittle.metrics import Metric
 from brittle.protections import Protection
 from brittle.transforms import Transform
@@ -37,19 +38,34 @@ FAMILIES: dict[str, type[Component]] = {
 
 
 def describe(family: str) -> str:
-    """List a family (``transforms``, ``models`` …) with what each of its members takes."""
+    """What there is of a family: each member with its parameters, their defaults and its source.
+
+    >>> print(brittle.describe("editors"))
+    finetune...
+    img2img...
+
+    Args:
+        family: protections, transforms, editors, metrics or models.
+
+    Raises:
+        UserError: another family.
+    """
     if family == "models":
         return MODELS
+    if family not in FAMILIES:
+        raise UserError(unknown("family", family, [*FAMILIES, "models"]))
     known = registry(FAMILIES[family].family)
-    return "\n".join(line for name in known.names() for line in _entry(known, name))
+    said = "\n".join(line for name in known.names() for line in _entry(known, name))
+    return f"{said}\n\n{_strengths()}" if family == "protections" else said
 
 
-def strengths() -> str:
+def _strengths() -> str:
     """The budgets that have names, and what to expect of them."""
-    return "\n".join(
+    rows = [
         f"    {name:<6}  {one.budget:<14}  about {one.decibels} dB at 512 px: {one.looks}"
         for name, one in STRENGTHS.items()
-    )
+    ]
+    return "\n".join(["--epsilon sets how visible any of them is:", *rows])
 
 
 def _entry(known: Registry, name: str) -> Iterator[str]:

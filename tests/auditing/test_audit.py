@@ -57,7 +57,7 @@ def working(files, name, model, transforms, *, calibration=None, metric=None, ed
 
 def quick(files, name, embedded, **options):
     options = {"transforms": [JPEG], "quick": True, "models": [embedded], **options}
-    return brittle.audit(files / "original.png", files / name, **options)
+    return brittle.audit(files / "original.png", files / name, **options).found
 
 
 @pytest.fixture(scope="module")
@@ -159,16 +159,16 @@ def test_a_folder_keeps_what_was_done_and_the_audit_goes_on_from_it(
     stop = Countdown(9)
     monkeypatch.setattr(FolderStore, "write_cell", stop.then(FolderStore.write_cell))
     with pytest.raises(KeyboardInterrupt):
-        quick(files, "protected.png", embedded, folder=tmp_path, **options)
+        quick(files, "protected.png", embedded, out=tmp_path, **options)
     monkeypatch.undo()
     kept = {path: path.read_bytes() for path in (tmp_path / "cells").rglob("*.json")}
     assert len(kept) == 8
-    resumed = quick(files, "protected.png", embedded, folder=tmp_path, **options)
+    resumed = quick(files, "protected.png", embedded, out=tmp_path, **options)
     assert resumed.document == alone.document
     assert all(path.read_bytes() == data for path, data in kept.items())
     monkeypatch.setattr(type(embedded), "encode", None)
     monkeypatch.setattr("brittle.auditing.run.cost.describe", lambda *_: "")
-    again = quick(files, "protected.png", embedded, folder=tmp_path, **options)
+    again = quick(files, "protected.png", embedded, out=tmp_path, **options)
     assert again.document == alone.document
 
 
@@ -274,7 +274,7 @@ def test_several_models_get_one_table_of_transfer(files, embedded, protected, tm
     assert transfer(twice).title.endswith("mean over 2 photos")
     assert transfer(twice).rows[0][1].endswith("(2 of 2 beyond noise)")
     assert transfer(protected.document) is None
-    assert transfer(brittle.audit(None, files / "protected.png").document) is None
+    assert transfer(brittle.audit(None, files / "protected.png").found.document) is None
 
 
 def test_two_edit_models_answer_each_for_itself(files, embedded, tiny_sd):
@@ -316,7 +316,7 @@ def test_edits_on_other_models_are_compared_by_lpips_where_it_is(
 
 
 def test_without_the_original_little_is_said(files):
-    said = audit_text(brittle.audit(None, files / "protected.png").document)
+    said = audit_text(brittle.audit(None, files / "protected.png").found.document)
     assert "Without the original nothing can be said" in said
     assert "128 × 128 px" in said
 
@@ -332,7 +332,7 @@ def test_eight_photos_get_intervals(files, embedded, tmp_path):
             Image.open(files / name).crop(box).save(tmp_path / folder / f"{at}.png")
     document = brittle.audit(
         tmp_path / "left", tmp_path / "right", models=[embedded], transforms=[JPEG], quick=True
-    ).document
+    ).found.document
     none, jpeg = document.models[0].latents
     assert none.effect.n == 8
     assert none.effect.low is not None

@@ -38,7 +38,7 @@ def test_left_is_withheld_and_stands_for_the_reduced_photo(photo, embedded, tmp_
 
     def audited(prefix: str):
         paths = (tmp_path / f"{prefix}{name}.png" for name in ("photo", "protected"))
-        return brittle.audit(*paths, models=[embedded], transforms=[JPEG, "flip"], quick=True)
+        return brittle.audit(*paths, models=[embedded], transforms=[JPEG, "flip"], quick=True).found
 
     found = audited("")
     (result,) = found.document.photos[0].results

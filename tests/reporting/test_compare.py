@@ -4,14 +4,14 @@ import re
 
 import pytest
 
-from brittle.analysis.finished import Finished
+import brittle
 from brittle.errors import UserError
-from brittle.reporting.compare import compare_trials, differing_settings
+from brittle.reporting.compare import differing_settings
 from tests.reporting.trials import make_trial
 
 
 def compare(folders, out):
-    return compare_trials([Finished.open(folder) for folder in folders], out)
+    return brittle.compare(folders, out).text
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from brittle import api
-from brittle.analysis.agreement import SheetKey, keep_marks
+from brittle.analysis.agreement import SheetKey
 from brittle.analysis.finished import Finished
 from brittle.errors import UserError
 from brittle.record import Record
@@ -81,11 +81,12 @@ def test_a_persons_marks_come_out_as_kappa(tmp_path):
     marks = [f"{key.sheet},{number},{'yes' if judged[point] else 'no'}"
              for number, point in enumerate(key.edits, 1)]  # fmt: skip
     (tmp_path / "marks.csv").write_text("\n".join(["sheet,number,usable", *marks]))
-    assert keep_marks(folder, tmp_path / "marks.csv") == len(key.edits)
-    finished = api.finish(Record.open(folder))
-    summary = finished.summary
+    made = api.report(folder, marks=tmp_path / "marks.csv", rate=tmp_path / "again")
+    assert f"Marks of {len(key.edits)} edits were read." in made.text
+    assert made.text.endswith(f"Sheet of {len(key.edits)} edits: {tmp_path / 'again/sheet.html'}")
+    summary = made.found
     assert summary.agreement.kappa.estimate == 1
     assert summary.agreement.n == len(key.edits)
-    for text in (answer(finished), (folder / "report.html").read_text()):
+    for text in (made.text, (folder / "report.html").read_text()):
         assert "A person who did not know the arms agrees with usable on" in text
         assert "validated by a person" not in text

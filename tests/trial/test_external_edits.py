@@ -20,7 +20,7 @@ from tests.trial.edits import JPEG, PROMPT, TRUTHS, write_edits, write_table
 def scored(tmp_path_factory):
     folder = tmp_path_factory.mktemp("edits")
     table = write_edits(folder / "table", seeds=(0, 1))
-    return folder / "out", api.score(table, folder / "out", by="Photoshop 2026").summary
+    return folder / "out", api.score(table, folder / "out", by="Photoshop 2026").found
 
 
 def test_each_protection_is_found_out(scored):
@@ -110,7 +110,7 @@ def test_a_clip_that_was_replaced_under_its_path_judges_anew(tmp_path):
 
 def test_without_placebo_and_gray_nothing_is_claimed(tmp_path):
     table = write_edits(tmp_path / "t", {"shield": {"none": 1.0, JPEG: 1.0}}, side=32, controls=())
-    summary = api.score(table, tmp_path / "out").summary
+    summary = api.score(table, tmp_path / "out").found
     effect = summary.effect("shield", "none")
     assert (effect.effect, effect.reach, effect.win_rate) == (None, None, None)
     assert effect.distance > 0
@@ -125,7 +125,7 @@ def test_an_exact_copy_of_the_control_stops_the_verdict(tmp_path):
     for number in range(8):
         control = (tmp_path / "t" / f"{number}-original-0-0.png").read_bytes()
         (tmp_path / "t" / f"{number}-shield-0-0.png").write_bytes(control)
-    summary = api.score(table, tmp_path / "out").summary
+    summary = api.score(table, tmp_path / "out").found
     assert "protection did nothing" in {flag.name for flag in summary.flags}
 
 
@@ -191,7 +191,7 @@ def test_the_embedded_model_judges_where_its_looks_were_asked_for(tmp_path, embe
 def test_without_any_transform_it_is_said_whether_a_protection_protects(tmp_path):
     truths = {arm: {"none": truth["none"]} for arm, truth in TRUTHS.items()}
     table = write_edits(tmp_path / "t", truths, side=32)
-    summary = api.score(table, tmp_path / "out").summary
+    summary = api.score(table, tmp_path / "out").found
     assert summary.primary.transforms == ("none",)
     words = {found.arm: (found.transform, found.word) for found in summary.verdicts}
     assert words == {
@@ -208,5 +208,5 @@ def test_without_any_transform_it_is_said_whether_a_protection_protects(tmp_path
     }
     assert "no transform was tried" in (tmp_path / "out" / "report.html").read_text()
     table = write_edits(tmp_path / "few", {"shield": {"none": 0.8}}, photos=4, side=32)
-    (few,) = api.score(table, tmp_path / "few-out").summary.verdicts
+    (few,) = api.score(table, tmp_path / "few-out").found.verdicts
     assert (few.word, few.why) == ("no verdict", "it has 4 photos, and a verdict takes 8")

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+import brittle
 from brittle.errors import UserError
-from brittle.version import VERSION
 
 
 class Commands(TyperGroup):
@@ -25,6 +25,11 @@ class Commands(TyperGroup):
             raise typer.Exit(130) from None
 
 
+def to_stderr(text: str) -> None:
+    """Say what is no part of a command's answer."""
+    typer.echo(text, err=True)
+
+
 app = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
@@ -36,12 +41,12 @@ app = typer.Typer(
 
 def _say_version(asked: bool) -> None:
     if asked:
-        typer.echo(f"brittle {VERSION}")
+        typer.echo(f"brittle {brittle.__version__}")
         raise typer.Exit
 
 
 @app.callback()
-def brittle(
+def root(
     version: Annotated[
         bool,
         typer.Option("--version", callback=_say_version, is_eager=True, help="Say the version."),

@@ -1,14 +1,14 @@
 """The command that audits protected files of any tool."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from brittle.cli.app import Device, Dtype, Size, app
-
-if TYPE_CHECKING:
-    from brittle.auditing import Audited
+import brittle
+from brittle.cli.app import Device, Dtype, Size, app, to_stderr
+from brittle.errors import UserError
+from brittle.progress import bars
 
 
 @app.command("audit")
@@ -57,40 +57,28 @@ def audit_(
 
     Example: brittle audit me.jpg me-protected.png --quick
     """
-    from brittle import api
-    from brittle.errors import UserError
-    from brittle.progress import bars
-
     if len(files) > 2:
         raise UserError(f"{len(files)} paths were named: name ORIGINAL and PROTECTED.")
-    original = files[0] if len(files) == 2 else None
     chosen = [
-        api.load_model(name, size=size, device=device, dtype=dtype)
-        for name in (models or ["embedded"] if original else [])
+        brittle.load_model(name, size=size, device=device, dtype=dtype)
+        for name in models or ["embedded"]
     ]
     with bars() as progress:
-        found = api.audit(
-            original,
+        report = brittle.audit(
+            files[0] if len(files) == 2 else None,
             files[-1],
             models=chosen,
-            transforms=transforms or api.TRANSFORMS,
-            prompts=prompts or api.PROMPTS,
+            transforms=transforms or None,
+            prompts=prompts or None,
             editor=editor,
             quick=quick,
             thorough=thorough,
             seed=seed,
-            folder=None if out is None or out.suffix else out,
+            out=out,
+            say=to_stderr,
             progress=progress,
-            say=lambda text: typer.echo(text, err=True),
         )
-    _say(found, json, out)
-
-
-def _say(found: "Audited", json: bool, out: Path | None) -> None:
-    """Print the answer, and write the report where one is asked for."""
-    from brittle.reporting.audit import audit_text, write_audit
-
-    written = write_audit(found, out) if out else None
-    typer.echo(found.document.model_dump_json(indent=1) if json else audit_text(found.document))
-    if written and not json:
-        typer.echo(f"\nReport: {written}")
+    if json:
+        typer.echo(report.found.document.model_dump_json(indent=1))
+    else:
+        typer.echo(report.text + (f"\n\nReport: {report.path}" if report.path else ""))

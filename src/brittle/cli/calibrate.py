@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
+import brittle
 from brittle.cli.app import Device, Dtype, Force, Model, app
-from brittle.errors import UserError
+from brittle.progress import bars
 
 
 @app.command()
@@ -46,31 +47,21 @@ def calibrate(
 
     Example: brittle calibrate photos/ --model sd/ --clip clip/ --prompt "heavy rain" -o sd.json
     """
-    from brittle.editors import Editor
-    from brittle.metrics import Calibration, Follow, Keep
-    from brittle.models import load_model
-    from brittle.progress import bars
-    from brittle.trial.calibrating import calibrate_model, describe, read_photos
-
-    if out.exists() and not force:
-        raise UserError(f"{out} exists: choose another file with --out, or say --force.")
-    loaded = load_model(model, device=device, dtype=dtype)
-    at_sizes = [loaded.at(size) for size in sizes or [loaded.size]]
     with bars() as progress:
-        each = [
-            calibrate_model(
-                one,
-                [Editor.parse(text) for text in editors or ["img2img"]],
-                read_photos(str(photos), one, mask),
-                prompts or (),
-                follow=Follow(clip=clip),
-                keep=Keep(clip=keep_clip or clip),
-                progress=progress,
-            )
-            for one in at_sizes
-        ]
-    found = Calibration.together(each)
-    found.save(out)
-    for thresholds in found.thresholds:
-        typer.echo(describe(thresholds))
-    typer.echo(f"\nWritten to {out}: name it in a trial as `calibration`, or --set calibration=…")
+        found = brittle.calibrate(
+            photos,
+            out,
+            model=brittle.load_model(model, device=device, dtype=dtype),
+            sizes=sizes or (),
+            prompts=prompts or (),
+            editors=editors or ["img2img"],
+            clip=clip,
+            keep_clip=keep_clip,
+            mask=mask,
+            overwrite=force,
+            progress=progress,
+        )
+    typer.echo(
+        f"{found.text}\n\n"
+        f"Written to {out}: name it in a trial as `calibration`, or --set calibration=…"
+    )

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 import typer
 
+import brittle
 from brittle.cli.app import app
 
 Family = Literal["protections", "transforms", "editors", "metrics", "models"]
@@ -17,8 +18,4 @@ def list_(
 
     Example: brittle list transforms
     """
-    from brittle.catalogue import describe, strengths
-
-    typer.echo(describe(family))
-    if family == "protections":
-        typer.echo(f"\n--epsilon sets how visible any of them is:\n{strengths()}")
+    typer.echo(brittle.describe(family))

@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
+import brittle
 from brittle.cli.app import Device, Dtype, Force, Model, Size, app
+from brittle.progress import bars
 
 
 @app.command("mimic")
@@ -40,23 +42,16 @@ def mimic_(
 
     Example: brittle mimic paintings/ --prompt "a photo of sks, a boat" -o mimicry/
     """
-    from brittle.models import load_model
-    from brittle.progress import bars
-    from brittle.trial.mimic import mimic
-
     with bars() as progress:
-        found = mimic(
+        found = brittle.mimic(
             collection,
             prompts,
             out,
             editor=editor,
-            model=load_model(model, size=size, device=device, dtype=dtype),
+            model=brittle.load_model(model, size=size, device=device, dtype=dtype),
             seeds=seeds or [0],
             originals=originals,
             overwrite=force,
             progress=progress,
         )
-    rows = [*zip(map(str, found.paths), found.distances, strict=True), *found.ends.items()]
-    for name, distances in rows:
-        told = ", ".join(f"{metric} {distance:.3f}" for metric, distance in distances.items())
-        typer.echo(f"{name}: {told}")
+    typer.echo(found.text)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+import brittle
 from brittle.cli.app import (
     Device,
     Dtype,
@@ -18,7 +19,7 @@ from brittle.cli.app import (
     Size,
     app,
 )
-from brittle.errors import UserError
+from brittle.progress import bars
 
 
 @app.command()
@@ -51,42 +52,18 @@ def protect(
 
     Example: brittle protect me.jpg --with encoder-away-jpeg --epsilon mild -o protected/
     """
-    from brittle import api
-    from brittle.batch import Destination, spent, written
-    from brittle.decoding import size_of
-    from brittle.images import named_mask, read_photo
-    from brittle.progress import bars
-    from brittle.protections import Trace
-
-    to = Destination(photos, out, force=force, lossy=lossy, keep_metadata=keep_metadata)
-    component = api.protection(protection, epsilon)
-    loaded = api.load_model(model, size=size, device=device, dtype=dtype)
-    typer.echo(f"{component} on {loaded}")
-    together = [photos] if component.needs_collection else [[path] for path in photos]
-    for paths in together:
-        component.check_memory(loaded, [size_of(path) for path in paths])
-    for paths in together:
-        read = [read_photo(path) for path in paths]
-        masks = [named_mask(mask, photo) for photo in read] if mask else None
-        name = paths[0].name if len(paths) == 1 else f"{len(paths)} photos"
-        with bars() as progress, progress(name, component.total_steps) as advance:
-            trace = Trace(on_step=lambda *_, advance=advance: advance(1))
-            protected = component.together(
-                loaded,
-                [photo.image for photo in read],
-                masks=masks,
-                seeds=[seed] * len(read),
-                trace=trace,
-            )
-        for path, photo, one in zip(paths, read, protected, strict=True):
-            if one.equal(photo.image):
-                raise UserError(
-                    f"{path}: {component} moves no pixel by a whole level, so this photo would not "
-                    f"be protected and is not written: allow more (--epsilon), or longer or more "
-                    f"steps."
-                )
-            typer.echo(f"{spent(path, photo, one)}; ", nl=False)
-            typer.echo(written(to.write(path, photo, one), photo, one))
+    with bars() as progress:
+        brittle.protect_files(
+            photos,
+            brittle.Destination(out, force, lossy, keep_metadata),
+            protection,
+            budget=epsilon,
+            model=brittle.load_model(model, size=size, device=device, dtype=dtype),
+            mask=mask,
+            seed=seed,
+            say=typer.echo,
+            progress=progress,
+        )
 
 
 @app.command()
@@ -109,20 +86,14 @@ def transform(
 
     Example: brittle transform protected/me.png --with jpeg:quality=65+flip -o received/
     """
-    from brittle import api
-    from brittle.batch import Destination
-    from brittle.images import read_photo
-    from brittle.transforms import Transform
-
-    to = Destination(photos, out, force=force, lossy=lossy, keep_metadata=keep_metadata)
-    component = Transform.parse(transform)
-    loaded = None
-    if component.capabilities.needs_model:
-        loaded = api.load_model(model, size=size, device=device, dtype=dtype)
-    for path in photos:
-        photo = read_photo(path)
-        received = api.transform(photo.image, component, model=loaded, seed=seed)
-        typer.echo(to.write(path, photo, received))
+    brittle.transform_files(
+        photos,
+        brittle.Destination(out, force, lossy, keep_metadata),
+        transform,
+        model=brittle.load_model(model, size=size, device=device, dtype=dtype),
+        seed=seed,
+        say=typer.echo,
+    )
 
 
 @app.command()
@@ -145,20 +116,13 @@ def edit(
 
     Example: brittle edit me.png --prompt "heavy rain" --editor img2img:strength=0.4 -o rain.png
     """
-    from brittle import api
-    from brittle.batch import Destination
-    from brittle.images import named_mask, read_photo
-
-    if not prompt.strip():
-        raise UserError("The prompt is empty: say what the edit should show, as --prompt rain.")
-    to = Destination([photo], out, force=force, lossy=lossy, keep_metadata=keep_metadata)
-    read = read_photo(photo)
-    edited = api.edit(
-        read.image,
+    brittle.edit_files(
+        photo,
+        brittle.Destination(out, force, lossy, keep_metadata),
         prompt,
         editor=editor,
-        model=api.load_model(model, size=size, device=device, dtype=dtype),
-        mask=named_mask(mask, read) if mask else None,
+        model=brittle.load_model(model, size=size, device=device, dtype=dtype),
+        mask=mask,
         seed=seed,
+        say=typer.echo,
     )
-    typer.echo(to.write(photo, read, edited))

@@ -1,17 +1,14 @@
 """Commands that run trials and report them."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from brittle.cli.app import Device, Dtype, app
+import brittle
+from brittle.cli.app import Device, Dtype, app, to_stderr
 from brittle.errors import UserError
-
-if TYPE_CHECKING:
-    from brittle.analysis.finished import Finished
-    from brittle.declaration.trial import Trial
-    from brittle.reporting.mimicry_source import FinishedMimicry
+from brittle.progress import bars
 
 
 @app.command()
@@ -35,22 +32,17 @@ def demo(
 
     Example: brittle demo --photos holiday/
     """
-    from brittle import api
-    from brittle.progress import bars
-    from brittle.trial.demo import run_demo
-
     with bars() as progress:
-        record = run_demo(
+        found = brittle.demo(
             out,
             photos,
             minutes=minutes,
             editor=editor,
             size=size,
-            say=lambda text: typer.echo(text, err=True),
+            say=to_stderr,
             progress=progress,
         )
-    assert record is not None, "only shards have none"
-    _answer(api.finish(record))
+    _tell(found)
 
 
 @app.command()
@@ -73,22 +65,24 @@ def run(
 
     Example: brittle run trials/demo.yaml --set photos=holiday/ --dry-run
     """
-    from brittle.declaration.trial import load_trial
-
-    loaded = load_trial(trial, settings or ())
+    loaded = brittle.load_trial(trial, settings or ())
     if dry_run:
-        from brittle.analysis import plan_photos
-        from brittle.sources.photos import learns
-        from brittle.trial.cost import describe_cost
-
-        typer.echo(describe_cost(loaded, device=device, dtype=dtype))
-        if learns(loaded):
-            return
-        rows = len(loaded.prompts) * len(loaded.seeds)
-        needed = plan_photos(loaded.primary, arms=len(loaded.protection_arms), rows_a_photo=rows)
-        typer.echo(f"  verdict      {needed.sentence}")
+        typer.echo(brittle.dry_run(loaded, device=device, dtype=dtype))
+        return
+    part = _shard(shard)
+    with bars() as progress:
+        found = brittle.run_trial(
+            loaded,
+            out or Path(trial.stem),
+            device=device,
+            dtype=dtype,
+            shard=part,
+            progress=progress,
+        )
+    if found is None:
+        typer.echo(f"Shard {part[0]}/{part[1]} is done; run again without --shard to gather.")
     else:
-        _run(loaded, out or Path(trial.stem), device=device, dtype=dtype, shard=_shard(shard))
+        _tell(found)
 
 
 @app.command()
@@ -115,21 +109,17 @@ def score(
 
     Example: brittle score edits.csv --editor "Photoshop 2026"
     """
-    from brittle import api
-    from brittle.progress import bars
-
-    directory = out or edits.with_suffix("")
     with bars() as progress:
-        finished = api.score(
+        found = brittle.score(
             edits,
-            directory,
+            out or edits.with_suffix(""),
             by=by,
-            model=None if model is None else api.load_model(model),
+            model=None if model is None else brittle.load_model(model),
             clip=clip,
             calibration=calibration,
             progress=progress,
         )
-    _answer(finished)
+    _tell(found)
 
 
 @app.command()
@@ -145,11 +135,7 @@ def compare(
 
     Example: brittle compare old-model new-model -o models.html
     """
-    from brittle.analysis.finished import Finished
-    from brittle.reporting.compare import compare_trials
-
-    typer.echo(compare_trials([Finished.open(path) for path in directories], out))
-    typer.echo(f"\nReport: {out}")
+    _tell(brittle.compare(directories, out))
 
 
 @app.command()
@@ -167,55 +153,11 @@ def report(
 
     Example: brittle report brittle-demo --rate sheet
     """
-    from brittle import api
-    from brittle.record import Record
-
-    if marks is not None:
-        from brittle.analysis.agreement import keep_marks
-
-        typer.echo(f"Marks of {keep_marks(directory, marks)} edits were read.\n")
-    finished = api.finish(Record.open(directory))
-    _answer(finished)
-    if rate is not None:
-        from brittle.reporting.sheet import PAGE, write_sheet
-
-        number = write_sheet(finished.record, rate)
-        typer.echo(f"Sheet of {number} edits: {rate / PAGE}")
+    _tell(brittle.report(directory, marks=marks, rate=rate))
 
 
-def _run(
-    trial: "Trial",
-    out: Path,
-    *,
-    device: str | None = None,
-    dtype: str | None = None,
-    shard: tuple[int, int] = (1, 1),
-) -> None:
-    """Run a trial with bars, then print its table and where the report lies."""
-    from brittle import api
-    from brittle.progress import bars
-
-    with bars() as progress:
-        finished = api.run_trial(
-            trial,
-            out,
-            device=device,
-            dtype=dtype,
-            shard=shard,
-            progress=progress,
-        )
-    if finished is None:
-        typer.echo(f"Shard {shard[0]}/{shard[1]} is done; run again without --shard to gather.")
-    else:
-        _answer(finished)
-
-
-def _answer(trial: "Finished | FinishedMimicry") -> None:
-    from brittle.reporting import answer
-    from brittle.reporting.build import REPORT
-
-    typer.echo(answer(trial))
-    typer.echo(f"\nReport: {(trial.record.directory or Path()) / REPORT}")
+def _tell(found: "brittle.Report[object]") -> None:
+    typer.echo(f"{found.text}\n\nReport: {found.path}")
 
 
 def _shard(text: str) -> tuple[int, int]:

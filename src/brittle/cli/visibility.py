@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+import brittle
 from brittle.cli.app import Force, app
 
 
@@ -22,11 +23,6 @@ def visibility(
 
     Example: brittle visibility me.png protected/me.png -o added.png
     """
-    from brittle import appearance
-    from brittle.images import read_photo, write_image
-
-    photo, published = (read_photo(path).image for path in (original, protected))
-    typer.echo(appearance.in_words(appearance.measure(photo, published)))
+    typer.echo(brittle.visibility(original, protected, out=out, gain=gain, overwrite=force).text)
     if out is not None:
-        write_image(out, appearance.difference(photo, published, gain), overwrite=force)
         typer.echo(f"{out}: the difference on gray, {gain:g} times as strong")

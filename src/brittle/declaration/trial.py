@@ -147,8 +147,11 @@ class Trial(BaseModel):
         return ("original", "gray", *self.protection_arms, *placebos)
 
 
-def load_trial(path: Path, settings: Iterable[str] = ()) -> Trial:
+def load_trial(path: str | Path, settings: Iterable[str] = ()) -> Trial:
     """Read a trial's file and apply ``a.b=c`` settings from the command line on top.
+
+    >>> brittle.load_trial("trial.yaml", ["seeds=[0,1]"]).seeds
+    (0, 1)
 
     Paths in the file are relative to its folder and stay inside it; a path that the user gives as a
     setting is taken as it is.
@@ -156,6 +159,7 @@ def load_trial(path: Path, settings: Iterable[str] = ()) -> Trial:
     Raises:
         UserError: no such file, not YAML, an unknown key (with the nearest known one), a bad value.
     """
+    path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: there is no such trial file.")
     try:

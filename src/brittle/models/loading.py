@@ -31,6 +31,9 @@ def load_model(
 ) -> EditModel:
     """The edit model behind a name; its parts are read when first used.
 
+    >>> print(brittle.load_model("embedded", size=256, device="cpu", dtype="float32"))
+    embedded...
+
     Args:
         name: ``embedded``; a directory in diffusers' format, of a pipeline or of an autoencoder
             alone; a .safetensors checkpoint of Stable Diffusion 1.x; an encoder in TAESD's format

@@ -39,8 +39,8 @@ class Setting:
     values: tuple[str, ...]
 
 
-def compare_trials(finished: Sequence[Finished], out: Path) -> str:
-    """Write a comparison of finished trials into an .html file, and return it as text.
+def compare_trials(finished: Sequence[Finished], out: Path) -> tuple[tuple[Pairing, ...], str]:
+    """Write a comparison of finished trials into an .html file; returns its pairs and its text.
 
     Every protection is compared with the first one of the first trial.
 
@@ -58,7 +58,7 @@ def compare_trials(finished: Sequence[Finished], out: Path) -> str:
     if not protected:
         raise UserError("None of these trials has a protection to compare.")
     lines = list(_lines(protected))
-    pairings = [pair(protected[0], other) for other in protected[1:]]
+    pairings = tuple(pair(protected[0], other) for other in protected[1:])
     settings = differing_settings([one.manifest.to_json() for one in finished])
     page = render_page(
         "compare.html",
@@ -71,7 +71,7 @@ def compare_trials(finished: Sequence[Finished], out: Path) -> str:
         said=said,
     )
     write_bytes(out, page.encode("utf-8", "replace"), overwrite=True)
-    return _as_text(trials, lines, pairings, settings)
+    return pairings, _as_text(trials, lines, pairings, settings)
 
 
 def differing_settings(manifests: Sequence[Mapping[str, Any]]) -> list[Setting]:

@@ -1,0 +1,40 @@
+"""The library's front door: all that the command line does, and nothing that it doesn't call.
+
+`pictures` works on tensors, `files` from photos to files, `trials` on trials and their folders,
+`answers` on all else that one may ask. `brittle` itself has all of their names.
+"""
+
+from brittle.api.answers import audit, calibrate, mimic, visibility
+from brittle.api.files import Destination, edit_files, protect_files, transform_files
+from brittle.api.pictures import edit, protect, transform
+from brittle.api.reports import Report
+from brittle.api.trials import compare, demo, dry_run, report, run_trial, score
+from brittle.catalogue import describe
+from brittle.declaration.trial import Trial, load_trial
+from brittle.models import EditModel, load_model
+
+__all__ = [
+    "Destination",
+    "EditModel",
+    "Report",
+    "Trial",
+    "audit",
+    "calibrate",
+    "compare",
+    "demo",
+    "describe",
+    "dry_run",
+    "edit",
+    "edit_files",
+    "load_model",
+    "load_trial",
+    "mimic",
+    "protect",
+    "protect_files",
+    "report",
+    "run_trial",
+    "score",
+    "transform",
+    "transform_files",
+    "visibility",
+]
