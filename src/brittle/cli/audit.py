@@ -11,8 +11,8 @@ from brittle.errors import UserError
 from brittle.progress import bars
 
 
-@app.command("audit")
-def audit_(
+@app.command()
+def audit(
     files: Annotated[
         list[Path],
         typer.Argument(

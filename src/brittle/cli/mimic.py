@@ -10,8 +10,8 @@ from brittle.cli.app import Device, Dtype, Force, Model, Size, app
 from brittle.progress import bars
 
 
-@app.command("mimic")
-def mimic_(
+@app.command()
+def mimic(
     collection: Annotated[
         Path, typer.Argument(help="A folder of an artist's or a subject's pictures.")
     ],
