@@ -3,8 +3,6 @@
 python examples/my_transform.py
 """
 
-from typing import ClassVar
-
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -19,8 +17,8 @@ from brittle.transforms import Transform
 class Posterise(Transform):
     """Reduced to ``levels`` values a channel, evenly spaced."""
 
-    name: ClassVar[str] = "posterise"
-    example: ClassVar[str] = "posterise:levels=32"
+    name = "posterise"
+    example = "posterise:levels=32"
 
     levels: int = Field(ge=2, le=256)
 

@@ -8,6 +8,7 @@ import hashlib
 import io
 import os
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -272,10 +273,22 @@ def fit(image: Tensor, *, size: int, multiple: int) -> Tensor:
     lowest, highest = image.detach().aminmax()
     if lowest < 0 or highest > 1:  # what is inside needs no clamp, nor a way back through it
         image = image.clamp(0, 1)
-    shape = model_shape(*image.shape[-2:], size=size, multiple=multiple)
-    if shape == tuple(image.shape[-2:]):
+    return stretch(image, model_shape(*image.shape[-2:], size=size, multiple=multiple))
+
+
+def stretch(image: Tensor, shape: Sequence[int], mode: str = "bilinear") -> Tensor:
+    """Images (N, C, H, W) at another (height, width), antialiased; as they are if they have it."""
+    if tuple(image.shape[-2:]) == tuple(shape):
         return image
-    return functional.interpolate(image, shape, mode="bilinear", antialias=True)
+    return functional.interpolate(image, list(shape), mode=mode, antialias=True)
+
+
+def middle_square(image: Tensor) -> Tensor:
+    """The largest square in the middle of images (N, C, H, W)."""
+    height, width = image.shape[-2:]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return image[..., top : top + side, left : left + side]
 
 
 def fit_mask(mask: Tensor, *, size: int, multiple: int) -> Tensor:

@@ -15,10 +15,9 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torch.nn import functional
 
 from brittle.errors import UserError
-from brittle.images import quantise
+from brittle.images import middle_square, quantise, stretch
 from brittle.models.edit_model import EditModel, Part
 from brittle.models.memory import check_memory
 from brittle.models.schedulers import make_scheduler
@@ -207,13 +206,7 @@ class Classroom:
 
 def square(image: Tensor, size: int) -> Tensor:
     """What is learned of a picture (1, 3, H, W): its centre square at ``size`` px, on 8 bits."""
-    height, width = image.shape[-2:]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    centre = image[..., top : top + side, left : left + side]
-    if side != size:
-        centre = functional.interpolate(centre, (size, size), mode="bilinear", antialias=True)
-    return quantise(centre)
+    return quantise(stretch(middle_square(image), (size, size)))
 
 
 def losses_of(weights: Path) -> list[float]:

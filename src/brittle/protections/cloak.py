@@ -10,12 +10,11 @@ from typing import Any, Literal, Self
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.nn import functional
 
 from brittle.budgets import Budget, LinfBudget
 from brittle.component import Fraction, register
 from brittle.errors import needed
-from brittle.images import Mask
+from brittle.images import Mask, stretch
 from brittle.models import EditModel, chain
 from brittle.networks import efficientnet
 from brittle.noise import Seeds, derive_seed, generators
@@ -157,13 +156,7 @@ class _Target:
         """Latents (N, C, h, w) of the restyled pictures at the shape of ``seen``."""
         if seen.shape not in self.known:
             with torch.no_grad():
-                shape = seen.shape[-2:]
-                picture = self.restyled
-                if picture.shape[-2:] != shape:
-                    picture = functional.interpolate(
-                        picture, shape, mode="bilinear", antialias=True
-                    )
-                self.known[seen.shape] = model.encode(picture)
+                self.known[seen.shape] = model.encode(stretch(self.restyled, seen.shape[-2:]))
         return self.known[seen.shape]
 
 

@@ -4,10 +4,9 @@ import re
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from brittle.errors import UserError
-from brittle.images import read_photo
+from brittle.images import read_photo, stretch
 
 GRAY = 0.5
 
@@ -42,5 +41,4 @@ def target_image(target: str, like: Tensor) -> Tensor:
             f"The target image {path} isn't the one that the setting was recorded with: "
             "its pixels differ."
         )
-    image = photo.image.to(like)
-    return functional.interpolate(image, like.shape[-2:], mode="bilinear", antialias=True)
+    return stretch(photo.image.to(like), like.shape[-2:])

@@ -5,11 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor
-from torch.nn import functional
 
 from brittle.component import key
 from brittle.errors import UserError
-from brittle.images import Photo, model_shape, quantise, read_photo
+from brittle.images import Photo, model_shape, quantise, read_photo, stretch
 from brittle.models import EditModel
 from brittle.record.arms import ORIGINAL
 from brittle.record.manifest import ELSEWHERE
@@ -87,9 +86,7 @@ class Pictures:
     def _fit(self, image: Tensor, height: int, width: int) -> Tensor:
         shape = model_shape(height, width, size=self.size, multiple=self.multiple)
         self.longest = max(self.longest, *shape)
-        if shape == tuple(image.shape[-2:]):
-            return image
-        return functional.interpolate(image, shape, mode="bilinear", antialias=True)
+        return stretch(image, shape)
 
 
 def _read(path: Path, entry: Entry) -> Photo:

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from brittle.data import Data
 from brittle.errors import UserError
-from brittle.images import LOSSY, Photo, digest, quantise, read_photo
+from brittle.images import LOSSY, Photo, digest, quantise, read_photo, stretch
 from brittle.sources.photos import photo_files
 from brittle.sources.same_photo import doubts, refuse_others
 
@@ -122,7 +121,7 @@ def read_pair(pair: Pair) -> Pictures:
     if first.image.shape != second.image.shape:
         flags.append(_resampling(pair, first.image, second.image))
         shape = tuple(second.image.shape[-2:])
-        resampled = functional.interpolate(first.image, shape, mode="bicubic", antialias=True)
+        resampled = stretch(first.image, shape, "bicubic")
         first = replace(first, image=quantise(resampled), digest=digest(quantise(resampled)))
     refuse_others(first.image, second.image, f"{pair.original} and {pair.protected}")
     flags += [*_jpeg_flags(first, second), *_lossy_flags(second)]

@@ -5,7 +5,6 @@ from importlib import resources
 from pathlib import Path
 
 from torch import Tensor
-from torch.nn import functional
 
 from brittle.component import key
 from brittle.declaration.trial import Trial
@@ -14,10 +13,12 @@ from brittle.errors import UserError
 from brittle.images import (
     Photo,
     digest,
+    middle_square,
     named_mask,
     quantise,
     read_mask,
     read_photo,
+    stretch,
 )
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".gif"}
@@ -160,13 +161,7 @@ def _centre_mask(mask: Tensor | None, side: int) -> Tensor | None:
 
 
 def _centre(image: Tensor, side: int) -> Tensor:
-    height, width = image.shape[-2:]
-    short = min(height, width)
-    top, left = (height - short) // 2, (width - short) // 2
-    centre = image[..., top : top + short, left : left + short]
-    if short == side:
-        return centre
-    return functional.interpolate(centre, (side, side), mode="bicubic", antialias=True)
+    return stretch(middle_square(image), (side, side), "bicubic")
 
 
 def _sample() -> list[tuple[Path, str]]:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
+
+from brittle.images import stretch
 
 Move = Callable[[Tensor], Tensor]
 
@@ -67,18 +68,12 @@ class Geometry:
         ``size`` is that of the photo before the transform; an editor works at a size of its own.
         """
         if self.needs_size:
-            edited = _stretch(edited, self.received_size(size))
-        return _stretch(self.undo(edited), shape)
+            edited = stretch(edited, self.received_size(size))
+        return stretch(self.undo(edited), shape)
 
     def valid_of(self, edited: Tensor, *, size: Sequence[int]) -> Tensor:
         """As `valid`, of an edit of what was received; ``size`` as in `restore`."""
         if not self.needs_size:
             return self.valid(edited)
         received = edited.new_zeros(len(edited), 1, *self.received_size(size))
-        return (_stretch(self.valid(received), edited.shape[-2:]) > 1 - 1e-3).to(edited)
-
-
-def _stretch(image: Tensor, shape: Sequence[int]) -> Tensor:
-    if tuple(image.shape[-2:]) == tuple(shape):
-        return image
-    return functional.interpolate(image, list(shape), mode="bilinear", antialias=True)
+        return (stretch(self.valid(received), edited.shape[-2:]) > 1 - 1e-3).to(edited)

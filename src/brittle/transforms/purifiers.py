@@ -11,11 +11,10 @@ from typing import Annotated, ClassVar
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.nn import functional
 
 from brittle.component import Fraction, register
 from brittle.errors import needed
-from brittle.images import quantise
+from brittle.images import quantise, stretch
 from brittle.models import EditModel, chain
 from brittle.models.schedulers import make_scheduler
 from brittle.networks.efficientnet import perceptual_distance
@@ -37,11 +36,7 @@ class Purifier(Transform):
         """One image (1, 3, H, W) purified, at its own size and on the 8-bit grid."""
         assert model is not None, "checked"
         purified = self.purify(model, model.fit(image), seed=seed).clamp(0, 1).to(image)
-        if purified.shape != image.shape:
-            purified = functional.interpolate(
-                purified, image.shape[-2:], mode="bilinear", antialias=True
-            )
-        return quantise(purified)
+        return quantise(stretch(purified, image.shape[-2:]))
 
     def purify(self, model: EditModel, image: Tensor, *, seed: int | None) -> Tensor:
         """One fitted image (1, 3, h, w) in [0, 1] purified; not clamped, without gradients."""
