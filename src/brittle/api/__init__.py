@@ -1,4 +1,4 @@
-"""The library's front door: all that the command line does, and nothing that it doesn't call.
+"""The library's front door: all that the command line does, on tensors and on files.
 
 `pictures` works on tensors, `files` from photos to files, `trials` on trials and their folders,
 `answers` on all else that one may ask. `brittle` itself has all of their names.
