@@ -189,7 +189,7 @@ def transform_files(
     out: str | Path | Destination,
     transform: str | Transform,
     *,
-    model: EditModel | None = None,
+    load: Callable[[], EditModel] = load_model,
     seed: int = 0,
     say: Say = quiet,
 ) -> list[Path]:
@@ -198,10 +198,12 @@ def transform_files(
     >>> brittle.transform_files(["me.png", "paintings"], "received", "jpeg:quality=75")[:2]
     [PosixPath('received/me.png'), PosixPath('received/a.png')]
 
-    Arguments and errors are those of `transform` and of `protect_files`; ``say`` is told each file.
+    Arguments and errors are those of `transform` and of `protect_files`; ``say`` is told each file,
+    and ``load`` is asked for a model only by transforms that run one.
     """
     to = out if isinstance(out, Destination) else Destination(out)
-    files, component, model = to.files(photos), Transform.read(transform), model or load_model()
+    files, component = to.files(photos), Transform.read(transform)
+    model = load() if component.capabilities.needs_model else None
 
     def received(photo: Photo) -> Tensor:
         return pictures.transform(photo.image, component, model=model, seed=seed)

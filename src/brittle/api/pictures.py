@@ -95,7 +95,9 @@ def transform(
         UserError: an unknown transform or parameter; one that this model can't run.
     """
     component = Transform.read(transform)
-    return component.apply(image, seeds=[seed] * len(image), model=model or load_model())
+    if component.capabilities.needs_model:
+        model = model or load_model()
+    return component.apply(image, seeds=[seed] * len(image), model=model)
 
 
 def edit(

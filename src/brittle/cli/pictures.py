@@ -90,7 +90,7 @@ def transform(
         photos,
         brittle.Destination(out, force, lossy, keep_metadata),
         transform,
-        model=brittle.load_model(model, size=size, device=device, dtype=dtype),
+        load=lambda: brittle.load_model(model, size=size, device=device, dtype=dtype),
         seed=seed,
         say=typer.echo,
     )
