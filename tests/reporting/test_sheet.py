@@ -9,7 +9,7 @@ from brittle import api
 from brittle.analysis.agreement import SheetKey
 from brittle.analysis.finished import Finished
 from brittle.errors import UserError
-from brittle.record import Record
+from brittle.record.record import Record
 from brittle.reporting import answer
 from brittle.reporting.sheet import PAGE, TABLE, write_sheet
 from tests.reporting.synthetic import ARMS, make_store

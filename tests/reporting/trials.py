@@ -5,9 +5,10 @@ from typing import Any
 
 from PIL import Image
 
-from brittle.analysis import format_results
-from brittle.analysis.store import summarise_store
+from brittle.analysis.conclusions import summarise_record
 from brittle.declaration.primary import Primary
+from brittle.record.record import Record
+from brittle.record.rows import format_results
 from tests.analysis.trials import ARM, JPEG, PLACEBO, build, trial
 from tests.reporting.synthetic import make_manifest, write_json
 
@@ -44,7 +45,8 @@ def make_trial(
     points = sorted({row.key[:6] for row in rows if row.metric == "usable"})
     index = [_entry(directory, number, point) for number, point in enumerate(points)]
     write_json(directory / "index.json", index if pictures else [])
-    summarise_store(directory)
+    summary = summarise_record(Record.open(directory))
+    (directory / "summary.json").write_text(summary.to_json(), encoding="utf-8")
     return directory
 
 

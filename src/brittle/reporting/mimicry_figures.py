@@ -24,7 +24,7 @@ def distance(source: FinishedMimicry, arm: str, quality: Quality, name: str) -> 
         )
         if value is not None
     }  # fmt: skip
-    every = [*values.values(), end.originals, end.untaught]
+    every = [*values.values(), end.originals, end.base_model]
     said = "; ".join(
         f"{KEYS[kind]}: "
         + ", ".join(
@@ -43,7 +43,7 @@ def distance(source: FinishedMimicry, arm: str, quality: Quality, name: str) -> 
         [(kind, LINES[kind], KEYS[kind]) for kind in kinds],
     )
     chart.level(end.originals, "originals from each other")
-    chart.level(end.untaught, "without learning")
+    chart.level(end.base_model, "without learning")
     for kind in kinds:
         points = [
             (place, values[kind, label])
@@ -64,7 +64,7 @@ def distance(source: FinishedMimicry, arm: str, quality: Quality, name: str) -> 
     caption = (
         f"Mean distance ({summary.metric}) from the originals of what was painted: lower is better "
         f"mimicry. The ends: originals from each other {number(end.originals)}, without "
-        f"learning {number(end.untaught)}. {count(len(summary.seeds), 'seed')}, "
+        f"learning {number(end.base_model)}. {count(len(summary.seeds), 'seed')}, "
         f"{count(len(summary.prompts), 'prompt')}, "
         f"{count(summary.tunings, 'fine-tune')} a point."
     )
