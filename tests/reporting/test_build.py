@@ -2,9 +2,9 @@
 
 import base64
 import io
-import json
 import os
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -14,11 +14,15 @@ import pytest
 from PIL import Image
 
 from brittle.analysis.finished import Finished
-from brittle.analysis.summary import Summary
-from brittle.reporting.build import build_report, render
+from brittle.declaration.primary import Margins
+from brittle.record import FolderStore, Record
+from brittle.record.manifest import Written
+from brittle.reporting.build import REPORT, build_report, render
+from brittle.reporting.glossary import glossary
 from brittle.reporting.pictures import FIRST_SIDE, SIDE
-from tests.reporting.synthetic import NOISE, PROMPTS, PROTECTION, make_store, write_json
+from tests.reporting.made import NOISE, PROMPTS, PROTECTION, finish, make_trial
 
+TWO = ("none", "jpeg:quality=75")
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
 
 
@@ -58,14 +62,23 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.tags if name == tag]
 
 
+def report_of(record: Record) -> Page:
+    return Page(render(finish(record)))
+
+
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_store(tmp_path_factory.mktemp("trial") / "store")
+def trial(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    return finish(make_trial(tmp_path_factory.mktemp("trial") / "store"))
+
+
+@pytest.fixture(scope="module")
+def store(trial: Finished) -> Path:
+    return trial.record.directory
 
 
 @pytest.fixture(scope="module")
 def html(store: Path) -> str:
-    return build_report(Finished.open(store)).read_text(encoding="utf-8")
+    return (store / REPORT).read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -73,32 +86,28 @@ def page(html: str) -> Page:
     return Page(html)
 
 
-def report_of(directory: Path) -> Page:
-    return Page(build_report(Finished.open(directory)).read_text(encoding="utf-8"))
-
-
 def test_writes_one_file_and_touches_nothing_else(tmp_path: Path) -> None:
-    store = make_store(tmp_path / "store", count=2, transforms=("none", "jpeg:quality=75"))
+    trial = finish(make_trial(tmp_path / "store", count=2, transforms=TWO))
+    store = tmp_path / "store"
+    (store / REPORT).unlink()
     before = {path: path.stat().st_mtime_ns for path in store.rglob("*") if path.is_file()}
-    assert build_report(Finished.open(store)) == store / "report.html"
+    assert build_report(trial) == store / REPORT
     after = {path: path.stat().st_mtime_ns for path in store.rglob("*") if path.is_file()}
-    assert set(after) - set(before) == {store / "report.html"}
+    assert set(after) - set(before) == {store / REPORT}
     assert all(after[path] == when for path, when in before.items())
 
 
 def test_the_attacker_and_what_was_not_tried_stand_beside_the_worst_case(
     tmp_path: Path, page: Page
 ) -> None:
-    store = make_store(tmp_path / "store", transforms=("none", "jpeg:quality=75"))
-    manifest = json.loads((store / "manifest.json").read_text(encoding="utf-8"))
-    manifest["trial"]["resolved"] |= {
-        "threat_model": "He has the file <alone>.",
+    declared = {
+        "threat_model": "They have the file <alone>.",
         "not_tried": ["DiffPure", "noisy upscaling"],
     }
-    write_json(store / "manifest.json", manifest)
-    text = report_of(store).text
+    written = Written(as_written={}, resolved=declared)
+    text = report_of(make_trial(tmp_path / "store", transforms=TWO, trial=written)).text
     worst = text[text.index("If the attacker chooses the transform") :]
-    assert "The attacker: He has the file <alone>." in worst
+    assert "The attacker: They have the file <alone>." in worst
     assert worst.index("The attacker:") < worst.index("Not tried: DiffPure; noisy upscaling.")
     assert "If the attacker chooses the transform" in page.text
     assert "The attacker:" not in page.text
@@ -106,7 +115,7 @@ def test_the_attacker_and_what_was_not_tried_stand_beside_the_worst_case(
 
 
 def test_same_folder_same_bytes(store: Path, html: str) -> None:
-    assert build_report(Finished.open(store)).read_text(encoding="utf-8") == html
+    assert render(Finished.open(store)) == html
 
 
 def test_every_element_is_closed_and_every_id_is_used_once(page: Page) -> None:
@@ -120,32 +129,32 @@ def test_every_element_is_closed_and_every_id_is_used_once(page: Page) -> None:
             assert attributes["href"][1:] in ids
 
 
-def test_first_screen_says_counts_with_scope_and_placebo(page: Page, store: Path) -> None:
-    summary = Summary.read(store / "summary.json")
+def test_first_screen_says_counts_with_scope_and_placebo(page: Page, trial: Finished) -> None:
+    summary = trial.summary
     answer = page.text[page.text.index("The answer") :]
     assert answer.startswith(
-        f"The answer {summary.scope.statement}: {summary.headline.sentence} "
-        f"{PROTECTION} : {summary.outcomes[0].sentence}"
+        f"The answer {summary.headline.sentence} {PROTECTION} : {summary.outcomes[0].sentence}"
     )
+    assert answer.startswith(f"The answer {summary.scope.statement}, of 100 edits, usable: ")
     assert "with plain noise" in answer[:400]
 
 
-def test_shows_median_largest_and_smallest_effect(page: Page, store: Path) -> None:
-    summary = Summary.read(store / "summary.json")
+def test_shows_median_largest_and_smallest_effect(page: Page, trial: Finished) -> None:
+    summary = trial.summary
     effects = summary.effect(PROTECTION, "none").per_photo
     ranked = sorted(effects, key=effects.__getitem__)
     for words, photo in (
         ("largest effect", ranked[-1]),
         ("smallest effect", ranked[0]),
-        ("median effect", ranked[4]),
+        ("median effect", ranked[3]),
     ):
         assert f"{photo}: {words} effect {effects[photo]:.3f}" in page.text
 
 
-def test_table_has_numbers_intervals_verdicts_and_n(page: Page, store: Path) -> None:
-    summary = Summary.read(store / "summary.json")
+def test_table_has_numbers_intervals_verdicts_and_n(page: Page, trial: Finished) -> None:
+    summary = trial.summary
     effect = summary.effect(PROTECTION, "jpeg:quality=75")
-    row = page.text[page.text.index("All transforms photoguard-encoder") :]
+    row = page.text[page.text.index("photoguard-encoder , metric perceptual") :]
     row = row[row.index("JPEG 75 ★") : row.index("JPEG 30")]
     rates = [summary.usable_of(arm, "jpeg:quality=75") for arm in ("original", NOISE, PROTECTION)]
     expected = [f"{100 * one.rate.estimate:.0f} [" for one in rates]
@@ -153,15 +162,16 @@ def test_table_has_numbers_intervals_verdicts_and_n(page: Page, store: Path) -> 
         f"{effect.reach.estimate:.2f} [{effect.reach.low:.2f}, {effect.reach.high:.2f}] "
         f"{100 * effect.retention.estimate:.0f} %"
     )
-    expected.append("weakened open 8 16 edits")
+    verdict = summary.verdict(PROTECTION, "jpeg:quality=75")
+    expected.append(f"{verdict.label} {verdict.attacker} 8 16 edits")
     position = 0
     for words in expected:
         position = row.index(words, position)
 
 
 def test_exploratory_transforms_get_no_verdict_word(page: Page) -> None:
-    row = page.text[page.text.index("All transforms photoguard-encoder") :]
-    row = row[row.index("JPEG 30") : row.index("What the words mean")]
+    row = page.text[page.text.index("photoguard-encoder , metric perceptual") :]
+    row = row[row.index("JPEG 30") : row.index("The placebo is")]
     assert row.count("exploratory") == 2
     assert not re.search(r"\b(broken|weakened|survived|open|closed)\b", row)
 
@@ -213,15 +223,15 @@ def test_pictures_that_have_room_are_in_the_page_pixel_by_pixel(page: Page, stor
 
 
 def test_hostile_names_and_prompts_are_words_and_nothing_else(tmp_path: Path) -> None:
-    store = make_store(
+    record = make_trial(
         tmp_path / "store",
         photos=(HOSTILE, "</title>", "{{ 7 * 7 }}", "../../x"),
         count=4,
-        transforms=("none", "jpeg:quality=75"),
+        transforms=TWO,
         prompts=(HOSTILE, "</script><b>"),
         title=HOSTILE,
     )
-    page = report_of(store)
+    page = report_of(record)
     assert len(page.all("script")) == 1
     assert not page.all("b") or all(not attributes for attributes in page.all("b"))
     assert not [one for _, one in page.tags if any(name.startswith("on") for name in one)]
@@ -239,12 +249,11 @@ def test_scripts_hash_is_the_one_that_the_policy_allows(html: str) -> None:
 
 
 def test_few_photos_are_an_illustration_without_intervals_or_verdict(tmp_path: Path) -> None:
-    store = make_store(tmp_path / "store", count=4)
-    page = report_of(store)
+    page = report_of(make_trial(tmp_path / "store", count=4))
     assert "an illustration on 4 photos" in page.text
     assert "all 4 of 4 photos" in page.text
-    table = page.text[page.text.index("All transforms photoguard-encoder") :]
-    table = table[: table.index("What the words mean")]
+    table = page.text[page.text.index("photoguard-encoder , metric perceptual") :]
+    table = table[: table.index("The placebo is")]
     assert not re.search(r"\[[\d.]+, [\d.]+\]", table)
     assert table.count("no verdict") == 4
     assert "bars are 95 % intervals" not in page.text
@@ -252,54 +261,53 @@ def test_few_photos_are_an_illustration_without_intervals_or_verdict(tmp_path: P
 
 def test_null_usable_is_said_with_its_reason(tmp_path: Path) -> None:
     reason = "the threshold of keep lies below what two different photos share"
-    page = report_of(make_store(tmp_path / "store", usable_reason=reason))
-    assert f"Usable edits can’t be judged in this trial: {reason}" in page.text
+    page = report_of(make_trial(tmp_path / "store", usable_reason=reason))
+    assert f"Usable edits are not judged: {reason}." in page.text
     assert "not judged" in page.text
     assert len(page.all("svg")) == 3
 
 
 def test_effect_too_weak_for_a_share_stands_alone(tmp_path: Path) -> None:
-    page = report_of(make_store(tmp_path / "store", too_weak=True))
+    page = report_of(make_trial(tmp_path / "store", strength=0.001))
     assert "reach stands alone: too weak for a share" in page.text
     assert not [one for one in page.all("svg") if "retention" in one["aria-labelledby"]]
 
 
 def test_missing_and_damaged_pictures_are_said(tmp_path: Path) -> None:
-    store = make_store(tmp_path / "store", count=2, transforms=("none", "jpeg:quality=75"))
-    rows = json.loads((store / "index.json").read_text())
-    edits = [row["edited"] for row in rows if row["arm"] == PROTECTION]
+    record = make_trial(tmp_path / "store", count=2, transforms=TWO)
+    trial, store = finish(record), record.directory
+    edits = [row.edited for row in record.index if row.arm == PROTECTION]
     (store / edits[0]).unlink()
     (store / edits[1]).write_bytes(b"no picture")
     whole = (store / edits[2]).read_bytes()
     (store / edits[2]).write_bytes(whole[: len(whole) // 2])
-    page = report_of(store)
+    page = Page(render(trial))
     assert "missing from the store" in page.text
     assert page.text.count("damaged file") >= 2
 
 
 def test_paths_in_the_index_never_lead_out(tmp_path: Path) -> None:
-    store = make_store(tmp_path / "store", count=1, transforms=("none", "jpeg:quality=75"))
+    record = make_trial(tmp_path / "store", count=1, transforms=TWO)
+    trial, store = finish(record), record.directory
     secret = tmp_path / "secret.png"
     Image.new("RGB", (24, 24), (1, 2, 3)).save(secret)
-    rows = json.loads((store / "index.json").read_text())
     (store / "artifacts" / "zz").mkdir()
     os.symlink(secret, store / "artifacts" / "zz" / "link.png")
-    for row, path in zip(
-        rows,
-        ("../secret.png", str(secret), "artifacts/zz/link.png", "artifacts/../../secret.png"),
-        strict=False,
-    ):
-        row["edited"] = path
-    write_json(store / "index.json", rows)
-    html = build_report(Finished.open(store)).read_text(encoding="utf-8")
+    paths = ("../secret.png", str(secret), "artifacts/zz/link.png", "artifacts/../../secret.png")
+    index = [
+        *(replace(row, edited=path) for row, path in zip(record.index, paths, strict=False)),
+        *record.index[len(paths) :],
+    ]
+    html = render(replace(trial, record=replace(record, index=index)))
     assert "secret" not in html
     assert "link.png" not in html
     assert "missing from the store" in Page(html).text
 
 
 def test_pictures_beyond_the_limit_are_links_into_the_folder_and_said(tmp_path: Path) -> None:
-    store = make_store(tmp_path / "store", count=4)
-    page = Page(render(Finished.open(store), limit=100_000))
+    trial = finish(make_trial(tmp_path / "store", count=4))
+    store = trial.record.directory
+    page = Page(render(trial, limit=100_000))
     sources = [one["src"] for one in page.all("img")]
     assert all(source.startswith("data:") for source in sources)
     assert 50_000 < sum(map(len, sources)) < 100_000
@@ -310,19 +318,14 @@ def test_pictures_beyond_the_limit_are_links_into_the_folder_and_said(tmp_path: 
 
 
 @pytest.fixture(scope="module")
-def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_store(
-        tmp_path_factory.mktemp("large") / "store",
-        count=1,
-        side=512,
-        transforms=("none", "jpeg:quality=75"),
-        prompts=PROMPTS[:1],
-    )
+def large(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    folder = tmp_path_factory.mktemp("large") / "store"
+    return finish(make_trial(folder, count=1, side=512, transforms=TWO, prompts=PROMPTS[:1]))
 
 
-def test_a_page_of_large_pictures_is_small_and_needs_nothing_beside_it(large: Path) -> None:
+def test_a_page_of_large_pictures_is_small_and_needs_nothing_beside_it(large: Finished) -> None:
     limit = 1_500_000
-    html = render(Finished.open(large), limit=limit)
+    html = render(large, limit=limit)
     page = Page(html)
     previews = {link["href"]: src for link, src in links(page) if "preview" in link["class"]}
     of_rows = [src for src in previews.values() if max(opened(src).shape) == SIDE]
@@ -334,22 +337,22 @@ def test_a_page_of_large_pictures_is_small_and_needs_nothing_beside_it(large: Pa
     assert not [one for one in page.all("a") if "outside" in one.get("class", "")]
 
 
-def test_what_is_seen_first_is_whole_and_the_rest_are_previews_of_it(large: Path) -> None:
-    page = Page(render(Finished.open(large), limit=4_000_000))
+def test_what_is_seen_first_is_whole_and_the_rest_are_previews_of_it(large: Finished) -> None:
+    page = Page(render(large, limit=4_000_000))
     shown = links(page)
     assert [opened(src).shape for _, src in shown[:3]] == [(512, 512, 3)] * 3
     for link, src in shown:
         picture = opened(src)
         assert picture.shape[0] in (512, FIRST_SIDE, SIDE)
         assert ("preview" in link["class"]) == (picture.shape[0] < 512)
-        with Image.open(large / link["href"]) as file:
+        with Image.open(large.record.directory / link["href"]) as file:
             reduced = file.convert("RGB").resize(picture.shape[:2], Image.Resampling.LANCZOS)
         distance = np.abs(picture.astype(float) - np.asarray(reduced)).mean()
         assert distance < 10, link["href"]
 
 
-def test_the_preview_of_a_perturbation_is_its_middle_pixel_by_pixel(large: Path) -> None:
-    page = Page(render(Finished.open(large), limit=1_500_000))
+def test_the_preview_of_a_perturbation_is_its_middle_pixel_by_pixel(large: Finished) -> None:
+    page = Page(render(large, limit=1_500_000))
     (added,) = [
         opened(one["src"])
         for one in page.all("img")
@@ -358,9 +361,9 @@ def test_the_preview_of_a_perturbation_is_its_middle_pixel_by_pixel(large: Path)
     assert added.shape == (SIDE, SIDE, 3)
     assert f"its middle, {SIDE} × {SIDE} pixels" in page.text
     released = {
-        row["arm"]: np.asarray(Image.open(large / row["released"])).astype(int)
-        for row in json.loads((large / "index.json").read_text())
-        if row["image"] == "astronaut"
+        row.arm: np.asarray(Image.open(large.record.directory / row.released)).astype(int)
+        for row in large.record.index
+        if row.image == "astronaut"
     }
     difference = released[PROTECTION] - released["original"]
     times = 127 // np.abs(difference).max()
@@ -369,37 +372,36 @@ def test_the_preview_of_a_perturbation_is_its_middle_pixel_by_pixel(large: Path)
 
 
 def test_trial_without_pictures_still_has_its_numbers(tmp_path: Path) -> None:
-    store = make_store(tmp_path / "store")
-    (store / "index.json").write_text("[]")
-    page = report_of(store)
+    page = report_of(make_trial(tmp_path / "store", pictures=False))
     assert "not computed" in page.text
     assert "JPEG 75 ★" in page.text
 
 
 def test_masks_are_shown(tmp_path: Path) -> None:
-    store = make_store(tmp_path / "store", count=1, transforms=("none", "flip"))
-    manifest = json.loads((store / "manifest.json").read_text())
-    edited = json.loads((store / "index.json").read_text())[0]["edited"]
-    manifest["photos"][0]["mask"] = edited
-    write_json(store / "manifest.json", manifest)
-    page = report_of(store)
+    record = make_trial(tmp_path / "store", count=1, transforms=("none", "flip"))
+    (photo,) = record.manifest.photos
+    masked = photo.model_copy(update={"mask": record.index[0].edited})
+    manifest = record.manifest.model_copy(update={"photos": (masked,)})
+    trial = finish(record)
+    page = Page(render(replace(trial, record=replace(record, manifest=manifest))))
     assert "astronaut, the mask: white may be edited" in [one["alt"] for one in page.all("img")]
 
 
 def test_trial_without_jpeg_says_so(tmp_path: Path) -> None:
-    page = report_of(make_store(tmp_path / "store", transforms=("none", "flip")))
+    page = report_of(make_trial(tmp_path / "store", transforms=("none", "flip")))
     assert "This trial tried no JPEG quality" in page.text
 
 
-def test_credits_seeds_versions_and_flags_are_at_the_end(page: Page) -> None:
+def test_credits_seeds_versions_and_flags_are_at_the_end(page: Page, trial: Finished) -> None:
+    assert {flag.name for flag in trial.summary.flags} >= {"JPEG traces"}
     end = page.text[page.text.index("Scope and flags") :]
     for words in (
         "the photographer of astronaut, CC0",
         "0: 1234567",
         "torch 2.13.0",
         "0.1.0, git 0123abcd",
-        "Two metrics disagree by more than 0.25",
-        "Report both, and don't call it a share",
+        *(flag.meaning for flag in trial.summary.flags),
+        *(flag.todo for flag in trial.summary.flags),
         "The trial, with every default",
         "jpeg(quality = 75)",
     ):
@@ -409,3 +411,15 @@ def test_credits_seeds_versions_and_flags_are_at_the_end(page: Page) -> None:
 def test_page_is_small_beside_its_pictures(html: str, page: Page) -> None:
     pictures = sum(len(one["src"]) for one in page.all("img"))
     assert len(html) - pictures < 500_000
+
+
+def test_words_are_explained_with_the_margins_that_the_trial_declared(tmp_path: Path) -> None:
+    record = make_trial(tmp_path / "store", pictures=False)
+    margins = Margins(broken=0.3, survived=0.6)
+    primary = record.manifest.primary.model_copy(update={"margins": margins})
+    record = replace(record, manifest=record.manifest.model_copy(update={"primary": primary}))
+    FolderStore(record.directory).write_manifest(record.manifest)
+    words = report_of(record).text.partition("What the words mean")[2]
+    assert "Less than 30 % of the effect is left" in words
+    for one in glossary("photos", margins=margins):
+        assert " ".join(one.text.split()) in words

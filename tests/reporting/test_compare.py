@@ -4,34 +4,35 @@ import re
 
 import pytest
 
-import brittle
 from brittle.errors import UserError
-from brittle.reporting.compare import differing_settings
-from tests.reporting.trials import make_trial
-
-
-def compare(folders, out):
-    return brittle.compare(folders, out).text
+from brittle.record.manifest import Model
+from brittle.reporting.compare import compare_trials, differing_settings
+from tests.reporting.made import PROTECTION, finish, make_trial
 
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trials")
-    make_trial(folder / "old")
-    make_trial(folder / "new", before=0.7, after=0.6, batch=4,
-               model={"name": "sd", "content_hash": "x", "size": 512})  # fmt: skip
-    make_trial(folder / "others", digest="others")
-    return folder
+    sd = Model(name="sd", content_hash="x", size=512)
+    return {
+        path.name: finish(make_trial(path, pictures=False, **settings))
+        for path, settings in (
+            (folder / "old", {}),
+            (folder / "new", {"strength": 0.5, "batch": 4, "model": sd}),
+            (folder / "others", {"digest": "others"}),
+        )
+    }
 
 
 def test_the_page_and_the_text_say_the_same(two, tmp_path):
-    text = compare([two / "old", two / "new"], tmp_path / "a.html")
+    text = compare_trials([two["old"], two["new"]], tmp_path / "a.html")[1]
     page = (tmp_path / "a.html").read_text()
-    for said in ("shield (old)", "shield (new)", "shield (new) minus shield (old)"):
+    old, new = f"{PROTECTION} (old)", f"{PROTECTION} (new)"
+    for said in (old, new, f"{new} minus {old}"):
         assert said in text
         assert said in page
-    assert "paired by photo: 10 photos" in text
-    assert "paired by photo: 10 photos" in page
+    assert "paired by photo: 8 photos" in text
+    assert "paired by photo: 8 photos" in page
     assert "On sd" in page
     assert "On the embedded model" in page
     assert "Usable was not validated by a person." in page
@@ -40,17 +41,17 @@ def test_the_page_and_the_text_say_the_same(two, tmp_path):
 
 
 def test_differences_of_settings_are_listed(two, tmp_path):
-    text = compare([two / "old", two / "new"], tmp_path / "a.html")
+    text = compare_trials([two["old"], two["new"]], tmp_path / "a.html")[1]
     listed = text.partition("Set differently:")[2]
     assert re.search(r"^batch +8 +4$", listed, re.MULTILINE)
     assert re.search(r"^model.name +embedded +sd$", listed, re.MULTILINE)
     assert "device" not in listed
-    same = compare([two / "old", two / "others"], tmp_path / "b.html")
+    same = compare_trials([two["old"], two["others"]], tmp_path / "b.html")[1]
     assert "No setting differs." in same
 
 
 def test_other_photos_are_compared_unpaired_and_it_says_so(two, tmp_path):
-    text = compare([two / "old", two / "others"], tmp_path / "a.html")
+    text = compare_trials([two["old"], two["others"]], tmp_path / "a.html")[1]
     assert "not paired: the trials share no photos" in text
 
 
@@ -79,14 +80,12 @@ def test_thresholds_are_told_apart_by_their_editor_and_mask():
     assert found.values == ("there", "–")
 
 
-def test_what_is_no_finished_trial_is_refused(two, tmp_path):
-    (tmp_path / "empty").mkdir()
-    for folders, out, complaint in (
-        ([two / "old", tmp_path / "empty"], "a.html", "holds no finished trial"),
-        ([two / "old"], "a.html", "Name two different folders"),
-        ([two / "old", two / "old"], "a.html", "Name two different folders"),
-        ([two / "old", two / "new"], "a.txt", "an .html file"),
+def test_what_can_not_be_compared_is_refused(two, tmp_path):
+    for names, out, complaint in (
+        (["old"], "a.html", "Name two different folders"),
+        (["old", "old"], "a.html", "Name two different folders"),
+        (["old", "new"], "a.txt", "an .html file"),
     ):
         with pytest.raises(UserError, match=complaint):
-            compare(folders, tmp_path / out)
+            compare_trials([two[name] for name in names], tmp_path / out)
     assert not (tmp_path / "a.html").exists()

@@ -1,7 +1,7 @@
 import pytest
 
 from brittle.declaration.primary import Primary
-from brittle.reporting.fair import fair_section
+from brittle.reporting.equal_distortion import equal_distortion
 from tests.analysis.test_equal_distortion import curve, protection
 from tests.analysis.trials import JPEG, summary_of
 
@@ -10,7 +10,7 @@ def section(*rows):
     summary = summary_of(
         [one for part in rows for one in part], primary=Primary(transforms=(JPEG,))
     )
-    return fair_section(summary)
+    return equal_distortion(summary)
 
 
 @pytest.fixture(scope="module")

@@ -1,26 +1,23 @@
 """The sheet for a person: edits once each, nothing that tells the arms, marks that come back."""
 
-import json
 import re
 
 import pytest
 
 from brittle import api
 from brittle.analysis.agreement import SheetKey
-from brittle.analysis.finished import Finished
 from brittle.errors import UserError
-from brittle.record.record import Record
+from brittle.record import Record
 from brittle.reporting import answer
 from brittle.reporting.sheet import PAGE, TABLE, write_sheet
-from tests.reporting.synthetic import ARMS, make_store
-from tests.reporting.trials import make_trial
+from tests.reporting.made import ARMS, finish, make_trial
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    folder = make_store(tmp_path_factory.mktemp("sheet") / "trial")
-    assert write_sheet(Record.open(folder), folder.parent / "sheet") == 100
-    return folder
+    record = make_trial(tmp_path_factory.mktemp("sheet") / "trial")
+    assert write_sheet(record, record.directory.parent / "sheet") == 100
+    return record.directory
 
 
 def test_numbers_run_from_one_and_prompts_and_both_pictures_stand_beside(folder):
@@ -65,19 +62,19 @@ def test_marks_are_never_written_over(folder):
 
 
 def test_a_small_trial_gives_all_of_its_edits(tmp_path):
-    folder = make_store(tmp_path / "trial", count=1, transforms=("none", "flip"))
+    record = make_trial(tmp_path / "trial", count=1, transforms=("none", "flip"))
     # One photo, two prompts: the flipped edits are turned back, and gray is judged here as well.
-    assert write_sheet(Record.open(folder), tmp_path / "sheet") == len(
-        {entry["edited"] for entry in json.loads((folder / "index.json").read_text())}
-    )
+    edits = {entry.edited for entry in record.index}
+    assert write_sheet(record, tmp_path / "sheet") == len(edits)
 
 
 def test_a_persons_marks_come_out_as_kappa(tmp_path):
-    folder = make_trial(tmp_path / "trial", pictures=True)
-    assert "Usable was not validated by a person." in answer(Finished.open(folder))
-    write_sheet(Record.open(folder), tmp_path / "sheet")
+    record = make_trial(tmp_path / "trial", transforms=("none", "flip"))
+    folder = record.directory
+    assert "Usable was not validated by a person." in answer(finish(record))
+    write_sheet(record, tmp_path / "sheet")
     key = SheetKey.of(folder)
-    judged = {row.key[:6]: row.value for row in make_trial.rows if row.metric == "usable"}
+    judged = {row.key[:6]: row.value for row in record.rows if row.metric == "usable"}
     marks = [f"{key.sheet},{number},{'yes' if judged[point] else 'no'}"
              for number, point in enumerate(key.edits, 1)]  # fmt: skip
     (tmp_path / "marks.csv").write_text("\n".join(["sheet,number,usable", *marks]))

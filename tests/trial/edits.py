@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tests.reporting.synthetic import PHOTOS, photograph
+from tests.photographs import PHOTOS, photograph
 
 JPEG = "jpeg:quality=75"
 COLUMNS = ("photo", "arm", "transform", "prompt", "seed", "edit", "original")

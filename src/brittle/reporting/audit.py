@@ -14,6 +14,7 @@ from brittle.auditing.run import Audited
 from brittle.errors import UserError
 from brittle.images import fit, to_bytes, write_bytes
 from brittle.reporting.formatting import number, percent, transform_name
+from brittle.reporting.glossary import Page, Term, glossary
 from brittle.reporting.page import render_page
 from brittle.reporting.pictures import PAGE_LIMIT, Picture, embed, perturbation
 from brittle.reporting.terminal import as_columns
@@ -185,8 +186,8 @@ def render_audit(found: Audited, limit: int = PAGE_LIMIT) -> str:
     )
     return render_page(
         "audit.html",
-        styles=("report.css",),
         script="report.js",
+        glossary=_glossary(document),
         document=document,
         files=files,
         edits=edits,
@@ -197,6 +198,16 @@ def render_audit(found: Audited, limit: int = PAGE_LIMIT) -> str:
         seen_at=seen_at,
         metric_sentence=metric_sentence,
     )
+
+
+def _glossary(document: Audit) -> list[Term]:
+    pages: list[Page] = ["audit"]
+    if any(result.reduced for photo in document.photos for result in photo.results):
+        pages.append("audit of reduced photos")
+    summary = next((model.summary for model in document.models if model.summary), None)
+    if summary is None:
+        return glossary(*pages)
+    return glossary(*pages, "audit of many", margins=summary.primary.margins)
 
 
 def _files(found: Audited, photo: PhotoAudit) -> list[Picture]:

@@ -5,14 +5,23 @@ from typing import Any
 
 from brittle.analysis.finished import Finished
 from brittle.record.store import FolderStore
-from brittle.reporting import figures, mimicry, scatter, tables, terminal
-from brittle.reporting.fair import fair_section
-from brittle.reporting.formatting import scoped
+from brittle.reporting import style, terminal
+from brittle.reporting.equal_distortion import equal_distortion
+from brittle.reporting.figures import (
+    over_quality,
+    reach_over_quality,
+    retention_over_quality,
+    usable_over_quality,
+)
+from brittle.reporting.formatting import count, scoped
 from brittle.reporting.gallery import Gallery
-from brittle.reporting.mimicry_source import FinishedMimicry
+from brittle.reporting.glossary import glossary
 from brittle.reporting.page import render_page
 from brittle.reporting.pictures import PAGE_LIMIT, embed
-from brittle.reporting.settings import as_yaml, settings
+from brittle.reporting.scatter import cost_against_reach
+from brittle.reporting.settings import facts, settings
+from brittle.reporting.style import FinishedMimicry
+from brittle.reporting.tables import other_metrics, transform_table
 
 REPORT = "report.html"
 
@@ -27,14 +36,14 @@ def build_report(trial: Finished | FinishedMimicry) -> Path:
     """
     directory = trial.record.directory
     assert directory is not None, "a trial in memory has no folder"
-    page = mimicry.render(trial) if isinstance(trial, FinishedMimicry) else render(trial)
+    page = style.render(trial) if isinstance(trial, FinishedMimicry) else render(trial)
     FolderStore(directory).write_file(REPORT, page.encode("utf-8", "replace"))
     return directory / REPORT
 
 
 def answer(trial: Finished | FinishedMimicry) -> str:
     """The report's first sentence and main tables as text, for a terminal."""
-    return mimicry.answer(trial) if isinstance(trial, FinishedMimicry) else terminal.answer(trial)
+    return style.answer(trial) if isinstance(trial, FinishedMimicry) else terminal.answer(trial)
 
 
 def render(trial: Finished, limit: int = PAGE_LIMIT) -> str:
@@ -54,49 +63,59 @@ def render(trial: Finished, limit: int = PAGE_LIMIT) -> str:
     rest = [picture for page in pages for picture in page.pictures()]
     room = embed(shown, rest, gallery.album, limit)
     return render_page(
-        "template.html",
-        styles=("report.css",),
+        "photos.html",
         script="report.js",
+        glossary=glossary("photos", margins=summary.primary.margins),
         summary=summary,
         manifest=trial.manifest,
-        editor=trial.editor,
+        facts=[count(summary.n_photos, "photo"), *facts(trial.manifest)],
         headline=scoped(summary, summary.headline.sentence),
         headline_verdict=summary.verdict(headline_arm, summary.headline.transform or ""),
+        metric=summary.primary.metric,
+        placebo=summary.placebo.sentence,
+        star="what carries a verdict"
+        if gallery.only_edits
+        else "what the trial declared beforehand",
         choices=choices,
         pages=pages,
         gallery=gallery,
         room=room,
-        sections=[_section(trial, arm, number) for number, arm in enumerate(arms)],
-        fair=fair_section(summary),
+        sections=[_section(trial, arm, place) for place, arm in enumerate(arms)],
+        distortion=equal_distortion(summary),
         settings=settings(trial.manifest),
-        as_yaml=as_yaml,
     )
 
 
-def _section(trial: Finished, arm: str, number: int) -> dict[str, Any]:
+def _section(trial: Finished, arm: str, place: int) -> dict[str, Any]:
     """The figures and tables of one protection."""
     summary = trial.summary
-    drawn = [
-        figures.usable_over_quality(trial, arm, f"usable-{number}"),
-        figures.reach_over_quality(trial, arm, f"reach-{number}"),
-        figures.retention_over_quality(trial, arm, f"retention-{number}"),
-    ]
+    over = over_quality(trial.manifest, dots=summary.illustration)
+    drawn = (
+        [
+            usable_over_quality(over, trial, arm, f"usable-{place}"),
+            reach_over_quality(over, trial, arm, f"reach-{place}"),
+            retention_over_quality(over, trial, arm, f"retention-{place}"),
+        ]
+        if over
+        else []
+    )
     costs = [
-        scatter.cost_against_reach(trial, arm, f"cost-usable-{number}", by="usable"),
-        scatter.cost_against_reach(trial, arm, f"cost-distance-{number}", by="distance"),
+        cost_against_reach(trial, arm, f"cost-{by}-{place}", by=by) for by in ("usable", "distance")
     ]
-    editors = [one.label for one in trial.manifest.editors] or [trial.editor]
-    return {
-        "arm": arm,
-        "number": number,
-        "quality": [figure for figure in drawn if figure],
-        "cost": [figure for figure in costs if figure],
-        "tables": [tables.transform_table(trial, arm, editor) for editor in editors],
-        "metrics": tables.other_metrics(trial, arm),
+    further = {
         "verdicts": [found for found in summary.verdicts if found.arm == arm],
         "half_lives": [found for found in summary.half_lives if found.arm == arm],
         "comparisons": [found for found in summary.comparisons if found.arm == arm],
         "worst_cases": [found for found in summary.worst_cases if found.arm == arm],
+        "metrics": other_metrics(trial, arm),
+    }
+    editors = [one.label for one in trial.manifest.editors] or [trial.editor]
+    return {
+        "arm": arm,
+        "number": place,
+        "quality": [figure for figure in drawn if figure],
+        "cost": [figure for figure in costs if figure],
+        "tables": [transform_table(trial, arm, editor) for editor in editors],
         "why_no_retention": next(
             (
                 effect.retention_reason
@@ -105,4 +124,6 @@ def _section(trial: Finished, arm: str, number: int) -> dict[str, Any]:
             ),
             "",
         ),
+        "further": any(further.values()),
+        **further,
     }

@@ -4,12 +4,14 @@ Text stays text, colours are CSS classes (so that a chart follows light, dark an
 coordinate is rounded, so the same numbers give the same bytes.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 from markupsafe import Markup
 
+from brittle.analysis.phrases import decimal
 from brittle.reporting.boxes import Box, along, overlap
 
 WIDTH = 480
@@ -70,9 +72,11 @@ class Chart:
         share = (y - self.y.low) / (self.y.high - self.y.low)
         return self.top + (1 - share) * self.plot_height
 
-    def line(self, points: Iterable[tuple[float, float]], style: str, note: str = "") -> None:
-        """A line through points."""
-        places = [(self.px(x), self.py(y)) for x, y in points]
+    def line(
+        self, points: Iterable[tuple[float, float]], style: str, note: str = "", shift: float = 0
+    ) -> None:
+        """A line through points, ``shift`` pixels beside them."""
+        places = [(self.px(x) + shift, self.py(y)) for x, y in points]
         if style != THIN:
             self._covered += [box for pair in pairwise(places) for box in along(*pair)]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
@@ -265,6 +269,33 @@ class Chart:
             if self._holds(box) and not any(overlap(box, other) for other in taken):
                 return box
         return None
+
+
+def round_axis(
+    values: Sequence[float], label: str, *, per_hundred: bool = False, zero: bool = False
+) -> Axis:
+    """An axis that holds all values, and zero if asked to, with about four round steps."""
+    low, high = min(values), max(values)
+    if zero:
+        low, high = min(low, 0.0), max(high, 0.0)
+    step = _nice(max((high - low) / 4, 0.1 if per_hundred else 0.0))
+    low = step * (low // step)
+    high = max(step * -(-high // step), low + 2 * step)
+    digits = max(0, -math.floor(math.log10(step)))
+    ticks = tuple(
+        (at, decimal(100 * at, 0) if per_hundred else decimal(at, digits))
+        for at in steps(low, high, step)
+    )
+    edge = (high - low) / 30
+    return Axis(low - edge, high + edge, ticks, label)
+
+
+def _nice(step: float) -> float:
+    """The next of 1, 2, 5, 10 … times a power of ten."""
+    if step <= 0:
+        return 1.0
+    magnitude = 10.0 ** math.floor(math.log10(step))
+    return next(lead * magnitude for lead in (1, 2, 5, 10) if lead * magnitude >= step)
 
 
 def steps(low: float, high: float, step: float) -> tuple[float, ...]:

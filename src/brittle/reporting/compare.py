@@ -10,7 +10,8 @@ from brittle.analysis.side_by_side import Named, Pairing, Protected, pair, prote
 from brittle.analysis.summary import Interval
 from brittle.errors import UserError
 from brittle.images import write_bytes
-from brittle.reporting.formatting import bounds, count, hundred, number, transform_name
+from brittle.reporting.formatting import count, estimated, transform_name
+from brittle.reporting.glossary import glossary
 from brittle.reporting.page import render_page
 from brittle.reporting.tables import Cell, TransformRow, transform_table
 from brittle.reporting.terminal import as_columns, short_cell
@@ -18,6 +19,7 @@ from brittle.reporting.terminal import as_columns, short_cell
 UNLIKE = ("created", "title", "notes", "photos", "trial", "primary", "schema_version")
 """Parts of a manifest that say nothing about settings, or that are said elsewhere."""
 THERE = " is there"
+OUTCOMES = {"usable": "usable edits per 100", "reach": "reach"}
 TRIAL = ("seeds", "floor_seeds", "square", "mask")
 """What of the trial's file no other part of the manifest repeats."""
 
@@ -62,13 +64,13 @@ def compare_trials(finished: Sequence[Finished], out: Path) -> tuple[tuple[Pairi
     settings = differing_settings([one.manifest.to_json() for one in finished])
     page = render_page(
         "compare.html",
-        styles=("report.css",),
+        glossary=glossary("comparison", margins=finished[0].summary.primary.margins),
         trials=trials,
         lines=lines,
         pairings=pairings,
         settings=settings,
         tests=sum(len(pairing.differences) for pairing in pairings),
-        said=said,
+        differences=_differences,
     )
     write_bytes(out, page.encode("utf-8", "replace"), overwrite=True)
     return pairings, _as_text(trials, lines, pairings, settings)
@@ -95,10 +97,8 @@ def differing_settings(manifests: Sequence[Mapping[str, Any]]) -> list[Setting]:
 
 def said(outcome: str, interval: Interval) -> str:
     """A difference in numbers: of reach as it is, of usable edits in counts a hundred."""
-    shares = outcome == "usable"
-    write = hundred if shares else number
     sign = "+" if interval.estimate > 0 else ""
-    return f"{sign}{write(interval.estimate)} {bounds(interval, per_hundred=shares)}"
+    return sign + estimated(interval, per_hundred=outcome == "usable")
 
 
 def _names(directories: Sequence[Path]) -> list[str]:
@@ -155,6 +155,19 @@ def _named(part: Mapping[str, Any]) -> str:
     return str(part.get("label", ""))
 
 
+def _differences(pairing: Pairing) -> list[tuple[str, ...]]:
+    """A table's rows: transform, outcome, difference, photos."""
+    return [
+        (
+            transform_name(one.transform),
+            OUTCOMES[one.outcome],
+            said(one.outcome, one.interval),
+            count(one.interval.n, "photo"),
+        )
+        for one in pairing.differences
+    ]
+
+
 def _as_text(
     trials: Sequence[Named],
     lines: Sequence[Line],
@@ -167,11 +180,7 @@ def _as_text(
     parts.append(as_columns(table))
     for pairing in pairings:
         heading = f"{pairing.second.name} minus {pairing.first.name}, {pairing.words}."
-        rows = [
-            (transform_name(one.transform), one.outcome, said(one.outcome, one.interval),
-             count(one.interval.n, "photo"))
-            for one in pairing.differences
-        ]  # fmt: skip
+        rows = _differences(pairing)
         parts.append(heading + ("\n" + as_columns([("after", "of", "difference", "n"), *rows])
                                 if rows else " Nothing can be compared."))  # fmt: skip
     if settings:
@@ -185,8 +194,8 @@ def _as_text(
 
 def _cells(line: Line) -> tuple[str, ...]:
     row = line.row
-    numbers: tuple[Cell, ...] = (row.usable[-1], row.reach, row.retention)
-    verdicts = (row.effect_verdict.main, row.attacker_verdict.main, row.n.main)
+    numbers: tuple[Cell, ...] = (row.outcomes[-1], row.reach, row.retention)
+    verdicts = (row.effect.main, row.attacker.main, row.n.main)
     return (line.transform, line.protected.name, *map(short_cell, numbers), *verdicts)
 
 

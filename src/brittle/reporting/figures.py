@@ -1,26 +1,19 @@
-"""Figures over JPEG quality: usable edits, reach and retention."""
+"""Figures over JPEG quality: usable edits, reach and retention; and what all figures share."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from markupsafe import Markup
 
 from brittle.analysis.finished import Finished
-from brittle.analysis.summary import Effect, Interval, Summary, Usable
+from brittle.analysis.summary import Effect, Interval, Usable
 from brittle.record.manifest import Manifest
 from brittle.reporting.charts import Axis, Chart, steps
-from brittle.reporting.formatting import (
-    arm_name,
-    bounds,
-    count,
-    hundred,
-    number,
-    spread,
-    transform_name,
-)
+from brittle.reporting.formatting import arm_name, count, estimated, number, spread, transform_name
 
-LINES = {"original": "circle", "placebo": "square", "protection": "triangle"}
+SHAPES = {"original": "circle", "placebo": "square", "protection": "triangle"}
 KEYS = {"original": "unprotected", "placebo": "placebo", "protection": "protected"}
+MEAN_AND_PHOTOS = (("protection", "triangle", "mean"), ("photo", "dot", "one photo"))
 
 
 @dataclass(frozen=True)
@@ -34,16 +27,90 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Quality:
-    """The JPEG qualities of a trial, harsher to the right, after the untransformed photo."""
+class Series:
+    """One line over JPEG quality."""
 
-    transforms: dict[str, float]
+    kind: str
+    """Colour and marker: ``original``, ``placebo`` or ``protection``."""
+    name: str
+    values: Mapping[str, Interval]
+    """By transform."""
+    texts: Mapping[str, str]
+    """The same in words, and why a value is missing."""
+    photos: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """By transform, the value of each photo."""
+
+
+@dataclass(frozen=True)
+class OverQuality:
+    """What draws over the JPEG qualities of a trial, harsher to the right."""
+
+    places: dict[str, float]
     """Place on the axis by transform, ``none`` first."""
     axis: Axis
+    dots: bool = False
+    """Whether each photo is a dot where there is no interval."""
+
+    def figure(
+        self,
+        name: str,
+        title: str,
+        y: Axis,
+        series: Sequence[Series],
+        caption: str,
+        *,
+        levels: Mapping[str, float] | None = None,
+        band: tuple[float, float, str] | None = None,
+        trace: bool = False,
+    ) -> Figure:
+        """The lines of several series; ``trace`` draws each photo's as well."""
+        legend = [(one.kind, SHAPES[one.kind], KEYS[one.kind]) for one in series]
+        chart = Chart(
+            name,
+            title,
+            f"{y.label}, {self.axis.label}; the table below the figure has the numbers",
+            self.axis,
+            y,
+            MEAN_AND_PHOTOS if trace else legend,
+        )
+        if band:
+            chart.band(*band)
+        for words, level in (levels or {}).items():
+            chart.level(level, words)
+        for place, one in enumerate(series):
+            if trace:
+                self._trace(chart, one)
+            self._draw(chart, one, shift=4 * place - 2 * (len(series) - 1))
+        rows = tuple(
+            (transform_name(label), *(one.texts.get(label, "not measured") for one in series))
+            for label in self.places
+            if any(label in one.texts for one in series)
+        )
+        return Figure(chart.render(), caption, ("transform", *(one.name for one in series)), rows)
+
+    def _draw(self, chart: Chart, one: Series, shift: float) -> None:
+        found = {label: one.values[label] for label in self.places if label in one.values}
+        line = [(self.places[label], value.estimate) for label, value in found.items()]
+        chart.line(line, one.kind, shift=shift)
+        for label, value in found.items():
+            place, note = self.places[label], f"{one.name}: {one.texts[label]}"
+            if self.dots and value.low is None:
+                for photo, own in one.photos[label].items():
+                    chart.mark(place, own, "dot", f"photo {one.kind}", photo, shift)
+            draw(chart, place, value, SHAPES[one.kind], one.kind, note, shift=shift)
+
+    def _trace(self, chart: Chart, one: Series) -> None:
+        for photo in dict.fromkeys(name for values in one.photos.values() for name in values):
+            points = [
+                (place, one.photos[label][photo])
+                for label, place in self.places.items()
+                if photo in one.photos.get(label, {})
+            ]
+            chart.line(points, "photo", photo)
 
 
-def qualities(manifest: Manifest) -> Quality | None:
-    """The JPEG qualities that the trial tried; None where it tried none."""
+def over_quality(manifest: Manifest, *, dots: bool = False) -> OverQuality | None:
+    """What draws over the JPEG qualities that the trial tried; None where it tried none."""
     found: dict[float, str] = {}
     for transform in manifest.transforms:
         quality = transform.fields.get("quality")
@@ -62,187 +129,135 @@ def qualities(manifest: Manifest) -> Quality | None:
             ticks.append((quality, f"{quality:g}"))
     edge = gap / 2.5
     axis = Axis(best + gap + edge, worst - edge, tuple(ticks), "JPEG quality, harsher to the right")
-    return Quality(places, axis)
+    return OverQuality(places, axis, dots)
 
 
-def usable_over_quality(trial: Finished, arm: str, name: str) -> Figure | None:
+def usable_over_quality(over: OverQuality, trial: Finished, arm: str, name: str) -> Figure | None:
     """Usable edits a hundred over JPEG quality: original, placebo, protected."""
-    quality, summary = qualities(trial.manifest), trial.summary
-    arms = trial.compared(arm)
-    rates = {
-        (kind, transform): found
-        for kind, label in arms.items()
-        for transform in (quality.transforms if quality else ())
-        if (found := summary.usable_of(label, transform)) and found.rate
+    found = {
+        kind: {
+            transform: one
+            for transform in over.places
+            if (one := trial.summary.usable_of(label, transform))
+        }
+        for kind, label in trial.compared(arm).items()
     }
-    if quality is None or not rates:
+    some = next((one for rates in found.values() for one in rates.values() if one.rate), None)
+    if some is None:
         return None
-    said = {kind: arm_name(label, kind) for kind, label in arms.items()}
-    chart = Chart(
-        name,
-        "Usable edits over JPEG quality",
-        _describe_rates(quality, rates, said),
-        quality.axis,
-        Axis(0, 1, tuple((one / 4, str(25 * one)) for one in range(5)), "usable edits per 100"),
-        [(kind, LINES[kind], KEYS[kind]) for kind in said],
-    )
-    for shift, kind in zip((-4, 0, 4), LINES, strict=True):
-        points = [
-            (place, rates[kind, transform])
-            for transform, place in quality.transforms.items()
-            if (kind, transform) in rates
-        ]
-        _draw_rates(chart, points, kind, shift, said.get(kind, ""))
-    rows = tuple(
-        (
-            transform_name(transform),
-            *(_rate_text(rates.get((kind, transform))) for kind in said),
+    names = {kind: arm_name(label, kind) for kind, label in trial.compared(arm).items()}
+    series = [
+        Series(
+            kind,
+            names[kind],
+            {label: one.rate for label, one in rates.items() if one.rate},
+            {label: _rate_text(one) for label, one in rates.items()},
+            {label: one.per_photo for label, one in rates.items()},
         )
-        for transform in quality.transforms
-    )
-    some = next(iter(rates.values()))
-    marks = "a dot is a photo" if summary.illustration else "bars are 95 % intervals over photos"
+        for kind, rates in found.items()
+    ]
+    marks = "a dot is a photo" if over.dots else "bars are 95 % intervals over photos"
     caption = (
         f"Usable edits per 100 over JPEG quality, {count(some.n, 'photo')}, "
         f"{count(some.rows, 'edit')} a point; {marks}. Protected: {arm}; placebo: "
-        f"{said.get('placebo', 'none')}."
+        f"{names.get('placebo', 'none')}."
     )
-    return Figure(chart.render(), caption, ("transform", *said.values()), rows)
+    axis = hundred_axis("usable edits per 100")
+    return over.figure(name, "Usable edits over JPEG quality", axis, series, caption)
 
 
-def reach_over_quality(trial: Finished, arm: str, name: str) -> Figure | None:
+def reach_over_quality(over: OverQuality, trial: Finished, arm: str, name: str) -> Figure | None:
     """Reach over JPEG quality, with a thin line for each photo."""
-    quality = qualities(trial.manifest)
-    effects = _effects(trial.summary, arm, quality.transforms if quality else ())
-    effects = {label: effect for label, effect in effects.items() if effect.reach}
-    if quality is None or not effects:
-        return None
+    effects = _effects(over, trial, arm)
     reaches = {label: effect.reach for label, effect in effects.items() if effect.reach}
-    photos = {label: effect.per_photo_reach for label, effect in effects.items()}
-    margins = trial.summary.primary.margins
-    some = next(iter(effects.values()))
-    chart = Chart(
+    if not reaches:
+        return None
+    photos = {label: effects[label].per_photo_reach for label in reaches}
+    texts = {
+        label: f"{estimated(reach)}, {count(reach.n, 'photo')}"
+        + (f" at {spread(photos[label])}" if photos[label] else "")
+        for label, reach in reaches.items()
+    }
+    some = effects[next(iter(reaches))]
+    above = trial.summary.primary.margins.protected
+    return over.figure(
         name,
         "Reach over JPEG quality",
-        "Reach: 0 is like noise of the same size, 1 is a photo that is gone. " + describe(reaches),
-        quality.axis,
         ratio_axis(reaches.values(), photos.values(), "reach"),
-        [("protection", "triangle", "mean"), ("photo", "dot", "one photo")],
-    )
-    chart.level(margins.protected, f"protected: above {number(margins.protected)}")
-    _draw_shares(chart, quality, reaches, photos, dots=trial.summary.illustration)
-    rows = tuple(
-        (
-            transform_name(label),
-            interval_text(interval),
-            spread(photos[label]) if photos[label] else "",
-            str(interval.n),
-        )
-        for label, interval in reaches.items()
-    )
-    caption = (
-        f"Reach: how far the protection moves edits beyond its placebo, as a share of what a gray "
-        f"picture does. {count(some.n, 'photo')}, {count(some.rows, 'edit')} a point; "
-        "a thin line is a photo."
-    )
-    return Figure(
-        chart.render(), caption, ("transform", "reach", "range over photos", "photos"), rows
+        [Series("protection", "reach", reaches, texts, photos)],
+        "Reach: how far the protection moves edits beyond its placebo, as a share of what a gray "
+        f"picture does. {count(some.n, 'photo')}, {count(some.rows, 'edit')} a point; a thin line "
+        "is a photo.",
+        levels={f"protected: above {number(above)}": above},
+        trace=True,
     )
 
 
-def retention_over_quality(trial: Finished, arm: str, name: str) -> Figure | None:
+def retention_over_quality(
+    over: OverQuality, trial: Finished, arm: str, name: str
+) -> Figure | None:
     """Retention over JPEG quality, beside reach and never without it."""
-    quality = qualities(trial.manifest)
-    effects = _effects(trial.summary, arm, quality.transforms if quality else ())
+    effects = _effects(over, trial, arm)
     kept = {label: effect.retention for label, effect in effects.items() if effect.retention}
     clean = effects.get("none")
-    if quality is None or not kept or clean is None or clean.effect is None:
+    if not kept or clean is None or clean.effect is None:
         return None
     whole = clean.effect.estimate
-    reference = Interval(estimate=1, method="none", n=clean.n, note="by definition")
-    kept = {"none": reference, **kept}
+    kept = {"none": Interval(estimate=1, method="none", n=clean.n, note="by definition"), **kept}
     photos = {
         label: {photo: value / whole for photo, value in effects[label].per_photo.items()}
         for label in kept
     }
+    texts = {label: f"{estimated(one)}, {count(one.n, 'photo')}" for label, one in kept.items()}
+    half_lives = [
+        found
+        for found in trial.summary.half_lives
+        if (found.arm, found.parameter) == (arm, "jpeg quality") and found.single
+    ]
+    bands = [
+        (one.low, one.high, "half-life")
+        for one in half_lives
+        if one.low is not None and one.high is not None
+    ]
     margins = trial.summary.primary.margins
-    chart = Chart(
+    return over.figure(
         name,
         "Retention over JPEG quality",
-        "Retention: the share of the effect without a transform that is left. " + describe(kept),
-        quality.axis,
         ratio_axis(kept.values(), photos.values(), "retention"),
-        [("protection", "triangle", "mean"), ("photo", "dot", "one photo")],
-    )
-    half_life = next(
-        (
-            found
-            for found in trial.summary.half_lives
-            if (found.arm, found.parameter) == (arm, "jpeg quality") and found.single
-        ),
-        None,
-    )
-    if half_life and half_life.low is not None and half_life.high is not None:
-        chart.band(half_life.low, half_life.high, "half-life")
-    chart.level(margins.survived, f"survived: above {number(margins.survived)}")
-    chart.level(margins.broken, f"broken: below {number(margins.broken)}")
-    _draw_shares(chart, quality, kept, photos, dots=trial.summary.illustration)
-    rows = tuple(
-        (transform_name(label), interval_text(interval), str(interval.n))
-        for label, interval in kept.items()
-    )
-    caption = (
+        [Series("protection", "retention", kept, texts, photos)],
         "Retention: the share of the untransformed effect that is left; the thin lines are each "
         "photo's effect over the mean untransformed effect, so that their mean is the retention. "
-        f"{count(clean.n, 'photo')}." + (f" {half_life.sentence}" if half_life else "")
+        f"{count(clean.n, 'photo')}." + "".join(f" {one.sentence}" for one in half_lives[:1]),
+        levels={
+            f"survived: above {number(margins.survived)}": margins.survived,
+            f"broken: below {number(margins.broken)}": margins.broken,
+        },
+        band=bands[0] if bands else None,
+        trace=True,
     )
-    return Figure(chart.render(), caption, ("transform", "retention", "photos"), rows)
 
 
-def _effects(summary: Summary, arm: str, transforms: Iterable[str]) -> dict[str, Effect]:
-    found = {label: summary.effect(arm, label) for label in transforms}
-    return {label: effect for label, effect in found.items() if effect}
-
-
-def _draw_rates(
-    chart: Chart, points: Sequence[tuple[float, Usable]], kind: str, shift: float, said: str
-) -> None:
-    rates = [(place, found, found.rate) for place, found in points]
-    chart.line([(place, rate.estimate) for place, _, rate in rates if rate], kind)
-    for place, found, rate in rates:
-        if rate is None:
-            continue
-        if rate.low is not None and rate.high is not None:
-            chart.whisker(place, rate.low, rate.high, kind, shift)
-        else:
-            for photo, value in found.per_photo.items():
-                chart.mark(place, value, "dot", f"photo {kind}", photo, shift)
-        note = f"{said}: {_rate_text(found)}"
-        chart.mark(place, rate.estimate, LINES[kind], kind, note)
-
-
-def _draw_shares(
+def draw(
     chart: Chart,
-    quality: Quality,
-    means: Mapping[str, Interval],
-    photos: Mapping[str, Mapping[str, float]],
+    x: float,
+    interval: Interval,
+    shape: str,
+    style: str,
+    note: str,
     *,
-    dots: bool,
+    shift: float = 0,
+    faint: bool = False,
 ) -> None:
-    places = {label: quality.transforms[label] for label in means}
-    names = list(dict.fromkeys(name for values in photos.values() for name in values))
-    for photo in names:
-        points = [(place, photos[label].get(photo)) for label, place in places.items()]
-        chart.line([(place, value) for place, value in points if value is not None], "photo", photo)
-    chart.line([(place, means[label].estimate) for label, place in places.items()], "protection")
-    for label, place in places.items():
-        mean = means[label]
-        if mean.low is not None and mean.high is not None:
-            chart.whisker(place, mean.low, mean.high, "protection")
-        elif dots:
-            for photo, value in photos[label].items():
-                chart.mark(place, value, "dot", "photo", photo)
-        chart.mark(place, mean.estimate, "triangle", "protection", interval_text(mean))
+    """An estimate with its interval, where it has one."""
+    if interval.low is not None and interval.high is not None:
+        whisker = f"faint {style}" if faint else style
+        chart.whisker(x, interval.low, interval.high, whisker, shift)
+    chart.mark(x, interval.estimate, shape, style, note, shift)
+
+
+def hundred_axis(label: str) -> Axis:
+    """From 0 to 100 of 100."""
+    return Axis(0, 1, tuple((one / 4, str(25 * one)) for one in range(5)), label)
 
 
 def ratio_axis(
@@ -258,43 +273,18 @@ def ratio_axis(
     low, high = min(0.0, *values), max(1.0, *values)
     step = 0.25 if high - low <= 2 else 0.5 if high - low <= 4 else 2.0
     high = step * -(-high // step)
-    values = list(steps(-step * (-low // step), high, step))
-    ticks = tuple((value, number(value)) for value in values)
+    ticks = tuple((value, number(value)) for value in steps(-step * (-low // step), high, step))
     # A little room below, so that zero and what scatters around it are both seen.
     return Axis(low - 0.04 * (high - low), high, ticks, label)
 
 
-def interval_text(interval: Interval) -> str:
-    """An estimate with its interval."""
-    return f"{number(interval.estimate)} {bounds(interval)}"
+def _effects(over: OverQuality, trial: Finished, arm: str) -> dict[str, Effect]:
+    found = {label: trial.summary.effect(arm, label) for label in over.places}
+    return {label: effect for label, effect in found.items() if effect}
 
 
-def _rate_text(found: Usable | None) -> str:
-    if found is None or found.rate is None:
-        return found.reason if found else "not measured"
-    text = f"{hundred(found.rate.estimate)} {bounds(found.rate, per_hundred=True)}"
-    return f"{text}, {count(found.n, 'photo')}, {count(found.rows, 'edit')}"
-
-
-def describe(intervals: Mapping[str, Interval]) -> str:
-    """A figure's estimates by transform, for whoever can't see it."""
-    return "; ".join(
-        f"{transform_name(label)} {number(interval.estimate)}"
-        for label, interval in intervals.items()
-    )
-
-
-def _describe_rates(
-    quality: Quality,
-    rates: Mapping[tuple[str, str], Usable],
-    said: Mapping[str, str],
-) -> str:
-    parts = []
-    for kind, name in said.items():
-        values = [
-            f"{transform_name(transform)} {hundred(found.rate.estimate)}"
-            for transform in quality.transforms
-            if (found := rates.get((kind, transform))) and found.rate
-        ]
-        parts.append(f"{name}: {', '.join(values)}")
-    return "Usable edits per 100. " + "; ".join(parts)
+def _rate_text(found: Usable) -> str:
+    if found.rate is None:
+        return found.reason
+    rate = estimated(found.rate, per_hundred=True)
+    return f"{rate}, {count(found.n, 'photo')}, {count(found.rows, 'edit')}"

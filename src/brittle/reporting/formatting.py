@@ -6,6 +6,7 @@ from typing import Any
 from brittle.analysis.phrases import all_or_some, count, transform_name
 from brittle.analysis.phrases import decimal as number
 from brittle.analysis.summary import Interval, Summary
+from brittle.record.arms import GRAY
 
 __all__ = [
     "all_or_some",
@@ -13,6 +14,7 @@ __all__ = [
     "bounds",
     "component_text",
     "count",
+    "estimated",
     "hundred",
     "moment",
     "number",
@@ -45,12 +47,23 @@ def hundred(value: float) -> str:
     return number(100 * value, 0)
 
 
-def bounds(interval: Interval, *, per_hundred: bool = False) -> str:
+def bounds(interval: Interval, *, per_hundred: bool = False, digits: int = 2) -> str:
     """The interval in brackets, or the reason why there is none."""
     if interval.low is None or interval.high is None:
         return f"[{interval.note or 'no bound'}]"
-    write = hundred if per_hundred else number
-    return f"[{write(interval.low)}, {write(interval.high)}]"
+    low, high = (
+        hundred(bound) if per_hundred else number(bound, digits)
+        for bound in (interval.low, interval.high)
+    )
+    return f"[{low}, {high}]"
+
+
+def estimated(interval: Interval | None, *, per_hundred: bool = False, digits: int = 2) -> str:
+    """An estimate with its interval; a dash where there is none."""
+    if interval is None:
+        return "–"
+    estimate = hundred(interval.estimate) if per_hundred else number(interval.estimate, digits)
+    return f"{estimate} {bounds(interval, per_hundred=per_hundred, digits=digits)}"
 
 
 def spread(values: Mapping[str, float], *, per_hundred: bool = False) -> str:
@@ -78,7 +91,7 @@ def arm_name(arm: str, kind: str) -> str:
     if kind == "original":
         return "unprotected"
     if kind == "ceiling":
-        return "gray picture"
+        return "gray picture" if arm == GRAY else arm
     if kind == "placebo":
         return PLACEBOS.get(arm.partition("(")[0], arm)
     return arm

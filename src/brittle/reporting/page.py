@@ -2,20 +2,27 @@
 
 import base64
 import hashlib
+import json
+from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 
+import yaml
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from brittle.reporting import formatting
+from brittle.reporting.glossary import Term
 
 
-def render_page(template: str, *, styles: tuple[str, ...], script: str = "", **values: Any) -> str:
+def render_page(
+    template: str, *, script: str = "", glossary: Sequence[Term] = (), **values: Any
+) -> str:
     """A page as text; every value is escaped, and only the named script may run.
 
-    The template gets ``style``, ``script`` and ``policy`` (for the Content-Security-Policy),
-    ``values``, and the functions that write numbers and names.
+    The template gets the ``style`` sheet, the ``script``, the ``policy`` (for the
+    Content-Security-Policy), the ``glossary``, ``values``, and the functions that write numbers and
+    names.
     """
     code = _resource(script) if script else ""
     digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
@@ -32,13 +39,22 @@ def render_page(template: str, *, styles: tuple[str, ...], script: str = "", **v
         keep_trailing_newline=True,
     )
     environment.globals |= {name: getattr(formatting, name) for name in formatting.__all__}
+    environment.globals["as_yaml"] = _as_yaml
     return environment.get_template(template).render(
-        style=Markup("\n".join(map(_resource, styles))),
+        style=Markup(_resource("report.css")),
         script=Markup(code),
         policy=Markup(policy),
+        glossary=glossary,
+        contents=(),
         **values,
     )
 
 
+def _as_yaml(data: Any) -> str:
+    """Plain data as one would write it by hand."""
+    return yaml.safe_dump(json.loads(json.dumps(data)), sort_keys=False, allow_unicode=True)
+
+
 def _resource(name: str) -> str:
-    return resources.files("brittle.reporting").joinpath(name).read_text(encoding="utf-8")
+    folder = resources.files("brittle.reporting") / "templates"
+    return folder.joinpath(name).read_text(encoding="utf-8")

@@ -1,12 +1,7 @@
-"""A manifest in words: with which model, device and code a trial ran."""
-
-import json
-from typing import Any
-
-import yaml
+"""A manifest in words: what a trial ran, with which model, device and code."""
 
 from brittle.record.manifest import Manifest
-from brittle.reporting.formatting import moment
+from brittle.reporting.formatting import count, moment
 
 
 def settings(manifest: Manifest) -> list[tuple[str, str]]:
@@ -25,10 +20,16 @@ def settings(manifest: Manifest) -> list[tuple[str, str]]:
     return [(name, value) for name, value in facts if value]
 
 
+def facts(manifest: Manifest) -> list[str]:
+    """The line under a report's title."""
+    size = f" ({manifest.model.size} px)"
+    return [
+        count(len(manifest.transforms), "transform"),
+        count(len(manifest.prompts), "prompt"),
+        f"model {manifest.model.name}{size}",
+        *([moment(manifest.created)] if manifest.created else []),
+    ]
+
+
 def _joined(*parts: str | None) -> str:
     return ", ".join(part for part in parts if part)
-
-
-def as_yaml(data: Any) -> str:
-    """Plain data as one would write it by hand."""
-    return yaml.safe_dump(json.loads(json.dumps(data)), sort_keys=False, allow_unicode=True)

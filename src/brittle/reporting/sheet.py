@@ -117,7 +117,6 @@ def _uri(pixels: Pixels) -> str:
 def _page(record: Record, sheet: str, items: list[Item]) -> str:
     return render_page(
         "sheet.html",
-        styles=("report.css", "sheet.css"),
         script="sheet.js",
         title=record.manifest.title or "A trial",
         sheet=sheet,

@@ -1,6 +1,6 @@
 """The report's tables, as plain rows of cells: what stands in them, not how it looks."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from brittle.analysis.finished import Finished
@@ -27,19 +27,23 @@ class Cell:
     style: str = ""
 
 
+NO_VERDICT = Cell("–")
+
+
 @dataclass(frozen=True)
 class TransformRow:
     """One transform in the main table."""
 
     name: str
     label: str
-    primary: bool
-    usable: tuple[Cell, ...]
+    outcomes: tuple[Cell, ...]
     reach: Cell
     retention: Cell
-    effect_verdict: Cell
-    attacker_verdict: Cell
     n: Cell
+    effect: Cell = NO_VERDICT
+    attacker: Cell = NO_VERDICT
+    starred: bool = False
+    """Whether the trial declared it beforehand."""
 
 
 @dataclass(frozen=True)
@@ -48,42 +52,67 @@ class TransformTable:
 
     arm: str
     editor: str
-    arms: tuple[str, ...]
+    outcome: str
+    """What the first columns hold."""
+    columns: tuple[str, ...]
+    """Whose."""
+    counted: str
+    """What n counts."""
     rows: tuple[TransformRow, ...]
+    caption: str
+    verdicts: bool = False
+    """Whether rows may have a verdict."""
 
 
 def transform_table(trial: Finished, arm: str, editor: str) -> TransformTable:
-    """Transform, usable by arm, reach, retention, both verdicts, n."""
+    """Transform, usable edits by arm, reach, retention, both verdicts, n."""
     summary, arms = trial.summary, trial.compared(arm)
-    rows = []
-    for transform in (one.label for one in trial.manifest.transforms):
-        effect = summary.effect(arm, transform, editor=editor)
-        usable = [summary.usable_of(label, transform, editor=editor) for label in arms.values()]
-        verdict = next(
-            (
-                found
-                for found in summary.verdicts
-                if (found.arm, found.transform, found.editor) == (arm, transform, editor)
-            ),
-            None,
-        )
-        rows.append(
-            TransformRow(
-                name=transform_name(transform),
-                label=transform,
-                primary=effect is not None and not effect.exploratory,
-                usable=tuple(_usable(found, summary) for found in usable),
-                reach=_reach(effect, summary),
-                retention=_retention(effect, transform, summary),
-                effect_verdict=_effect_word(verdict, transform, summary),
-                attacker_verdict=_attacker_word(verdict),
-                n=_n(effect, usable),
-            )
-        )
-    names = tuple(
-        "protected" if label == arm else arm_name(label, kind) for kind, label in arms.items()
+    intervals = (
+        f"; no intervals on {count(summary.n_photos, 'photo')}"
+        if summary.illustration
+        else " with 95 % intervals over photos"
     )
-    return TransformTable(arm, editor, names, tuple(rows))
+    return TransformTable(
+        arm=arm,
+        editor=editor,
+        outcome="Usable edits per 100",
+        columns=tuple(
+            "protected" if label == arm else arm_name(label, kind) for kind, label in arms.items()
+        ),
+        counted="photos; edits an arm",
+        rows=tuple(
+            _row(summary, tuple(arms.values()), one.label, editor)
+            for one in trial.manifest.transforms
+        ),
+        caption=f"Usable edits per 100, reach and retention{intervals}",
+        verdicts=True,
+    )
+
+
+def _row(summary: Summary, arms: Sequence[str], transform: str, editor: str) -> TransformRow:
+    """A row of the last of the arms, beside those that it is compared with."""
+    arm = arms[-1]
+    effect = summary.effect(arm, transform, editor=editor)
+    usable = [summary.usable_of(label, transform, editor=editor) for label in arms]
+    verdict = next(
+        (
+            found
+            for found in summary.verdicts
+            if (found.arm, found.transform, found.editor) == (arm, transform, editor)
+        ),
+        None,
+    )
+    return TransformRow(
+        name=transform_name(transform),
+        label=transform,
+        outcomes=tuple(_usable(found, summary) for found in usable),
+        reach=_reach(effect, summary),
+        retention=_retention(effect, transform, summary),
+        n=_n(effect, usable),
+        effect=_effect_word(verdict, transform, summary),
+        attacker=Cell(verdict.attacker, "", _style(verdict.attacker)) if verdict else NO_VERDICT,
+        starred=effect is not None and not effect.exploratory and transform != "none",
+    )
 
 
 def other_metrics(trial: Finished, arm: str) -> list[tuple[str, list[tuple[str, Cell, Cell, str]]]]:
@@ -159,10 +188,6 @@ def _effect_word(verdict: Verdict | None, transform: str, summary: Summary) -> C
     if transform == "none":
         return Cell("–", "the reference", "missing")
     return Cell("no verdict" if summary.illustration else "exploratory", "", "missing")
-
-
-def _attacker_word(verdict: Verdict | None) -> Cell:
-    return Cell(verdict.attacker, "", _style(verdict.attacker)) if verdict else Cell("–")
 
 
 def _style(word: str) -> str:

@@ -18,7 +18,7 @@ def answer(trial: Finished) -> str:
         parts.append(ILLUSTRATION.format(summary.illustration_words))
     else:
         parts += [verdict.sentence for verdict in summary.verdicts]
-    parts += [_as_text(transform_table(trial, arm, trial.editor)) for arm in trial.protections]
+    parts += [as_text(transform_table(trial, arm, trial.editor)) for arm in trial.protections]
     if summary.agreement.marked or not summary.usable_reason:
         parts.append(summary.agreement.sentence)
     if trial.manifest.made:  # nobody was told these while it ran
@@ -27,14 +27,15 @@ def answer(trial: Finished) -> str:
     return "\n\n".join(parts)
 
 
-def _as_text(table: TransformTable) -> str:
-    head = ["transform", *(f"usable: {arm}" for arm in table.arms), "reach", "retention"]
-    lines = [[*head, "verdict", "attacker", "n"]]
+def as_text(table: TransformTable) -> str:
+    """A protection's table, under its name."""
+    verdicts = ["verdict", "attacker"] if table.verdicts else []
+    lines = [["transform", *table.columns, "reach", "retention", *verdicts, "n"]]
     for row in table.rows:
-        numbers = [short_cell(cell) for cell in (*row.usable, row.reach, row.retention)]
-        verdicts = [row.effect_verdict.main, row.attacker_verdict.main, row.n.main]
-        lines.append([row.name, *numbers, *verdicts])
-    return f"{table.arm}\n{as_columns(lines)}"
+        numbers = [short_cell(cell) for cell in (*row.outcomes, row.reach, row.retention)]
+        words = [row.effect.main, row.attacker.main] if table.verdicts else []
+        lines.append([row.name, *numbers, *words, row.n.main])
+    return f"{table.arm}; {table.outcome.lower()}:\n{as_columns(lines)}"
 
 
 def as_columns(lines: Sequence[Sequence[str]]) -> str:

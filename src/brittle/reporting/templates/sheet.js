@@ -1,7 +1,7 @@
 "use strict";
 /* Marks by key or click, kept in the browser, saved as marks.csv. The page works without. */
 (function () {
-  const sheet = document.querySelector("main").dataset.sheet;
+  const sheet = document.getElementById("bar").dataset.sheet;
   const items = Array.from(document.querySelectorAll(".item"));
   const store = "brittle-sheet-" + sheet;
   let current = 0;

@@ -2,15 +2,16 @@
 
 from typing import Any
 
+from brittle.analysis.phrases import when
 from brittle.analysis.summary import Fair, FairPoint, Summary
-from brittle.reporting.charts import Axis, Chart
-from brittle.reporting.figures import Figure, interval_text, ratio_axis
-from brittle.reporting.formatting import count, hundred, number, transform_name
+from brittle.reporting.charts import Axis, Chart, round_axis
+from brittle.reporting.figures import Figure, draw, ratio_axis
+from brittle.reporting.formatting import count, estimated, hundred, number
 
 STYLES = (("protection", "triangle"), ("original", "circle"), ("placebo", "square"))
 
 
-def fair_section(summary: Summary) -> dict[str, Any] | None:
+def equal_distortion(summary: Summary) -> dict[str, Any] | None:
     """Curves of protection against imperceptibility, and the rankings; None without a comparison.
 
     Curves are drawn without a transform and after the last primary one.
@@ -18,10 +19,10 @@ def fair_section(summary: Summary) -> dict[str, Any] | None:
     fair = summary.fair
     if fair is None:
         return None
-    transforms = list(dict.fromkeys(["none", summary.primary.transforms[-1]]))
+    transforms = dict.fromkeys(["none", summary.primary.transforms[-1]])
     drawn = [
-        _curve(fair, ruler, transform, f"fair-{ruler}-{number}")
-        for number, transform in enumerate(transforms)
+        _curve(fair, ruler, transform, f"distortion-{ruler}-{place}")
+        for place, transform in enumerate(transforms)
         for ruler in fair.rulers
     ]
     return {
@@ -36,7 +37,7 @@ def _curve(fair: Fair, ruler: str, transform: str, name: str) -> Figure | None:
     reaches = [point.reach for point in points if point.reach]
     if not reaches:
         return None
-    after = "without a transform" if transform == "none" else transform_name(transform)
+    after = when(transform)
     styles = dict(zip(fair.protections, STYLES * len(fair.protections), strict=False))
     chart = Chart(
         name,
@@ -47,20 +48,19 @@ def _curve(fair: Fair, ruler: str, transform: str, name: str) -> Figure | None:
         [(*style, protection) for protection, style in styles.items()],
     )
     for protection, (style, shape) in styles.items():
-        mine = [point for point in points if point.protection == protection and point.reach]
-        chart.line([(one.distortion, one.reach.estimate) for one in mine if one.reach], style)
-        for one in mine:
-            if one.reach is None:
-                continue
-            if one.reach.low is not None and one.reach.high is not None:
-                chart.whisker(one.distortion, one.reach.low, one.reach.high, style)
-            note = f"{protection}: {interval_text(one.reach)}"
-            chart.mark(one.distortion, one.reach.estimate, shape, style, note)
+        mine = {
+            point.distortion: point.reach
+            for point in points
+            if point.protection == protection and point.reach
+        }
+        chart.line([(place, reach.estimate) for place, reach in mine.items()], style)
+        for place, reach in mine.items():
+            draw(chart, place, reach, shape, style, f"{protection}: {estimated(reach)}")
     rows = tuple(
         (
             point.protection,
-            _distance(point.distortion, ruler),
-            interval_text(point.reach) if point.reach else "–",
+            f"{point.distortion:.1f} dB" if ruler == "psnr" else number(point.distortion, 3),
+            estimated(point.reach),
             "not judged" if point.usable is None else hundred(point.usable),
             str(point.n),
         )
@@ -76,16 +76,7 @@ def _curve(fair: Fair, ruler: str, transform: str, name: str) -> Figure | None:
 
 
 def _distortion_axis(points: list[FairPoint], ruler: str) -> Axis:
-    values = [point.distortion for point in points]
-    low, high = min(values), max(values)
-    edge = 0.06 * (high - low) or 0.01
-    ticks = tuple(
-        (value, _distance(value, ruler))
-        for value in (low + (high - low) * part / 4 for part in range(5))
-    )
-    ends = (high + edge, low - edge) if ruler == "psnr" else (low - edge, high + edge)
-    return Axis(*ends, ticks, f"{ruler} of the published file")
-
-
-def _distance(value: float, ruler: str) -> str:
-    return f"{value:.1f} dB" if ruler == "psnr" else number(value, 3)
+    unit = ", dB" if ruler == "psnr" else ""
+    axis = round_axis([one.distortion for one in points], f"{ruler} of the published file{unit}")
+    # A larger psnr is a smaller distortion.
+    return Axis(axis.high, axis.low, axis.ticks, axis.label) if unit else axis

@@ -15,11 +15,10 @@ from brittle.analysis.finished import Finished
 from brittle.analysis.mimicry_summary import MimicrySummary
 from brittle.cli import app
 from brittle.errors import UserError
+from brittle.record import Record
 from brittle.record.arms import BASE_MODEL
-from brittle.record.record import Record
 from brittle.reporting import answer, build_report
-from brittle.reporting.mimicry import render
-from brittle.reporting.mimicry_source import FinishedMimicry
+from brittle.reporting.style import FinishedMimicry, render
 from tests.trial.test_collections import CLOAK, over, write_pictures
 
 
@@ -58,12 +57,12 @@ def test_rows_are_arms_and_columns_transforms(folder):
         *("Learned from", "no transform", "JPEG 20")
     ]
     assert re.findall(r'<th scope="row">(.*?)</th>', tables[0]) == [
-        *("without learning", "unprotected", CLOAK)
+        *("base model", "unprotected", CLOAK)
     ]
     # Of the model that learned nothing, one picture serves both transforms.
-    base, unprotected = re.findall(r"<tr class=.*?</tr>", tables[0], flags=re.S)[:2]
+    untaught, unprotected = re.findall(r"<tr class=.*?</tr>", tables[0], flags=re.S)[:2]
     sources = re.compile(r'src="(data:[^"]+)"')
-    assert len(set(sources.findall(base))) == 1
+    assert len(set(sources.findall(untaught))) == 1
     assert len(set(sources.findall(unprotected))) == 2
     assert "missing" not in tables[0]
 
