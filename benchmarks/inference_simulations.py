@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaincinv
 
-from brittle.analysis import Row, Scope, Summary, format_results, parse_results, summarise
+from brittle.analysis import Scope, Summary, summarise
 from brittle.analysis.half_life import ALPHA, walk, window
 from brittle.analysis.intervals import (
     fieller_bounds,
@@ -29,6 +29,7 @@ from brittle.analysis.intervals import (
 from brittle.analysis.randomization_test import DRAWS, placebo_test
 from brittle.analysis.worst_case import cross_fit
 from brittle.declaration.primary import Primary
+from brittle.record.rows import Row, format_results, parse_results
 
 Array = NDArray[np.float64]
 Bounds = tuple[Array, Array, Array]

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from brittle.analysis import Interval, Summary, read_results
+from brittle.analysis import Interval, Summary
 from brittle.analysis.comparisons import compare_transforms
 from brittle.analysis.effects import Effects
 from brittle.analysis.intervals import mean_interval, ratio_interval
@@ -24,6 +24,7 @@ from brittle.analysis.phrases import percent, transform_name
 from brittle.analysis.table import Table
 from brittle.analysis.usable import UsableEdits
 from brittle.images import from_png
+from brittle.record.rows import read_results
 from brittle.transforms import Transform
 
 MARK = re.compile(r"(<!-- (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)

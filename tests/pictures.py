@@ -16,6 +16,11 @@ DISPLAY_P3 = (
     (0.29198, 0.69225, 0.04189),
     (0.15710, 0.06657, 0.78407),
 )
+REC2020 = (
+    (0.67348, 0.27904, -0.00194),
+    (0.16568, 0.67535, 0.02998),
+    (0.12505, 0.04561, 0.79685),
+)
 D50 = (0.9642, 1.0, 0.8249)
 
 
@@ -42,11 +47,43 @@ def png(
     depth = levels.dtype.itemsize * 8
     rows = b"".join(b"\0" + row.astype(levels.dtype.newbyteorder(">")).tobytes() for row in levels)
     header = struct.pack(">IIBBBBB", *(size or (width, height)), depth, colour, 0, 0, 0)
-    parts = [(b"IHDR", header), *chunks, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*part) for part in parts)
+    return png_of(header, *chunks, (b"IDAT", zlib.compress(rows)))
 
 
-def _chunk(kind: bytes, data: bytes) -> bytes:
+def png_of(header: bytes, *chunks: tuple[bytes, bytes]) -> bytes:
+    """A PNG of a header and further chunks."""
+    parts = [(b"IHDR", header), *chunks, (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+
+
+def packed_png(
+    samples: np.ndarray, depth: int, *chunks: tuple[bytes, bytes], colour: int = 0
+) -> bytes:
+    """A PNG of (H, W) samples of 1, 2, 4 or 8 bits: gray, or with colour 3 of a palette."""
+    height, width = samples.shape
+    rows = b"".join(b"\0" + packed(row, depth) for row in samples)
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    return png_of(header, *chunks, (b"IDAT", zlib.compress(rows)))
+
+
+def packed(row: np.ndarray, depth: int) -> bytes:
+    """Samples of any number of bits, highest bit first, filled up to whole bytes."""
+    bits = row[:, None] >> np.arange(depth - 1, -1, -1) & 1
+    return np.packbits(bits.astype(np.uint8).ravel()).tobytes()
+
+
+def tiff(rows: bytes, width: int, height: int, bits: int, **tags: int) -> bytes:
+    """An uncompressed gray TIFF, little-endian, of packed rows; further tags as ``t254=1``."""
+    entries = {256: width, 257: height, 258: bits, 259: 1, 262: 1, 273: 8, 277: 1, 278: height}
+    entries |= {279: len(rows)} | {int(tag[1:]): value for tag, value in tags.items()}
+    table = b"".join(struct.pack("<HHII", tag, 4, 1, entries[tag]) for tag in sorted(entries))
+    rows += b"\0" * (len(rows) % 2)
+    head = b"II*\0" + struct.pack("<I", 8 + len(rows))
+    return head + rows + struct.pack("<H", len(entries)) + table + b"\0" * 4
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    """One chunk of a PNG."""
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
@@ -73,12 +110,18 @@ def _profile(kind: bytes, tags: dict[bytes, bytes]) -> bytes:
     return head + table + body
 
 
-def icc(primaries: tuple[tuple[float, float, float], ...], gamma: float) -> bytes:
-    """A profile of RGB by primaries and one gamma."""
+def icc(
+    primaries: tuple[tuple[float, float, float], ...],
+    gamma: float,
+    cicp: tuple[int, int] | None = None,
+) -> bytes:
+    """A profile of RGB by primaries and one gamma; ``cicp`` adds such a tag."""
     curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, round(gamma * 256))
     tags = {c + b"TRC": curve for c in (b"r", b"g", b"b")}
     for colour, xyz in zip((b"r", b"g", b"b"), primaries, strict=True):
         tags[colour + b"XYZ"] = b"XYZ \0\0\0\0" + _fixed(*xyz)
+    if cicp:
+        tags[b"cicp"] = b"cicp\0\0\0\0" + bytes([*cicp, 0, 1])
     return _profile(b"mntrRGB XYZ ", tags)
 
 
@@ -94,7 +137,12 @@ def icc_cmyk() -> bytes:
 
 def to_srgb(levels: np.ndarray, primaries: Any, gamma: float) -> np.ndarray:
     """The levels that sRGB needs for the same colours, by matrices; float, clipped to 0..255."""
-    linear = (levels / 255.0) ** gamma @ np.array(primaries) @ np.linalg.inv(np.array(SRGB))
+    return light_to_srgb((levels / 255.0) ** gamma, primaries)
+
+
+def light_to_srgb(light: np.ndarray, primaries: Any) -> np.ndarray:
+    """The same of linear light from 0 to 1."""
+    linear = light @ np.array(primaries) @ np.linalg.inv(np.array(SRGB))
     linear = linear.clip(0, 1)
     srgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
     return srgb * 255

@@ -2,6 +2,7 @@ import errno
 import io
 import os
 import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from brittle import images
+from brittle.decoding.png import without_long_text
 from brittle.errors import UserError
 from brittle.images import read_mask, read_photo, write_image
 from tests import pictures
@@ -280,6 +282,12 @@ def test_files_that_are_no_photos(tmp_path, levels):
         ("cut.jpg", encoded(levels, "JPEG")[:900], "damaged or incomplete"),
         ("flipped.png", good[:200] + bytes([good[200] ^ 255]) + good[201:], "damaged"),
         ("thin.png", encoded(levels[:15], "PNG"), "80 × 15 px"),
+        ("a.heic", b"\0\0\0\x18ftypheic" + bytes(99), "is HEIC, .* export it as JPEG or PNG"),
+        ("b.heif", b"\0\0\0\x18ftypmif1" + bytes(99), "is HEIC, .* export it as JPEG or PNG"),
+        ("a.jxl", b"\xff\x0a" + bytes(99), "is JPEG XL, .* export it as JPEG or PNG"),
+        ("b.jxl", b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(99), "is JPEG XL"),
+        ("a.nef", pictures.tiff(bytes(32 * 32), 32, 32, 8, t254=1), "a camera's raw file"),
+        ("a.dng", pictures.tiff(bytes(32 * 32), 32, 32, 8, t50706=1), "a camera's raw file"),
     ):
         (tmp_path / name).write_bytes(data)
         with pytest.raises(UserError, match=message):
@@ -290,6 +298,46 @@ def test_files_that_are_no_photos(tmp_path, levels):
         read_photo(tmp_path / "nowhere.png")
     with pytest.raises(UserError, match="isn't a file"):
         read_photo("/dev/null" if os.path.exists("/dev/null") else "NUL")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        (b"zTXt", b"Comment\0\0" + zlib.compress(b"a" * 5_000_000)),
+        (b"iTXt", b"Comment\0\1\0\0\0" + zlib.compress(b"a" * 5_000_000)),
+        (b"iTXt", b"Comment\0\0\0\0\0" + b"a" * 5_000_000),
+        (b"tEXt", b"Comment\0" + b"a" * 5_000_000),
+        (b"zTXt", b"Comment\0\0garbage"),
+        (b"iTXt", b"Comment"),
+    ],
+    ids=lambda chunk: f"{chunk[0].decode()} {len(chunk[1])}",
+)
+@pytest.mark.parametrize("many", [1, 8])
+def test_a_picture_with_long_texts_is_whole(tmp_path, levels, text, many):
+    whole = pictures.png(levels, *[text] * many)
+    after = whole[:-12] + b"".join(pictures.chunk(*text) for _ in range(many)) + whole[-12:]
+    for data in (whole, after):
+        found = read(tmp_path, data)
+        assert np.array_equal(as_levels(found), levels)
+        assert found.notes == ()
+
+
+def test_texts_cannot_fill_the_memory(tmp_path, levels):
+    chunk = b"zTXt", b"Comment\0\0" + zlib.compress(b"a" * 1_000_000)
+    data = pictures.png(levels, *[chunk] * 200)
+    assert np.array_equal(as_levels(read(tmp_path, data)), levels)
+    kept = without_long_text(data)
+    assert 20 <= kept.count(b"zTXt") <= 40
+
+
+def test_a_long_profile_is_read(tmp_path, levels):
+    profile = pictures.icc(pictures.ADOBE, 2.2)
+    long = profile + bytes(2**21)
+    long = len(long).to_bytes(4, "big") + long[4:]
+    found = read(tmp_path, pictures.png(levels, (b"iCCP", b"a\0\0" + zlib.compress(long))))
+    assert found.notes == ("colours converted to sRGB by the colour profile",)
+    short = read(tmp_path, encoded(levels, "PNG", icc_profile=profile))
+    assert torch.equal(found.image, short.image)
 
 
 def test_sizes_are_checked_before_anything_is_decoded(tmp_path, levels, monkeypatch):

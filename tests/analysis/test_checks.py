@@ -4,10 +4,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from brittle.analysis import Evidence, ProtectedFile, Row
+from brittle.analysis import Evidence, ProtectedFile
 from brittle.analysis.checks import FLAGS
 from brittle.budgets import LinfBudget
 from brittle.images import quantise
+from brittle.record.rows import Row
 from tests.analysis.trials import ARM, JPEG, PLACEBO, build, find, summary_of, trial
 
 
@@ -85,8 +86,6 @@ def test_a_sound_trial_raises_no_flag_but_for_what_it_did_not_judge():
                 used=1.0, saved_as_optimised=True,
             ),
         ),
-        unchanged_by={JPEG: 1, "none": 12},
-        transformed={JPEG: 12, "none": 12},
     )  # fmt: skip
     assert summary_of(rows, evidence=evidence).flags == ()
 
@@ -104,7 +103,7 @@ def test_a_flip_that_is_undone_without_an_edit_is_no_sign_of_a_fault():
         PROVOKED["transform did nothing"],
         PROVOKED["editor ignored the photo"],
         PROVOKED["editor did nothing"],
-        (GOOD, Evidence(unchanged_by={JPEG: 12}, transformed={JPEG: 12})),
+        (GOOD, Evidence(idle=(JPEG,))),
     ],
 )
 def test_what_silently_did_nothing_stops_the_verdict(rows, evidence):
@@ -115,7 +114,7 @@ def test_what_silently_did_nothing_stops_the_verdict(rows, evidence):
 
 
 def test_a_transform_that_did_nothing_stops_only_its_own_verdict():
-    evidence = Evidence(unchanged_by={"flip": 12}, transformed={"flip": 12})
+    evidence = Evidence(idle=("flip",))
     assert summary_of(GOOD, evidence=evidence).verdict(ARM, JPEG).word != "no verdict"
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from brittle.analysis import Row
 from brittle.analysis.phrases import percent, with_bounds
+from brittle.record.rows import Row
 from tests.analysis.trials import ARM, JPEG, PLACEBO, summary_of
 
 TEXT = (Path(__file__).parents[2] / "docs" / "inference.md").read_text(encoding="utf-8")

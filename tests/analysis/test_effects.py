@@ -2,9 +2,9 @@ import dataclasses
 
 import pytest
 
-from brittle.analysis import Row
 from brittle.analysis.effects import TOO_WEAK, Effects, choose_placebo
 from brittle.analysis.table import Table
+from brittle.record.rows import Row
 from tests.analysis.trials import ARM, JPEG, PLACEBO, build, summary_of, trial
 
 

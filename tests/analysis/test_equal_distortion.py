@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from brittle.analysis import Row, format_results, parse_results
-from brittle.analysis.sweep import interpolate, split_budget
+from brittle.analysis.sweep import interpolate
 from brittle.declaration.primary import Primary
+from brittle.record.rows import Row, format_results, parse_results
 from tests.analysis.trials import JPEG, summary_of
 
 BUDGETS = (4, 8, 12, 16)
@@ -188,18 +188,3 @@ def test_interpolation_stays_between_its_points():
     assert interpolate(np.array([2.5, 2.5]), x, y) == pytest.approx([0.5, np.nan], nan_ok=True)
     assert interpolate(np.array([1.5, 2.5]), x, y)[0] == 0
     assert np.isnan(interpolate(np.array([0.9, 4.1]), x, y)).all()
-
-
-@pytest.mark.parametrize(
-    ("arm", "expected"),
-    [
-        ("encoder", ("encoder", "")),
-        ("encoder:budget=8/255", ("encoder", "8/255")),
-        ("encoder:steps=2,budget=linf:8/255", ("encoder:steps=2", "linf:8/255")),
-        ("encoder:budget=8/255,steps=2", ("encoder:steps=2", "8/255")),
-        ("noise(encoder:budget=8/255)", None),
-        ("original", None),
-    ],
-)
-def test_a_budget_is_told_from_the_rest(arm, expected):
-    assert split_budget(arm) == expected

@@ -73,7 +73,7 @@ def test_numbers_that_were_made_by_hand():
     assert after.retention.estimate == pytest.approx(0.25)
     assert (before.clean, before.distance) == pytest.approx((2.11, 3.11))
     end = summary.ends[0]
-    assert (end.originals, end.untaught - end.clean) == pytest.approx((1, 2))
+    assert (end.originals, end.base_model - end.clean) == pytest.approx((1, 2))
     assert summary.unit == "fine-tunes"
     assert before.effect.n == 3
     assert "nothing about other artists" in summary.unit_words

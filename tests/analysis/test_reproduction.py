@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from brittle.analysis import format_results
 from brittle.declaration.primary import Primary
 from brittle.declaration.trial import load_trial
+from brittle.record.rows import format_results
 from tests.analysis.trials import ARM, PLACEBO, build, summary_of
 
 import reproduction  # isort: skip  (benchmarks/, which tests.analysis.trials puts on the path)

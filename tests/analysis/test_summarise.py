@@ -6,10 +6,10 @@ import time
 
 import pytest
 
-from brittle.analysis import Row, format_results, parse_results
 from brittle.analysis.table import natural
 from brittle.declaration.primary import Contrast, Primary
 from brittle.errors import UserError
+from brittle.record.rows import Row, format_results, parse_results
 from tests.analysis.trials import (
     ARM,
     JPEG,

@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from brittle.analysis import Row
+from brittle.record.rows import Row
 from tests.analysis.trials import ARM, JPEG, PLACEBO, build, summary_of, trial
 
 SHARES = {

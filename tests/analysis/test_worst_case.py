@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from brittle.analysis import Row
 from brittle.analysis.worst_case import cross_fit
 from brittle.declaration.primary import Primary
+from brittle.record.rows import Row
 from tests.analysis.trials import ARM, PLACEBO, build, summary_of
 
 TRANSFORMS = ("flip", "jpeg:quality=75", "median-blur:size=3")

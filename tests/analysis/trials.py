@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from brittle.analysis import Row, Scope, Summary, summarise
+from brittle.analysis import Scope, Summary, summarise
 from brittle.declaration.primary import Primary
+from brittle.record.rows import Row
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 

@@ -66,10 +66,10 @@ def of_cats(embedded, cats, folder) -> torch.Tensor:
     ids=lambda fields: "-".join(map(str, fields)) or "lora",
 )
 def test_zero_steps_change_nothing_and_some_steps_do(embedded, cats, folder, fields):
-    untaught = FineTune(**SHORT).generate(embedded, prompts=PROMPTS, seeds=SEEDS)
-    assert torch.equal(pictures(embedded, cats, folder, max_train_steps=0, **fields), untaught)
+    base = FineTune(**SHORT).generate(embedded, prompts=PROMPTS, seeds=SEEDS)
+    assert torch.equal(pictures(embedded, cats, folder, max_train_steps=0, **fields), base)
     taught = pictures(embedded, cats, folder, max_train_steps=1, prior_loss_weight=0, **fields)
-    assert not torch.equal(taught, untaught)
+    assert not torch.equal(taught, base)
 
 
 def test_different_collections_give_different_pictures(embedded, cats, coffee, folder):

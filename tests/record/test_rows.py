@@ -3,9 +3,8 @@ import json
 import pytest
 from pydantic import TypeAdapter
 
-from brittle.analysis import Row, format_results, parse_results, read_results
 from brittle.errors import UserError
-from brittle.record.rows import COLUMNS
+from brittle.record.rows import COLUMNS, Row, format_results, parse_results, read_results
 
 ROW = Row("a, \"b\"", "noise(x)", "jpeg:quality=65", "img2img", "two\nlines", 3,
           "perceptual.distance", "control", 0.1)  # fmt: skip

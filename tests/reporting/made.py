@@ -15,11 +15,11 @@ import brittle
 from brittle.analysis.finished import Finished
 from brittle.declaration.primary import Primary
 from brittle.images import from_bytes, png_from_levels, to_bytes
-from brittle.record import Arm, FolderStore, IndexEntry, Manifest, Record, Row
-from brittle.record.manifest import Component, Model, PhotoEntry, Written
-from brittle.record.record import Point, index_json
-from brittle.record.rows import format_results
-from brittle.record.store import INDEX, RESULTS, artifact
+from brittle.record.arms import Arm
+from brittle.record.manifest import Component, Manifest, Model, PhotoEntry, Written
+from brittle.record.record import IndexEntry, Point, Record, index_json
+from brittle.record.rows import Row, format_results
+from brittle.record.store import INDEX, RESULTS, FolderStore, artifact
 from brittle.transforms import Transform
 from tests.photographs import PHOTOS, photograph
 

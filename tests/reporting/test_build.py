@@ -15,8 +15,9 @@ from PIL import Image
 
 from brittle.analysis.finished import Finished
 from brittle.declaration.primary import Margins
-from brittle.record import FolderStore, Record
 from brittle.record.manifest import Written
+from brittle.record.record import Record
+from brittle.record.store import FolderStore
 from brittle.reporting.build import REPORT, build_report, render
 from brittle.reporting.glossary import glossary
 from brittle.reporting.pictures import FIRST_SIDE, SIDE

@@ -7,7 +7,7 @@ import pytest
 from brittle import api
 from brittle.analysis.agreement import SheetKey
 from brittle.errors import UserError
-from brittle.record import Record
+from brittle.record.record import Record
 from brittle.reporting import answer
 from brittle.reporting.sheet import PAGE, TABLE, write_sheet
 from tests.reporting.made import ARMS, finish, make_trial

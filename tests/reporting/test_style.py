@@ -15,8 +15,8 @@ from brittle.analysis.finished import Finished
 from brittle.analysis.mimicry_summary import MimicrySummary
 from brittle.cli import app
 from brittle.errors import UserError
-from brittle.record import Record
 from brittle.record.arms import BASE_MODEL
+from brittle.record.record import Record
 from brittle.reporting import answer, build_report
 from brittle.reporting.style import FinishedMimicry, render
 from tests.trial.test_collections import CLOAK, over, write_pictures
@@ -60,9 +60,9 @@ def test_rows_are_arms_and_columns_transforms(folder):
         *("base model", "unprotected", CLOAK)
     ]
     # Of the model that learned nothing, one picture serves both transforms.
-    untaught, unprotected = re.findall(r"<tr class=.*?</tr>", tables[0], flags=re.S)[:2]
+    base, unprotected = re.findall(r"<tr class=.*?</tr>", tables[0], flags=re.S)[:2]
     sources = re.compile(r'src="(data:[^"]+)"')
-    assert len(set(sources.findall(untaught))) == 1
+    assert len(set(sources.findall(base))) == 1
     assert len(set(sources.findall(unprotected))) == 2
     assert "missing" not in tables[0]
 

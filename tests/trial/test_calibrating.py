@@ -4,13 +4,13 @@ import pytest
 from skimage import data
 from typer.testing import CliRunner
 
-from brittle.analysis import read_results
 from brittle.cli import app
 from brittle.declaration.trial import Trial
 from brittle.errors import UserError
 from brittle.images import from_bytes, write_image
 from brittle.metrics import Calibration
 from brittle.models import load_model
+from brittle.record.rows import read_results
 from brittle.sources.photos import load_photos
 from brittle.trial.calibrating import calibrate_model, read_photos
 from brittle.trial.plan import make_plan

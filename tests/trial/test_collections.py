@@ -203,10 +203,10 @@ def test_zero_steps_change_nothing(cats, tiny_sd, tmp_path):
     plan = plan_of(none)
     run(none, tmp_path / "out", device="cpu")
     store = FolderStore(tmp_path / "out")
-    taught, untaught = ([store.read(cell.edit) for cell in plan.cells if cell.arm == arm]
+    taught, base = ([store.read(cell.edit) for cell in plan.cells if cell.arm == arm]
                         for arm in ("original", BASE_MODEL))  # fmt: skip
     assert len(taught) == 2
-    assert all(torch.equal(*pair) for pair in zip(taught, untaught, strict=True))
+    assert all(torch.equal(*pair) for pair in zip(taught, base, strict=True))
 
 
 def test_a_folder_of_folders_is_several_collections_and_shards_share_them(tiny_sd, tmp_path):

@@ -129,6 +129,16 @@ def test_an_exact_copy_of_the_control_stops_the_verdict(tmp_path):
     assert "protection did nothing" in {flag.name for flag in summary.flags}
 
 
+def test_an_edit_that_is_the_photo_itself_is_flagged(tmp_path):
+    table = write_edits(tmp_path / "t", {"shield": {"none": 0.5}}, photos=2, side=32)
+    sound = api.score(table, tmp_path / "a").found
+    assert "editor did nothing" not in {flag.name for flag in sound.flags}
+    photo = (tmp_path / "t" / "photo-1.png").read_bytes()
+    (tmp_path / "t" / "1-original-0-0.png").write_bytes(photo)
+    flags = {flag.name: flag.where for flag in api.score(table, tmp_path / "b").found.flags}
+    assert flags["editor did nothing"] == "1 edit"
+
+
 def test_originals_may_lack(tmp_path):
     table = write_edits(tmp_path / "t", {"shield": {"none": 0.5}}, photos=1, side=32)
     lines = [[*line[:-1], ""] for line in csv.reader(table.open(encoding="utf-8"))][1:]

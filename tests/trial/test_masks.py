@@ -5,12 +5,12 @@ import pytest
 import torch
 from skimage import data
 
-from brittle.analysis import read_results
 from brittle.declaration.trial import Trial
 from brittle.errors import UserError
 from brittle.images import around, ellipse_mask, from_bytes, from_png, read_photo, write_image
 from brittle.metrics import Follow, Keep
 from brittle.models import load_model
+from brittle.record.rows import read_results
 from brittle.sources.photos import load_photos
 from brittle.trial.plan import make_plan
 from brittle.trial.run import run

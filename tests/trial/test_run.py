@@ -237,16 +237,16 @@ def test_the_index_has_the_clean_edits_under_the_floors_seeds(trial, undisturbed
 
 
 def test_a_saved_file_that_was_changed_is_flagged(trial, tmp_path):
-    from brittle.analysis.store import summarise_store
+    from brittle.analysis.conclusions import summarise_record
 
-    run(trial, tmp_path / "out")
-    flags = {flag.name for flag in summarise_store(tmp_path / "out").flags}
+    record = run(trial, tmp_path / "out")
+    flags = {flag.name for flag in summarise_record(record).flags}
     assert "saved file differs" not in flags
     store = FolderStore(tmp_path / "out")
     notes = (tmp_path / "out" / "artifacts").rglob("*.json")
     picture = next(path for path in notes if "budget_used" in path.read_text())
     store.write(picture.stem, (store.read(picture.stem) - 1 / 255).clamp(0, 1))
-    found = [flag for flag in summarise_store(tmp_path / "out").flags if "saved" in flag.name]
+    found = [flag for flag in summarise_record(record).flags if "saved" in flag.name]
     assert [flag.where for flag in found] == ["photoguard-encoder:steps=2, 1 of 2 photos"]
 
 

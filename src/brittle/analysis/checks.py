@@ -3,14 +3,14 @@
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-from pydantic import Field
 
 from brittle.analysis.effects import Effects
+from brittle.analysis.evidence import Evidence, ProtectedFile
 from brittle.analysis.intervals import Array
 from brittle.analysis.phrases import count, percent, transform_name
 from brittle.analysis.summary import Flag
 from brittle.analysis.usable import UsableEdits
-from brittle.data import Data
+from brittle.record.arms import ORIGINAL
 
 SATURATION = 0.8
 SCALE_GAP = 0.25
@@ -105,39 +105,6 @@ FLAGS: dict[str, tuple[str, str, bool]] = {
 }
 
 
-class ProtectedFile(Data):
-    """What is known about the making of one protected file; None: not known."""
-
-    photo: str
-    arm: str
-    first_loss: float | None = None
-    last_loss: float | None = None
-    smallest_gradient: float | None = None
-    """Smallest norm of the gradient over the steps."""
-    used: float | None = None
-    """Distance of the saved file from the original over the budget's radius; 1: all of it."""
-    saved_as_optimised: bool | None = None
-
-
-class Evidence(Data):
-    """What the store knows beyond scores."""
-
-    protected: tuple[ProtectedFile, ...] = ()
-    unchanged_by: dict[str, int] = Field(default_factory=dict)
-    """For each transform, how many pictures came out of it exactly as they went in."""
-    transformed: dict[str, int] = Field(default_factory=dict)
-    """For each transform, how many pictures went through it."""
-    unedited: int = 0
-    """How many edits are exactly the pictures that were to be edited."""
-    jpeg_traces: tuple[str, ...] = ()
-    """Photos in lossless files that show traces of JPEG compression."""
-    codecs: dict[str, dict[str, str]] = Field(default_factory=dict)
-    """For a transform without the parameter that changes, what its half-life depends on beside
-    it: encoder, subsampling."""
-    bits_a_pixel: dict[str, float] = Field(default_factory=dict)
-    """For a transform that makes a file: bits a pixel of it, mean over the unprotected photos."""
-
-
 def raise_flag(
     name: str, where: str = "", *, arm: str | None = None, transform: str | None = None
 ) -> Flag:
@@ -170,10 +137,8 @@ def check_evidence(evidence: Evidence) -> Iterator[Flag]:
             if failed:
                 where = f"{arm}, {len(failed)} of {count(len(files), 'photo')}"
                 yield raise_flag(name, where, arm=arm)
-    for transform, unchanged in evidence.unchanged_by.items():
-        if transform != "none" and unchanged and unchanged == evidence.transformed.get(transform):
-            where = transform_name(transform)
-            yield raise_flag("transform did nothing", where, transform=transform)
+    for transform in evidence.idle:
+        yield raise_flag("transform did nothing", transform_name(transform), transform=transform)
     if evidence.unedited:
         yield raise_flag("editor did nothing", count(evidence.unedited, "edit"))
     if evidence.jpeg_traces:
@@ -190,16 +155,16 @@ def check_scores(effects: Effects, usable: UsableEdits, arms: Iterable[str]) -> 
     """Flags from the scores in one metric and editor."""
     table = effects.table
     where = {"editor": effects.editor, "metric": f"{effects.metric}.distance"}
-    if _all_zero(effects.block("gray", "none").values):
+    if _all_zero(effects.block(table.ceiling, "none").values):
         yield raise_flag("editor ignored the photo", effects.editor)
     for transform in table.names("transform"):
-        moved = table.block("original", transform, reference="clean", **where)
+        moved = table.block(ORIGINAL, transform, reference="clean", **where)
         # Unedited, what a flip moved is back in place to the pixel: only pictures tell that.
         edits = effects.editor != "none"
         if transform != "none" and edits and _all_zero(moved.values):
             name = transform_name(transform)
             yield raise_flag("transform did nothing", name, transform=transform)
-    floor = table.block("original", "none", reference="seed", **where).values
+    floor = table.block(ORIGINAL, "none", reference="seed", **where).values
     if _all_zero(floor):
         yield raise_flag("seed did nothing", effects.editor)
     for arm in arms:

@@ -14,15 +14,8 @@ from brittle.analysis.intervals import (
 )
 from brittle.analysis.phrases import all_or_some, count, decimal, with_bounds
 from brittle.analysis.summary import MIN_PHOTOS, Effect, Interval, Placebo
-from brittle.analysis.table import (
-    PLACEBO_KINDS,
-    Block,
-    Mask,
-    Table,
-    photo_means,
-    placebo_arm,
-    shared_points,
-)
+from brittle.analysis.table import Block, Mask, Table, photo_means, shared_points
+from brittle.record.arms import PLACEBO_KINDS
 
 EXPLORATORY_ALPHA = 0.025
 GATE_ALPHA = 0.025
@@ -66,6 +59,10 @@ class Effects:
             arm, transform, editor=self.editor, metric=f"{self.metric}.distance"
         )
 
+    def placebo(self, arm: str) -> str:
+        """The arm of a protection's placebo; empty where there is none."""
+        return self.table.placebo(arm, self.kind)
+
     def compared(self) -> Mask:
         """Which points have some arm's edit compared with the control's, (points,)."""
         asked: Mask = np.zeros(len(self.table.points), bool)
@@ -81,9 +78,9 @@ class Effects:
         return self._contrasts[key]
 
     def _contrast(self, arm: str, transform: str, paired: str | None) -> Contrast:
-        placebo = placebo_arm(self.kind, arm) if self.kind else ""
+        placebo = self.placebo(arm)
         d_arm, d_placebo = self.block(arm, transform), self.block(placebo, transform)
-        gray = self.block("gray", transform)
+        gray = self.block(self.table.ceiling, transform)
         blocks = [d_arm, d_placebo] + [gray] * bool(gray.asked.any())
         if paired is not None:
             blocks += [self.block(arm, paired), self.block(placebo, paired)]
@@ -206,7 +203,7 @@ def choose_placebo(table: Table, *, arms: tuple[str, ...], editor: str, metric: 
         means = []
         for arm in arms:
             block = table.block(
-                placebo_arm(kind, arm), "none", editor=editor, metric=f"{metric}.distance"
+                table.placebo(arm, kind), "none", editor=editor, metric=f"{metric}.distance"
             )
             means.append(_mean(photo_means(block.values, np.isfinite(block.values))))
         known = [mean for mean in means if mean is not None]

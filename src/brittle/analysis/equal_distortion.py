@@ -15,7 +15,7 @@ from brittle.analysis.effects import Effects
 from brittle.analysis.intervals import mean_interval, ratio_interval, share_difference_interval
 from brittle.analysis.phrases import count, transform_name
 from brittle.analysis.summary import Fair, FairDifference, FairPoint, FairRanking, Measure
-from brittle.analysis.sweep import Reading, Sweep, split_budget
+from brittle.analysis.sweep import Reading, Sweep
 from brittle.analysis.table import Mask, natural
 from brittle.analysis.usable import UsableEdits
 from brittle.declaration.primary import Primary
@@ -36,9 +36,9 @@ class FairComparison:
         self.effects, self.usable, self.primary = effects, usable, primary
         self.protections: dict[str, dict[str, str]] = {}
         table = effects.table
-        for arm in table.names("arm", reference="control"):
-            if split := split_budget(arm):
-                self.protections.setdefault(split[0], {})[split[1]] = arm
+        for arm in table.protections:
+            name, budget = table.arms[arm].split_budget()
+            self.protections.setdefault(name, {})[budget] = arm
         self.transforms = [*dict.fromkeys(["none", *primary.transforms])]
         self.names = sorted(self.protections)
 

@@ -5,9 +5,9 @@ import numpy as np
 from brittle.analysis.effects import Effects
 from brittle.analysis.phrases import transform_name
 from brittle.analysis.summary import Headline
-from brittle.analysis.table import placebo_arm
 from brittle.analysis.usable import UsableEdits
 from brittle.declaration.primary import Primary
+from brittle.record.arms import ORIGINAL
 
 FAVOURITE = "jpeg:quality=75"
 
@@ -56,13 +56,13 @@ def headline(effects: Effects, usable: UsableEdits, primary: Primary, scope: str
 def _usable_shares(
     effects: Effects, usable: UsableEdits, arm: str, transform: str | None
 ) -> dict[str, float]:
-    cells = {"unprotected": ("original", "none")}
+    cells = {"unprotected": (ORIGINAL, "none")}
     if effects.kind:
-        cells["placebo"] = (placebo_arm(effects.kind, arm), "none")
+        cells["placebo"] = (effects.placebo(arm), "none")
     cells["protected"] = (arm, "none")
     if transform:
         cells["protected after"] = (arm, transform)
-        cells["unprotected after"] = ("original", transform)
+        cells["unprotected after"] = (ORIGINAL, transform)
     found: dict[str, float] = {}
     if usable.reason:
         return found

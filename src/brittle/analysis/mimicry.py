@@ -22,9 +22,8 @@ from brittle.analysis.paintings import Paintings, best_of, closer_share
 from brittle.analysis.phrases import count, transform_name
 from brittle.analysis.sampling_units import Units
 from brittle.analysis.summary import Flag, Interval, Scope
-from brittle.analysis.table import placebo_arm
 from brittle.errors import UserError
-from brittle.record.arms import BASE_MODEL
+from brittle.record.arms import BASE_MODEL, placebo_label
 from brittle.record.rows import Row
 
 NOTHING_LEARNED = "unprotected pictures taught the model too little for a scale"
@@ -96,7 +95,7 @@ class _Analysis:
         """One protection after one transform, in one metric."""
         of = partial(self.found, metric=metric)
         protected, clean = of(arm, transform), of("original", transform)
-        placebo = of(placebo_arm(self.kind, arm), transform) if self.kind else None
+        placebo = of(placebo_label(self.kind, arm), transform) if self.kind else None
         won = closer_share(protected, clean)
         others = None if placebo is None else closer_share(placebo, clean)
         reach, retention, reason = None, None, "there is no placebo"
@@ -132,7 +131,7 @@ class _Analysis:
         """The share of the untransformed effect that is left; gated as for photos."""
         if transform == "none":
             return None, "the effect without a transform is what the others are compared with"
-        placebo = placebo_arm(self.kind or "", arm)
+        placebo = placebo_label(self.kind or "", arm)
         after, before = (
             self.found(arm, one, metric) - self.found(placebo, one, metric)
             for one in (transform, "none")
@@ -144,23 +143,23 @@ class _Analysis:
 
     def ends(self, metric: str, transform: str) -> Ends:
         """The scale of a metric, and what unprotected pictures taught after a transform."""
-        untaught = self.found(BASE_MODEL, transform, metric)
+        base = self.found(BASE_MODEL, transform, metric)
         clean = self.found("original", transform, metric)
         between = [self.found.between[name, metric] for name in self.found.axes[0]]
         return Ends(
             metric=metric,
             transform=transform,
             originals=float(np.mean(between)),
-            untaught=float(untaught.mean()),
+            base_model=float(base.mean()),
             clean=float(clean.mean()),
-            learned=self.over.mean(untaught - clean),
-            learned_clearly=self.over.clear(untaught - clean, quantiles=1),
+            learned=self.over.mean(base - clean),
+            learned_clearly=self.over.clear(base - clean, quantiles=1),
         )
 
     def best_transform(self, arm: str, metric: str) -> BestTransform:
         """An attacker who tries every transform and keeps the closest picture of each seed."""
         clean = self.found("original", "none", metric)
-        placebo = placebo_arm(self.kind, arm) if self.kind else None
+        placebo = placebo_label(self.kind, arm) if self.kind else None
         shares = {
             label: float(closer_share(self._closest(label, metric), clean).mean())
             for label in (arm, placebo, "original")

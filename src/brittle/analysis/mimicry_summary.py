@@ -33,12 +33,12 @@ class Ends(Data):
     """The transform, in its text form."""
     originals: float
     """Mean distance of the originals from each other."""
-    untaught: float
+    base_model: float
     """Mean distance to the originals of what the model paints without having learned."""
     clean: float
     """That of what it paints after the unprotected pictures, transformed."""
     learned: Interval
-    """``untaught - clean``: what learning brought."""
+    """``base_model - clean``: what learning brought."""
     learned_clearly: bool
     """Whether the interval of ``learned`` lies above zero; nothing is scaled if not."""
 

@@ -5,10 +5,11 @@ from itertools import product
 
 import numpy as np
 
-from brittle.analysis.checks import Evidence, check_evidence, check_scales, check_scores
+from brittle.analysis.checks import check_evidence, check_scales, check_scores
 from brittle.analysis.comparisons import compare
 from brittle.analysis.effects import EXPLORATORY_ALPHA, Effects, choose_placebo
 from brittle.analysis.equal_distortion import compare_fairly
+from brittle.analysis.evidence import Evidence
 from brittle.analysis.half_life import half_life, ladders
 from brittle.analysis.headline import headline
 from brittle.analysis.phrases import ABOUT, count, scope_statement
@@ -25,12 +26,13 @@ from brittle.analysis.summary import (
     Usable,
     WorstCase,
 )
-from brittle.analysis.table import Table, is_protection, placebo_arm
+from brittle.analysis.table import Table
 from brittle.analysis.usable import UsableEdits, transform_cost
 from brittle.analysis.verdicts import Judge
 from brittle.analysis.worst_case import Search
 from brittle.declaration.primary import Primary
 from brittle.errors import UserError
+from brittle.record.arms import ORIGINAL, Arm
 from brittle.record.rows import Row
 
 NO_EVIDENCE = Evidence()
@@ -41,6 +43,7 @@ def summarise(
     primary: Primary,
     *,
     scope: Scope,
+    arms: Iterable[Arm] = (),
     evidence: Evidence = NO_EVIDENCE,
     usable_invalid: str = "",
 ) -> Summary:
@@ -50,14 +53,15 @@ def summarise(
         rows: the rows of ``results.csv``, in any order.
         primary: what the trial declared before it ran.
         scope: which model made the edits; its statement is filled in where it is empty.
-        evidence: what the store knows about how the files were made.
+        arms: what each label stands for; of others the label itself tells.
+        evidence: what the record knows about how the files were made.
         usable_invalid: why usable may not be judged, if the calibration says so.
 
     Raises:
         UserError: no rows, contradicting rows, or a declaration that names what isn't there.
 
     """
-    table = Table(rows)
+    table = Table(rows, arms)
     primary = fill_in(primary, table)
     return _Summariser(table, primary, scope, evidence, usable_invalid).summary()
 
@@ -71,7 +75,7 @@ def fill_in(primary: Primary, table: Table) -> Primary:
         UserError: several editors and none named, or a name that has no rows.
 
     """
-    protections = protections_of(table)
+    protections = table.protections
     editors = table.names("editor")
     if primary.editor is None and len(editors) > 1:
         raise UserError(f"The trial has {len(editors)} editors: primary must name one of them.")
@@ -88,18 +92,13 @@ def fill_in(primary: Primary, table: Table) -> Primary:
     return primary.model_copy(update=filled)
 
 
-def protections_of(table: Table) -> tuple[str, ...]:
-    """Find the protections that have scores against the control, sorted."""
-    return tuple(arm for arm in table.names("arm", reference="control") if is_protection(arm))
-
-
 class _Summariser:
     def __init__(
         self, table: Table, primary: Primary, scope: Scope, evidence: Evidence, invalid: str
     ) -> None:
         self.table, self.primary, self.scope, self.evidence = table, primary, scope, evidence
         self.editor = primary.editor or ""
-        self.arms = protections_of(table)
+        self.arms = table.protections
         self.transforms = table.names("transform")
         self.placebo: Placebo = choose_placebo(
             table, arms=primary.arms, editor=self.editor, metric=primary.metric
@@ -181,11 +180,12 @@ class _Summariser:
 
     def _usable_records(self) -> list[Usable]:
         records = []
-        arms = [arm for arm in self.table.names("arm", reference="photo") if arm != "gray"]
+        judged = self.table.names("arm", reference="photo")
+        arms = [arm for arm in judged if self.table.arms[arm].kind != "ceiling"]
         for editor, usable in self.usable.items():
             for arm, transform in product(arms, self.transforms):
                 decides = self._declared(arm, transform) or (
-                    arm == "original" and transform in self.primary.transforms
+                    arm == ORIGINAL and transform in self.primary.transforms
                 )
                 declared = editor == self.editor and decides
                 alpha = self.alpha if declared else EXPLORATORY_ALPHA
@@ -241,13 +241,8 @@ class _Summariser:
 
     def _missing(self) -> Missing:
         cells = missing = 0
-        arms = {"gray", *self.primary.arms}
-        arms |= {
-            placebo_arm(self.placebo.chosen, arm)
-            for arm in self.primary.arms
-            if self.placebo.chosen
-        }
-        for arm in arms:
+        placebos = map(self.main.placebo, self.primary.arms)
+        for arm in {self.table.ceiling, *self.primary.arms, *placebos}:
             for transform in self.transforms:
                 block = self.main.block(arm, transform)
                 cells += int(block.asked.sum())

@@ -1,6 +1,5 @@
 """A sweep of budgets: what protections do at a distortion that all of them reach on a photo."""
 
-import re
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -8,21 +7,8 @@ import numpy as np
 
 from brittle.analysis.effects import Effects
 from brittle.analysis.intervals import Array
-from brittle.analysis.table import Mask, is_protection, photo_means
+from brittle.analysis.table import Mask, photo_means
 from brittle.analysis.usable import UsableEdits
-
-_BUDGET = re.compile(r"(?<=[:,])budget=([^,]+),?")
-
-
-def split_budget(arm: str) -> tuple[str, str] | None:
-    """A protection's text without its budget, and the budget (empty: its own).
-
-    None for arms that are no protection.
-    """
-    if not is_protection(arm):
-        return None
-    found = _BUDGET.search(arm)
-    return _BUDGET.sub("", arm).rstrip(":,"), found[1] if found else ""
 
 
 @dataclass(frozen=True)

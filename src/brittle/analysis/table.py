@@ -10,22 +10,10 @@ from numpy.typing import NDArray
 
 from brittle.analysis.intervals import Array
 from brittle.errors import UserError
+from brittle.record.arms import Arm
 from brittle.record.rows import Row
 
 Mask = NDArray[np.bool_]
-PLACEBO_KINDS = ("noise", "noise-spectrum")
-
-
-def placebo_arm(kind: str, label: str) -> str:
-    """The arm that holds a protection's placebo of one kind."""
-    return f"{kind}({label})"
-
-
-def is_protection(arm: str) -> bool:
-    """Whether an arm is a protection: not the original, the gray picture or a placebo."""
-    return arm not in ("original", "gray") and not any(
-        arm.startswith(f"{kind}(") and arm.endswith(")") for kind in PLACEBO_KINDS
-    )
 
 
 @dataclass(frozen=True)
@@ -41,8 +29,8 @@ class Block:
 class Table:
     """All scores, by (editor, metric, reference, arm, transform)."""
 
-    def __init__(self, rows: Iterable[Row]) -> None:
-        """Index the rows; a repeated row counts once.
+    def __init__(self, rows: Iterable[Row], arms: Iterable[Arm] = ()) -> None:
+        """Index the rows; a repeated row counts once. Of other arms than ``arms`` the label tells.
 
         Raises:
             UserError: no rows, or the same cell with two different values.
@@ -75,6 +63,8 @@ class Table:
             np.zeros((len(self.photos), len(points)), bool),
         )
         self._blocks = {key: self._block(cells, photo_at, point_at) for key, cells in found.items()}
+        named = {arm.label: arm for arm in arms}
+        self.arms = {label: named.get(label) or Arm.named(label) for label in self.names("arm")}
 
     def block(
         self, arm: str, transform: str, *, editor: str, metric: str, reference: str = "control"
@@ -106,6 +96,25 @@ class Table:
         at = ("editor", "metric", "reference", "arm", "transform").index(position)
         found = {key[at] for key in self._blocks if reference in (None, key[2])}
         return tuple(sorted(found, key=lambda name: (name != "none", natural(name))))
+
+    @property
+    def protections(self) -> tuple[str, ...]:
+        """The protections that have scores against the control, sorted."""
+        compared = self.names("arm", reference="control")
+        return tuple(label for label in compared if self.arms[label].kind == "protection")
+
+    @property
+    def ceiling(self) -> str:
+        """The arm of what a perfect protection would leave; empty where there is none."""
+        return next((arm.label for arm in self.arms.values() if arm.kind == "ceiling"), "")
+
+    def placebo(self, protection: str, kind: str | None) -> str:
+        """The arm of a protection's placebo of one kind; empty where there is none."""
+        wanted = ("placebo", protection, kind, 0)
+        for arm in self.arms.values():
+            if (arm.kind, arm.of, arm.noise, arm.draw) == wanted:
+                return arm.label
+        return ""
 
     def reasons_of(self, metric: str, editor: str) -> list[str]:
         """Why scores of a metric are missing, once for each missing one."""

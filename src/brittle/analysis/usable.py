@@ -13,6 +13,7 @@ from brittle.analysis.intervals import (
 )
 from brittle.analysis.summary import BestOf, Interval, TransformCost, Usable
 from brittle.analysis.table import Block, Table, photo_means, shared_points
+from brittle.record.arms import ORIGINAL
 
 MIN_CLEAN_SHARE = 0.6
 """Below this share of usable edits of the untouched photo, the judgement itself is not valid."""
@@ -112,13 +113,13 @@ class UsableEdits:
             reason=self.reason or ("" if here.any() else "no edit was judged"),
             difference=(
                 None
-                if arm == "original"
-                else self.difference(arm, transform, "original", transform, alpha)
+                if arm == ORIGINAL
+                else self.difference(arm, transform, ORIGINAL, transform, alpha)
             ),
             from_clean=(
                 None
-                if (arm, transform) == ("original", "none")
-                else self.difference(arm, transform, "original", "none", alpha)
+                if (arm, transform) == (ORIGINAL, "none")
+                else self.difference(arm, transform, ORIGINAL, "none", alpha)
             ),
             follow=follow,
             keep=keep,
@@ -128,10 +129,10 @@ class UsableEdits:
         )
 
     def _why_not(self) -> str:
-        clean = self.block("original", "none")
+        clean = self.block(ORIGINAL, "none")
         if not clean.asked.any():
             return "the trial does not judge edits of the unprotected photo"
-        share = self.shares("original", "none").per_photo
+        share = self.shares(ORIGINAL, "none").per_photo
         if not np.isfinite(share).any():
             reasons = Counter(self.table.reasons_of("usable", self.editor))
             return reasons.most_common(1)[0][0] if reasons else "no edit was judged"
@@ -149,9 +150,9 @@ def transform_cost(
 ) -> TransformCost | None:
     """What a transform costs an edit of the unprotected photo; None where not measured."""
     where = {"editor": usable.editor, "metric": f"{metric}.distance"}
-    moved = table.block("original", transform, reference="clean", **where)
-    floor = table.block("original", "none", reference="seed", **where)
-    lost = usable.difference("original", "none", "original", transform, alpha)
+    moved = table.block(ORIGINAL, transform, reference="clean", **where)
+    floor = table.block(ORIGINAL, "none", reference="seed", **where)
+    lost = usable.difference(ORIGINAL, "none", ORIGINAL, transform, alpha)
     if not moved.asked.any() and lost is None:
         return None
     distance, seed_floor = _interval_over_photos(moved, alpha), _interval_over_photos(floor, alpha)

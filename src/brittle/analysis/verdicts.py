@@ -24,9 +24,9 @@ from brittle.analysis.summary import (
     Side,
     Verdict,
 )
-from brittle.analysis.table import placebo_arm
 from brittle.analysis.usable import UsableEdits
 from brittle.declaration.primary import Primary
+from brittle.record.arms import ORIGINAL
 
 MAX_MISSING = 0.1
 TRIES = 4
@@ -134,7 +134,7 @@ class Judge:
     def _transform_claims(self, arm: str, transform: str) -> list[Claim | None]:
         margins, name = self.primary.margins, transform_name(transform)
         after = self.effects.reach(arm, transform, self.alpha)
-        lost = self.usable.difference("original", transform, "original", "none", self.alpha)
+        lost = self.usable.difference(ORIGINAL, transform, ORIGINAL, "none", self.alpha)
         low, many = margins.protected, percent(-margins.untestable)
         return [
             claim("protected after", f"reach after {name} is above {low:g}", after, low, "above"),
@@ -168,10 +168,10 @@ class Judge:
 
     def _attacker_claims(self, arm: str, transform: str) -> list[Claim | None]:
         margins, alpha, usable = self.primary.margins, self.alpha, self.usable
-        placebo, then = placebo_arm(self.effects.kind or "", arm), when(transform)
-        from_clean = usable.difference(arm, transform, "original", "none", alpha)
+        placebo, then = self.effects.placebo(arm), when(transform)
+        from_clean = usable.difference(arm, transform, ORIGINAL, "none", alpha)
         from_placebo = usable.difference(arm, transform, placebo, transform, alpha)
-        from_original = usable.difference(arm, transform, "original", transform, alpha)
+        from_original = usable.difference(arm, transform, ORIGINAL, transform, alpha)
         few, many = percent(margins.closed), percent(margins.closed_original)
         return [
             claim("open", f"{then}, at most {percent(-margins.open)} of 100 edits fewer are "
@@ -179,7 +179,7 @@ class Judge:
             claim("few usable", f"fewer than {few} of 100 edits are usable",
                   usable.rate(arm, transform, alpha), margins.closed, "below"),
             claim("original usable", f"more than {many} of 100 edits of the unprotected photo are "
-                  f"usable {then}", usable.rate("original", transform, alpha),
+                  f"usable {then}", usable.rate(ORIGINAL, transform, alpha),
                   margins.closed_original, "above"),
             claim("below placebo", "fewer edits are usable than with noise of its size",
                   from_placebo, 0.0, "below"),

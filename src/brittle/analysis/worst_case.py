@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from brittle.analysis.effects import Effects
 from brittle.analysis.intervals import Array, mean_interval, share_interval
 from brittle.analysis.summary import Interval, Line, WorstCase
-from brittle.analysis.table import photo_means, placebo_arm, shared_points
+from brittle.analysis.table import photo_means, shared_points
 from brittle.analysis.usable import UsableEdits
+from brittle.record.arms import ORIGINAL
 
 ALPHA = 0.025
 FIXED = "jpeg:quality=75"
@@ -43,8 +44,8 @@ class Search:
 
     def worst_cases(self, arms: Sequence[str]) -> Iterator[WorstCase]:
         """Three lines for the original, and for each protection and its placebo."""
-        placebos = [placebo_arm(self.effects.kind, arm) for arm in arms if self.effects.kind]
-        for arm in ["original", *placebos, *arms]:
+        placebos = [self.effects.placebo(arm) for arm in arms if self.effects.kind]
+        for arm in [ORIGINAL, *placebos, *arms]:
             for line in LINES:
                 yield self._line(arm, line, protected=arm in arms)
 
@@ -111,7 +112,7 @@ class Search:
 
     def _effects(self, arm: str) -> Array:
         """Effects (photos, transforms, 2)."""
-        placebo = placebo_arm(self.effects.kind or "", arm)
+        placebo = self.effects.placebo(arm)
         found = []
         for transform in self.transforms:
             blocks = [self.effects.block(arm, transform), self.effects.block(placebo, transform)]

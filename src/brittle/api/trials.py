@@ -6,16 +6,17 @@ from pathlib import Path
 
 from brittle.analysis import plan_photos
 from brittle.analysis.agreement import keep_marks
+from brittle.analysis.conclusions import summarise_record
 from brittle.analysis.finished import Finished
 from brittle.analysis.mimicry_summary import MimicrySummary
 from brittle.analysis.side_by_side import Pairing
-from brittle.analysis.store import summarise_store
 from brittle.analysis.summary import Summary
 from brittle.api.reports import Report, Say, quiet
 from brittle.declaration.trial import Trial
 from brittle.models import EditModel
 from brittle.progress import Progress, silent
 from brittle.record.record import Record
+from brittle.record.store import SUMMARY, FolderStore
 from brittle.reporting import answer, build_report
 from brittle.reporting.compare import compare_trials
 from brittle.reporting.sheet import PAGE, write_sheet
@@ -191,7 +192,8 @@ def report(
 def _reported(record: Record) -> Report[Summary | MimicrySummary]:
     """Write a folder's summary and report."""
     assert record.directory is not None, "a trial in memory has no folder"
-    summary = summarise_store(record.directory)
+    summary = summarise_record(record)
+    FolderStore(record.directory).write_file(SUMMARY, summary.to_json().encode())
     trial = (
         Finished(record, summary)
         if isinstance(summary, Summary)

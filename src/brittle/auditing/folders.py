@@ -6,12 +6,13 @@ from brittle.analysis import summarise
 from brittle.analysis.effects import EXPLORATORY_ALPHA, Effects
 from brittle.analysis.phrases import transform_name
 from brittle.analysis.summary import MIN_PHOTOS, Effect, Summary
-from brittle.analysis.table import Table, placebo_arm
+from brittle.analysis.table import Table
 from brittle.auditing import answers as words
 from brittle.auditing.document import Answer, ModelResult, ModelScope, PhotoAudit
 from brittle.auditing.work import ENCODER
 from brittle.auditing.work import PROTECTED as ARM
 from brittle.declaration.primary import MAX_PRIMARY_TRANSFORMS, Primary
+from brittle.record.arms import placebo_label
 from brittle.record.rows import Row
 
 
@@ -89,7 +90,7 @@ def _summary(scope: ModelScope, found: Sequence[tuple[str, ModelResult]]) -> Sum
 
 def _rows(name: str, result: ModelResult, one: Answer, editor: str) -> list[Row]:
     """One comparison as a trial's rows: prompts and draws are averaged within the photo."""
-    placebo = placebo_arm(result.placebo.chosen or "noise", ARM)
+    placebo = placebo_label(result.placebo.chosen or "noise", ARM)
     distances = {
         ARM: one.distance,
         placebo: one.noise,

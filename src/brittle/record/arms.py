@@ -1,5 +1,6 @@
 """What was done to a subject before release: its arms, and what each of them stands for."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
@@ -12,6 +13,7 @@ CEILINGS = (GRAY, BASE_MODEL)
 Kind = Literal["original", "ceiling", "protection", "placebo"]
 PlaceboKind = Literal["noise", "noise-spectrum"]
 PLACEBO_KINDS: tuple[PlaceboKind, ...] = ("noise", "noise-spectrum")
+_BUDGET = re.compile(r"(?<=[:,])budget=([^,]+),?")
 
 
 class Arm(Data):
@@ -44,6 +46,11 @@ class Arm(Data):
         if label in CEILINGS:
             return cls(label=label, kind="ceiling")
         return cls(label=label, kind="original" if label == ORIGINAL else "protection")
+
+    def split_budget(self) -> tuple[str, str]:
+        """A protection's label without its budget, and the budget; empty: the protection's own."""
+        found = _BUDGET.search(self.label)
+        return _BUDGET.sub("", self.label).rstrip(":,"), found[1] if found else ""
 
 
 def placebo_label(noise: str, of: str, draw: int = 0) -> str:

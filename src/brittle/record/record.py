@@ -96,14 +96,24 @@ class Record:
 
     def note(self, relative: str | None) -> dict[str, Any]:
         """What was noted of a picture's making; empty where nothing was, or it can't be read."""
-        path = self.path(relative)
-        if path is None or not path.with_suffix(".json").is_file():
+        path = self.path(relative) if relative in self._noted else None
+        if path is None:
             return {}
         try:
             note = json.loads(path.with_suffix(".json").read_bytes())
         except ValueError:
             return {}
         return note if isinstance(note, dict) else {}
+
+    @cached_property
+    def _noted(self) -> frozenset[str]:
+        """The pictures of which something was noted: few of many, so that others cost nothing."""
+        if self.directory is None:
+            return frozenset()
+        found = self.directory.glob("artifacts/*/*.json")
+        return frozenset(
+            path.relative_to(self.directory).with_suffix(".png").as_posix() for path in found
+        )
 
     @cached_property
     def by_point(self) -> dict[Point, IndexEntry]:

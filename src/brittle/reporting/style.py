@@ -77,7 +77,7 @@ def render(trial: FinishedMimicry, limit: int = PAGE_LIMIT) -> str:
                 transform_name(one.transform),
                 number(one.originals, 3),
                 number(one.clean, 3),
-                number(one.untaught, 3),
+                number(one.base_model, 3),
                 estimated(one.learned),
             )
             for one in summary.ends
@@ -194,7 +194,7 @@ def _distances(over: OverQuality, trial: FinishedMimicry, arm: str, name: str) -
         "protection": {one.transform: one.distance for one in results},
     }
     series = [_series(kind, distances[kind]) for kind in trial.compared(arm)]
-    levels = {"originals from each other": end.originals, "base model": end.untaught}
+    levels = {"originals from each other": end.originals, "base model": end.base_model}
     every = [value.estimate for one in series for value in one.values.values()]
     return over.figure(
         name,
@@ -203,7 +203,7 @@ def _distances(over: OverQuality, trial: FinishedMimicry, arm: str, name: str) -
         series,
         f"Mean distance ({summary.metric}) of the generated pictures from the originals: lower is "
         f"better mimicry. The ends: originals from each other {number(end.originals)}, the base "
-        f"model {number(end.untaught)}. {count(len(summary.seeds), 'seed')}, "
+        f"model {number(end.base_model)}. {count(len(summary.seeds), 'seed')}, "
         f"{count(len(summary.prompts), 'prompt')}, {count(summary.tunings, 'fine-tune')} a point.",
         levels=levels,
     )

@@ -5,6 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
+import torch
+
 from brittle.declaration.trial import Trial
 from brittle.editors import Editor
 from brittle.errors import Unavailable, UserError
@@ -75,6 +77,7 @@ def score_edits(
     plan = _plan(table, entries, by, model, clip, calibration)
     plan.photos.update(pictures.photos(entries))
     plan.cells.extend(_cells(plan, edits))
+    _note_unedited(plan, store, edits)
     said = _manifest(plan, pictures.longest, [*pictures.notes(), *_notes(plan, entries)])
     store.write_manifest(said)
     score(plan, store, model, progress)
@@ -185,6 +188,15 @@ def _cells(plan: Plan, edits: dict[Point, str]) -> list[Cell]:
             )
         )
     return cells
+
+
+def _note_unedited(plan: Plan, store: FolderStore, edits: dict[Point, str]) -> None:
+    """Note which edits of an untouched photo are the photo itself."""
+    for (photo, arm, transform, *_), edit in edits.items():
+        if (arm, transform) != (ORIGINAL, "none") or photo not in plan.photos:
+            continue
+        if torch.equal(store.read(edit), plan.photos[photo].image):
+            store.write_note(edit, {"unchanged": True})
 
 
 def _notes(plan: Plan, entries: Sequence[Entry]) -> list[str]:

@@ -159,7 +159,7 @@ def receive_by_model(plan: Plan, store: Store, model: EditModel, progress: Progr
             image = from_bytes(released(plan, store, plan.releases[one.release])[None])
             start = as_seen(image, model) if one.reduced else image
             received = plan.transforms[one.transform].apply(start, seeds=[one.seed], model=model)
-            _keep(store, model, one.key, to_bytes(received)[0])
+            _keep(plan, store, model, one, to_bytes(start)[0], to_bytes(received)[0])
             advance(1)
 
 
@@ -191,7 +191,8 @@ def receiving(plan: Plan, store: Store, model: EditModel, progress: Progress) ->
             if stopped.is_set():
                 return
             start = small if one.reduced and small is not None else levels
-            _receive(plan, store, model, one, start)
+            received = plan.transforms[one.transform].on_levels(start, seed=one.seed)
+            _keep(plan, store, model, one, start, received)
             advance(1)
 
     with progress("transforms", sum(map(len, missing.values()))) as advance:
@@ -207,20 +208,15 @@ def receiving(plan: Plan, store: Store, model: EditModel, progress: Progress) ->
             pool.shutdown(cancel_futures=True)
 
 
-def _receive(plan: Plan, store: Store, model: EditModel, one: Reception, start: Levels) -> None:
-    """One picture through one transform, with what is then known of it."""
-    transform = plan.transforms[one.transform]
-    received = transform.on_levels(start, seed=one.seed)
+def _keep(
+    plan: Plan, store: Store, model: EditModel, one: Reception, start: Levels, received: Levels
+) -> None:
+    """Keep a received picture, in a store for what models see as this one sees it, and its note."""
     if note := _noted(plan, one, start, received):
         store.write_note(one.key, note)
-    _keep(store, model, one.key, received)
-
-
-def _keep(store: Store, model: EditModel, key: str, received: Levels) -> None:
-    """Keep a received picture; in a store for what models see, as this one sees it."""
     if store.seen_only:
         received = to_bytes(model.fit(from_bytes(received[None])))[0]
-    store.keep_received(key, received)
+    store.keep_received(one.key, received)
 
 
 def _noted(plan: Plan, one: Reception, start: Levels, received: Levels) -> dict[str, Any]:

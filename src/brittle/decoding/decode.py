@@ -1,27 +1,31 @@
-"""Decoding: from a file to 8-bit levels in sRGB, whatever kind of image the file holds."""
+"""From a file to levels: limits before anything is decoded, then samples, then colours."""
 
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
 
+from brittle.decoding import png
+from brittle.decoding.samples import ORIENTATION, Levels, Samples, read_samples
+from brittle.decoding.statements import Statement, Unnamed, refuse_hdr, say_srgb, statements
 from brittle.errors import UserError
-
-Levels = np.ndarray[Any, np.dtype[np.uint8]]
 
 # The raster formats that people have photos in; Pillow's others can start programs or read files.
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "JPEG2000")
 MAX_PIXELS = 64_000_000
 MAX_BYTES = 256 * 2**20
 SMALLEST_SIDE = 16
-ORIENTATION = 0x0112
-BITS_PER_SAMPLE, PLANES = 258, 284  # tags of a TIFF
+# What people have, and isn't read.
+HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+JPEG_XL = (b"\xff\x0a", b"\0\0\0\x0cJXL ")
+CANON_RAW = b"CR"
+DNG_VERSION, SUBFILE, REDUCED = 50706, 254, 1  # tags of a TIFF, and what the second may hold
+_NOT_READ = "{} is {}, which can't be read here: export it as JPEG or PNG."
 
 
 @dataclass(frozen=True)
@@ -51,19 +55,17 @@ def decode(path: Path, *, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYT
     """
     data = _read(path, max_bytes)
     notes: list[str] = []
-    with _told(path, max_pixels):
-        picture = Image.open(io.BytesIO(data), formats=FORMATS)
-        _check_size(path, picture, max_pixels)
+    with _told(path, data, max_pixels):
+        picture = _opened(path, data, max_pixels)
         if (frames := getattr(picture, "n_frames", 1)) > 1:
             notes.append(f"first of {frames} frames")
         exif = _exif(picture)
-        bits, planes = _bits(picture, data), getattr(picture, "tag_v2", {}).get(PLANES) == 2
-        eight = _eight_bits(path, _upright(picture, notes), bits, planes, notes)
-        colours, alpha = _split_alpha(eight)
-        # Pillow has converted from Lab itself, and the profile describes the Lab numbers.
-        profile = None if picture.mode == "LAB" else picture.info.get("icc_profile")
-        levels = np.array(_to_srgb(colours, profile, notes))
-    return Decoded(levels, alpha, tuple(notes), picture.format or "", exif)
+        lab = picture.mode == "LAB"
+        samples = read_samples(path.name, picture, data, notes)
+        # Pillow has converted from Lab itself, and a profile describes the Lab numbers.
+        stated = () if lab else statements(path.name, picture, data)
+        levels = _to_srgb(path.name, samples, stated, notes)
+    return Decoded(levels, samples.alpha, tuple(notes), picture.format or "", exif)
 
 
 def size_of(path: Path) -> tuple[int, int]:
@@ -73,14 +75,27 @@ def size_of(path: Path) -> tuple[int, int]:
         UserError: as `decode`, where the head of the file shows it.
     """
     data = _read(path, MAX_BYTES)
-    with _told(path, MAX_PIXELS):
-        picture = Image.open(io.BytesIO(data), formats=FORMATS)
-        _check_size(path, picture, MAX_PIXELS)
+    with _told(path, data, MAX_PIXELS):
+        picture = _opened(path, data, MAX_PIXELS)
         return picture.height, picture.width
 
 
+def _opened(path: Path, data: bytes, max_pixels: int) -> ImageFile.ImageFile:
+    """The picture before it is decoded, if its size and kind are acceptable."""
+    if data.startswith(png.SIGNATURE):
+        data = png.without_long_text(data)
+    picture = Image.open(io.BytesIO(data), formats=FORMATS)
+    _check_size(path, picture, max_pixels)
+    tags = getattr(picture, "tag_v2", {})
+    if DNG_VERSION in tags or int(tags.get(SUBFILE, 0)) & REDUCED or data[8:10] == CANON_RAW:
+        raise UserError(
+            _NOT_READ.format(path.name, "a camera's raw file, or begins with a preview")
+        )
+    return picture
+
+
 @contextmanager
-def _told(path: Path, max_pixels: int) -> Iterator[None]:
+def _told(path: Path, data: bytes, max_pixels: int) -> Iterator[None]:
     """What goes wrong with a file, in one sentence."""
     try:
         with warnings.catch_warnings():
@@ -91,13 +106,20 @@ def _told(path: Path, max_pixels: int) -> Iterator[None]:
     except Image.DecompressionBombError:
         raise UserError(_too_large(path, max_pixels)) from None
     except UnidentifiedImageError:
-        raise UserError(
-            f"{path.name} isn't an image that can be read: save it as PNG first."
-        ) from None
+        raise UserError(_unreadable(path, data)) from None
     except MemoryError:
         raise UserError(f"{path.name} needs more memory than there is: make it smaller.") from None
     except Exception as error:  # Pillow's readers raise nearly anything on a damaged file
         raise UserError(f"{path.name} is damaged or incomplete, and can't be read.") from error
+
+
+def _unreadable(path: Path, data: bytes) -> str:
+    """The sentence about a file that no reader knows; of kinds that people have, with the kind."""
+    if data[4:8] == b"ftyp" and data[8:12] in HEIC:
+        return _NOT_READ.format(path.name, "HEIC")
+    if data.startswith(JPEG_XL):
+        return _NOT_READ.format(path.name, "JPEG XL")
+    return f"{path.name} isn't an image that can be read: save it as PNG first."
 
 
 def _read(path: Path, max_bytes: int) -> bytes:
@@ -135,97 +157,64 @@ def _too_large(path: Path, max_pixels: int, size: str = "") -> str:
 
 
 def _exif(picture: Image.Image) -> bytes | None:
-    """The EXIF data without orientation (it is applied) and without the thumbnail (unprotected)."""
+    """The EXIF data of what is read: upright, in sRGB, and without the unprotected thumbnail."""
     if "exif" not in picture.info:
         return None
     try:
         exif = Image.Exif()
         exif.load(picture.info["exif"])
         exif.pop(ORIENTATION, None)
+        say_srgb(exif)
         return exif.tobytes()
     except Exception:  # damaged metadata aren't worth a photo
         return None
 
 
-def _upright(picture: Image.Image, notes: list[str]) -> Image.Image:
-    """The decoded picture, turned as its EXIF says."""
-    tags = getattr(picture, "tag_v2", {})
-    orientation = tags.get(ORIENTATION, 1)  # a TIFF is turned by load
-    picture.load()
-    if not tags:
-        try:
-            orientation = picture.getexif().get(ORIENTATION, 1)
-        except Exception:  # damaged metadata aren't worth a photo
-            orientation = 1
-    if orientation not in range(2, 9):
-        return picture
-    notes.append("turned upright as its EXIF says")
-    return picture if tags else ImageOps.exif_transpose(picture)
-
-
-def _bits(picture: Image.Image, data: bytes) -> int:
-    """How many bits a channel has in the file, where that may be more than 8."""
-    if picture.format == "PNG":
-        return data[24]
-    tags = getattr(picture, "tag_v2", {})
-    return int(max(tags.get(BITS_PER_SAMPLE, (8,))))
-
-
-def _eight_bits(
-    path: Path, picture: Image.Image, bits: int, planes: bool, notes: list[str]
-) -> Image.Image:
-    """The picture with 8 bits a channel; UserError where its numbers have no agreed white."""
-    if bits == 16:
-        if planes:  # which Pillow reads as if they had 8
-            raise UserError(f"{path.name} keeps 16-bit colours in planes: save it as PNG first.")
-        notes.append("16 bits reduced to 8")
-    if picture.mode.startswith("I;16"):
-        levels = np.asarray(picture).astype(np.float32) * (255 / 65535)
-        return Image.fromarray(levels.round().astype(np.uint8))
-    if picture.mode not in ("I", "F"):
-        return picture
-    values = np.asarray(picture)
-    if picture.mode == "I" or not (values.min() >= 0 and values.max() <= 1):
-        raise UserError(
-            f"{path.name} holds numbers without an agreed white: save it with 8 or 16 bits."
-        )
-    notes.append("floating point reduced to 8 bits")
-    return Image.fromarray((values * 255).round().astype(np.uint8))
-
-
-def _split_alpha(picture: Image.Image) -> tuple[Image.Image, Levels | None]:
-    """The colours as L, RGB, or CMYK, and the alpha channel (H, W) where there is one."""
-    if picture.mode in ("L", "RGB", "CMYK") and not picture.has_transparency_data:
-        return picture, None
-    if picture.mode == "1":
-        return picture.convert("L"), None
-    if not picture.has_transparency_data:
-        return picture.convert("RGB"), None
-    picture = picture.convert("LA" if picture.mode in ("1", "L", "LA", "La") else "RGBA")
-    return picture.convert(picture.mode[:-1]), np.array(picture.getchannel("A"))
-
-
-def _to_srgb(picture: Image.Image, profile: bytes | None, notes: list[str]) -> Image.Image:
-    """The picture (L, RGB or CMYK) as RGB in sRGB, by its ICC profile where it has one."""
-    named = {"CMYK": "CMYK", "L": "gray"}.get(picture.mode)
-    if profile:
-        try:
-            convert = ImageCms.buildTransform(
-                ImageCms.ImageCmsProfile(io.BytesIO(profile)),
-                ImageCms.createProfile("sRGB"),
-                picture.mode,
-                "RGB",
-                ImageCms.Intent.RELATIVE_COLORIMETRIC,
-                ImageCms.Flags.BLACKPOINTCOMPENSATION,
-            )
-            if picture.mode == "CMYK" or _changes_colours(convert, picture.mode):
+def _to_srgb(name: str, samples: Samples, stated: Iterable[Statement], notes: list[str]) -> Levels:
+    """The samples as levels (H, W, 3) in sRGB, by the first usable of what the file states."""
+    named = {"CMYK": "CMYK", "L": "gray"}.get(samples.mode)
+    for statement in stated:
+        if isinstance(statement, bytes):
+            refuse_hdr(name, statement)
+            try:
+                found = _by_profile(samples, statement)
+            except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+                notes.append("unusable colour profile ignored")
+                continue
+            if found is not None:
                 notes.append(f"{named or 'colours'} converted to sRGB by the colour profile")
-                return convert.apply(picture)
-        except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-            notes.append("unusable colour profile ignored")
+                return found
+        elif isinstance(statement, Unnamed):
+            notes.append(statement.note)
+        elif samples.mode != "CMYK" and not statement.is_srgb:
+            notes.append(f"{named or 'colours'} converted to sRGB from {statement.name}")
+            values = samples.values if samples.values.ndim == 3 else samples.values[..., None]
+            return statement.to_srgb(np.broadcast_to(values, (*values.shape[:2], 3)), samples.top)
+        break
     if named:
         notes.append("CMYK converted without a profile" if named == "CMYK" else "gray to colour")
-    return picture.convert("RGB")
+    return samples.levels() if named is None else np.array(_as_image(samples).convert("RGB"))
+
+
+def _by_profile(samples: Samples, profile: bytes) -> Levels | None:
+    """The levels in sRGB by an ICC profile; None where it is sRGB's own."""
+    convert = ImageCms.buildTransform(
+        ImageCms.ImageCmsProfile(io.BytesIO(profile)),
+        ImageCms.createProfile("sRGB"),
+        samples.mode,
+        "RGB",
+        ImageCms.Intent.RELATIVE_COLORIMETRIC,
+        ImageCms.Flags.BLACKPOINTCOMPENSATION,
+    )
+    if samples.mode != "CMYK" and not _changes_colours(convert, samples.mode):
+        return None
+    return np.array(convert.apply(_as_image(samples)))
+
+
+def _as_image(samples: Samples) -> Image.Image:
+    height, width = samples.values.shape[:2]
+    levels = np.ascontiguousarray(samples.levels())
+    return Image.frombuffer(samples.mode, (width, height), levels, "raw", samples.mode, 0, 1)
 
 
 def _changes_colours(convert: ImageCms.ImageCmsTransform, mode: str) -> bool:

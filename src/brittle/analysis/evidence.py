@@ -1,0 +1,142 @@
+"""What a record knows beyond scores: how its files were made, by the notes of their making."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import Field
+
+from brittle.analysis.half_life import ladders
+from brittle.data import Data
+from brittle.record.arms import ORIGINAL
+
+if TYPE_CHECKING:
+    from brittle.record.manifest import Component
+    from brittle.record.record import Record
+
+
+class ProtectedFile(Data):
+    """What is known about the making of one protected file; None: not known."""
+
+    photo: str
+    arm: str
+    first_loss: float | None = None
+    last_loss: float | None = None
+    smallest_gradient: float | None = None
+    """Smallest norm of the gradient over the steps."""
+    used: float | None = None
+    """Distance of the saved file from the original over the budget's radius; 1: all of it."""
+    saved_as_optimised: bool | None = None
+
+
+class Evidence(Data):
+    """What is known beyond scores."""
+
+    protected: tuple[ProtectedFile, ...] = ()
+    idle: tuple[str, ...] = ()
+    """Transforms from which every picture came out exactly as it went in."""
+    unedited: int = 0
+    """How many edits are exactly the pictures that were to be edited."""
+    jpeg_traces: tuple[str, ...] = ()
+    """Photos in lossless files that show traces of JPEG compression."""
+    codecs: dict[str, dict[str, str]] = Field(default_factory=dict)
+    """For a transform without the parameter that changes, what its half-life depends on beside
+    it: encoder, subsampling."""
+    bits_a_pixel: dict[str, float] = Field(default_factory=dict)
+    """For a transform that makes a file: bits a pixel of it, mean over the unprotected photos."""
+
+
+def evidence_of(record: "Record") -> Evidence:
+    """Gather what is known of a trial's files; of what nobody noted, nothing is said."""
+    ladder = list(_jpegs(record))
+    return Evidence(
+        protected=tuple(_protected(record)),
+        idle=tuple(_idle(record)),
+        unedited=sum(
+            bool(record.note(path).get("unchanged"))
+            for path in {entry.edited for entry in record.index}
+        ),
+        jpeg_traces=tuple(
+            photo.name
+            for photo in record.manifest.photos
+            if photo.jpeg_traces and photo.source_format not in ("JPEG", "MPO")
+        ),
+        codecs={same: _codec(record, jpeg) for same, jpeg in ladder},
+        bits_a_pixel=_bits_a_pixel(record, {jpeg.label for _, jpeg in ladder}),
+    )
+
+
+def _protected(record: "Record") -> Iterator[ProtectedFile]:
+    protections = set(record.manifest.protections)
+    made = {
+        (entry.image, entry.arm): entry.released
+        for entry in record.index
+        if entry.arm in protections and entry.released
+    }
+    for (photo, arm), path in sorted(made.items()):
+        note = record.note(path)
+        yield ProtectedFile(
+            photo=photo,
+            arm=arm,
+            first_loss=note.get("first_loss"),
+            last_loss=note.get("last_loss"),
+            smallest_gradient=0.0 if note.get("gradient_vanished") else None,
+            used=note.get("budget_used"),
+            saved_as_optimised=_holds(record, path, note["digest"]) if "digest" in note else None,
+        )
+
+
+def _holds(record: "Record", relative: str, expected: str) -> bool:
+    """Whether a saved picture, read back, has the pixels that were optimised and rounded."""
+    from brittle.images import digest, from_png
+
+    path = record.path(relative)
+    try:
+        return path is not None and digest(from_png(path.read_bytes())) == expected
+    except (OSError, ValueError, SyntaxError):  # no picture at all any more
+        return False
+
+
+def _idle(record: "Record") -> Iterator[str]:
+    # What passes a gray picture may change nothing of it: it is gray before and after.
+    ceilings = {arm.label for arm in record.manifest.arms if arm.kind == "ceiling"}
+    received: dict[str, set[str]] = {}
+    for entry in record.index:
+        if entry.received and entry.transform != "none" and entry.arm not in ceilings:
+            received.setdefault(entry.transform, set()).add(entry.received)
+    for transform, paths in received.items():
+        if all(record.note(path).get("unchanged") for path in paths):
+            yield transform
+
+
+def _jpegs(record: "Record") -> Iterator[tuple[str, "Component"]]:
+    """The trial's JPEGs that differ in quality, with what stays the same of them."""
+    if record.manifest.made:  # what edits made elsewhere went through is not known
+        return
+    components = {one.label: one for one in record.manifest.transforms}
+    for (same, parameter), rungs in ladders(components).items():
+        if parameter == "quality" and components[rungs[0][1]].name == "jpeg":
+            for _, label in rungs:
+                yield same, components[label]
+
+
+def _codec(record: "Record", jpeg: "Component") -> dict[str, str]:
+    codecs = record.manifest.codecs
+    said = {"subsampling": str(jpeg.fields["subsampling"])}
+    if codecs:
+        said["encoder"] = f"libjpeg-turbo {codecs['libjpeg-turbo']} (Pillow {codecs['pillow']})"
+    return dict(sorted(said.items()))
+
+
+def _bits_a_pixel(record: "Record", jpegs: set[str]) -> dict[str, float]:
+    """What was noted when each unprotected photo was saved; nothing where one has no note."""
+    saved: dict[str, set[str]] = {}
+    for entry in record.index:
+        if entry.arm == ORIGINAL and entry.transform in jpegs and entry.received:
+            saved.setdefault(entry.transform, set()).add(entry.received)
+    found = {}
+    for label, paths in saved.items():
+        bits = [record.note(path).get("bits_a_pixel", np.nan) for path in sorted(paths)]
+        if np.isfinite(bits).all():
+            found[label] = float(np.mean(bits))
+    return found

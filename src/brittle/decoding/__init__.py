@@ -1,0 +1,12 @@
+"""Decoding: from a file to 8-bit levels in sRGB, whatever kind of image the file holds."""
+
+from brittle.decoding.decode import (
+    MAX_BYTES,
+    MAX_PIXELS,
+    Decoded,
+    decode,
+    size_of,
+)
+from brittle.decoding.samples import Levels
+
+__all__ = ["MAX_BYTES", "MAX_PIXELS", "Decoded", "Levels", "decode", "size_of"]
