@@ -14,6 +14,7 @@ from brittle.metrics import Calibration, Follow, Keep
 from brittle.models import EditModel, load_model
 from brittle.progress import Progress, silent
 from brittle.reporting.audit import audit_text, write_audit
+from brittle.sources.folders import left_out
 from brittle.trial import mimic as mimicry
 from brittle.trial.calibrating import calibrate_model, describe, read_photos
 from brittle.trial.mimic import Mimicry
@@ -60,6 +61,9 @@ def audit(
         UserError: files that can't be read or don't belong together; an unknown transform.
     """
     at = None if out is None else Path(out)
+    for path in (original, protected):
+        for note in () if path is None else left_out(Path(path)):
+            say(note)
     if original is None:
         found = run.audit_alone(Path(protected))
     else:

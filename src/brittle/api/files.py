@@ -18,7 +18,7 @@ from brittle.images import Photo, named_mask, read_photo, writable_suffix, write
 from brittle.models import EditModel, load_model
 from brittle.progress import Progress, silent
 from brittle.protections import Protection, Trace
-from brittle.sources.photos import photo_files
+from brittle.sources.folders import left_out, photo_files
 from brittle.transforms import Transform
 
 Photos = str | Path | Iterable[str | Path]
@@ -52,8 +52,7 @@ class Destination:
             UserError: no such photo, several of them for one file, two of one name, an output that
                 is an input, or one that exists.
         """
-        given = [photos] if isinstance(photos, (str, Path)) else photos
-        found = [file for one in given for file in photo_files(Path(one))]
+        found = [file for one in _paths(photos) for file in photo_files(one)]
         path = Path(self.path)
         single = path.suffix != "" and not path.is_dir()
         if single and len(found) > 1:
@@ -78,6 +77,20 @@ class Destination:
         writable_suffix(file, lossy=self.lossy)
         if file.exists() and not self.overwrite:
             raise UserError(f"{file} exists; choose another -o, or say --force.")
+
+
+def _paths(photos: Photos) -> list[Path]:
+    return [Path(one) for one in ([photos] if isinstance(photos, (str, Path)) else photos)]
+
+
+def _files(photos: Photos, to: Destination, say: Say) -> dict[Path, Path]:
+    """The file to write for each photo; what a folder holds beside photos is said."""
+    paths = _paths(photos)
+    files = to.files(paths)
+    for path in paths:
+        for note in left_out(path):
+            say(note)
+    return files
 
 
 def protect_files(
@@ -116,7 +129,7 @@ def protect_files(
             any work where that can be known; a photo that would not be protected at all.
     """
     to = out if isinstance(out, Destination) else Destination(out)
-    files = to.files(photos)
+    files = _files(photos, to, say)
     component, model = read_protection(protection, budget), model or load_model()
     say(f"{component} on {model}")
     calls = [[*files]] if component.needs_collection else [[path] for path in files]
@@ -202,7 +215,7 @@ def transform_files(
     and ``load`` is asked for a model only by transforms that run one.
     """
     to = out if isinstance(out, Destination) else Destination(out)
-    files, component = to.files(photos), Transform.read(transform)
+    files, component = _files(photos, to, say), Transform.read(transform)
     model = load() if component.capabilities.needs_model else None
 
     def received(photo: Photo) -> Tensor:
@@ -232,7 +245,8 @@ def edit_files(
     if not prompt.strip():
         raise UserError("The prompt is empty: say what the edit should show, as --prompt rain.")
     to = out if isinstance(out, Destination) else Destination(out)
-    files, component, model = to.files(photos), Editor.read(editor), model or load_model()
+    files, component = _files(photos, to, say), Editor.read(editor)
+    model = model or load_model()
 
     def edited(photo: Photo) -> Tensor:
         mask_of = named_mask(mask, photo) if mask else None

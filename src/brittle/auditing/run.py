@@ -31,8 +31,8 @@ from brittle.progress import Advance, Progress, silent
 from brittle.record.arms import ORIGINAL, PLACEBO_KINDS, placebo_label
 from brittle.record.rows import Row
 from brittle.record.store import FolderStore, MemoryStore, Store
+from brittle.sources.folders import photo_files
 from brittle.sources.pairs import Pair, Pictures, describe, find_pairs, read_pair
-from brittle.sources.photos import photo_files
 from brittle.version import VERSION
 
 Shown = tuple[str, str, dict[str, Tensor]]

@@ -5,8 +5,9 @@ from brittle.decoding.decode import (
     MAX_PIXELS,
     Decoded,
     decode,
+    is_picture,
     size_of,
 )
 from brittle.decoding.samples import Levels
 
-__all__ = ["MAX_BYTES", "MAX_PIXELS", "Decoded", "Levels", "decode", "size_of"]
+__all__ = ["MAX_BYTES", "MAX_PIXELS", "Decoded", "Levels", "decode", "is_picture", "size_of"]

@@ -22,8 +22,8 @@ MAX_BYTES = 256 * 2**20
 SMALLEST_SIDE = 16
 # What people have, and isn't read.
 HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+CANON_RAW = b"II*\0\x10\0\0\0CR"
 JPEG_XL = (b"\xff\x0a", b"\0\0\0\x0cJXL ")
-CANON_RAW = b"CR"
 DNG_VERSION, SUBFILE, REDUCED = 50706, 254, 1  # tags of a TIFF, and what the second may hold
 _NOT_READ = "{} is {}, which can't be read here: export it as JPEG or PNG."
 
@@ -80,14 +80,31 @@ def size_of(path: Path) -> tuple[int, int]:
         return picture.height, picture.width
 
 
+def is_picture(path: Path) -> bool:
+    """Whether a file begins as a picture that can be read, whatever its name; reads its head."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with path.open("rb") as file, Image.open(file, formats=FORMATS) as picture:
+                file.seek(0)
+                return not _is_raw(picture, file.read(len(CANON_RAW)))
+        except Exception:  # as in `_told`
+            return False
+
+
+def _is_raw(picture: ImageFile.ImageFile, head: bytes) -> bool:
+    """Whether it is a camera's raw file, of which Pillow would read the preview."""
+    tags = getattr(picture, "tag_v2", {})
+    return DNG_VERSION in tags or int(tags.get(SUBFILE, 0)) & REDUCED > 0 or head == CANON_RAW
+
+
 def _opened(path: Path, data: bytes, max_pixels: int) -> ImageFile.ImageFile:
     """The picture before it is decoded, if its size and kind are acceptable."""
     if data.startswith(png.SIGNATURE):
         data = png.without_long_text(data)
     picture = Image.open(io.BytesIO(data), formats=FORMATS)
     _check_size(path, picture, max_pixels)
-    tags = getattr(picture, "tag_v2", {})
-    if DNG_VERSION in tags or int(tags.get(SUBFILE, 0)) & REDUCED or data[8:10] == CANON_RAW:
+    if _is_raw(picture, data[: len(CANON_RAW)]):
         raise UserError(
             _NOT_READ.format(path.name, "a camera's raw file, or begins with a preview")
         )

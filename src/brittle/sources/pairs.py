@@ -10,7 +10,7 @@ from torch import Tensor
 from brittle.data import Data
 from brittle.errors import UserError
 from brittle.images import LOSSY, Photo, digest, quantise, read_photo, stretch
-from brittle.sources.photos import photo_files
+from brittle.sources.folders import photo_files
 from brittle.sources.same_photo import doubts, refuse_others
 
 

@@ -20,8 +20,7 @@ from brittle.images import (
     read_photo,
     stretch,
 )
-
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".gif"}
+from brittle.sources.folders import collections, left_out, photo_files
 
 SAMPLE = {
     ("skimage", "data/astronaut.png"): "NASA, public domain (scikit-image)",
@@ -108,22 +107,23 @@ def read_photos(trial: Trial) -> dict[str, TrialPhoto]:
     """
     if not learns(trial):
         return load_photos(trial.photos, square=trial.square, mask=trial.mask)
-    source = Path(trial.photos)
-    inner = sorted(path for path in source.iterdir() if path.is_dir()) if source.is_dir() else []
-    holds_pictures = source.is_dir() and any(
-        path.suffix.lower() in SUFFIXES for path in source.iterdir()
-    )
-    if inner and holds_pictures:
-        raise UserError(f"{source} holds pictures and folders: give one collection, or several.")
     photos: dict[str, TrialPhoto] = {}
     owners: dict[str, str] = {}
-    for folder in inner or [source]:
+    for folder in collections(Path(trial.photos)):
         collection = folder.resolve().name
         for name, photo in load_photos(str(folder), square=trial.square).items():
             if owners.setdefault(photo.digest, collection) != collection:
                 raise UserError(f"{owners[photo.digest]} and {collection} share {name}: keep one.")
             photos[f"{collection}/{name}"] = photo
     return photos
+
+
+def notes_on(trial: Trial) -> list[str]:
+    """What to say of the files beside a trial's photos."""
+    if trial.photos == "sample":
+        return []
+    folders = collections(Path(trial.photos)) if learns(trial) else [Path(trial.photos)]
+    return [note for folder in folders for note in left_out(folder)]
 
 
 def _mask_of(photo: Photo, path: Path, mask: str) -> Tensor:
@@ -169,23 +169,3 @@ def _sample() -> list[tuple[Path, str]]:
         (Path(str(resources.files(package) / path)), credit)
         for (package, path), credit in SAMPLE.items()
     ]
-
-
-def photo_files(source: Path) -> list[Path]:
-    """The photos of a folder in the order of their names, without masks; or the one file.
-
-    Raises:
-        UserError: nothing there.
-    """
-    if not source.exists():
-        raise UserError(f"{source}: there is no such folder or photo.")
-    if source.is_file():
-        return [source]
-    files = sorted(
-        path
-        for path in source.iterdir()
-        if path.suffix.lower() in SUFFIXES and not path.stem.endswith(".mask")
-    )
-    if not files:
-        raise UserError(f"{source} holds no photos ({', '.join(sorted(SUFFIXES))}).")
-    return files

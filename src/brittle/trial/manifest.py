@@ -21,6 +21,7 @@ from brittle.record.manifest import (
     Written,
 )
 from brittle.record.store import artifact
+from brittle.sources.photos import notes_on
 from brittle.trial.tasks import Plan
 from brittle.version import VERSION
 
@@ -33,7 +34,7 @@ def manifest(plan: Plan, model: EditModel, notes: Iterable[str] = ()) -> Manifes
     from PIL import features
 
     return Manifest(
-        **declared(plan, notes),
+        **declared(plan, [*notes, *notes_on(plan.trial)]),
         codecs={
             "pillow": metadata.version("pillow"),
             "jpeg": features.version_codec("jpg"),

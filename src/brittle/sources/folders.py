@@ -1,0 +1,75 @@
+"""Which files of a folder are photos, and which were left out."""
+
+from pathlib import Path
+
+from brittle.decoding import is_picture
+from brittle.errors import UserError
+
+SUFFIXES = {".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jif", ".jfif", ".jfi", ".mpo", ".webp"}
+SUFFIXES |= {".avif", ".tif", ".tiff", ".bmp", ".dib", ".gif", ".jp2", ".j2k", ".jpf", ".jpx"}
+"""A file so named is a photo, and if it can't be read, that is said; others are looked into."""
+NAMED = 5
+"""How many of the files that were left out are named."""
+
+
+def photo_files(source: Path) -> list[Path]:
+    """The photos of a folder in the order of their names, without masks; or the one file.
+
+    Raises:
+        UserError: nothing there.
+    """
+    if not source.exists():
+        raise UserError(f"{source}: there is no such folder or photo.")
+    if source.is_file():
+        return [source]
+    files = [path for path in _shown(source) if _is_photo(path)]
+    if not files:
+        others = "".join(f" {note}" for note in left_out(source))
+        raise UserError(f"{source} holds no photos ({', '.join(sorted(SUFFIXES))}).{others}")
+    return files
+
+
+def left_out(source: Path) -> tuple[str, ...]:
+    """A sentence on a folder's files that are neither photos nor masks, if there are any."""
+    if not source.is_dir():
+        return ()
+    names = [path.name for path in _shown(source) if not _is_photo(path)]
+    if not names:
+        return ()
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    files = "1 file isn't a picture" if len(names) == 1 else f"{len(names)} files aren't pictures"
+    return (
+        f"In {source.name or source}, {files} that can be read, and nothing was made of "
+        f"{'it' if len(names) == 1 else 'them'}: {', '.join(names[:NAMED])}{more}.",
+    )
+
+
+def collections(source: Path) -> list[Path]:
+    """The folders of pictures in a folder, or itself where it is one.
+
+    Raises:
+        UserError: it is both.
+    """
+    if not source.is_dir():
+        return [source]
+    inner = sorted(
+        path
+        for path in source.iterdir()
+        if path.is_dir() and not path.name.startswith((".", "__MACOSX"))
+    )
+    if inner and any(_is_photo(path) for path in _shown(source)):
+        raise UserError(f"{source} holds pictures and folders: give one collection, or several.")
+    return inner or [source]
+
+
+def _shown(folder: Path) -> list[Path]:
+    """A folder's files without masks and hidden ones, as macOS's ``._`` twins are."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.is_file() and not path.name.startswith(".") and not path.stem.endswith(".mask")
+    )
+
+
+def _is_photo(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES or is_picture(path)
