@@ -134,3 +134,24 @@ def test_bits_a_pixel_stand_at_the_ends_of_what_was_found():
     found = life((0.95, 0.75, 0.7, 0.25, 0.1, 0.0), bits=bits)
     assert (found.high, found.low) == (75, 65)
     assert found.details == {"bits a pixel": "1.50 at 75, 1.30 at 65"}
+
+
+@pytest.mark.parametrize(
+    ("texts", "mildest"),
+    [
+        (["jpeg:quality=50", "jpeg:quality=95", "jpeg:quality=75"], "jpeg:quality=95"),
+        (["resize:factor=0.3", "resize:factor=0.9", "resize:factor=0.5"], "resize:factor=0.9"),
+        ([f"resize:long_side={side}" for side in (300, 900, 600)], "resize:long_side=900"),
+        (["levels:count=8", "levels:count=64", "levels:count=16"], "levels:count=64"),
+        ([f"gaussian-blur:sigma={sigma}" for sigma in (2, 0.5, 1)], "gaussian-blur:sigma=0.5"),
+        (["jpeg2000:ratio=40", "jpeg2000:ratio=5", "jpeg2000:ratio=20"], "jpeg2000:ratio=5"),
+    ],
+)
+def test_every_ladder_begins_at_its_mild_end(texts, mildest):
+    (rungs,) = ladders(texts).values()
+    assert rungs[0][1] == mildest
+
+
+@pytest.mark.parametrize("text", ["gamma:exponent", "brightness:factor", "contrast:factor"])
+def test_what_acts_on_both_sides_of_a_middle_value_is_no_ladder(text):
+    assert ladders([f"{text}={value}" for value in (0.6, 0.8, 1.2, 1.5)]) == {}

@@ -4,6 +4,7 @@ import html
 import json
 import math
 import re
+import shutil
 import subprocess
 import sys
 from concurrent.futures import Future
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from typer.testing import CliRunner
 
 import brittle
@@ -322,8 +324,6 @@ def test_without_the_original_little_is_said(files):
 
 
 def test_eight_photos_get_intervals(files, embedded, tmp_path):
-    from PIL import Image
-
     for folder in ("left", "right"):
         (tmp_path / folder).mkdir()
     for at in range(8):
@@ -345,9 +345,24 @@ def test_eight_photos_get_intervals(files, embedded, tmp_path):
     assert "Each photo's own answer and table stand in --json" in said
 
 
-def test_doubts_come_before_the_answer_and_notes_name_the_file(files, embedded):
-    from PIL import Image
+def test_a_pair_that_is_refused_is_listed_and_ends_nothing(files, embedded, tmp_path):
+    for folder, name in (("left", "original.png"), ("right", "protected.png")):
+        (tmp_path / folder).mkdir()
+        shutil.copy(files / name, tmp_path / folder / "cat.png")
+        turned = Image.open(files / name).rotate(90 * (folder == "right"))
+        turned.save(tmp_path / folder / "dog.png")
+    options = {"models": [embedded], "transforms": [JPEG], "quick": True}
+    found = brittle.audit(tmp_path / "left", tmp_path / "right", **options).found
+    assert [photo.name for photo in found.document.photos] == ["cat"]
+    assert "show different pictures" in found.document.refused["dog"]
+    said = audit_text(found.document)
+    assert "Not audited: dog. " in said
+    (tmp_path / "left" / "cat.png").unlink()
+    with pytest.raises(UserError, match="show different pictures"):
+        brittle.audit(tmp_path / "left", tmp_path / "right", **options)
 
+
+def test_doubts_come_before_the_answer_and_notes_name_the_file(files, embedded):
     cropped = files / "cropped.png"
     Image.open(files / "protected.png").convert("L").crop((2, 2, 126, 126)).save(cropped)
     found = quick(files, "cropped.png", embedded)

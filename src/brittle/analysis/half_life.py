@@ -10,11 +10,12 @@ from brittle.analysis.effects import Effects
 from brittle.analysis.intervals import Array, mean_bounds, mean_interval
 from brittle.analysis.phrases import split_transform, transform_name
 from brittle.analysis.summary import MIN_PHOTOS, HalfLife, StrengthTest
+from brittle.component import registry
+from brittle.errors import UserError
+from brittle.transforms import Transform
 
 ALPHA = 0.025
 MIN_STRENGTHS = 3
-HIGH_IS_MILD = ("quality", "scale", "bits")
-"""Parameters whose large values change an image least; of all others, the small ones do."""
 
 
 def ladders(transforms: Iterable[str]) -> dict[tuple[str, str], list[tuple[float, str]]]:
@@ -23,22 +24,37 @@ def ladders(transforms: Iterable[str]) -> dict[tuple[str, str], list[tuple[float
     Keys are (what stays the same, the parameter that changes); a ladder has three rungs at least.
     """
     found: dict[tuple[str, str], list[tuple[float, str]]] = defaultdict(list)
+    large: set[tuple[str, str]] = set()
     for text in transforms:
         if "+" in text:
             continue
         name, parameters = split_transform(text)
+        known = _known(name)
         for parameter, value in parameters.items():
             try:
                 strength = float(value)
             except ValueError:
                 continue
+            if parameter in known.two_sided:
+                continue
             rest = [f"{key}={other}" for key, other in parameters.items() if key != parameter]
-            found[name + (":" + ",".join(rest) if rest else ""), parameter].append((strength, text))
+            ladder = name + (":" + ",".join(rest) if rest else ""), parameter
+            found[ladder].append((strength, text))
+            large |= {ladder} if parameter in known.mild_if_large else set()
     return {
-        key: sorted(rungs, reverse=key[1] in HIGH_IS_MILD)
-        for key, rungs in found.items()
+        ladder: sorted(rungs, reverse=ladder in large)
+        for ladder, rungs in found.items()
         if len(rungs) >= MIN_STRENGTHS
     }
+
+
+def _known(name: str) -> type[Transform]:
+    """The transform of a name; of one that was done elsewhere, what holds for any."""
+    try:
+        found, _ = registry(Transform.family).resolve(name)
+    except UserError:
+        return Transform
+    return found if issubclass(found, Transform) else Transform
 
 
 def walk(low: Array, high: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

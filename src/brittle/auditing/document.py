@@ -204,3 +204,6 @@ class Audit(Data):
     """Every pair."""
     without_partner: tuple[str, ...]
     """Files in one folder without a file of that name in the other: not audited."""
+    refused: dict[str, str] = Field(default_factory=dict)
+    """Pairs of a folder that can't be audited, by name, and why: different pictures, a file that
+    can't be read …"""

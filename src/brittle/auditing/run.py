@@ -97,6 +97,7 @@ def audit(
             models=tuple(folders.over_photos(scope, photos) for scope in work.scopes),
             photos=photos,
             without_partner=alone,
+            refused=work.refused,
         ),
         work.edits,
     )
@@ -154,19 +155,31 @@ class _Work:
         self.scopes: list[ModelScope] = []
         self.edits: dict[tuple[str, str, str, str], dict[str, Tensor]] = {}
         self._results: dict[str, list[ModelResult]] = defaultdict(list)
+        self._facts: dict[Pair, PhotoAudit] = {}
+        self.refused: dict[str, str] = {}
         with progress("files", len(pairs)) as advance:
-            self._facts = [self._look(pair, advance) for pair in pairs]
-        self.changed = [
-            pair for pair, fact in zip(pairs, self._facts, strict=True) if not fact.unchanged
-        ]
+            for pair in pairs:
+                self._take(pair, alone=len(pairs) == 1)
+                advance(1)
+        if not self._facts:
+            raise UserError(f"No pair can be audited. {next(iter(self.refused.values()))}")
+        self.changed = [pair for pair, fact in self._facts.items() if not fact.unchanged]
 
-    def _look(self, pair: Pair, advance: Advance) -> PhotoAudit:
+    def _take(self, pair: Pair, *, alone: bool) -> None:
+        """Look at a pair; one of many that can't be audited is left out and listed."""
+        try:
+            self._facts[pair] = self._look(pair)
+        except UserError as error:
+            if alone:
+                raise
+            self.refused[pair.name] = str(error)
+
+    def _look(self, pair: Pair) -> PhotoAudit:
         pictures = self.read(pair)
         for transform in self.request.transforms:
             transform.geometry.received_size(pictures.original.shape[-2:])
         unchanged = pictures.unchanged
         found = measure(pictures.original, pictures.protected)
-        advance(1)
         return PhotoAudit(
             name=pair.name,
             original=pictures.files[0],
@@ -183,7 +196,7 @@ class _Work:
         """Every photo with its results."""
         return tuple(
             fact.model_copy(update={"results": tuple(self._results[fact.name])})
-            for fact in self._facts
+            for fact in self._facts.values()
         )
 
     def run(self, model: EditModel, loading: Future[object]) -> None:

@@ -99,6 +99,7 @@ def audit_text(document: Audit) -> str:
         if model.metric_reason
     ]
     parts += [f"Not audited, for lack of a partner: {path}" for path in document.without_partner]
+    parts += [f"Not audited: {name}. {why}" for name, why in document.refused.items()]
     parts += [model.left_out for model in document.models if model.left_out]
     if document.quick and document.models:
         parts.append("Run again without --quick to see edits.")

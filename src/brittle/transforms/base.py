@@ -59,6 +59,10 @@ class Transform(Component):
 
     family: ClassVar[str] = "transform"
     example: ClassVar[str]
+    mild_if_large: ClassVar[frozenset[str]] = frozenset()
+    """Parameters whose large values change an image least; of all others the small ones do."""
+    two_sided: ClassVar[frozenset[str]] = frozenset()
+    """Parameters that change an image the more the farther they lie from a middle value."""
 
     # The pixels.
 

@@ -100,6 +100,7 @@ class Jpeg(Codec):
     """
 
     name = "jpeg"
+    mild_if_large = frozenset({"quality"})
     source = "ITU-T T.81; Pillow's codec, which is libjpeg-turbo"
     example = "jpeg:quality=75"
 
@@ -152,6 +153,7 @@ class WebP(Codec):
     """
 
     name = "webp"
+    mild_if_large = frozenset({"quality"})
     source = "RFC 9649; Pillow's codec, which is libwebp"
     example = "webp:quality=75"
 
@@ -172,6 +174,7 @@ class Avif(Codec):
     """
 
     name = "avif"
+    mild_if_large = frozenset({"quality"})
     source = "AV1 Image File Format; Pillow's codec, which is libavif"
     example = "avif:quality=60"
 

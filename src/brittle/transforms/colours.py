@@ -33,6 +33,7 @@ class Brightness(Transform):
     """All values times ``factor``, from 0.1 to 10; above 1 is brighter."""
 
     name = "brightness"
+    two_sided = frozenset({"factor"})
     example = "brightness:factor=1.2"
 
     factor: Annotated[float, Field(ge=0.1, le=10)]
@@ -47,6 +48,7 @@ class Contrast(Transform):
     """The distance of all values from the image's mean gray times ``factor``, from 0.1 to 10."""
 
     name = "contrast"
+    two_sided = frozenset({"factor"})
     example = "contrast:factor=1.2"
 
     factor: Annotated[float, Field(ge=0.1, le=10)]
@@ -62,6 +64,7 @@ class Gamma(Transform):
     """All values to the power of ``exponent``, from 0.1 to 10; below 1 is brighter."""
 
     name = "gamma"
+    two_sided = frozenset({"exponent"})
     example = "gamma:exponent=0.8"
 
     exponent: Annotated[float, Field(ge=0.1, le=10)]
@@ -80,6 +83,7 @@ class Levels(Transform):
     """Rounded to the nearest of ``count`` evenly spaced levels a channel, from 2 to 255."""
 
     name = "levels"
+    mild_if_large = frozenset({"count"})
     example = "levels:count=16"
 
     count: Annotated[int, Field(strict=True, ge=2, le=255)]

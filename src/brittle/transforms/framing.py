@@ -85,6 +85,7 @@ class Perspective(Transform):
     """
 
     name = "perspective"
+    mild_if_large = frozenset({"distance"})
     example = "perspective:yaw=8,pitch=4"
 
     yaw: Angle = 0.0

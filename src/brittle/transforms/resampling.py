@@ -35,6 +35,7 @@ class Resize(Transform):
     """
 
     name = "resize"
+    mild_if_large = frozenset({"factor", "long_side"})
     source = "Pillow's resize"
     example = "resize:factor=0.5"
 

@@ -24,6 +24,8 @@ class Screenshot(Transform):
     """
 
     name = "screenshot"
+    two_sided = frozenset({"gamma"})
+    mild_if_large = frozenset({"scale", "quality"})
     example = "screenshot:scale=1.25"
 
     scale: Annotated[float, Field(ge=0.25, le=4)] = 1.25
