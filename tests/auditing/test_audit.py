@@ -357,6 +357,7 @@ def test_a_pair_that_is_refused_is_listed_and_ends_nothing(files, embedded, tmp_
     assert "show different pictures" in found.document.refused["dog"]
     said = audit_text(found.document)
     assert "Not audited: dog. " in said
+    assert "Not audited: dog. " in render_audit(found)
     (tmp_path / "left" / "cat.png").unlink()
     with pytest.raises(UserError, match="show different pictures"):
         brittle.audit(tmp_path / "left", tmp_path / "right", **options)
