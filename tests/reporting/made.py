@@ -13,8 +13,11 @@ import numpy as np
 
 import brittle
 from brittle.analysis.finished import Finished
+from brittle.component import Component as AnyComponent
 from brittle.declaration.primary import Primary
+from brittle.editors import Editor
 from brittle.images import from_bytes, png_from_levels, to_bytes
+from brittle.metrics import Metric
 from brittle.record.arms import Arm
 from brittle.record.manifest import Component, Manifest, Model, PhotoEntry, Written
 from brittle.record.record import IndexEntry, Point, Record, index_json
@@ -68,12 +71,8 @@ def finish(record: Record) -> Finished:
     return Finished.open(record.directory)
 
 
-def _component(text: str, family: str = "transform") -> Component:
-    name, _, parameters = text.partition(":")
-    fields = dict(part.split("=") for part in parameters.split(",") if part)
-    values = {key: float(value) if "." in value else int(value) for key, value in fields.items()}
-    record = {"family": family, "name": name, "version": 1, "fields": values}
-    return Component(label=text, record=record)
+def _component(component: AnyComponent, label: str) -> Component:
+    return Component(label=label, record=component.record())
 
 
 def _manifest(
@@ -118,9 +117,9 @@ def _manifest(
             )
             for label in ARMS
         ),
-        transforms=tuple(map(_component, transforms)),
-        editors=(_component(EDITOR, "editor"),),
-        metrics=(_component("perceptual", "metric"),),
+        transforms=tuple(_component(Transform.parse(label), label) for label in transforms),
+        editors=(_component(Editor.parse(EDITOR), EDITOR),),
+        metrics=(_component(Metric.parse("perceptual"), "perceptual"),),
         prompts=tuple(prompts),
     )
 

@@ -404,7 +404,7 @@ def test_credits_seeds_versions_and_flags_are_at_the_end(page: Page, trial: Fini
         *(flag.meaning for flag in trial.summary.flags),
         *(flag.todo for flag in trial.summary.flags),
         "The trial, with every default",
-        "jpeg(quality = 75)",
+        "jpeg(quality = 75, subsampling = 4:2:0",
     ):
         assert words in end
 
