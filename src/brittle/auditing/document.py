@@ -203,7 +203,7 @@ class Audit(Data):
     photos: tuple[PhotoAudit, ...]
     """Every pair."""
     without_partner: tuple[str, ...]
-    """Files in one folder without a file of that name in the other: not audited."""
+    """Files in one folder without a partner in the other, with the nearest names: not audited."""
     refused: dict[str, str] = Field(default_factory=dict)
     """Pairs of a folder that can't be audited, by name, and why: different pictures, a file that
     can't be read …"""

@@ -1,6 +1,6 @@
 """From paths to pairs of pictures: which belongs to which, and both at one size."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,8 +10,12 @@ from torch import Tensor
 from brittle.data import Data
 from brittle.errors import UserError
 from brittle.images import LOSSY, Photo, digest, quantise, read_photo, stretch
+from brittle.sources import names
 from brittle.sources.folders import photo_files
 from brittle.sources.same_photo import doubts, refuse_others
+
+SHOWN = 6
+"""How many files a sentence names."""
 
 
 class PictureFile(Data):
@@ -70,6 +74,8 @@ class Pictures:
 def find_pairs(original: Path, protected: Path) -> tuple[list[Pair], tuple[str, ...]]:
     """The pairs of two files or of two folders, by name, and the files without a partner.
 
+    See `names.match`; of each file without, the nearest names are told.
+
     Raises:
         UserError: nothing there, a file and a folder, the same twice, no name in common.
     """
@@ -88,15 +94,26 @@ def find_pairs(original: Path, protected: Path) -> tuple[list[Pair], tuple[str, 
     if not original.is_dir():
         return [Pair(protected.stem, original, protected)], ()
     left, right = (_by_stem(photo_files(folder)) for folder in (original, protected))
-    pairs = [Pair(stem, left[stem], right[stem]) for stem in sorted(left.keys() & right.keys())]
-    if not pairs:
+    partners = names.match(left, right)
+    rest = (
+        {stem: left[stem] for stem in left.keys() - partners.keys()},
+        {stem: right[stem] for stem in right.keys() - partners.values()},
+    )
+    alone = tuple(sorted([*_alone(rest[0], rest[1]), *_alone(rest[1], rest[0])]))
+    if not partners:
         raise UserError(
             f"{original} and {protected} have no file name in common: a protected photo is found "
-            "by its original's name (the ending may differ)."
+            "by its original's name, which its own begins or ends with (x.png, x_protected.png): "
+            f"{'; '.join(alone[:SHOWN])}."
         )
-    alone = [left[stem] for stem in left.keys() - right.keys()]
-    alone += [right[stem] for stem in right.keys() - left.keys()]
-    return pairs, tuple(sorted(str(path) for path in alone))
+    return [Pair(name, left[name], right[partners[name]]) for name in sorted(partners)], alone
+
+
+def _alone(files: dict[str, Path], others: dict[str, Path]) -> Iterator[str]:
+    """Files without a partner, each with the names that come nearest."""
+    for stem, path in files.items():
+        near = [others[other].name for other in names.nearest(stem, others)]
+        yield f"{path} (nearest: {', '.join(near)})" if near else str(path)
 
 
 def _by_stem(paths: Iterable[Path]) -> dict[str, Path]:
