@@ -79,20 +79,19 @@ class Chart:
         places = [(self.px(x) + shift, self.py(y)) for x, y in points]
         if style != THIN:
             self._covered += [box for pair in pairwise(places) for box in along(*pair)]
-        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
-        self._add('<polyline class="line {}" points="{}">{}</polyline>', style, path, _title(note))
+        self._marks.append(_through(places, f"line {style}", note))
 
     def trail(self, points: Iterable[tuple[float, float]], style: str) -> None:
         """A thin line that leads the eye from mark to mark."""
-        path = " ".join(f"{self.px(x):.1f},{self.py(y):.1f}" for x, y in points)
-        self._add('<polyline class="trail {}" points="{}"/>', style, path)
+        places = [(self.px(x), self.py(y)) for x, y in points]
+        self._marks.append(_through(places, f"trail {style}"))
 
     def whisker(self, x: float, low: float, high: float, style: str, shift: float = 0) -> None:
         """A vertical interval with end caps, ``shift`` pixels beside its place."""
         at, low, high = self.px(x) + shift, self.py(low), self.py(high)
         self._covered.append((at - 4, high, at + 4, low))
         path = f"M{at:.1f} {low:.1f}V{high:.1f}M{at - 3:.1f} {low:.1f}h6M{at - 3:.1f} {high:.1f}h6"
-        self._add('<path class="whisker {}" d="{}"/>', style, path)
+        self._marks.append(_path(f"whisker {style}", path))
 
     def mark(
         self, x: float, y: float, shape: str, style: str, note: str = "", shift: float = 0
@@ -105,19 +104,15 @@ class Chart:
     def level(self, y: float, words: str) -> None:
         """A dotted horizontal line, with words beside it where they cover least."""
         at = self.py(y)
-        self._add('<path class="level" d="M{} {}H{}"/>', LEFT, f"{at:.1f}", WIDTH - RIGHT)
+        self._marks.append(_path("level", f"M{LEFT} {at:.1f}H{WIDTH - RIGHT}"))
         self._levels.append((at, words))
 
     def band(self, low: float, high: float, words: str) -> None:
         """A shaded range of the horizontal axis."""
         left, right = sorted((self.px(low), self.px(high)))
-        self._add(
-            '<rect class="band" x="{}" y="{}" width="{}" height="{}"/>',
-            f"{left:.1f}",
-            self.top,
-            f"{max(right - left, 3):.1f}",
-            self.plot_height,
-        )
+        across = max(right - left, 3)
+        area = f"M{left:.1f} {self.top}h{across:.1f}v{self.plot_height}h{-across:.1f}z"
+        self._marks.append(_path("band", area))
         # Beside the band, or in it where it leaves no room.
         room = 6.5 * len(words)
         if WIDTH - RIGHT - right > room:
@@ -126,13 +121,7 @@ class Chart:
             at, anchor = left - 4, "end"
         else:
             at, anchor = max(left, LEFT) + 4, "start"
-        self._add(
-            '<text class="note" x="{}" y="{}" text-anchor="{}">{}</text>',
-            f"{at:.1f}",
-            self.top + 14,
-            anchor,
-            words,
-        )
+        self._marks.append(_text("note", at, self.top + 14, words, anchor))
 
     def labels(self, points: Sequence[tuple[float, float, str]]) -> None:
         """Words beside points, each where it covers least; left out where there is no room."""
@@ -142,12 +131,7 @@ class Chart:
             box = self._free_place(x, y, 7.2 * len(words) + 2, taken)
             if box is not None:
                 taken.append(box)
-                self._add(
-                    '<text class="label" x="{}" y="{}">{}</text>',
-                    f"{box[0] + 1:.1f}",
-                    f"{box[3] - 3:.1f}",
-                    words,
-                )
+                self._marks.append(_text("label", box[0] + 1, box[3] - 3, words))
 
     def render(self) -> Markup:
         """The chart as one ``<svg>`` element with a title and a description."""
@@ -175,44 +159,25 @@ class Chart:
             legend=self._legend(),
         )
 
-    def _add(self, template: str, *values: object) -> None:
-        self._marks.append(Markup(template).format(*values))
-
     def _frame(self) -> Markup:
-        base = self.top + self.plot_height
+        base, right, middle = self.top + self.plot_height, WIDTH - RIGHT, (LEFT + WIDTH - RIGHT) / 2
         parts = []
         for value, words in self.y.ticks:
-            at = f"{self.py(value):.1f}"
-            parts.append(
-                Markup(
-                    '<path class="grid" d="M{} {}H{}"/><text class="tick" x="{}" y="{}" '
-                    'dy=".35em" text-anchor="end">{}</text>'
-                ).format(LEFT, at, WIDTH - RIGHT, LEFT - 7, at, words)
-            )
+            at = self.py(value)
+            parts.append(_path("grid", f"M{LEFT} {at:.1f}H{right}"))
+            parts.append(_text("tick", LEFT - 7, at, words, "end", centred=True))
         for value, words in self.x.ticks:
-            at = f"{self.px(value):.1f}"
-            parts.append(
-                Markup(
-                    '<path class="axis" d="M{} {}v4"/><text class="tick" x="{}" y="{}" '
-                    'text-anchor="middle">{}</text>'
-                ).format(at, base, at, base + 18, words)
-            )
-        parts.append(
-            Markup(
-                '<path class="axis" d="M{} {}H{}"/><text class="axis-label" x="{}" y="{}" '
-                'text-anchor="middle">{}</text><text class="axis-label" '
-                'transform="translate(13 {}) rotate(-90)" text-anchor="middle">{}</text>'
-            ).format(
-                LEFT,
-                base,
-                WIDTH - RIGHT,
-                (LEFT + WIDTH - RIGHT) / 2,
-                base + 42,
-                self.x.label,
-                self.top + self.plot_height / 2,
-                self.y.label,
-            )
-        )
+            at = self.px(value)
+            parts.append(_path("axis", f"M{at:.1f} {base}v4"))
+            parts.append(_text("tick", at, base + 18, words, "middle"))
+        label = Markup('<g transform="translate(13 {}) rotate(-90)">{}</g>')
+        parts += [
+            _path("axis", f"M{LEFT} {base}H{right}"),
+            _text("axis-label", middle, base + 42, self.x.label, "middle"),
+            label.format(
+                self.top + self.plot_height / 2, _text("axis-label", 0, 0, self.y.label, "middle")
+            ),
+        ]
         return Markup("").join(parts)
 
     @property
@@ -228,9 +193,11 @@ class Chart:
             row, column = divmod(number, self._columns)
             x, y = LEFT + column * (WIDTH - LEFT) // self._columns, 10 + LEGEND_ROW * row
             words = words if len(words) <= fits else words[: fits - 1] + "…"
-            line = Markup('<path class="line {}" d="M{} {}h22"/>').format(style, x, y)
-            text = Markup('<text class="key" x="{}" y="{}" dy=".35em">{}</text>')
-            parts += [line, _marker(x + 11, y, shape, style), text.format(x + LEGEND_KEY, y, words)]
+            parts += [
+                _path(f"line {style}", f"M{x} {y}h22"),
+                _marker(x + 11, y, shape, style),
+                _text("key", x + LEGEND_KEY, y, words, centred=True),
+            ]
         return Markup("").join(parts)
 
     def _name_levels(self) -> None:
@@ -246,12 +213,7 @@ class Chart:
             free = [box for box in boxes if self._holds(box)] or boxes
             box = min(free, key=lambda box: sum(overlap(box, other) for other in self._covered))
             self._covered.append(box)
-            self._add(
-                '<text class="note halo" x="{}" y="{}" text-anchor="end">{}</text>',
-                f"{box[2]:.1f}",
-                f"{box[3] - 3:.1f}",
-                words,
-            )
+            self._marks.append(_text("note halo", box[2], box[3] - 3, words, "end"))
         self._levels = []
 
     def _holds(self, box: Box) -> bool:
@@ -304,20 +266,33 @@ def steps(low: float, high: float, step: float) -> tuple[float, ...]:
     return tuple(number * step for number in range(first, last + 1))
 
 
-def _title(note: str) -> Markup:
-    return Markup("<title>{}</title>").format(note) if note else Markup("")
+def _path(style: str, path: str, note: str = "") -> Markup:
+    """A path, with a note where one points at it."""
+    title = Markup("<title>{}</title>").format(note) if note else ""
+    return Markup('<path class="{}" d="{}">{}</path>').format(style, path, title)
+
+
+def _through(places: Sequence[tuple[float, float]], style: str, note: str = "") -> Markup:
+    path = "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
+    return _path(style, f"M{path}", note) if path else Markup("")
+
+
+def _text(
+    style: str, x: float, y: float, words: str, anchor: str = "start", *, centred: bool = False
+) -> Markup:
+    """Words that start, end or have their middle at a place; ``centred`` on its height too."""
+    more = Markup(' text-anchor="{}"').format(anchor) if anchor != "start" else Markup("")
+    more += Markup(' dy=".35em"') if centred else ""
+    template = Markup('<text class="{}" x="{}" y="{}"{}>{}</text>')
+    return template.format(style, f"{x:.1f}", f"{y:.1f}", more, words)
 
 
 def _marker(x: float, y: float, shape: str, style: str, note: str = "") -> Markup:
+    r = 2.5 if shape == "dot" else 4.2
     paths = {
         "square": f"M{x - 4:.1f} {y - 4:.1f}h8v8h-8z",
         "triangle": f"M{x:.1f} {y - 5:.1f}l5 9h-10z",
         "diamond": f"M{x:.1f} {y - 5.5:.1f}l5.5 5.5l-5.5 5.5l-5.5 -5.5z",
     }
-    if shape in paths:
-        return Markup('<path class="mark {}" d="{}">{}</path>').format(
-            style, paths[shape], _title(note)
-        )
-    return Markup('<circle class="mark {}" cx="{}" cy="{}" r="{}">{}</circle>').format(
-        style, f"{x:.1f}", f"{y:.1f}", 2.5 if shape == "dot" else 4.2, _title(note)
-    )
+    circle = f"M{x - r:.1f} {y:.1f}a{r} {r} 0 1 1 {2 * r} 0a{r} {r} 0 1 1 {-2 * r} 0z"
+    return _path(f"mark {style}", paths.get(shape, circle), note)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from brittle.analysis.finished import Finished
 from brittle.analysis.summary import Effect
 from brittle.record.arms import GRAY, ORIGINAL
+from brittle.record.manifest import PhotoEntry
 from brittle.record.record import IndexEntry, Point
 from brittle.reporting.formatting import arm_name, count, number, transform_name
 from brittle.reporting.pictures import Album, Picture, perturbation
@@ -60,11 +61,8 @@ class Block:
 class Page:
     """All pictures of one photo."""
 
-    photo: str
+    photo: PhotoEntry
     number: int
-    credit: str
-    notes: str
-    size: str
     fact: str
     published: list[Picture]
     blocks: list[Block]
@@ -89,7 +87,6 @@ class Gallery:
         self.record, self.manifest, self.summary = trial.record, trial.manifest, trial.summary
         self.editor, self.arms, self.album = trial.editor, trial.protections, Album(trial.record)
         self.transforms = [one.label for one in self.manifest.transforms]
-        self.photos = {photo.name: photo for photo in self.manifest.photos}
         compared = [label for arm in self.arms for label in trial.compared(arm).values()]
         self.shown = list(dict.fromkeys([ORIGINAL, *compared]))
         # Of edits made elsewhere nobody has the pictures that went in: no frames without them.
@@ -113,23 +110,22 @@ class Gallery:
         for name, photo in wanted:
             if photo is not None:
                 named.setdefault(photo, []).append(name)
-        if not named and self.photos:
-            named = {next(iter(self.photos)): ["first photo"]}
-        transform = transform or self._usual_transform()
+        if not named and self.manifest.photos:
+            named = {self.manifest.photos[0].name: ["first photo"]}
+        tried = [label for label in self.transforms if label != "none"]
+        usual = HEADLINE_TRANSFORM if HEADLINE_TRANSFORM in tried else next(iter(tried), None)
         return [
-            self._choice(" and ".join(names), photo, arm, transform, effect)
+            self._choice(" and ".join(names), photo, arm, transform or usual, effect)
             for photo, names in named.items()
         ]
 
     def pages(self, first: list[str]) -> list[Page]:
         """A page of pictures for each photo, those of the first screen first."""
-        photos = list(dict.fromkeys([*first, *self.photos, *self.summary.photos]))
-        return [self._page(photo, number) for number, photo in enumerate(photos)]
-
-    def _usual_transform(self) -> str | None:
-        if HEADLINE_TRANSFORM in self.transforms:
-            return HEADLINE_TRANSFORM
-        return next((label for label in self.transforms if label != "none"), None)
+        photos = sorted(
+            self.manifest.photos,
+            key=lambda photo: first.index(photo.name) if photo.name in first else len(first),
+        )
+        return [self._page(photo, place) for place, photo in enumerate(photos)]
 
     def _choice(
         self, name: str, photo: str, arm: str, transform: str | None, effect: Effect | None
@@ -142,7 +138,7 @@ class Gallery:
                 self._card_title(label, after),
                 self._kind(label),
                 None if self.only_edits else self._received(photo, label, after),
-                self._edited(photo, label, after, prompt, [f"edit: “{prompt}”"]),
+                self._edited(photo, label, after, prompt),
             )
             for label, after in cells
         )
@@ -154,77 +150,71 @@ class Gallery:
             fact += f"; {count(effect.n, 'photo')} in the trial"
         return Choice(name, photo, fact, prompt, cards)
 
-    def _page(self, photo: str, at: int) -> Page:
-        said = self.photos.get(photo)
-        blocks = [
-            self._block(photo, transform, place) for place, transform in enumerate(self.transforms)
-        ]
-        facts = []
-        for arm in self.arms:
-            effect = self.summary.effect(arm, "none", editor=self.editor)
-            if effect and photo in effect.per_photo_reach:
-                facts.append(f"reach of {arm} {number(effect.per_photo_reach[photo])}")
+    def _page(self, photo: PhotoEntry, place: int) -> Page:
+        reaches = self._reaches(photo.name, "none")
         return Page(
             photo=photo,
-            number=at,
-            credit=said.credit if said else "",
-            notes="; ".join(said.notes) if said else "",
-            size=f"{said.width} × {said.height} pixels" if said and said.width else "",
-            fact=", ".join(facts),
+            number=place,
+            fact=", ".join(f"reach of {arm} {reach}" for arm, reach in reaches.items()),
             published=self._published(photo),
-            blocks=blocks,
-            ceiling=[
-                self._edited(photo, GRAY, "none", prompt, [f"“{prompt}”"])
-                for prompt in self.prompts
-                if self._row(photo, GRAY, "none", prompt)
+            blocks=[
+                self._block(photo.name, transform, at)
+                for at, transform in enumerate(self.transforms)
             ],
-            others=self._other_seeds(photo),
+            ceiling=[
+                self._edited(photo.name, GRAY, "none", prompt)
+                for prompt in self.prompts
+                if self._row(photo.name, GRAY, "none", prompt)
+            ],
+            others=self._other_seeds(photo.name),
         )
+
+    def _reaches(self, photo: str, transform: str) -> dict[str, str]:
+        """How far each protection reaches on one photo, where that is known."""
+        found = {arm: self.summary.effect(arm, transform, editor=self.editor) for arm in self.arms}
+        return {
+            arm: number(effect.per_photo_reach[photo])
+            for arm, effect in found.items()
+            if effect and photo in effect.per_photo_reach
+        }
 
     def _known(self, picture: Picture) -> Picture | None:
         return None if self.only_edits and not picture.path else picture
 
-    def _published(self, photo: str) -> list[Picture]:
-        files = {label: self._released(photo, label) for label in self.shown}
+    def _published(self, photo: PhotoEntry) -> list[Picture]:
+        files = {label: self._released(photo.name, label) for label in self.shown}
         if self.only_edits:
             files = {label: path for label, path in files.items() if path}
         pictures = [
             self.album.picture(
-                path, f"{photo}, {self._name(label)}, as published", [self._name(label)]
+                path, f"{photo.name}, {self._name(label)}, as published", [self._name(label)]
             )
             for label, path in files.items()
         ]
-        if photo in self.photos and (mask := self.photos[photo].mask):
-            alt = f"{photo}, the mask: white may be edited"
-            pictures.append(self.album.picture(mask, alt, ["mask: white may be edited"]))
+        if photo.mask:
+            words = "mask: white may be edited"
+            pictures.append(self.album.picture(photo.mask, f"{photo.name}, the {words}", [words]))
         original = self.album.pixels(files.get(ORIGINAL))
         for label in [label for label in files if label != ORIGINAL]:
             added = perturbation(original, self.album.pixels(files[label]), self._name(label))
             added.facts.insert(0, f"what {self._name(label)} adds")
-            added.alt = f"{added.alt}: {photo}"
+            added.alt = f"{added.alt}: {photo.name}"
             pictures.append(added)
         return pictures
 
     def _block(self, photo: str, transform: str, place: int) -> Block:
         groups = []
         for at, label in enumerate(self.shown):
-            edits = [
-                self._edited(photo, label, transform, prompt, [f"edit: “{prompt}”"])
-                for prompt in self.prompts
-            ]
             received = None
             if transform != "none":
                 received = self._known(self._received(photo, label, transform))
+            edits = [self._edited(photo, label, transform, prompt) for prompt in self.prompts]
             groups.append(Group(self._name(label), self._kind(label), at, received, edits))
-        facts = []
-        for arm in self.arms:
-            effect = self.summary.effect(arm, transform, editor=self.editor)
-            if effect and photo in effect.per_photo_reach:
-                of = f" of {arm}" if len(self.arms) > 1 else ""
-                reach = number(effect.per_photo_reach[photo])
-                facts.append(f"reach left{of} on this photo {reach}")
-        title = transform_name(transform)
-        return Block(title, place, ", ".join(facts), groups)
+        facts = [
+            f"reach left{f' of {arm}' if len(self.arms) > 1 else ''} on this photo {reach}"
+            for arm, reach in self._reaches(photo, transform).items()
+        ]
+        return Block(transform_name(transform), place, ", ".join(facts), groups)
 
     def _other_seeds(self, photo: str) -> list[Picture]:
         return [
@@ -247,21 +237,15 @@ class Gallery:
             row.received if row else None, f"{photo}, {self._name(label)}{after}", [words_for]
         )
 
-    def _edited(
-        self, photo: str, label: str, transform: str, prompt: str, facts: list[str] | None = None
-    ) -> Picture:
+    def _edited(self, photo: str, label: str, transform: str, prompt: str) -> Picture:
         row = self._row(photo, label, transform, prompt)
         after = "" if transform == "none" else f" after {transform_name(transform)}"
         alt = f"{photo}, {self._name(label)}{after}, edited with “{prompt}”"
-        scored = self._scored(row.point) if row else []
-        return self.album.picture(row.edited if row else None, alt, [*(facts or []), *scored])
-
-    def _scored(self, point: Point) -> list[str]:
-        scores = self.record.scores.get(point, {})
-        facts = []
-        if "usable" in scores and not self.summary.usable_reason:
-            facts.append("usable" if scores["usable"] >= 0.5 else "not usable")
-        return facts
+        facts = [f"edit: “{prompt}”"]
+        usable = self.record.scores.get(row.point, {}).get("usable") if row else None
+        if usable is not None and not self.summary.usable_reason:
+            facts.append("usable" if usable >= 0.5 else "not usable")
+        return self.album.picture(row.edited if row else None, alt, facts)
 
     def _released(self, photo: str, label: str) -> str | None:
         row = self._any_row(photo, label, "none")
