@@ -56,6 +56,7 @@ def test_the_quoted_sentences_are_its_sentences(summary):
 def test_the_quoted_bounds_are_its_bounds(summary):
     claims = {claim.name: claim.interval for claim in summary.verdicts[0].claims}
     assert with_bounds(claims["protected"]) in TEXT
+    assert with_bounds(claims["room lost"], as_percent=True) in TEXT
     for name in ("untestable", "open", "few usable", "harder"):
         interval = claims[name]
         low, high = percent(interval.low), percent(interval.high)

@@ -182,3 +182,60 @@ def test_an_arm_is_summed_up_in_a_sentence():
     assert outcome({"flip": "survived", JPEG: "broken"}) == (
         "of the 2 transforms tried: survived: flip; broken: JPEG 75"
     )
+
+
+def test_an_effect_below_noise_is_no_protection_though_gray_is_below_noise_too():
+    def level(photo, point):
+        return 0.7 + 0.001 * photo
+
+    below = {
+        (ARM, "none"): lambda photo, point: 0.41 + 0.001 * photo,
+        (ARM, JPEG): lambda photo, point: 0.42 + 0.001 * photo,
+        **{(PLACEBO, transform): level for transform in ("none", JPEG)},
+        **{("gray", transform): lambda photo, point: 0.2 for transform in ("none", JPEG)},
+    }
+    summary = summary_of(build(below, usable=usable(0.9, 0.5)))
+    effect, found = summary.effect(ARM, "none"), summary.verdict(ARM, JPEG)
+    assert effect.effect.estimate == pytest.approx(-0.29)
+    assert effect.reach is None  # -.29 / -.51 would be a reach of .57
+    assert (found.word, found.rule) == ("no verdict", 0)
+    assert "a gray picture does not move edits further than noise for sure" in found.sentence
+    assert not {"protected", "protected after"} & {one.name for one in found.claims if one.holds}
+
+
+def test_room_that_may_be_nothing_carries_no_verdict():
+    def gray(photo, point):
+        return 0.1 + 0.5 * (-1) ** photo + 0.05
+
+    assert verdict(0.6, 0.58, gray=gray).word == "no verdict"
+
+
+def test_it_protects_only_after_a_transform_that_leaves_room():
+    rows = trial(0.1, 0.02)
+    rows[PLACEBO, JPEG], rows["gray", JPEG] = 0.1, 0.05
+    assert summary_of(build(rows)).verdict(ARM, JPEG).word != "protects only after"
+
+
+def test_a_transform_that_shrinks_every_distance_is_untestable_without_usable_edits():
+    rows = trial(0.6, 0.11)
+    rows |= {(PLACEBO, JPEG): 0.02, ("gray", JPEG): 0.15}
+    found = summary_of(build(rows)).verdict(ARM, JPEG)
+    assert (found.word, found.rule, found.attacker) == ("untestable", 2, "not judged")
+    assert "JPEG 75 leaves less than 25 % of what a gray picture does beyond" in found.sentence
+
+
+def test_what_a_transform_does_to_unprotected_photos_is_open_where_usable_is_not_judged():
+    caution = "Whether JPEG 75 also ruins edits of unprotected photos is not settled."
+    for after, word in ((0.11, "broken"), (0.58, "survived"), (0.35, "weakened")):
+        found = summary_of(build(trial(0.6, after))).verdict(ARM, JPEG)
+        assert found.word == word
+        assert caution in found.sentence
+
+
+def test_latents_carry_numbers_and_no_word():
+    rows = build(trial(0.6, 0.11), metric="latent")
+    summary = summary_of(rows, primary=Primary(metric="latent", transforms=(JPEG,)))
+    found = summary.verdict(ARM, JPEG)
+    assert (found.word, found.label, found.attacker) == ("no verdict", "no verdict", "not judged")
+    assert "because protections optimise latents: after JPEG 75, 2 % [" in found.sentence
+    assert summary.outcomes[0].sentence == "no verdict, for all of the 1 transform tried"

@@ -22,7 +22,7 @@ def comparisons(seen, *shifts, trace=1.0):
     found = [
         Distances(
             Tried(Transform.parse(name), trace if name == NAMES[1] else 1.0),
-            *(seen, "latent", shift, noise, 10),
+            *(seen, "latent" if seen == "latents" else "perceptual", shift, noise, 10),
         )
         for name, shift in zip(NAMES, shifts, strict=True)
     ]

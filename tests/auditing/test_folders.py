@@ -15,7 +15,7 @@ def scope(photos: int) -> ModelScope:
     statement = scope_words("embedded", "128", photos)
     return ModelScope(
         scope=Scope(model="embedded", models=("embedded",), resolution=128, statement=statement),
-        edits=True, why_no_edits="", editor="img2img", metric="latent", metric_reason="",
+        edits=True, why_no_edits="", editor="img2img", metric="perceptual", metric_reason="",
         left_out="", error=0.05, latents=(), summary=None, answer=(),
     )  # fmt: skip
 

@@ -107,10 +107,25 @@ class Effects:
         return after.effect[both], before.effect[both]
 
     def reach(self, arm: str, transform: str, alpha: float) -> Interval | None:
-        """The effect as a share of what a gray picture would do."""
+        """The effect as a share of what a gray picture would do; None where it does no more."""
         contrast = self.contrast(arm, transform)
         both = contrast.photos & np.isfinite(contrast.room)
+        if not both.any() or contrast.room[both].mean() <= 0:
+            return None  # a ratio of two negatives would look like protection
         return ratio_interval(contrast.effect[both], contrast.room[both], alpha)
+
+    def room(self, arm: str, transform: str, alpha: float) -> Interval | None:
+        """What a gray picture does beyond noise; None where none was edited."""
+        contrast = self.contrast(arm, transform)
+        both = contrast.photos & np.isfinite(contrast.room)
+        return mean_interval(contrast.room[both], alpha)
+
+    def room_left(self, arm: str, transform: str, alpha: float) -> Interval | None:
+        """The share of the room without a transform that is left after one."""
+        after = self.contrast(arm, transform, paired="none").room
+        before = self.contrast(arm, "none", paired=transform).room
+        both = np.isfinite(after) & np.isfinite(before)
+        return ratio_interval(after[both], before[both], alpha)
 
     def retention(self, arm: str, transform: str, alpha: float) -> tuple[Interval | None, str]:
         """The share of the effect that is left, or why there is none."""

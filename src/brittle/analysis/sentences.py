@@ -23,6 +23,8 @@ class Ruling:
     word: EffectWord
     rule: int
     why: str
+    numbers: bool = False
+    """Whether the numbers are printed although there is no verdict."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ def verdict_sentence(
 ) -> str:
     """Join both verdicts and what was ``found`` in one sentence."""
     if ruling.word == "no verdict":
-        return f"{scope}, {arm}: no verdict {when(transform)}, because {ruling.why}."
+        text = f"{scope}, {arm}: no verdict {when(transform)}, because {ruling.why}"
+        return f"{text}: {found}." if ruling.numbers else f"{text}."
     end = ENDS[attacker.word]  # why they are not judged is said once, by the headline
     contrast = attacker.word == "open" and ruling.word in ("protected", "survived", "weakened")
     settled = attacker.word not in ("not settled", "not judged")
@@ -63,7 +66,8 @@ def findings(effects: Effects, arm: str, transform: str, ruling: Ruling, alpha: 
     name = transform_name(transform)
     after = with_bounds(effects.reach(arm, transform, alpha))
     if ruling.rule in (1, 2):
-        return f"reach is {before} without a transform and {after} after {name}"
+        both = f"reach is {before} without a transform and {after} after {name}"
+        return f"{both}; {ruling.why}" if ruling.rule == 2 else both
     retention, reason = effects.retention(arm, transform, alpha)
     if retention is None:
         return f"after {name}, reach is {after} ({reason})"

@@ -30,6 +30,10 @@ from brittle.record.arms import ORIGINAL
 
 MAX_MISSING = 0.1
 TRIES = 4
+ROOM_LEFT = 0.25
+"""Share of the room below which a transform has shrunk every distance, a gray picture's too."""
+OPTIMISED = "latent"
+"""The metric that protections optimise: its numbers are printed without a word."""
 
 Claims = dict[str, Claim]
 
@@ -74,7 +78,7 @@ class Judge:
         enough = len(before) >= MIN_PHOTOS
         known = enough and transform != "none"  # what would do is said of what is left after one
         needed = photos_needed(after, before, self.primary, self.alpha) if known else None
-        settled = _settled(claims.get("untestable"))
+        settled = _settled(claims.get("untestable")) or _holds(claims, "room lost")
         sentence = verdict_sentence(
             findings(self.effects, arm, transform, ruling, self.alpha),
             scope=self.scope,
@@ -85,7 +89,7 @@ class Judge:
             attacker=attacker,
             needed=needed,
         )
-        if ruling.rule > 2 and not settled and not self.usable.reason:
+        if ruling.rule > 2 and not settled:
             sentence += (
                 f" Whether {transform_name(transform)} also ruins edits of unprotected photos is "
                 "not settled."
@@ -124,8 +128,11 @@ class Judge:
         return {claim.name: claim for claim in claims if claim}
 
     def _protects_claims(self, arm: str) -> list[Claim | None]:
-        low, reach = self.primary.margins.protected, self.effects.reach(arm, "none", self.alpha)
+        low, room = self.primary.margins.protected, self.effects.room(arm, "none", self.alpha)
+        above = claim("room", "a gray picture moves edits further than noise", room, 0.0, "above")
+        reach = self.effects.reach(arm, "none", self.alpha) if above and above.holds else None
         return [
+            above,
             claim("never protected", f"reach without a transform is below {low:g}", reach, low,
                   "below"),
             claim("protected", f"reach without a transform is above {low:g}", reach, low, "above"),
@@ -133,13 +140,20 @@ class Judge:
 
     def _transform_claims(self, arm: str, transform: str) -> list[Claim | None]:
         margins, name = self.primary.margins, transform_name(transform)
-        after = self.effects.reach(arm, transform, self.alpha)
+        room = self.effects.room(arm, transform, self.alpha)
+        above = claim("room after", f"a gray picture moves edits further than noise after {name}",
+                      room, 0.0, "above")  # fmt: skip
+        after = self.effects.reach(arm, transform, self.alpha) if above and above.holds else None
         lost = self.usable.difference(ORIGINAL, transform, ORIGINAL, "none", self.alpha)
         low, many = margins.protected, percent(-margins.untestable)
         return [
+            above,
             claim("protected after", f"reach after {name} is above {low:g}", after, low, "above"),
             claim("untestable", f"{name} takes more than {many} of 100 usable edits from "
                   "unprotected photos", lost, margins.untestable, "below"),
+            claim("room lost", f"{name} leaves less than {percent(ROOM_LEFT)} % of what a gray "
+                  "picture does beyond noise", self.effects.room_left(arm, transform, self.alpha),
+                  ROOM_LEFT, "below"),
         ]  # fmt: skip
 
     def _share_claims(self, arm: str, transform: str) -> list[Claim | None]:
@@ -190,15 +204,18 @@ class Judge:
     # The rules ----------------------------------------------------------------------------------
 
     def _rule(self, arm: str, transform: str, claims: Claims) -> Ruling:
-        if reason := self._no_verdict(arm, transform):
+        if reason := self._no_verdict(arm, transform, claims):
             return Ruling("no verdict", 0, reason)
+        if self.effects.metric.partition(":")[0] == OPTIMISED:
+            return Ruling("no verdict", 0, "protections optimise latents", numbers=True)
         if _holds(claims, "never protected"):
             if _holds(claims, "protected after"):
                 why = f"it acts only after {transform_name(transform)}"
                 return Ruling("protects only after", 1, why)
             return Ruling("never protected", 1, claims["never protected"].statement)
-        if _holds(claims, "untestable"):
-            return Ruling("untestable", 2, claims["untestable"].statement)
+        for name in ("untestable", "room lost"):
+            if _holds(claims, name):
+                return Ruling("untestable", 2, claims[name].statement)
         if not _holds(claims, "protected"):
             return Ruling("inconclusive", 1, "whether it protects at all is not settled")
         if transform == "none":
@@ -213,7 +230,7 @@ class Judge:
                 return Ruling(word, rule, claims[word].statement)
         return Ruling("inconclusive", 6, "the interval leaves more than one answer open")
 
-    def _no_verdict(self, arm: str, transform: str) -> str:
+    def _no_verdict(self, arm: str, transform: str, claims: Claims) -> str:
         """Rule 0: why nothing may be said; empty where something may."""
         if self.effects.kind is None:
             return "there is no placebo"
@@ -230,8 +247,13 @@ class Judge:
         n = int(after.photos.sum())
         if n < MIN_PHOTOS:
             return f"it has {count(n, 'photo')}, and a verdict takes {MIN_PHOTOS}"
-        if self.effects.reach(arm, "none", self.alpha) is None:
+        if "room" not in claims:
             return "there are no edits of a gray picture, so no ceiling"
+        if not claims["room"].holds:
+            return (
+                "a gray picture does not move edits further than noise for sure, so reach has "
+                "no scale"
+            )
         return ""
 
     def _attacker(self, claims: Claims, ruling: Ruling) -> AttackerRuling:

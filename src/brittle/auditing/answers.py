@@ -173,7 +173,8 @@ def _answer(none: Answer, others: Sequence[Answer], scope: str, edits: bool) -> 
             f"{test.placebos} random perturbations of its size"
         )
     small = none.reach is not None and none.reach < SMALL
-    who = "file" if small or not edits else "protection"
+    protects = edits and none.reach is not None and not small
+    who = "protection" if protects else "file"
     size = "" if none.reach is None else f", by {percent(none.reach)} % of what a gray picture does"
     first = f"{scope}, the {who} {acts}{size}"
     if small:  # a share of next to nothing is a number by chance

@@ -160,12 +160,19 @@ def _reach(effect: Effect | None, summary: Summary) -> Cell:
     if effect is None:
         return Cell("–", "not measured", "missing")
     if effect.reach is None:
-        lacking = "placebo" if effect.effect is None else "gray picture's edit"
-        return Cell("–", f"no {lacking} to compare with", "missing wordy")
+        return Cell("–", _why_no_reach(effect), "missing wordy")
     small = range_or_bounds(
         effect.reach, effect.per_photo_reach, effect.photos_above if summary.illustration else None
     )
     return Cell(number(effect.reach.estimate), small)
+
+
+def _why_no_reach(effect: Effect) -> str:
+    if effect.effect is None:
+        return "no placebo to compare with"
+    if effect.ceiling is None:
+        return "no gray picture's edit to compare with"
+    return "a gray picture moves edits no further than noise"
 
 
 def _retention(effect: Effect | None, transform: str, summary: Summary) -> Cell:
