@@ -13,6 +13,9 @@ CEILINGS = (GRAY, BASE_MODEL)
 Kind = Literal["original", "ceiling", "protection", "placebo"]
 PlaceboKind = Literal["noise", "noise-spectrum"]
 PLACEBO_KINDS: tuple[PlaceboKind, ...] = ("noise", "noise-spectrum")
+FORMER = {"untaught": BASE_MODEL}
+"""Labels in folders of former versions, and what they are called now."""
+_PLACEBO = re.compile(rf"({'|'.join(PLACEBO_KINDS)})\((.*)\)(?:#(\d+))?", re.DOTALL)
 _BUDGET = re.compile(r"(?<=[:,])budget=([^,]+),?")
 
 
@@ -37,12 +40,9 @@ class Arm(Data):
     @classmethod
     def named(cls, label: str) -> Self:
         """The arm that a label stands for, where nothing but the label is known."""
-        noise, _, rest = label.partition("(")
-        of, closed, draw = rest.rpartition(")")
-        for kind in PLACEBO_KINDS:
-            if noise == kind and closed:
-                number = int(draw.removeprefix("#") or 0)
-                return cls(label=label, kind="placebo", of=of, noise=kind, draw=number)
+        if found := _PLACEBO.fullmatch(label):
+            noise, of, draw = found.groups()
+            return cls(label=label, kind="placebo", of=of, noise=noise, draw=int(draw or 0))
         if label in CEILINGS:
             return cls(label=label, kind="ceiling")
         return cls(label=label, kind="original" if label == ORIGINAL else "protection")

@@ -10,7 +10,7 @@ from brittle.data import Data
 from brittle.declaration.primary import Primary
 from brittle.declaration.trial import Trial, make_trial
 from brittle.errors import UserError
-from brittle.record.arms import Arm
+from brittle.record.arms import FORMER, Arm
 
 SCHEMA_VERSION = 1
 ELSEWHERE = "elsewhere"
@@ -121,10 +121,7 @@ class Manifest(Data):
         """Folders of former versions leave to the label what a placebo is a placebo of."""
         if not isinstance(value, (list, tuple)):
             return value
-        return [
-            Arm.named(str(one.get("label"))).model_dump() | one if isinstance(one, dict) else one
-            for one in value
-        ]
+        return [_complete(one) if isinstance(one, dict) else one for one in value]
 
     @property
     def protections(self) -> list[str]:
@@ -139,6 +136,12 @@ class Manifest(Data):
     def arm(self, label: str) -> Arm:
         """The arm of a label."""
         return next((arm for arm in self.arms if arm.label == label), Arm.named(label))
+
+
+def _complete(arm: dict[str, Any]) -> dict[str, Any]:
+    label = str(arm.get("label"))
+    named = Arm.named(FORMER.get(label, label)).model_dump()
+    return named | arm | {"label": named["label"]}
 
 
 def read_manifest(path: Path) -> Manifest:

@@ -7,12 +7,13 @@ just made, and nothing else; a path that leads out of the folder is never follow
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
 from brittle.errors import UserError
+from brittle.record.arms import FORMER
 from brittle.record.manifest import Manifest, read_manifest
 from brittle.record.rows import Row, read_results
 from brittle.record.store import INDEX, MANIFEST, RESULTS
@@ -54,6 +55,9 @@ class IndexEntry:
         return Point(self.image, self.arm, self.transform, self.editor, self.prompt, self.seed)
 
 
+T = TypeVar("T", Row, IndexEntry)
+
+
 @dataclass(frozen=True)
 class Record:
     """What a trial left behind.
@@ -82,8 +86,8 @@ class Record:
         return cls(
             directory,
             read_manifest(directory / MANIFEST),
-            read_results(directory / RESULTS),
-            read_index(directory / INDEX),
+            [_with_label_of_today(row) for row in read_results(directory / RESULTS)],
+            [_with_label_of_today(entry) for entry in read_index(directory / INDEX)],
         )
 
     def path(self, relative: str | None) -> Path | None:
@@ -134,6 +138,10 @@ class Record:
     def judged(self) -> frozenset[Point]:
         """The points that `usable` is asked about, with a number or without."""
         return frozenset(Point(*row.key[:6]) for row in self.rows if row.metric == "usable")
+
+
+def _with_label_of_today(part: T) -> T:
+    return replace(part, arm=FORMER[part.arm]) if part.arm in FORMER else part
 
 
 def read_index(path: Path) -> list[IndexEntry]:
