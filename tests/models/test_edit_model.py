@@ -90,9 +90,10 @@ def test_each_distinct_prompt_is_computed_once(tiny_sd, monkeypatch):
     assert torch.equal(first[0], first[1])
 
 
-def test_a_prompt_that_is_too_long_warns(model):
-    with pytest.warns(UserWarning, match="longer than the 77 tokens"):
-        model.embed(["snow " * 100])
+def test_a_prompt_that_is_too_long_is_cut_and_says_so(model):
+    long = "snow " * 75
+    assert (model.tokens_read, model.is_cut(long), model.is_cut(long + "x")) == (77, False, True)
+    assert torch.equal(model.embed([long + "x"]), model.embed([long + "y"]))
 
 
 def test_half_precision_parts_still_speak_float32(tiny_sd):

@@ -70,6 +70,44 @@ def build(*, unet_channels: int = 4, scheduler: str = "PNDMScheduler", seed: int
         )
 
 
+def smallest(seed: int = 0) -> Any:
+    """A pipeline of two levels and width 8, for tests that run it hundreds of times."""
+    import diffusers
+    import transformers
+
+    from brittle.models.reading import load_tokenizer
+
+    torch.manual_seed(seed)
+    text = {"hidden_size": 8, "intermediate_size": 8, "num_attention_heads": 2}
+    with silence():
+        return diffusers.StableDiffusionPipeline(
+            vae=diffusers.AutoencoderKL(
+                down_block_types=["DownEncoderBlock2D"] * 2,
+                up_block_types=["UpDecoderBlock2D"] * 2,
+                block_out_channels=[8, 8],
+                norm_num_groups=4,
+            ).eval(),
+            unet=diffusers.UNet2DConditionModel(
+                sample_size=8,
+                down_block_types=["CrossAttnDownBlock2D", "DownBlock2D"],
+                up_block_types=["UpBlock2D", "CrossAttnUpBlock2D"],
+                block_out_channels=[8, 8],
+                layers_per_block=1,
+                cross_attention_dim=8,
+                attention_head_dim=4,
+                norm_num_groups=4,
+            ).eval(),
+            text_encoder=transformers.CLIPTextModel(
+                transformers.CLIPTextConfig(num_hidden_layers=1, **text)
+            ).eval(),
+            tokenizer=load_tokenizer(SD1 / "tokenizer"),
+            scheduler=diffusers.PNDMScheduler.from_pretrained(SD1 / "scheduler"),
+            safety_checker=None,
+            feature_extractor=None,
+            requires_safety_checker=False,
+        )
+
+
 def save(folder: Path, **options: Any) -> Path:
     """Build such a pipeline and save it to ``folder``."""
     with silence():
@@ -95,13 +133,13 @@ def diffusers_img2img(folder: Path, **parts: Any) -> Any:
     return pipeline
 
 
-def diffusers_inpaint(folder: Path) -> Any:
+def diffusers_inpaint(folder: Path, **parts: Any) -> Any:
     """diffusers' own inpainting pipeline around the same parts."""
     from diffusers import StableDiffusionInpaintPipeline
 
     with silence():
-        parts = dict(diffusers_img2img(folder).components)
-        pipeline = StableDiffusionInpaintPipeline(**parts, requires_safety_checker=False)
+        components = diffusers_img2img(folder, **parts).components
+        pipeline = StableDiffusionInpaintPipeline(**components, requires_safety_checker=False)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from typing import Annotated, ClassVar, Self
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from torch import Tensor
 
 from brittle import noise
+from brittle.component import explain
 from brittle.editors.base import Editor
+from brittle.errors import UserError
 from brittle.models import EditModel, chain
 from brittle.models.chain import Plan
 from brittle.models.schedulers import make_scheduler, scheduler_name
@@ -40,7 +42,12 @@ class Sampling(Editor):
         fields = {field: getattr(self, field) for field in type(self).model_fields}
         open_fields = {field: advised[field] for field in self.FALLBACKS if fields[field] is None}
         name = scheduler_name(model.scheduler_config, self.scheduler or advised.get("scheduler"))
-        return self.model_validate({**fields, **open_fields, "scheduler": name})
+        try:
+            return self.model_validate({**fields, **open_fields, "scheduler": name})
+        except ValidationError as error:
+            raise UserError(
+                explain(error, f"{model.name}, recommended.json: {self.name}")
+            ) from None
 
     def evaluations(self, model: EditModel) -> int:
         """As `Editor.evaluations`."""

@@ -3,7 +3,6 @@
 import copy
 import gc
 import hashlib
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -14,12 +13,20 @@ from torch import Tensor
 
 from brittle import images
 from brittle.errors import UserError
+from brittle.models.configs import factor_of
 from brittle.silence import silence
 
 Part = Literal["vae", "unet", "text_encoder", "tokenizer"]
 AUTOENCODER_SIZE, AUTOENCODER_SIZES = 512, (64, 4096)
-"""Long sides in pixels for an autoencoder alone, which works at any: Stable Diffusion 1.x's is
-chosen unless another is."""
+"""Long sides in pixels where only the autoencoder can be used, which works at any: Stable Diffusion
+1.x's is chosen unless the files state a larger one."""
+CALLED = {
+    "vae": "autoencoder (vae)",
+    "unet": "UNet (unet)",
+    "text_encoder": "text encoder (text_encoder)",
+    "tokenizer": "tokenizer (tokenizer)",
+    "scheduler": "scheduler (scheduler)",
+}
 PARTS: tuple[Part, ...] = ("vae", "unet", "text_encoder", "tokenizer")
 
 
@@ -43,6 +50,12 @@ class ModelFiles(Protocol):
 
     def paths(self) -> list[Path]:
         """All files that decide what the model computes."""
+
+    def stated_size(self) -> int | None:
+        """The long side in pixels that some part states, usable or not; None: no part does."""
+
+    def read_as(self) -> list[str]:
+        """What of the files former versions read otherwise: it joins the content hash."""
 
     def recommended(self) -> Mapping[str, Any]:
         """What the model's maker recommends: fields by editor, a range of ``sizes``; or nothing."""
@@ -115,23 +128,21 @@ class EditModel:
         Files are hashed whole (about a second a gigabyte), once a process while they don't change.
         """
         lines = [f"{path.name} {file_hash(path)}" for path in self.files.paths()]
+        lines += self.files.read_as()
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32]
 
     @property
     def factor(self) -> int:
         """How many pixels a side one latent covers."""
-        config = self.files.config("vae")
-        widths = config.get("block_out_channels") or config.get(
-            "encoder_block_out_channels", [0] * 4
-        )
-        return int(2 ** (len(widths) - 1))
+        return factor_of(self.files.config("vae"))
 
     @property
     def _own_size(self) -> int:
         """The long side in pixels at which the model is used unless another is chosen."""
+        stated = self.files.stated_size()
         if not self.edits:
-            return AUTOENCODER_SIZE
-        return int(self.files.config("unet").get("sample_size") or 64) * self.factor
+            return max(AUTOENCODER_SIZE, stated or 0)
+        return stated or 64 * self.factor
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -170,11 +181,17 @@ class EditModel:
 
     @property
     def edits(self) -> bool:
-        """Whether there is a UNet; an autoencoder alone serves encoder protections only."""
+        """Whether there is a UNet that can be used; without one, encoder protections only."""
+        return not self.why_no_edits
+
+    @property
+    def why_no_edits(self) -> str:
+        """Why the model can't edit, in a sentence; nothing if it can."""
         try:
-            return bool(self.files.config("unet"))
-        except UserError:
-            return False
+            self.files.config("unet")
+        except UserError as error:
+            return str(error)
+        return ""
 
     @property
     def has_latent_distribution(self) -> bool:
@@ -287,7 +304,7 @@ class EditModel:
         else:
             spread = output.latent_dist.std
             latents = output.latent_dist.mean + spread * noise.to(self.device, self.vae_dtype)
-        return _at_least_float32(latents * self.vae.config.scaling_factor).contiguous()
+        return self._latents(latents, pixels)
 
     def encode_to_attack(self, image: Tensor) -> Tensor:
         """As `encode`, in `attack_dtype`: for protections, which need a gradient's direction."""
@@ -298,19 +315,32 @@ class EditModel:
             self._parts["attacked"] = lower.to(memory_format=torch.channels_last)
         pixels = (image * 2 - 1).to(self.device, self.attack_dtype)
         pixels = pixels.contiguous(memory_format=torch.channels_last)
-        latents = self._parts["attacked"].encode(pixels).latents
-        return _at_least_float32(latents * self.vae.config.scaling_factor).contiguous()
+        return self._latents(self._parts["attacked"].encode(pixels).latents, pixels)
+
+    def _latents(self, encoded: Tensor, pixels: Tensor) -> Tensor:
+        """The autoencoder's latents as the UNet takes them."""
+        if self._shift:
+            encoded = encoded - self._shift
+        scaled = _at_least_float32(encoded * self.vae.config.scaling_factor).contiguous()
+        return self._numbers(scaled, "vae", pixels)
+
+    @property
+    def _shift(self) -> float:
+        """What the latents of SD 3's and FLUX's autoencoders are moved by; of others, nothing."""
+        return float(self.files.config("vae").get("shift_factor") or 0)
 
     def decode(self, latents: Tensor) -> Tensor:
         """The image (N, 3, H, W) in units of [0, 1], not clamped; differentiable, float32."""
-        latents = latents.to(self.device, self.vae_dtype) / self.vae.config.scaling_factor
-        image = self.vae.decode(latents, return_dict=False)[0]
-        return _at_least_float32(image) / 2 + 0.5
+        scaled = latents.to(self.device, self.vae_dtype) / self.vae.config.scaling_factor
+        if self._shift:
+            scaled = scaled + self._shift
+        image = self.vae.decode(scaled, return_dict=False)[0]
+        return self._numbers(_at_least_float32(image) / 2 + 0.5, "vae", scaled)
 
     def embed(self, prompts: Sequence[str]) -> Tensor:
         """What the UNet sees of the prompts, (N, tokens, width); each distinct one computed once.
 
-        A prompt that is longer than the text encoder reads is cut, with a warning.
+        A prompt that is longer than the text encoder reads is cut; `is_cut` says so.
         """
         for prompt in prompts:
             if prompt not in self._embeddings:
@@ -320,31 +350,73 @@ class EditModel:
     def _embed(self, prompt: str) -> Tensor:
         with torch.inference_mode(False), torch.no_grad():
             embedding: Tensor = self.text_encoder(self.tokens(prompt))[0]
-        return embedding
+        return self._numbers(embedding, "text_encoder")
+
+    @property
+    def tokens_read(self) -> int:
+        """How many tokens of a prompt the text encoder reads, first and last included."""
+        positions = self.files.config("text_encoder").get("max_position_embeddings") or 77
+        try:
+            longest = self.files.config("tokenizer").get("model_max_length") or positions
+        except UserError:  # a tokenizer without a configuration is CLIP's
+            longest = positions
+        return int(min(longest, positions))
+
+    def is_cut(self, prompt: str) -> bool:
+        """Whether the end of a prompt has no effect, since it is longer than `tokens_read`."""
+        with silence():
+            return len(self.tokenizer(prompt).input_ids) > self.tokens_read
 
     def tokens(self, prompt: str) -> Tensor:
-        """What the text encoder reads of a prompt, (1, length), padded; warns where it is cut."""
-        positions = self.text_encoder.config.max_position_embeddings
-        length = min(self.tokenizer.model_max_length, positions)
-        shape = {"padding": "max_length", "max_length": length, "return_tensors": "pt"}
+        """What the text encoder reads of a prompt, (1, length), padded or cut.
+
+        Raises:
+            UserError: the tokenizer belongs to another text encoder.
+        """
+        shape = {"padding": "max_length", "max_length": self.tokens_read, "return_tensors": "pt"}
         with silence():
             tokens: Tensor = self.tokenizer(prompt, truncation=True, **shape).input_ids
-            whole = self.tokenizer(prompt).input_ids
-        if len(whole) > length:
-            warnings.warn(
-                f"The prompt is longer than the {length} tokens that {self.name} reads; the rest "
-                f"of it has no effect: {prompt!r}",
-                stacklevel=4,
+        if int(tokens.max()) >= self.text_encoder.config.vocab_size:
+            raise UserError(
+                f"{self.name}: its tokenizer has more words than its text encoder knows: they "
+                f"belong to different models; export or download the model again."
             )
         with torch.inference_mode(False):
             return tokens.to(self.device, copy=True)
 
     def predict(self, latents: Tensor, timestep: int | Tensor, embeddings: Tensor) -> Tensor:
         """The UNet's output (N, C, h, w) in the latents' dtype, for noisy latents at a timestep."""
+        noisy = latents.to(self.dtype)
         output: Tensor = self.unet(
-            latents.to(self.dtype), timestep, encoder_hidden_states=embeddings, return_dict=False
+            noisy, timestep, encoder_hidden_states=embeddings, return_dict=False
         )[0]
-        return output.to(latents.dtype)
+        return self._numbers(output.to(latents.dtype), "unet", noisy)
+
+    def _numbers(self, output: Tensor, part: Part, given: Tensor | None = None) -> Tensor:
+        """What a part computed of ``given``, which has to be numbers; one sum finds out.
+
+        Raises:
+            UserError: some are NaN or infinite.
+        """
+        if output.detach().sum().isfinite() or output.isfinite().all():  # a sum may overflow
+            return output
+        if given is not None and not given.isfinite().all():
+            raise UserError(
+                f"{self.name}: its {CALLED[part]} was given values that are no numbers (NaN or "
+                f"infinite), which the step before made of numbers: choose scheduler=ddim, another "
+                f"number of steps or --dtype float32."
+            )
+        dtype = self.dtype if given is None else given.dtype
+        whole = torch.promote_types(dtype, torch.float32) == dtype
+        instead = (
+            "export or download it again, or name another model"
+            if whole
+            else ("try --dtype float32 or another file of the model")
+        )
+        raise UserError(
+            f"{self.name}: its {CALLED[part]} computes no numbers (NaN or infinite) in "
+            f"{str(dtype)[6:]}: {instead}."
+        )
 
 
 def _at_least_float32(tensor: Tensor) -> Tensor:

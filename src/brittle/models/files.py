@@ -7,7 +7,9 @@ from typing import Any, Literal
 import torch
 
 from brittle.errors import UserError
-from brittle.models.edit_model import Part
+from brittle.models.configs import read_config, shifted, stated_size
+from brittle.models.edit_model import CALLED, Part
+from brittle.models.marks import LORA, kind_of, scheduler_marks
 from brittle.models.reading import (
     CONFIG_FILES,
     check_weights,
@@ -24,6 +26,8 @@ from brittle.models.taesd import from_tiny, is_taesd
 
 SD1 = Path(__file__).parent / "sd1"
 RECOMMENDED = "recommended.json"
+PARTS_READ = tuple(CALLED)
+_LORA_FILES = ("pytorch_lora_weights.safetensors", "adapter_config.json")
 
 _WEIGHTS = {
     "vae": "diffusion_pytorch_model",
@@ -36,13 +40,30 @@ _CLASSES = {
     "text_encoder": ("CLIPTextModel",),
 }
 _MORE_INPUTS = ("addition_embed_type", "class_embed_type", "num_class_embeds", "time_cond_proj_dim")
-_CALLED = {
-    "vae": "autoencoder (vae)",
-    "unet": "UNet (unet)",
-    "text_encoder": "text encoder (text_encoder)",
-    "tokenizer": "tokenizer (tokenizer)",
-    "scheduler": "scheduler (scheduler)",
-}
+
+
+def lacking_in(folder: Path) -> str:
+    """Which file of a pipeline is not there although its model_index.json lists the part.
+
+    Nothing where all are, or where there is no such list.
+    """
+    index = folder / "model_index.json"
+    listed = read_json(index, missing="") if index.is_file() else {}
+    for part in PARTS_READ:
+        value = listed.get(part)
+        if not isinstance(value, list) or not value or value[0] is None:
+            continue
+        config = folder / part / CONFIG_FILES.get(part, "config.json")
+        if not config.is_file():
+            return f"it lacks its {CALLED[part]}, there is no {config}."
+        try:
+            found = find_weights(folder / part, _WEIGHTS[part])[0] if part in _WEIGHTS else []
+        except UserError as error:
+            return str(error)
+        for path in found:
+            if not path.is_file():
+                return f"there is no {path}."
+    return ""
 
 
 class Directory:
@@ -57,12 +78,20 @@ class Directory:
         self.directory = folder
         self.name = name
         self._configs: dict[str, Mapping[str, Any]] = {}
-        self._is_autoencoder = (folder / "config.json").is_file()
+        whole = (folder / "model_index.json").is_file()
+        self._is_autoencoder = not whole and (folder / "config.json").is_file()
+        if any((folder / file).is_file() for file in _LORA_FILES):
+            raise UserError(f"{folder} is {LORA}.")
         if not self._is_autoencoder and not (folder / "vae").is_dir():
             raise UserError(
                 f"{folder} holds no model in diffusers' format: looked for model_index.json with "
                 f"the folders vae, unet, text_encoder, tokenizer and scheduler, or for config.json "
                 f"of an autoencoder."
+            )
+        if lacking := lacking_in(folder):
+            raise UserError(
+                f"{name} is incomplete, as after a download that was interrupted: {lacking} "
+                f"Download it again, or name its folder vae to use the autoencoder alone."
             )
         self.config("vae")
 
@@ -76,14 +105,26 @@ class Directory:
         path = self._place(part) / CONFIG_FILES.get(part, "config.json")
         if self._is_autoencoder and part != "vae":
             raise UserError(
-                f"{self.name} is an autoencoder alone, without the {_CALLED[part]}: it serves "
+                f"{self.name} is an autoencoder alone, without the {CALLED[part]}: it serves "
                 f"encoder protections; to edit, name a whole model."
             )
-        config = read_json(path, missing=f"{self.name} lacks its {_CALLED[part]}")
+        if part == "unet" and not path.is_file() and self._transformer:
+            raise UserError(
+                f"{self.name}: its denoiser is a transformer "
+                f"({self._transformer.get('_class_name')}), and brittle edits with the UNet of "
+                f"Stable Diffusion 1.x and 2.x."
+            )
+        config = read_config(path, part, missing=f"{self.name} lacks its {CALLED[part]}")
         found = config.get("_class_name") or (config.get("architectures") or [None])[0]
+        if self._is_autoencoder and found not in _CLASSES["vae"]:
+            raise UserError(
+                f"{self.directory} is no model that brittle takes: its config.json is of class "
+                f"{found}; name a whole pipeline's folder, or an autoencoder's "
+                f"({' or '.join(_CLASSES['vae'])})."
+            )
         if part in _CLASSES and found not in _CLASSES[part]:
             raise UserError(
-                f"{self.name}: its {_CALLED[part]} is of class {found}, and brittle edits with "
+                f"{self.name}: its {CALLED[part]} is of class {found}, and brittle edits with "
                 f"{' or '.join(_CLASSES[part])}, as in Stable Diffusion 1.x."
             )
         more = [key for key in _MORE_INPUTS if config.get(key) is not None]
@@ -104,14 +145,14 @@ class Directory:
         files, variant = find_weights(place, _WEIGHTS[part])
         check_weights(files)
         if part == "vae" and is_taesd(config):
-            what = f"{self.name}: its {_CALLED[part]}"
+            what = f"{self.name}: its {CALLED[part]}"
             return reading(what, lambda: from_tiny(config, read_tensors(files)).to(dtype))
-        cls, dtype_argument = class_of(part, config)
+        cls, options = class_of(part, config, dtype)
         model, report = reading(
-            f"{self.name}: its {_CALLED[part]}",
+            f"{self.name}: its {CALLED[part]}",
             lambda: cls.from_pretrained(
                 place,
-                **{dtype_argument: dtype},
+                **options,
                 variant=variant,
                 use_safetensors=True,
                 local_files_only=True,
@@ -120,7 +161,7 @@ class Directory:
         )
         if report["missing_keys"]:
             raise UserError(
-                f"{self.name}: the weights of its {_CALLED[part]} are incomplete, "
+                f"{self.name}: the weights of its {CALLED[part]} are incomplete, "
                 f"{sorted(report['missing_keys'])[0]} is missing; export or download it again."
             )
         return model
@@ -134,7 +175,7 @@ class Directory:
     def paths(self) -> list[Path]:
         """As `ModelFiles.paths`."""
         found: list[Path] = []
-        for part in ("vae",) if self._is_autoencoder else _CALLED:
+        for part in ("vae",) if self._is_autoencoder else CALLED:
             place = self._place(part)
             config = place / CONFIG_FILES.get(part, "config.json")
             if not config.is_file():
@@ -149,7 +190,31 @@ class Directory:
     def recommended(self) -> Mapping[str, Any]:
         """As `ModelFiles.recommended`, from recommended.json in the directory."""
         path = self.directory / RECOMMENDED
-        return read_json(path, missing="") if path.is_file() else {}
+        return read_config(path, "recommended", missing="") if path.is_file() else {}
+
+    def stated_size(self) -> int | None:
+        """As `ModelFiles.stated_size`: the denoiser's, whether it can be used or not."""
+        unet = self.directory / "unet" / "config.json"
+        config = self._transformer
+        if not self._is_autoencoder and unet.is_file():
+            config = read_config(unet, "unet", missing="")
+        return stated_size(config, self.config("vae"))
+
+    def read_as(self) -> list[str]:
+        """As `ModelFiles.read_as`."""
+        eta = ["eta 0"] if self._scheduler_class == "TCDScheduler" else []
+        return [*eta, *shifted(self.config("vae"))]
+
+    @property
+    def _transformer(self) -> Mapping[str, Any]:
+        """The configuration of a denoiser that brittle can't use; empty where there is none."""
+        path = self.directory / "transformer" / "config.json"
+        return read_config(path, "transformer", missing="") if path.is_file() else {}
+
+    @property
+    def _scheduler_class(self) -> str:
+        path = self._place("scheduler") / CONFIG_FILES["scheduler"]
+        return str(self.config("scheduler").get("_class_name")) if path.is_file() else ""
 
     def _place(self, part: str) -> Path:
         return self.directory if self._is_autoencoder else self.directory / part
@@ -176,17 +241,25 @@ class SingleFile:
             first = self._PREFIXES["unet"] + "input_blocks.0.0.weight"
             for name in (first, self._PREFIXES["vae"], self._PREFIXES["text_encoder"]):
                 if not any(key.startswith(name) for key in self._keys):
+                    kind = kind_of(self._keys)
                     raise UserError(
-                        f"{path} is no checkpoint of Stable Diffusion 1.x: it holds no tensor "
-                        f"{name}*; name a directory in diffusers' format for other models."
+                        f"{path} is no checkpoint of Stable Diffusion 1.x: it "
+                        + (
+                            f"is {kind}."
+                            if kind
+                            else f"holds no tensor {name}*; name a directory "
+                            f"in diffusers' format for other models."
+                        )
                     )
             self._unet_channels = int(([*file.get_slice(first).get_shape(), 0, 0])[1])
+            self._marks = scheduler_marks(path, self._keys, file.metadata() or {})
 
     def config(self, part: Part | Literal["scheduler"]) -> Mapping[str, Any]:
         """As `ModelFiles.config`."""
         path = self.configs / part / CONFIG_FILES.get(part, "config.json")
-        config = read_json(path, missing=f"The configuration lacks {part}")
-        return {**config, "in_channels": self._unet_channels} if part == "unet" else config
+        config = read_config(path, part, missing=f"The configuration lacks {part}")
+        stated = {"unet": {"in_channels": self._unet_channels}, "scheduler": self._marks}
+        return {**config, **stated.get(part, {})}
 
     def load(self, part: Part, dtype: torch.dtype) -> Any:
         """As `ModelFiles.load`."""
@@ -195,10 +268,10 @@ class SingleFile:
         prefix = self._PREFIXES[part]
         with open_weights(self.path) as file:
             weights = {key: file.get_tensor(key) for key in self._keys if key.startswith(prefix)}
-        what = f"{self.name}: its {_CALLED[part]}"
+        what = f"{self.name}: its {CALLED[part]}"
         if part == "text_encoder":
             return reading(what, lambda: self._text_encoder(weights, dtype))
-        cls, _ = class_of(part, self.config(part))
+        cls, options = class_of(part, self.config(part), dtype)
         extra = {"in_channels": self._unet_channels} if part == "unet" else {}
         model = reading(
             what,
@@ -206,8 +279,8 @@ class SingleFile:
                 weights,
                 config=str(self.configs),
                 subfolder=part,
-                torch_dtype=dtype,
                 local_files_only=True,
+                **options,
                 **extra,
             ),
         )
@@ -238,3 +311,11 @@ class SingleFile:
     def recommended(self) -> Mapping[str, Any]:
         """As `ModelFiles.recommended`: none."""
         return {}
+
+    def stated_size(self) -> int | None:
+        """As `ModelFiles.stated_size`."""
+        return stated_size(self.config("unet"), self.config("vae"))
+
+    def read_as(self) -> list[str]:
+        """As `ModelFiles.read_as`: the marks that are followed."""
+        return [f"{key} {value}" for key, value in sorted(self._marks.items())]

@@ -118,6 +118,12 @@ class Classroom:
         self.parameters = learning(self.modules)
         self.forget_moments()
         schedule: Any = make_scheduler(model.scheduler_config, "ddim", num_inference_steps=1)
+        if not schedule.differentiable:
+            raise UserError(
+                f"{model.name} can't be fine-tuned: what its denoiser predicts "
+                f"({model.scheduler_config.get('prediction_type')}) is neither noise nor velocity, "
+                f"or its scheduler clips."
+            )
         self.alphas, self.prediction = schedule.alphas, schedule.prediction
         self.fixed = model.embed([lesson.prompt for lesson in self.lessons]).float()
 
@@ -145,9 +151,8 @@ class Classroom:
         shares = torch.tensor([lesson.weight / batch for lesson in self.lessons], device=device)
         loss = (errors * shares.repeat_interleave(batch)).sum()
         if not loss.isfinite():
-            raise UserError(
-                f"The fine-tune's loss is no number at step {number + 1}: lower learning_rate."
-            )
+            todo = "lower learning_rate" if number else "try --dtype float32 or another model"
+            raise UserError(f"The fine-tune's loss is no number at step {number + 1}: {todo}.")
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.parameters.values(), 1.0)

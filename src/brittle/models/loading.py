@@ -9,7 +9,7 @@ import torch
 from brittle.component import unknown
 from brittle.errors import UserError
 from brittle.models.edit_model import PARTS, EditModel, ModelFiles
-from brittle.models.files import SD1, Directory, SingleFile
+from brittle.models.files import SD1, Directory, SingleFile, lacking_in
 from brittle.models.taesd_files import TaesdFiles, holds_taesd, in_taesd_format
 
 EMBEDDED = Path(__file__).parent / "embedded"
@@ -156,15 +156,20 @@ def fetch(hub_id: str) -> Path:
         "text_encoder/*",
         "tokenizer/*",
         "scheduler/*",
+        "transformer/config.json",  # of a model that can't edit: its size
     ]
     unwanted = ["*.bin", "*.ckpt", "*.msgpack", "*.onnx*", "*.fp16*", "*non_ema*", "*.h5"]
+    there = "not in the cache"
     try:
-        return Path(snapshot_download(hub_id, allow_patterns=wanted, local_files_only=True))
+        cached = Path(snapshot_download(hub_id, allow_patterns=wanted, local_files_only=True))
+        if not (lacking := lacking_in(cached)):
+            return cached
+        there = f"only partly in the cache ({lacking.rstrip('.')})"
     except LocalEntryNotFoundError:
         pass
     if not _hub_answers():
         raise UserError(
-            f"There is no folder {hub_id}, the hub's model of this name is not in the cache, and "
+            f"There is no folder {hub_id}, the hub's model of this name is {there}, and "
             f"the hub does not answer: connect once to download it, or name a folder or a file."
         )
     try:

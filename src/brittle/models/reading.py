@@ -12,8 +12,11 @@ from typing import Any
 import torch
 
 from brittle.errors import UserError
+from brittle.models.marks import refuse_scaled
 from brittle.silence import silence
 
+TOKENIZERS = ("CLIPTokenizer", "CLIPTokenizerFast")
+"""Classes whose code is transformers' own, and which text encoders of CLIP's kind go with."""
 CONFIG_FILES = {"tokenizer": "tokenizer_config.json", "scheduler": "scheduler_config.json"}
 
 
@@ -32,10 +35,7 @@ def find_weights(folder: Path, base: str) -> tuple[list[Path], str | None]:
         if whole.is_file():
             return [whole], variant
         if index.is_file():
-            shards = read_json(index, missing="").get("weight_map")
-            if not shards or not isinstance(shards, dict):
-                raise UserError(f"{index} names no files of weights.")
-            return [folder / str(shard) for shard in sorted(set(shards.values()))], variant
+            return [folder / shard for shard in _shards(index)], variant
     pickles = [*folder.glob("*.bin"), *folder.glob("*.ckpt"), *folder.glob("*.pt")]
     if pickles:
         raise UserError(
@@ -45,16 +45,27 @@ def find_weights(folder: Path, base: str) -> tuple[list[Path], str | None]:
     raise UserError(f"{folder} holds no weights: looked for {base}.safetensors.")
 
 
-def class_of(part: str, config: Mapping[str, Any]) -> tuple[Any, str]:
-    """A part's class, without importing a pipeline, and the name of its argument for a dtype."""
+def _shards(index: Path) -> list[str]:
+    """The files that an index of weights names, all in its own folder."""
+    shards = read_json(index, missing="").get("weight_map")
+    names = shards.values() if isinstance(shards, dict) else []
+    if not names or not all(isinstance(name, str) and Path(name).name == name for name in names):
+        raise UserError(f"{index} names no files of weights beside it: download the model again.")
+    return sorted(set(names))
+
+
+def class_of(
+    part: str, config: Mapping[str, Any], dtype: torch.dtype
+) -> tuple[Any, dict[str, Any]]:
+    """A part's class, without importing a pipeline, and how it is told the dtype."""
     with silence():
         if part == "text_encoder":
             from transformers import CLIPTextModel
 
-            return CLIPTextModel, "dtype"
+            return CLIPTextModel, {"dtype": dtype, "trust_remote_code": False}
         import diffusers
 
-        return getattr(diffusers, config["_class_name"]), "torch_dtype"
+        return getattr(diffusers, config["_class_name"]), {"torch_dtype": dtype}
 
 
 def load_tokenizer(folder: Path) -> Any:
@@ -63,9 +74,21 @@ def load_tokenizer(folder: Path) -> Any:
 
     config = folder / CONFIG_FILES["tokenizer"]
     if config.is_file():
-        name = str(read_json(config, missing="").get("tokenizer_class", "CLIPTokenizer"))
-        cls = getattr(transformers, name, transformers.CLIPTokenizer)
-        return cls.from_pretrained(folder, local_files_only=True)
+        name = read_json(config, missing="").get("tokenizer_class") or TOKENIZERS[0]
+        if name not in TOKENIZERS:
+            raise UserError(
+                f"{config} asks for the class {name!r}, and brittle reads tokenizers of the "
+                f"classes {', '.join(TOKENIZERS)}: nothing that a model brings along is run."
+            )
+        tokenizer = getattr(transformers, name).from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
+        if tokenizer.pad_token is None:
+            raise UserError(
+                f"{config} names no pad_token, with which prompts are made of one length: add it "
+                f"(CLIP's is <|endoftext|>)."
+            )
+        return tokenizer
     lines = (folder / "merges.txt").read_text(encoding="utf-8").splitlines()
     merges = [(left, right) for left, right in (line.split() for line in lines)]
     vocabulary = _clip_vocabulary(merges)
@@ -88,18 +111,18 @@ def read_json(path: Path, *, missing: str) -> Mapping[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{missing}: there is no {path}.") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} can't be read as JSON: {error}.") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path} can't be read as JSON: {_first(error)}") from None
     if not isinstance(content, dict):
         raise UserError(f"{path} holds no configuration.")
     return content
 
 
 def check_weights(files: list[Path]) -> None:
-    """Raise UserError if one of the files is no whole safetensors file."""
+    """Raise UserError if one of the files is no whole safetensors file, or of scaled weights."""
     for path in files:
-        with open_weights(path):
-            pass
+        with open_weights(path) as file:
+            refuse_scaled(path, file.keys())
 
 
 def read_tensors(files: list[Path]) -> dict[str, torch.Tensor]:
@@ -133,7 +156,7 @@ def reading(what: str, read: Callable[[], Any]) -> Any:
     try:
         with silence():
             return read()
-    except (torch.OutOfMemoryError, MemoryError):
+    except (torch.OutOfMemoryError, MemoryError, UserError):
         raise
     except Exception as error:  # what the libraries raise about files has no common class
         raise UserError(f"{what} can't be read: {_first(error)}") from error

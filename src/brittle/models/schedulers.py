@@ -128,28 +128,51 @@ class Foreign:
         self.scheduler = scheduler
         self.timesteps = tuple(timesteps)
         self.initial_scale = float(scheduler.init_noise_sigma)
-        takes_generator = "generator" in inspect.signature(scheduler.step).parameters
-        self.extra = {"generator": list(streams)} if takes_generator else {}
+        # What diffusers' pipelines pass, whatever the scheduler's own default is (TCD's is .3).
+        passed = {"eta": 0.0, "generator": list(streams)}
+        taken = inspect.signature(scheduler.step).parameters
+        self.extra = {name: value for name, value in passed.items() if name in taken}
 
     def noised(self, latents: Tensor, noise: Tensor, index: int) -> Tensor:
         """As `Scheduler.noised`."""
         timestep = self.timesteps[index].repeat(len(latents))
-        noised: Tensor = self.scheduler.add_noise(latents, noise, timestep)
+        noised: Tensor = self._run("add_noise", latents, noise, timestep)
         return noised
 
     def scaled(self, latents: Tensor, index: int) -> Tensor:
         """As `Scheduler.scaled`."""
-        scaled: Tensor = self.scheduler.scale_model_input(latents, self.timesteps[index])
+        scaled: Tensor = self._run("scale_model_input", latents, self.timesteps[index])
         return scaled
 
     def step(self, index: int, output: Tensor, state: State, noise: Tensor | None) -> State:
         """As `Scheduler.step`; what is remembered stays inside diffusers' object."""
         timestep = self.timesteps[index]
-        result = self.scheduler.step(output, timestep, *state, **self.extra, return_dict=False)
+        result = self._run("step", output, timestep, *state, **self.extra, return_dict=False)
         return (result[0],)
+
+    def _run(self, method: str, *given: Any, **named: Any) -> Any:
+        """Call diffusers' object; what it can't compute with these settings is UserError."""
+        try:
+            return getattr(self.scheduler, method)(*given, **named)
+        except _REFUSALS as error:
+            raise _cannot_run(type(self.scheduler).__name__, error) from error
 
 
 AnyScheduler = Scheduler | Foreign
+
+_REFUSALS = (ValueError, TypeError, NotImplementedError, IndexError, AttributeError)
+"""What diffusers' schedulers raise where settings do not go together."""
+_CALLED_BY_PIPELINES = ("set_timesteps", "add_noise", "scale_model_input", "step")
+_MEANINGS = {"prediction_type": "epsilon", "rescale_betas_zero_snr": False}
+"""What of a configuration says how the model was trained, with what a file without it means."""
+
+
+def _cannot_run(name: str, reason: object) -> UserError:
+    said = next((line.strip() for line in str(reason).splitlines() if line.strip()), "no reason")
+    return UserError(
+        f"The scheduler {name} can't run these settings: {said.rstrip('.')}; try scheduler=ddim or "
+        f"another number of steps."
+    )
 
 
 def scheduler_name(config: Mapping[str, Any], name: str | None = None) -> str:
@@ -216,14 +239,20 @@ def make_scheduler(
         raise UserError(f"eta={eta:g} needs scheduler=ddim: {name} has no such parameter.")
 
     class_name = {"ddim": "DDIMScheduler", "plms": "PNDMScheduler"}.get(name, name)
+    cls = getattr(diffusers, class_name)
     try:
+        _check_class(cls, name, config)
         with silence():
-            theirs = getattr(diffusers, class_name).from_config(_as_pipelines_do(config, name))
+            theirs = cls.from_config(_as_pipelines_do(config, name))
             theirs.set_timesteps(num_inference_steps, device=device)
-    except (ValueError, TypeError, NotImplementedError) as error:
-        raise UserError(f"The scheduler {name} can't run these settings: {error}") from error
+    except UserError:
+        raise
+    except (*_REFUSALS, ImportError) as error:  # some need packages of their own
+        raise _cannot_run(name, error) from error
     skipped = (num_inference_steps - running) * theirs.order
     timesteps = theirs.timesteps[skipped:]
+    if not len(timesteps):
+        raise _cannot_run(name, "no step is left to run")
     if not _is_written_out(name, theirs.config):
         if eta > 0:
             raise UserError(f"eta={eta:g} needs a DDIM scheduler without thresholding.")
@@ -238,6 +267,26 @@ def make_scheduler(
         "prediction": theirs.config.prediction_type,
     }
     return DDIM(**fields, eta=eta) if name == "ddim" else PLMS(**fields)
+
+
+def _check_class(cls: Any, name: str, config: Mapping[str, Any]) -> None:
+    """Refuse a class that isn't for Stable Diffusion, or knows less than the configuration says."""
+    import inspect
+
+    lacking = [method for method in _CALLED_BY_PIPELINES if not hasattr(cls, method)]
+    if lacking:
+        raise UserError(
+            f"The scheduler {name} isn't made for the models of Stable Diffusion 1.x and 2.x that "
+            f"brittle edits with (it has no {lacking[0]}): choose scheduler=ddim or plms."
+        )
+    taken = inspect.signature(cls.__init__).parameters
+    for key, plain in _MEANINGS.items():
+        value = config.get(key)
+        if value not in (None, plain) and key not in taken:
+            raise UserError(
+                f"This model was trained with {key}={value}, which the scheduler {name} doesn't "
+                f"know: choose scheduler=ddim."
+            )
 
 
 def _as_pipelines_do(config: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -61,6 +61,13 @@ class TaesdFiles:
         """As `ModelFiles.recommended`: none."""
         return {}
 
+    def stated_size(self) -> None:
+        """As `ModelFiles.stated_size`: such files state none."""
+
+    def read_as(self) -> list[str]:
+        """As `ModelFiles.read_as`: nothing."""
+        return []
+
 
 def holds_taesd(folder: Path) -> bool:
     """Whether a folder has an encoder's file in it, by its name."""

@@ -112,3 +112,11 @@ class TunedFiles:
     def recommended(self) -> Mapping[str, Any]:
         """As `ModelFiles.recommended`: the base model's."""
         return self.base.recommended()
+
+    def stated_size(self) -> int | None:
+        """As `ModelFiles.stated_size`: the base model's."""
+        return self.base.stated_size()
+
+    def read_as(self) -> list[str]:
+        """As `ModelFiles.read_as`: the base model's."""
+        return self.base.read_as()

@@ -103,7 +103,11 @@ def _read(source: str) -> Any:
     try:
         with silence():
             return kind.from_pretrained(
-                folder, use_safetensors=True, local_files_only=True, dtype=torch.float32
+                folder,
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=False,
+                dtype=torch.float32,
             )
     except (OSError, ValueError, RuntimeError) as error:
         raise Unavailable(
@@ -141,7 +145,7 @@ def _architectures(config: Path) -> list[str]:
 def _tokenizer(source: str) -> Any:
     from transformers import CLIPTokenizer
 
-    return CLIPTokenizer.from_pretrained(source, local_files_only=True)
+    return CLIPTokenizer.from_pretrained(source, local_files_only=True, trust_remote_code=False)
 
 
 def _unit(vector: Tensor) -> Tensor:

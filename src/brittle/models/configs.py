@@ -1,0 +1,139 @@
+"""What of a model's configurations brittle itself reads, checked before anything rests on it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from brittle.errors import UserError
+from brittle.models.reading import read_json
+
+MOST_PIXELS, MOST_STEPS = 16_384, 100_000
+"""What no model states: a longer side in pixels, more timesteps."""
+
+Count = Annotated[int, Field(ge=1, le=65_536, strict=True)]
+Side = Annotated[int, Field(ge=1, le=MOST_PIXELS, strict=True)]
+Factor = Annotated[float, Field(allow_inf_nan=False)]
+Value = str | int | float | bool | None
+
+
+class _Read(BaseModel):
+    """Fields that brittle reads; what else a file holds is for the libraries."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class _Named(_Read):
+    name: str | None = Field(None, alias="_class_name")
+    architectures: list[str] | None = None
+
+
+class _Autoencoder(_Named):
+    block_out_channels: list[Count] | None = None
+    encoder_block_out_channels: list[Count] | None = None
+    latent_channels: Count = 4
+    scaling_factor: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    shift_factor: Factor | None = None
+    sample_size: Side | list[Side] | None = None
+
+
+class _Denoiser(_Named):
+    sample_size: Side | list[Side] | None = None
+    in_channels: Count | None = None
+
+
+class _TextEncoder(_Named):
+    max_position_embeddings: Count | None = None
+    vocab_size: Annotated[int, Field(ge=1, strict=True)] | None = None
+
+
+class _Tokenizer(_Named):
+    model_max_length: Annotated[float, Field(ge=3)] | None = None
+
+
+class _Scheduler(_Named):
+    num_train_timesteps: Annotated[int, Field(ge=1, le=MOST_STEPS, strict=True)] = 1000
+    prediction_type: str | None = None
+    rescale_betas_zero_snr: bool | None = None
+
+
+class _Recommended(BaseModel):
+    """Fields of editors by the editors' names, and a range of sizes."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, dict[str, Value]]
+
+    sizes: tuple[Side, Side] | None = None
+
+    @model_validator(mode="after")
+    def _smallest_first(self) -> "_Recommended":
+        if self.sizes and self.sizes[0] > self.sizes[1]:
+            raise ValueError("sizes are the smallest and the largest")
+        return self
+
+
+_SHAPES: dict[str, type[BaseModel]] = {
+    "vae": _Autoencoder,
+    "unet": _Denoiser,
+    "transformer": _Denoiser,
+    "text_encoder": _TextEncoder,
+    "tokenizer": _Tokenizer,
+    "scheduler": _Scheduler,
+    "recommended": _Recommended,
+}
+
+Kind = Literal[
+    "vae", "unet", "text_encoder", "tokenizer", "scheduler", "transformer", "recommended"
+]
+
+
+def read_config(path: Path, kind: Kind, *, missing: str) -> Mapping[str, Any]:
+    """A configuration file whose values have the types and ranges that brittle counts on.
+
+    Raises:
+        UserError: as `read_json`; a value that can't be one, with its name.
+    """
+    content = read_json(path, missing=missing)
+    try:
+        _SHAPES[kind].model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "its content"
+        raise UserError(
+            f"{path} can't be right: {place} is {_short(first['input'])} "
+            f"({first['msg'].removeprefix('Value error, ')}); export or download the model again."
+        ) from None
+    return content
+
+
+def stated_size(denoiser: Mapping[str, Any], autoencoder: Mapping[str, Any]) -> int | None:
+    """The long side in pixels that a model states: a denoiser in latents, an autoencoder in pixels.
+
+    An autoencoder's below 64 is diffusers' default and says nothing.
+    """
+    if size := _longest(denoiser.get("sample_size")):
+        return size * factor_of(autoencoder)
+    size = _longest(autoencoder.get("sample_size"))
+    return size if size >= 64 else None
+
+
+def factor_of(autoencoder: Mapping[str, Any]) -> int:
+    """How many pixels a side one latent covers."""
+    widths = autoencoder.get("block_out_channels") or autoencoder.get("encoder_block_out_channels")
+    return int(2 ** (len(widths or [0] * 4) - 1))
+
+
+def shifted(autoencoder: Mapping[str, Any]) -> list[str]:
+    """What `ModelFiles.read_as` says of an autoencoder's shift, which was ignored once."""
+    shift = autoencoder.get("shift_factor")
+    return [f"shift_factor {shift:g}"] if shift else []
+
+
+def _longest(size: int | list[int] | None) -> int:
+    return max(size, default=0) if isinstance(size, list) else size or 0
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"
