@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from brittle import images
+from brittle.decoding import size_of
 from brittle.decoding.png import without_long_text
 from brittle.errors import UserError
 from brittle.images import read_mask, read_photo, write_image
@@ -501,6 +502,54 @@ def test_lossy_formats_are_refused_with_the_reason_and_written_when_asked(tmp_pa
     for name in ("a.gif", "a", "a.txt"):
         with pytest.raises(UserError, match=r"save it as a\.png"):
             write_image(tmp_path / name, image, lossy=True)
+
+
+@pytest.mark.parametrize(("kind", "side"), [("webp", 16_383), ("jpg", 65_500)])
+def test_what_a_format_cannot_hold_is_refused_in_a_sentence(tmp_path, kind, side):
+    path = tmp_path / f"a.{kind}"
+    for width, height in ((side + 1, 16), (16, side + 1)):
+        with pytest.raises(UserError, match=f"at most {side} px a side, .* {width} × {height} px"):
+            write_image(path, torch.zeros(1, 3, height, width), lossy=True)
+    assert not path.exists()
+    write_image(path, torch.zeros(1, 3, 16, side), lossy=True)
+    assert read_photo(path).image.shape == (1, 3, 16, side)
+
+
+def test_what_a_codec_refuses_for_other_reasons_is_a_sentence(monkeypatch):
+    def refuse(*_, **__):
+        raise OSError("encoder error -2")
+
+    monkeypatch.setattr("PIL.Image.Image.save", refuse)
+    with pytest.raises(UserError, match=r"20 × 16 px can't be saved as JPEG \(encoder error -2\)"):
+        images.as_file(np.zeros((16, 20, 3), np.uint8), "JPEG")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (".png", "ending without a name: save it as photo.png"),
+        (".JPG", "ending without a name: save it as photo.png"),
+        ("a.bmp", "save it as a.png"),
+        ("a", "save it as a.png"),
+        ("a.tar.gz", "save it as a.tar.png"),
+        (os.fsdecode(b"a\xff.png"), r"a\\udcff.png is a file name that is no UTF-8"),
+    ],
+)
+def test_names_that_no_picture_can_have(tmp_path, levels, name, said):
+    with pytest.raises(UserError, match=said.replace(".", r"\.")):
+        write_image(tmp_path / name, images.from_bytes(levels[None]))
+
+
+def test_a_name_that_is_no_utf_8_is_a_sentence_that_can_be_printed(tmp_path, levels):
+    path = tmp_path / os.fsdecode(b"caf\xe9.png")
+    path.write_bytes(encoded(levels, "PNG"))
+    for look in (read_photo, size_of):
+        with pytest.raises(UserError) as caught:
+            look(path)
+        assert str(caught.value).startswith(r"caf\udce9.png is a file name that is no UTF-8")
+    with pytest.raises(UserError) as caught:
+        read_photo(tmp_path / os.fsdecode(b"no\xe9where") / "a.png")
+    str(caught.value).encode()
 
 
 def test_programming_errors_do_not_become_files(tmp_path):

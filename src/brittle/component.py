@@ -247,6 +247,9 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     return f"Unknown {kind} {name!r}" + (f": known are {', '.join(known)}." if known else ".")
 
 
+OUT_OF_RANGE = {"less_than_equal", "greater_than_equal"}
+
+
 def explain(error: ValidationError, where: str, model: type[BaseModel] | None = None) -> str:
     """Turn pydantic's report into sentences: where, what, and the nearest known key."""
     sentences = []
@@ -262,8 +265,21 @@ def explain(error: ValidationError, where: str, model: type[BaseModel] | None = 
         else:
             message = problem["msg"].removeprefix("Value error, ")
             message = message[:1].lower() + message[1:] if location else message
+            message += _range(model, problem["loc"]) if problem["type"] in OUT_OF_RANGE else ""
             sentences.append(f"{where}: {location + ': ' if location else ''}{message}")
     return "; ".join(sentences)
+
+
+def _range(model: type[BaseModel] | None, location: tuple[int | str, ...]) -> str:
+    """Both ends of a field's range, in brackets: pydantic tells the one that was passed."""
+    field = model.model_fields.get(str(location[0])) if model and len(location) == 1 else None
+    ends = {
+        name: getattr(bound, name)
+        for bound in (field.metadata if field else ())
+        for name in ("ge", "le")
+        if hasattr(bound, name)
+    }
+    return f" ({shortest(ends['ge'])} to {shortest(ends['le'])})" if len(ends) == 2 else ""
 
 
 def parse_parameters(text: str, *, context: str) -> dict[str, Any]:

@@ -19,13 +19,15 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from brittle.decoding import MAX_BYTES, MAX_PIXELS, Levels, decode
+from brittle.decoding import MAX_BYTES, MAX_PIXELS, Levels, check_name, decode
 from brittle.errors import UserError
 from brittle.jpeg_detection import jpeg_traces
 
 Mask = Tensor | None
 """(N, 1, H, W) of 0 and 1, white where an editor may paint; None: everywhere."""
 LOSSY = {".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".avif": "AVIF"}
+LONGEST_SIDE = {"JPEG": 65_500, "WEBP": 16_383, "AVIF": 65_536}
+"""Pixels: of libjpeg, of the format, of AV1."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,10 @@ def writable_suffix(path: Path, *, lossy: bool) -> str:
     Raises:
         UserError: it is unknown, or lossy where that is not allowed.
     """
+    check_name(path)
     suffix = path.suffix.lower()
+    if path.name.lower() in {".png", *LOSSY}:
+        raise UserError(f"{path.name} is an ending without a name: save it as photo.png.")
     if suffix in LOSSY and not lossy:
         raise UserError(
             f"{path.name} would be saved with loss, and {suffix[1:].upper()} compression undoes "
@@ -213,7 +218,7 @@ def levels_from_png(data: bytes) -> Levels:
 
 def png_from_levels(levels: Levels) -> bytes:
     """The PNG file of levels (H, W, 3): the same bytes as `png_bytes` of the same picture."""
-    return _save(levels, "PNG")
+    return as_file(levels, "PNG")
 
 
 def quantise(image: Tensor) -> Tensor:
@@ -318,14 +323,41 @@ def around(mask: Tensor, image: Tensor) -> Tensor:
     return image[..., int(rows[0]) : int(rows[-1]) + 1, int(columns[0]) : int(columns[-1]) + 1]
 
 
+def check_side(shape: Sequence[int], kind: str) -> None:
+    """Refuse a picture of (height, width) that one of Pillow's formats can't hold.
+
+    Raises:
+        UserError: so it is.
+    """
+    longest = LONGEST_SIDE.get(kind)
+    if longest is not None and max(shape) > longest:
+        raise UserError(
+            f"A {kind} has at most {longest} px a side, and the picture has {shape[1]} × "
+            f"{shape[0]} px: make it smaller, or save it as PNG."
+        )
+
+
+def as_file(levels: Levels, kind: str, **options: Any) -> bytes:
+    """One picture (H, W, 3) as a file in one of Pillow's formats.
+
+    Raises:
+        UserError: the format can't hold it.
+    """
+    check_side(levels.shape[:2], kind)
+    file = io.BytesIO()
+    try:
+        Image.fromarray(levels).save(file, kind, **options)
+    except (OSError, ValueError) as error:  # what codecs raise where they can't
+        height, width = levels.shape[:2]
+        raise UserError(
+            f"This picture of {width} × {height} px can't be saved as {kind} ({error}): save it "
+            "as PNG, or make it smaller."
+        ) from error
+    return file.getvalue()
+
+
 def _encode(image: Tensor, kind: str, *, exif: bytes | None, **options: Any) -> bytes:
     levels = to_bytes(image if image.dim() == 4 else image[None])
     if len(levels) != 1:
         raise ValueError(f"one image goes into one file, not {len(levels)}")
-    return _save(levels[0], kind, **options, **({"exif": exif} if exif else {}))
-
-
-def _save(levels: Levels, kind: str, **options: Any) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(levels).save(file, kind, **options)
-    return file.getvalue()
+    return as_file(levels[0], kind, **options, **({"exif": exif} if exif else {}))

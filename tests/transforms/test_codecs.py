@@ -266,3 +266,28 @@ def test_impossible_qualities_of_the_other_codecs(text):
 def test_impossible_ratios(ratio):
     with pytest.raises(ValidationError):
         Jpeg2000(ratio=ratio)
+
+
+@pytest.mark.parametrize("text", ["webp:quality=80", "flip+webp:quality=80"])
+def test_a_photo_that_a_format_cannot_hold_is_refused_before_the_work(text):
+    transform = Transform.parse(text)
+    with pytest.raises(UserError, match="A WEBP has at most 16383 px a side"):
+        transform.received_size((16_384, 20))
+    assert tuple(transform.received_size((16_383, 20))) == (16_383, 20)
+    smaller = Transform.parse("resize:factor=0.5,back=false+webp:quality=80")
+    assert tuple(smaller.received_size((16_384, 20))) == (8_192, 10)
+
+
+@pytest.mark.parametrize(
+    ("text", "ends"),
+    [
+        ("jpeg:quality=175", "1 to 100"),
+        ("jpeg:quality=0", "1 to 100"),
+        ("webp:quality=-1", "0 to 100"),
+        ("jpeg2000:ratio=0.5", "1 to 1000"),
+        ("jpeg:quality=75,shift=16", "0 to 15"),
+    ],
+)
+def test_both_ends_of_a_range_are_told(text, ends):
+    with pytest.raises(UserError, match=rf"\({ends}\)$"):
+        Transform.parse(text)

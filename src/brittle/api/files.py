@@ -14,7 +14,15 @@ from brittle.budgets import BEYOND, STRENGTHS, Budget
 from brittle.decoding import size_of
 from brittle.editors import Editor
 from brittle.errors import UserError
-from brittle.images import Photo, named_mask, read_photo, writable_suffix, write_image
+from brittle.images import (
+    LOSSY,
+    Photo,
+    check_side,
+    named_mask,
+    read_photo,
+    writable_suffix,
+    write_image,
+)
 from brittle.models import EditModel, load_model
 from brittle.progress import Progress, silent
 from brittle.protections import Protection, Trace
@@ -54,7 +62,8 @@ class Destination:
         """
         found = [file for one in _paths(photos) for file in photo_files(one)]
         path = Path(self.path)
-        single = path.suffix != "" and not path.is_dir()
+        named = path.suffix != "" or path.name.lower() in {".png", *LOSSY}  # which is refused
+        single = named and not path.is_dir()
         if single and len(found) > 1:
             raise UserError(f"{len(found)} photos don't fit into {path}: name a folder with -o.")
         files = {photo: path if single else path / f"{photo.stem}.png" for photo in found}
@@ -133,8 +142,11 @@ def protect_files(
     component, model = read_protection(protection, budget), model or load_model()
     say(f"{component} on {model}")
     calls = [[*files]] if component.needs_collection else [[path] for path in files]
+    sizes = {path: size_of(path) for path in files}
+    for path, file in files.items():
+        check_side(sizes[path], LOSSY.get(file.suffix.lower(), "PNG"))
     for paths in calls:
-        check_fits(component, model, [size_of(path) for path in paths])
+        check_fits(component, model, [sizes[path] for path in paths])
     visible = {}
     for paths in calls:
         read = {path: read_photo(path) for path in paths}

@@ -177,7 +177,7 @@ class _Work:
     def _look(self, pair: Pair) -> PhotoAudit:
         pictures = self.read(pair)
         for transform in self.request.transforms:
-            transform.geometry.received_size(pictures.original.shape[-2:])
+            transform.received_size(pictures.original.shape[-2:])
         unchanged = pictures.unchanged
         found = measure(pictures.original, pictures.protected)
         return PhotoAudit(

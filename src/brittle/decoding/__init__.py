@@ -4,10 +4,20 @@ from brittle.decoding.decode import (
     MAX_BYTES,
     MAX_PIXELS,
     Decoded,
+    check_name,
     decode,
     is_picture,
     size_of,
 )
 from brittle.decoding.samples import Levels
 
-__all__ = ["MAX_BYTES", "MAX_PIXELS", "Decoded", "Levels", "decode", "is_picture", "size_of"]
+__all__ = [
+    "MAX_BYTES",
+    "MAX_PIXELS",
+    "Decoded",
+    "Levels",
+    "check_name",
+    "decode",
+    "is_picture",
+    "size_of",
+]

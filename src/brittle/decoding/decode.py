@@ -13,7 +13,7 @@ from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
 from brittle.decoding import png
 from brittle.decoding.samples import ORIENTATION, Levels, Samples, read_samples
 from brittle.decoding.statements import Statement, Unnamed, refuse_hdr, say_srgb, statements
-from brittle.errors import UserError
+from brittle.errors import UserError, printable
 
 # The raster formats that people have photos in; Pillow's others can start programs or read files.
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "JPEG2000")
@@ -139,7 +139,18 @@ def _unreadable(path: Path, data: bytes) -> str:
     return f"{path.name} isn't an image that can be read: save it as PNG first."
 
 
+def check_name(path: Path) -> None:
+    """Refuse a name that no table, manifest or report could hold.
+
+    Raises:
+        UserError: it has bytes that are no UTF-8.
+    """
+    if printable(path.name) != path.name:
+        raise UserError(f"{path.name} is a file name that is no UTF-8: rename the file.")
+
+
 def _read(path: Path, max_bytes: int) -> bytes:
+    check_name(path)
     if path.is_dir():
         raise UserError(f"{path} is a folder, not a photo.")
     if not path.exists():

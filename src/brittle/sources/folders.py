@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from brittle.decoding import is_picture
-from brittle.errors import UserError
+from brittle.errors import UserError, printable
 
 SUFFIXES = {".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jif", ".jfif", ".jfi", ".mpo", ".webp"}
 SUFFIXES |= {".avif", ".tif", ".tiff", ".bmp", ".dib", ".gif", ".jp2", ".j2k", ".jpf", ".jpx"}
@@ -33,7 +33,7 @@ def left_out(source: Path) -> tuple[str, ...]:
     """A sentence on a folder's files that are neither photos nor masks, if there are any."""
     if not source.is_dir():
         return ()
-    names = [path.name for path in _shown(source) if not _is_photo(path)]
+    names = [printable(path.name) for path in _shown(source) if not _is_photo(path)]
     if not names:
         return ()
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from brittle.data import Data
-from brittle.errors import UserError
+from brittle.errors import UserError, printable
 from brittle.images import LOSSY, Photo, digest, quantise, read_photo, stretch
 from brittle.sources import names
 from brittle.sources.folders import photo_files
@@ -113,7 +113,7 @@ def _alone(files: dict[str, Path], others: dict[str, Path]) -> Iterator[str]:
     """Files without a partner, each with the names that come nearest."""
     for stem, path in files.items():
         near = [others[other].name for other in names.nearest(stem, others)]
-        yield f"{path} (nearest: {', '.join(near)})" if near else str(path)
+        yield printable(f"{path} (nearest: {', '.join(near)})" if near else path)
 
 
 def _by_stem(paths: Iterable[Path]) -> dict[str, Path]:

@@ -1,7 +1,7 @@
 """What a transform is: image to image, after release."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -123,6 +123,14 @@ class Transform(Component):
     def geometry(self) -> Geometry:
         """Where pixels go; nowhere unless the transform says so."""
         return Geometry()
+
+    def received_size(self, size: Sequence[int]) -> Sequence[int]:
+        """What (height, width) a photo of ``size`` has after the transform.
+
+        Raises:
+            UserError: nothing is left of it, or it is too large.
+        """
+        return self.geometry.received_size(size)
 
     @property
     def capabilities(self) -> Capabilities:

@@ -48,6 +48,10 @@ class Chain(Transform):
         """Those of all steps; a chain counts as one that moves pixels."""
         return reduce(Geometry.then, (step.geometry for step in self.steps))
 
+    def received_size(self, size: Sequence[int]) -> Sequence[int]:
+        """After all steps."""
+        return reduce(lambda size, step: step.received_size(size), self.steps, size)
+
     @property
     def capabilities(self) -> Capabilities:
         """Those of all steps."""

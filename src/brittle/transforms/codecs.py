@@ -2,6 +2,7 @@
 
 import io
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from threading import Lock
 from typing import Annotated, Any, ClassVar, Literal
@@ -14,7 +15,7 @@ from torch.nn import functional
 
 from brittle.component import register
 from brittle.decoding import Levels
-from brittle.images import from_bytes, quantise, to_bytes
+from brittle.images import as_file, check_side, from_bytes, quantise, to_bytes
 from brittle.transforms.base import Capabilities, Transform
 from brittle.transforms.soft_jpeg import soft_jpeg
 
@@ -23,17 +24,14 @@ _ROOM = Lock()
 
 def through_file(levels: Levels, kind: str, **options: Any) -> Levels:
     """One picture (H, W, 3) saved in one of Pillow's formats and opened again."""
-    with Image.open(io.BytesIO(as_file(levels, kind, **options)), formats=(kind,)) as picture:
+    with Image.open(io.BytesIO(_as_file(levels, kind, **options)), formats=(kind,)) as picture:
         return np.array(picture)
 
 
-def as_file(levels: Levels, kind: str, **options: Any) -> bytes:
-    """One picture (H, W, 3) as a file in one of Pillow's formats."""
+def _as_file(levels: Levels, kind: str, **options: Any) -> bytes:
     if options.get("progressive"):
         _make_room(levels)
-    file = io.BytesIO()
-    Image.fromarray(levels).save(file, kind, **options)
-    return file.getvalue()
+    return as_file(levels, kind, **options)
 
 
 def _make_room(levels: Levels) -> None:
@@ -45,9 +43,11 @@ def _make_room(levels: Levels) -> None:
 class Codec(Transform):
     """A transform that works on 8-bit pictures alone; subclasses write ``reopened``.
 
-    ``feature`` is what Pillow calls an optional part of it, and what people do.
+    ``kind`` is the format as Pillow names it; ``feature`` is what Pillow calls an optional part of
+    it, and what people do.
     """
 
+    kind: ClassVar[str]
     feature: ClassVar[tuple[str, str] | None] = None
 
     def reopened(self, levels: Levels) -> Levels:
@@ -62,6 +62,11 @@ class Codec(Transform):
         """The same without floats."""
         self.check(None)
         return self.reopened(levels)
+
+    def received_size(self, size: Sequence[int]) -> Sequence[int]:
+        """See `Transform.received_size`: as large as before, and as the format allows."""
+        check_side(size, self.kind)
+        return super().received_size(size)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -100,6 +105,7 @@ class Jpeg(Codec):
     """
 
     name = "jpeg"
+    kind = "JPEG"
     mild_if_large = frozenset({"quality"})
     source = "ITU-T T.81; Pillow's codec, which is libjpeg-turbo"
     example = "jpeg:quality=75"
@@ -116,13 +122,13 @@ class Jpeg(Codec):
         for moved in self._moves():
             # Nothing to pad is no copy.
             wide = np.pad(levels, ((moved, 0), (moved, 0), (0, 0)), "edge") if moved else levels
-            levels = through_file(wide, "JPEG", **self._options)[moved:, moved:]
+            levels = through_file(wide, self.kind, **self._options)[moved:, moved:]
         return levels
 
     def bits_a_pixel(self, levels: Levels) -> float:
         """How much one save leaves of a picture (H, W, 3): bits of its file over its pixels."""
         height, width = levels.shape[:2]
-        return 8 * len(as_file(levels, "JPEG", **self._options)) / (height * width)
+        return 8 * len(_as_file(levels, self.kind, **self._options)) / (height * width)
 
     @property
     def _options(self) -> dict[str, Any]:
@@ -153,6 +159,7 @@ class WebP(Codec):
     """
 
     name = "webp"
+    kind = "WEBP"
     mild_if_large = frozenset({"quality"})
     source = "RFC 9649; Pillow's codec, which is libwebp"
     example = "webp:quality=75"
@@ -163,7 +170,7 @@ class WebP(Codec):
 
     def reopened(self, levels: Levels) -> Levels:
         """The picture after the real codec; there is no surrogate."""
-        return through_file(levels, "WEBP", quality=self.quality, method=4)
+        return through_file(levels, self.kind, quality=self.quality, method=4)
 
 
 @register
@@ -174,6 +181,7 @@ class Avif(Codec):
     """
 
     name = "avif"
+    kind = "AVIF"
     mild_if_large = frozenset({"quality"})
     source = "AV1 Image File Format; Pillow's codec, which is libavif"
     example = "avif:quality=60"
@@ -188,7 +196,7 @@ class Avif(Codec):
         # One thread, since the number of threads changes the pixels.
         return through_file(
             levels,
-            "AVIF",
+            self.kind,
             quality=self.quality,
             subsampling=self.subsampling,
             speed=6,
@@ -204,6 +212,7 @@ class Jpeg2000(Codec):
     """
 
     name = "jpeg2000"
+    kind = "JPEG2000"
     source = "ITU-T T.800; Pillow's codec, which is OpenJPEG"
     example = "jpeg2000:ratio=20"
 
@@ -216,7 +225,7 @@ class Jpeg2000(Codec):
         halvings = int(math.log2(min(levels.shape[:2])))
         return through_file(
             levels,
-            "JPEG2000",
+            self.kind,
             quality_mode="rates",
             quality_layers=[self.ratio],
             irreversible=True,

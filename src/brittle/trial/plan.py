@@ -83,7 +83,7 @@ def plan_components(trial: Trial, photos: dict[str, TrialPhoto], model: "EditMod
             raise UserError(f"The trial names {label}, and {reason}.")
         transform.check(model)
         for size in {photo.image.shape[-2:] for photo in photos.values()}:
-            transform.geometry.received_size(size)
+            transform.received_size(size)
     calibration, not_calibrated = _calibration(trial, model)
     metrics = _metrics(trial, calibration if trial.calibration else None)
     plan = Plan(
