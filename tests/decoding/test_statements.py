@@ -113,13 +113,28 @@ def test_16_bits_in_linear_light_keep_their_shadows(tmp_path):
         [chrm("srgb")],
         [cicp(1, 13), gama(1.0)],
         [cicp(2, 2)],
-        [(b"gAMA", b"\0\0\0\0"), (b"cHRM", b"\0" * 32)],
     ],
 )
 def test_what_says_srgb_or_nothing_leaves_every_level(tmp_path, chunks):
     found = read(tmp_path, pictures.png(LEVELS, *chunks))
     assert np.array_equal(as_levels(found), LEVELS)
     assert found.notes == ()
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        [(b"gAMA", b"\0\0\0\0")],
+        [(b"gAMA", b"\0\0\0\1"), chrm("p3")],
+        [(b"cHRM", b"\0" * 32)],
+        [(b"cHRM", b"\xff" * 32), gama(2.2)],
+        [(b"cHRM", struct.pack(">8I", 70000, 20000, *CHRM["srgb"][2:]))],  # white outside
+    ],
+)
+def test_statements_that_no_picture_can_mean_are_said(tmp_path, chunks):
+    found = read(tmp_path, pictures.png(LEVELS, *chunks))
+    assert np.array_equal(as_levels(found), LEVELS)
+    assert found.notes == ("its gAMA and cHRM aren't understood: read as sRGB",)
 
 
 CODED = [
@@ -209,6 +224,17 @@ def test_primaries_in_exif_are_followed(tmp_path):
     exif = exif_of(0xFFFF, white=tuple(p3[:2]), primaries=tuple(p3[2:]), gamma=1.8)
     found = read(tmp_path, encoded(LEVELS, "PNG", exif=exif))
     assert is_close(found, (LEVELS / 255) ** 1.8, "p3")
+
+
+def test_a_transfer_function_in_a_tiff_is_followed(tmp_path):
+    """Tables of light by level, as TIFF 6.0 has them."""
+    table = tuple(round(65535 * (level / 255) ** 1.5) for level in range(256))
+    tags = {"tiffinfo": {301: table}}
+    found = read(tmp_path, encoded(LEVELS, "TIFF", **tags))
+    assert is_close(found, (LEVELS / 255) ** 1.5, "srgb")
+    each = table + tuple(reversed(table)) + table
+    with pytest.raises(UserError, match="transfer curve for each colour"):
+        read(tmp_path, encoded(LEVELS, "TIFF", tiffinfo={301: each}))
 
 
 def test_a_profile_comes_before_exif(tmp_path):

@@ -97,18 +97,25 @@ def _of_png(name: str, picture: Image.Image, data: bytes) -> Iterator[Statement]
 
 
 def _of_gamma(gama: bytes, chrm: bytes) -> Iterator[Statement]:
-    exponent = int.from_bytes(gama, "big") if len(gama) == 4 else 0
+    if not gama and not chrm:
+        return
+    stated = int.from_bytes(gama, "big")
     numbers = np.array(struct.unpack(">8I", chrm)) / 1e5 if len(chrm) == 32 else None
     found = None if numbers is None else _chromaticities(numbers[2:], numbers[:2])
-    if not exponent and not found:
+    if (gama and not _likely(1e5 / max(stated, 1))) or (chrm and not found):
+        yield Unnamed("its gAMA and cHRM aren't understood: read as sRGB")
         return
-    by = " and ".join(["gAMA"] * bool(exponent) + ["cHRM"] * bool(found))
+    by = " and ".join(["gAMA"] * bool(gama) + ["cHRM"] * bool(chrm))
     chromaticities = found or spaces.REC709
     # 1/2.2 is what writers of sRGB put there: with sRGB's colours it means sRGB's own curve.
-    usual = abs(exponent - _SRGB_GAMMA) <= 50 and _near(chromaticities, spaces.REC709)
-    srgb = usual or not exponent
-    curve = spaces.srgb_curve if srgb else gamma(1e5 / exponent)
+    usual = abs(stated - _SRGB_GAMMA) <= 50 and _near(chromaticities, spaces.REC709)
+    curve = spaces.srgb_curve if usual or not gama else gamma(1e5 / stated)
     yield ColourSpace(f"the space of its {by}", chromaticities, curve)
+
+
+def _likely(exponent: float) -> bool:
+    """Whether a picture can be meant: with others it would be black or white all over."""
+    return 0.1 <= exponent <= 10
 
 
 def _near(one: spaces.Chromaticities, other: spaces.Chromaticities) -> bool:
@@ -118,9 +125,12 @@ def _near(one: spaces.Chromaticities, other: spaces.Chromaticities) -> bool:
 def _chromaticities(primaries: Any, white: Any) -> spaces.Chromaticities | None:
     """Red, green, blue and white from six and two numbers; None where they span no space."""
     points = np.array([*primaries, *white], float).reshape(4, 2)
-    corners = np.column_stack([points[:3], np.ones(3)])
-    spans = np.isfinite(points).all() and (points[:, 1] > 0).all()
-    if not spans or abs(np.linalg.det(corners)) < 1e-3:
+    corners = np.column_stack([points, np.ones(4)])
+    if not np.isfinite(points).all() or (points[:, 1] <= 0).any():
+        return None
+    if abs(np.linalg.det(corners[:3])) < 1e-3:
+        return None
+    if (np.linalg.solve(corners[:3].T, corners[3]) <= 0).any():  # white lies outside of them
         return None
     red, green, blue, at_white = ((float(x), float(y)) for x, y in points)
     return red, green, blue, at_white
@@ -165,7 +175,7 @@ def _of_bmp(data: bytes) -> Iterator[Statement]:
     elif kind == b"\0\0\0\0":
         ends = np.array(struct.unpack_from("<9i", data, 74), float).reshape(3, 3)
         exponents = np.array(struct.unpack_from("<3I", data, 110)) / 2**16
-        if ends.any() and exponents.all():
+        if ends.any() and exponents.any():
             yield from _of_end_points(ends, exponents)
 
 
@@ -173,7 +183,7 @@ def _of_end_points(ends: Any, exponents: Any) -> Iterator[Statement]:
     totals = np.array([*ends.sum(1), ends.sum()])
     points = np.array([*ends, ends.sum(0)])[:, :2] / np.where(totals, totals, 1)[:, None]
     found = _chromaticities(points[:3].ravel(), points[3])
-    if found is None or np.ptp(exponents) > 0.01:
+    if found is None or np.ptp(exponents) > 0.01 or not _likely(float(exponents[0])):
         yield Unnamed("its header's colours aren't understood: read as sRGB")
     else:
         yield ColourSpace("the space of its header", found, gamma(float(exponents[0])))
@@ -185,17 +195,22 @@ def _of_exif(name: str, picture: Image.Image) -> Iterator[Statement]:
         exif = picture.getexif()
         inner = exif.get_ifd(ExifTags.IFD.Exif)
         marks = exif.get_ifd(ExifTags.IFD.Interop) if ExifTags.IFD.Interop in inner else {}
-        stated, adobe = inner.get(COLOUR_SPACE), str(marks.get(1, "")).startswith("R03")
+        mark = marks.get(1, "")
+        adobe = (mark if isinstance(mark, bytes) else str(mark).encode())[:3] == b"R03"
+        stated = inner.get(COLOUR_SPACE)
         primaries, white = exif.get(PRIMARIES), exif.get(WHITE_POINT)
         found = _chromaticities(primaries, white) if primaries and white else None
-        table, exponent = exif.get(TRANSFER), float(inner.get(GAMMA, 0) or 0)
+        table = exif.get(TRANSFER)
+        table = table if isinstance(table, tuple) and len(table) > 1 else None
+        exponent = float(inner.get(GAMMA, 0) or 0)
     except Exception:  # damaged metadata aren't worth a photo
         return
     if stated == IS_SRGB:
         if adobe:
             yield Unnamed("its EXIF says both sRGB and Adobe RGB: read as sRGB")
     elif found or table:
-        curve = _tabled(name, table) if table else gamma(exponent or 2.2)
+        usual = exponent if _likely(exponent) else 2.2  # which TIFF 6.0 has where none is stated
+        curve = _tabled(name, table) if table else gamma(usual)
         yield ColourSpace("the primaries that it states", found or spaces.REC709, curve)
     elif adobe or stated == IS_ADOBE:
         yield ColourSpace(
