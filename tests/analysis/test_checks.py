@@ -28,6 +28,10 @@ def with_metric(rows, name: str):
     return [dataclasses.replace(row, metric=f"{name}.distance") for row in rows]
 
 
+def over_collections(distances):
+    return [dataclasses.replace(row, reference="originals") for row in build(distances)]
+
+
 def file(**fields):
     return Evidence(protected=(ProtectedFile(photo="p00", arm=ARM, **fields),))
 
@@ -50,6 +54,10 @@ PROVOKED = {
     "editor did nothing": (GOOD, Evidence(unedited=3)),
     "seed did nothing": (build(trial(0.6, 0.3)) + original("none", "seed", 0.0), Evidence()),
     "JPEG traces": (GOOD, Evidence(jpeg_traces=("p03",))),
+    "nothing learned": (
+        over_collections(trial(0.6, 0.3) | {("original", "none"): 0.2, ("original", JPEG): 1.2}),
+        Evidence(),
+    ),
     "no placebo": ([row for row in GOOD if row.arm != PLACEBO], Evidence()),
     "usable is not judged": (GOOD, Evidence()),
 }

@@ -12,13 +12,11 @@ from typer.testing import CliRunner
 
 from brittle import api
 from brittle.analysis.finished import Finished
-from brittle.analysis.mimicry_summary import MimicrySummary
 from brittle.cli import app
 from brittle.errors import UserError
 from brittle.record.arms import BASE_MODEL
-from brittle.record.record import Record
 from brittle.reporting import answer, build_report
-from brittle.reporting.style import FinishedMimicry, render
+from brittle.reporting.style import render
 from tests.trial.test_collections import CLOAK, over, write_pictures
 
 
@@ -31,14 +29,12 @@ def folder(tiny_sd, tmp_path_factory) -> Path:
 
 
 def opened(folder):
-    summary = MimicrySummary.model_validate_json((folder / "summary.json").read_bytes())
-    return FinishedMimicry(Record.open(folder), summary)
+    return Finished.open(folder)
 
 
 def test_the_folder_alone_gives_the_page(folder):
     page = (folder / "report.html").read_text(encoding="utf-8")
-    summary = MimicrySummary.model_validate_json((folder / "summary.json").read_bytes())
-    assert summary.headline.startswith("On ")
+    assert opened(folder).summary.headline.sentence.startswith("On ")
     assert "of 2 pairs of pictures" in page
     assert "&lt;b&gt;Cats&lt;/b&gt;" in page
     assert "<b>Cats</b>" not in page
@@ -52,7 +48,7 @@ def test_rows_are_arms_and_columns_transforms(folder):
     source = opened(folder)
     page = render(source)
     tables = re.findall(r'<table class="board">.*?</table>', page, flags=re.S)
-    assert len(tables) == len(source.summary.seeds) + 1
+    assert len(tables) == len(source.summary.style.seeds) + 1
     assert re.findall(r'<th scope="col">(.*?)</th>', tables[0]) == [
         *("Learned from", "no transform", "JPEG 20")
     ]
@@ -87,7 +83,7 @@ def test_a_page_that_is_full_links_to_the_folder(folder):
 def test_the_terminal_gets_the_same_answer(folder):
     text = answer(opened(folder))
     summary = opened(folder).summary
-    assert summary.headline in text
+    assert summary.headline.sentence in text
     assert "JPEG 20" in text
     result = CliRunner().invoke(app, ["report", str(folder)])
     assert result.exit_code == 0, result.output
@@ -95,8 +91,8 @@ def test_the_terminal_gets_the_same_answer(folder):
 
 
 def test_other_pages_say_that_it_is_none_of_theirs(folder, tmp_path):
-    with pytest.raises(UserError, match="does not read"):
-        Finished.open(folder)
+    with pytest.raises(UserError, match="is over collections"):
+        api.compare([folder, shutil.copytree(folder, tmp_path / "copy")], tmp_path / "both.html")
     result = CliRunner().invoke(app, ["report", str(folder), "--rate", str(tmp_path / "sheet")])
     assert result.exit_code == 2
     assert "no edits that a person could judge" in " ".join(result.output.split())

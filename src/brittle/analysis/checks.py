@@ -8,7 +8,7 @@ from brittle.analysis.effects import Effects
 from brittle.analysis.evidence import Evidence, ProtectedFile
 from brittle.analysis.intervals import Array
 from brittle.analysis.phrases import count, percent, transform_name
-from brittle.analysis.summary import Flag
+from brittle.analysis.summary import Ends, Flag
 from brittle.analysis.usable import UsableEdits
 from brittle.record.arms import ORIGINAL
 
@@ -91,6 +91,12 @@ FLAGS: dict[str, tuple[str, str, bool]] = {
         "a photo in a lossless file was compressed as a JPEG before",
         "what a further JPEG does to it may be less than to a photo from a camera's raw file",
         False,
+    ),
+    "nothing learned": (
+        "the fine-tune on unprotected pictures paints not clearly closer to the originals than the "
+        "model does without learning",
+        "look for a better rate and number of steps: so far there is nothing to protect",
+        True,
     ),
     "no placebo": (
         "the protection has no noise of its own size to be compared with",
@@ -180,7 +186,7 @@ def _check_arm(effects: Effects, arm: str, floor: Array) -> Iterator[Flag]:
     if _all_zero(distances):
         yield raise_flag("protection did nothing", arm, arm=arm)
     contrast = effects.contrast(arm, "none")
-    both = contrast.photos & np.isfinite(contrast.ceiling)
+    both = contrast.known & np.isfinite(contrast.ceiling)
     if both.any():
         mean, ceiling = contrast.distance[both].mean(), contrast.ceiling[both].mean()
         if ceiling > 0 and mean >= SATURATION * ceiling:
@@ -200,6 +206,14 @@ def check_scales(shares: dict[tuple[str, str], dict[str, float]]) -> Iterator[Fl
             found = ", ".join(f"{metric} {share:.0%}" for metric, share in by_metric.items())
             where = f"{arm}, {transform_name(transform)}: {found}"
             yield raise_flag("scale-dependent", where, arm=arm, transform=transform)
+
+
+def check_learning(ends: Iterable[Ends]) -> Iterator[Flag]:
+    """Where a fine-tune on unprotected pictures hardly helped, nothing can be protected."""
+    for end in ends:
+        if not end.learned_clearly:
+            where = f"{end.metric}, {transform_name(end.transform)}"
+            yield raise_flag("nothing learned", where, transform=end.transform)
 
 
 def _all_zero(values: Array) -> bool:

@@ -26,8 +26,7 @@ def compare_transforms(
     """Compare what is left of an arm's effect after two transforms; None without numbers."""
     after_left = effects.contrast(arm, left, paired=right)
     after_right = effects.contrast(arm, right, paired=left)
-    both = after_left.photos & after_right.photos
-    difference = mean_interval(after_left.effect[both] - after_right.effect[both], alpha)
+    difference = mean_interval(after_left.effect - after_right.effect, alpha, effects.unit)
     if difference is None:
         return None
     finding: Finding = "not settled"
@@ -37,7 +36,7 @@ def compare_transforms(
     elif difference.high is not None and difference.high < 0:
         finding, first, second = "more is left after right", right, left
     names = transform_name(first), transform_name(second)
-    shown = f"difference {with_bounds(difference)}, {count(difference.n, 'photo')}"
+    shown = f"difference {with_bounds(difference)}, {count(difference.n, effects.unit.name)}"
     if finding == "not settled":
         sentence = f"Whether more is left after {names[0]} or {names[1]} is not settled ({shown})."
     else:

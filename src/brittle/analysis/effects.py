@@ -7,30 +7,33 @@ import numpy as np
 from brittle.analysis.intervals import (
     Array,
     bootstrap_t_bounds,
+    clearly_above_zero,
+    known_mean,
     make_interval,
     mean_interval,
     ratio_interval,
-    t_quantile,
 )
 from brittle.analysis.phrases import all_or_some, count, decimal, with_bounds
-from brittle.analysis.summary import MIN_PHOTOS, Effect, Interval, Placebo
-from brittle.analysis.table import Block, Mask, Table, photo_means, shared_points
-from brittle.record.arms import PLACEBO_KINDS
+from brittle.analysis.sampling_units import PHOTO, Unit
+from brittle.analysis.summary import Effect, Interval, Placebo
+from brittle.analysis.table import Block, Mask, Table, shared_points, unit_means
+from brittle.record.arms import ORIGINAL, PLACEBO_KINDS
 
 EXPLORATORY_ALPHA = 0.025
 GATE_ALPHA = 0.025
 """A share is shown or withheld by one rule for all of a trial's transforms, declared or not."""
 TOO_WEAK = "too weak for a share"
+NOTHING_LEARNED = "unprotected pictures taught the model too little for a scale"
 
 
 @dataclass(frozen=True)
 class Contrast:
-    """One arm under one transform against its placebo: one number a photo, NaN where none."""
+    """One arm under one transform against its placebo: one number a unit, NaN where none."""
 
     effect: Array
-    """d(arm) - d(placebo), (photos,)."""
+    """d(arm) - d(placebo), (units,)."""
     room: Array
-    """d(gray) - d(placebo), (photos,); all NaN where no gray picture was edited."""
+    """What the effect is a share of: all that a perfect protection could add, (units,)."""
     distance: Array
     placebo: Array
     ceiling: Array
@@ -39,22 +42,27 @@ class Contrast:
     dropped: int
 
     @property
-    def photos(self) -> Mask:
-        """Which photos have an effect, as a mask."""
+    def known(self) -> Mask:
+        """Which units have an effect, as a mask."""
         found: Mask = np.isfinite(self.effect)
         return found
 
 
 class Effects:
-    """All contrasts of one editor and metric, and the records made of them."""
+    """All contrasts of one editor and metric, and the records made of them.
+
+    The effect's room is ceiling - placebo, or in a trial over collections, where the ceiling is a
+    model that learned nothing, ceiling - original: from mimicry without protection to none at all.
+    """
 
     def __init__(self, table: Table, *, editor: str, metric: str, kind: str | None) -> None:
         """Look at one editor and one metric, with the chosen kind of placebo."""
         self.table, self.editor, self.metric, self.kind = table, editor, metric, kind
+        self.unit = table.unit
         self._contrasts: dict[tuple[str, str, str | None], Contrast] = {}
 
     def block(self, arm: str, transform: str) -> Block:
-        """The distances of one arm's edits to the control's."""
+        """The distances of one arm's edits."""
         return self.table.block(
             arm, transform, editor=self.editor, metric=f"{self.metric}.distance"
         )
@@ -63,15 +71,8 @@ class Effects:
         """The arm of a protection's placebo; empty where there is none."""
         return self.table.placebo(arm, self.kind)
 
-    def compared(self) -> Mask:
-        """Which points have some arm's edit compared with the control's, (points,)."""
-        asked: Mask = np.zeros(len(self.table.points), bool)
-        for arm in self.table.names("arm", reference="control"):
-            asked = asked | self.block(arm, "none").asked.any(0)
-        return asked
-
     def contrast(self, arm: str, transform: str, *, paired: str | None = None) -> Contrast:
-        """One number a photo; ``paired``: only at points that this transform has as well."""
+        """One number a unit; ``paired``: only at points that this transform has as well."""
         key = (arm, transform, paired)
         if key not in self._contrasts:
             self._contrasts[key] = self._contrast(arm, transform, paired)
@@ -79,83 +80,88 @@ class Effects:
 
     def _contrast(self, arm: str, transform: str, paired: str | None) -> Contrast:
         placebo = self.placebo(arm)
-        d_arm, d_placebo = self.block(arm, transform), self.block(placebo, transform)
-        gray = self.block(self.table.ceiling, transform)
-        blocks = [d_arm, d_placebo] + [gray] * bool(gray.asked.any())
+        least = ORIGINAL if self.table.learned else placebo
+        blocks = [self.block(one, transform) for one in (arm, placebo, least)]
+        ceiling = self.block(self.table.ceiling, transform)
+        needed = [*blocks, *([ceiling] if ceiling.asked.any() else [])]
         if paired is not None:
-            blocks += [self.block(arm, paired), self.block(placebo, paired)]
-        valid, dropped = shared_points(blocks)
-        arm_mean, placebo_mean, gray_mean = (
-            photo_means(block.values, valid) for block in (d_arm, d_placebo, gray)
+            needed += [self.block(arm, paired), self.block(placebo, paired)]
+        valid, dropped = shared_points(needed)
+        arm_mean, placebo_mean, least_mean, ceiling_mean = (
+            unit_means(block.values, valid) for block in (*blocks, ceiling)
         )
         return Contrast(
             effect=arm_mean - placebo_mean,
-            room=gray_mean - placebo_mean,
+            room=ceiling_mean - least_mean,
             distance=arm_mean,
             placebo=placebo_mean,
-            ceiling=gray_mean,
-            win_rate=_win_rate(d_arm.values[valid], d_placebo.values[valid]),
+            ceiling=ceiling_mean,
+            win_rate=_win_rate(blocks[0].values[valid], blocks[1].values[valid]),
             rows=int(valid.sum()),
             dropped=dropped,
         )
 
     def share_pair(self, arm: str, transform: str) -> tuple[Array, Array]:
-        """Effects under a transform and without, (photos,) each, at the points that both have."""
+        """Effects under a transform and without, (units,) each, at the points that both have."""
         after = self.contrast(arm, transform, paired="none")
         before = self.contrast(arm, "none", paired=transform)
-        both = after.photos & before.photos
+        both = after.known & before.known
         return after.effect[both], before.effect[both]
 
     def reach(self, arm: str, transform: str, alpha: float) -> Interval | None:
-        """The effect as a share of what a gray picture would do; None where it does no more."""
+        """The effect as a share of its room; None where a perfect protection would add nothing.
+
+        Over collections that is so unless unprotected pictures clearly taught the model something.
+        """
         contrast = self.contrast(arm, transform)
-        both = contrast.photos & np.isfinite(contrast.room)
-        if not both.any() or contrast.room[both].mean() <= 0:
+        room = known_mean(contrast.room)
+        if room is None or room <= 0:
             return None  # a ratio of two negatives would look like protection
-        return ratio_interval(contrast.effect[both], contrast.room[both], alpha)
+        if self.table.learned and not self.above_zero(contrast.room):
+            return None
+        return ratio_interval(contrast.effect, contrast.room, alpha, self.unit)
 
     def room(self, arm: str, transform: str, alpha: float) -> Interval | None:
         """What a gray picture does beyond noise; None where none was edited."""
-        contrast = self.contrast(arm, transform)
-        both = contrast.photos & np.isfinite(contrast.room)
-        return mean_interval(contrast.room[both], alpha)
+        return mean_interval(self.contrast(arm, transform).room, alpha, self.unit)
 
     def room_left(self, arm: str, transform: str, alpha: float) -> Interval | None:
         """The share of the room without a transform that is left after one."""
         after = self.contrast(arm, transform, paired="none").room
         before = self.contrast(arm, "none", paired=transform).room
-        both = np.isfinite(after) & np.isfinite(before)
-        return ratio_interval(after[both], before[both], alpha)
+        return ratio_interval(after, before, alpha, self.unit)
 
     def retention(self, arm: str, transform: str, alpha: float) -> tuple[Interval | None, str]:
         """The share of the effect that is left, or why there is none."""
         if transform == "none":
             return None, "the effect without a transform is what the others are compared with"
         after, before = self.share_pair(arm, transform)
-        n = len(before)
-        if n == 0:
-            return None, "no photo has an effect both with and without the transform"
-        if n < MIN_PHOTOS:
-            return ratio_interval(after, before, alpha), ""
-        error = before.std(ddof=1) / np.sqrt(n)
-        if before.mean() <= 0 or before.mean() < 2 * t_quantile(n - 1, GATE_ALPHA) * error:
-            return None, TOO_WEAK
-        retention = ratio_interval(after, before, alpha)
-        if retention is None or retention.low is None:
-            return None, TOO_WEAK
-        return retention, ""
+        if len(before) == 0:
+            return None, f"no {self.unit.name} has an effect both with and without the transform"
+        retention = ratio_interval(after, before, alpha, self.unit)
+        if len(before) < self.unit.enough and not self.table.learned:
+            return retention, ""
+        bounded = retention is not None and (
+            retention.low is not None or retention.method == "none"
+        )
+        if bounded and self.above_zero(before, quantiles=2):
+            return retention, ""
+        return None, TOO_WEAK
+
+    def above_zero(self, values: Array, *, quantiles: int = 1) -> bool:
+        """Whether numbers (units,) lie above 0 for sure, as `clearly_above_zero`."""
+        known = values[np.isfinite(values)]
+        return clearly_above_zero(known, self.unit, GATE_ALPHA, quantiles=quantiles)
 
     def record(self, arm: str, transform: str, *, alpha: float, primary: bool) -> Effect | None:
         """Everything about one arm under one transform; None where nothing was measured."""
-        if not self.block(arm, transform).asked.any():
+        block = self.block(arm, transform)
+        if not block.asked.any():
             return None
         contrast = self.contrast(arm, transform)
-        here = contrast.photos
-        values = contrast.effect[here]
-        names = [name for name, there in zip(self.table.photos, here, strict=True) if there]
-        reach = self.reach(arm, transform, alpha)
+        values = contrast.effect[contrast.known]
         retention, reason = self.retention(arm, transform, alpha)
-        scale = contrast.room[here].mean() if len(values) else np.nan
+        scale = contrast.room[contrast.known].mean() if len(values) else np.nan
         record = Effect(
             arm=arm,
             transform=transform,
@@ -165,62 +171,58 @@ class Effects:
             n=len(values),
             rows=contrast.rows,
             dropped=contrast.dropped,
-            distance=_mean(contrast.distance if self.kind else self._alone(arm, transform)),
-            placebo=_mean(contrast.placebo),
-            ceiling=_mean(contrast.ceiling),
-            effect=mean_interval(values, alpha),
-            reach=reach,
+            distance=known_mean(contrast.distance if self.kind else block.means),
+            placebo=known_mean(contrast.placebo),
+            ceiling=known_mean(contrast.ceiling),
+            effect=mean_interval(values, alpha, self.unit),
+            reach=self.reach(arm, transform, alpha),
             retention=retention,
             retention_reason=reason,
             win_rate=contrast.win_rate,
-            cross_check=_cross_check(values, alpha) if primary else None,
-            per_photo=dict(zip(names, values.tolist(), strict=True)),
-            per_photo_reach=(
-                dict(zip(names, (values / scale).tolist(), strict=True))
-                if np.isfinite(scale) and scale != 0
-                else {}
-            ),
+            cross_check=_cross_check(values, alpha, self.unit) if primary else None,
+            per_photo=self.table.by_unit(contrast.effect),
+            per_photo_reach=self.table.by_unit(contrast.effect / scale) if scale else {},
             photos_above=int((values > 0).sum()),
             summary="",
         )
-        return record.model_copy(update={"summary": describe(record)})
-
-    def _alone(self, arm: str, transform: str) -> Array:
-        block = self.block(arm, transform)
-        return photo_means(block.values, np.isfinite(block.values))
+        return record.model_copy(update={"summary": describe(record, self.unit)})
 
 
-def describe(effect: Effect) -> str:
+def describe(effect: Effect, unit: Unit) -> str:
     """Put an effect in words, for a table: reach and retention together, never without n."""
     if effect.n == 0:
-        return "no photo has a number"
-    reach = f"reach {with_bounds(effect.reach)}" if effect.reach else "no ceiling, so no reach"
-    if effect.n < MIN_PHOTOS:
+        return f"no {unit.name} has a number"
+    why_not = "no ceiling, so no reach" if unit is PHOTO else NOTHING_LEARNED
+    reach = f"reach {with_bounds(effect.reach)}" if effect.reach else why_not
+    if effect.n < unit.enough:
         values = list(effect.per_photo_reach.values()) or list(effect.per_photo.values())
         return (
-            f"{all_or_some(effect.photos_above, effect.n)} moved further than noise of its size; "
-            f"from {decimal(min(values))} to {decimal(max(values))} a photo; {reach}"
+            f"{all_or_some(effect.photos_above, effect.n, unit.name)} moved further than noise of "
+            f"its size; from {decimal(min(values))} to {decimal(max(values))} a {unit.name}; "
+            f"{reach}"
         )
     if effect.retention:
         share = f"{with_bounds(effect.retention, as_percent=True)} of the effect is left"
     else:
         share = "" if effect.transform == "none" else effect.retention_reason
-    return "; ".join(part for part in (reach, share, count(effect.n, "photo")) if part)
+    return "; ".join(part for part in (reach, share, count(effect.n, unit.name)) if part)
 
 
 def choose_placebo(table: Table, *, arms: tuple[str, ...], editor: str, metric: str) -> Placebo:
-    """Choose the kind of placebo that moves untransformed edits further: one choice a trial.
+    """Choose the kind of placebo, once for a trial, among those that every arm has.
 
-    Only kinds that every arm has can be chosen.
+    It is the one that moves untransformed edits further, or over collections the first declared.
     """
     distances: dict[str, float] = {}
-    for kind in PLACEBO_KINDS:
-        means = []
-        for arm in arms:
-            block = table.block(
-                table.placebo(arm, kind), "none", editor=editor, metric=f"{metric}.distance"
+    for kind in table.placebo_kinds[:1] if table.learned else PLACEBO_KINDS:
+        means = [
+            known_mean(
+                table.block(
+                    table.placebo(arm, kind), "none", editor=editor, metric=f"{metric}.distance"
+                ).means
             )
-            means.append(_mean(photo_means(block.values, np.isfinite(block.values))))
+            for arm in arms
+        ]
         known = [mean for mean in means if mean is not None]
         if known and len(known) == len(arms):
             distances[kind] = float(np.mean(known))
@@ -232,17 +234,19 @@ def choose_placebo(table: Table, *, arms: tuple[str, ...], editor: str, metric: 
         "noise": "plain noise of the same size",
         "noise-spectrum": "noise of the same size and spectrum",
     }
-    sentence = f"The placebo is {names[chosen]} ({chosen}): " + (
-        "of the two kinds it moves untransformed edits further."
-        if len(distances) > 1
-        else "the only kind that was run."
-    )
+    if len(distances) > 1:
+        why = "of the two kinds it moves untransformed edits further."
+    elif len(table.placebo_kinds) > 1 and table.learned:
+        why = "the first kind that the trial names."
+    else:
+        why = "the only kind that was run."
+    sentence = f"The placebo is {names[chosen]} ({chosen}): {why}"
     return Placebo(chosen=chosen, distances=distances, sentence=sentence)
 
 
-def _cross_check(values: Array, alpha: float) -> Interval | None:
+def _cross_check(values: Array, alpha: float, unit: Unit) -> Interval | None:
     n = len(values)
-    if n < MIN_PHOTOS:
+    if n < unit.enough:
         return None
     return make_interval(bootstrap_t_bounds(values, alpha), alpha=alpha, method="bootstrap-t", n=n)
 
@@ -251,8 +255,3 @@ def _win_rate(arm: Array, placebo: Array) -> float | None:
     if not len(arm):
         return None
     return float(((arm > placebo) + 0.5 * (arm == placebo)).mean())
-
-
-def _mean(values: Array) -> float | None:
-    values = values[np.isfinite(values)]
-    return float(values.mean()) if len(values) else None

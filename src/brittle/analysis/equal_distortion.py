@@ -12,8 +12,13 @@ from itertools import combinations
 import numpy as np
 
 from brittle.analysis.effects import Effects
-from brittle.analysis.intervals import mean_interval, ratio_interval, share_difference_interval
-from brittle.analysis.phrases import count, transform_name
+from brittle.analysis.intervals import (
+    known_mean,
+    mean_interval,
+    ratio_interval,
+    share_difference_interval,
+)
+from brittle.analysis.phrases import count, when
 from brittle.analysis.summary import Fair, FairDifference, FairPoint, FairRanking, Measure
 from brittle.analysis.sweep import Reading, Sweep
 from brittle.analysis.table import Mask, natural
@@ -97,9 +102,7 @@ class FairComparison:
             left_out={
                 ruler: tuple(
                     photo
-                    for photo, there in zip(
-                        self.effects.table.photos, sweep.comparable, strict=True
-                    )
+                    for photo, there in zip(self.effects.table.units, sweep.comparable, strict=True)
                     if not there
                 )
                 for ruler, sweep in sweeps.items()
@@ -124,7 +127,6 @@ class FairComparison:
     def _point(
         self, ruler: str, name: str, transform: str, place: float, found: Reading, here: Mask
     ) -> FairPoint:
-        both = here & np.isfinite(found.room)
         distortion = float(found.distortion[here].mean())
         return FairPoint(
             protection=name,
@@ -132,15 +134,11 @@ class FairComparison:
             ruler=ruler,
             place=place,
             distortion=-20 * float(np.log10(distortion)) if ruler == "psnr" else distortion,
-            effect=mean_interval(found.effect[here], self.primary.alpha),
-            reach=ratio_interval(found.effect[both], found.room[both], self.primary.alpha),
-            usable=self._share(found),
+            effect=mean_interval(found.effect, self.primary.alpha),
+            reach=ratio_interval(found.effect, found.room, self.primary.alpha),
+            usable=None if self.usable.reason else known_mean(found.usable),
             n=int(here.sum()),
         )
-
-    def _share(self, found: Reading) -> float | None:
-        known = np.isfinite(found.usable)
-        return None if self.usable.reason or not known.any() else float(found.usable[known].mean())
 
     def _differences(self, sweeps: dict[str, Sweep]) -> Iterator[FairDifference]:
         for ruler, sweep in sweeps.items():
@@ -153,7 +151,7 @@ class FairComparison:
                         ("reach", reach, mean_interval),
                         ("usable", usable, share_difference_interval),
                     ):
-                        found = interval(values[np.isfinite(values)], self.alpha)
+                        found = interval(values, self.alpha)
                         if found and not (outcome == "usable" and self.usable.reason):
                             yield FairDifference(
                                 left=left,
@@ -223,7 +221,7 @@ class FairComparison:
         if reason:
             yield f"Protections are not compared at equal distortion: {reason}."
             return
-        total = len(self.effects.table.photos)
+        total = len(self.effects.table.units)
         for ruler, sweep in sweeps.items():
             lost = total - int(sweep.comparable.sum())
             if lost:
@@ -240,7 +238,7 @@ class FairComparison:
             for one in found.values():
                 yield one.sentence
             if len(found) == 2 and found["reach"].ranks != found["usable"].ranks:
-                yield f"The two rankings {_after(transform)} differ: both are shown."
+                yield f"The two rankings {when(transform)} differ: both are shown."
 
 
 def _better_in_both(
@@ -263,14 +261,10 @@ def _better_in_both(
 def _ranking_words(ranks: dict[str, int], transform: str, outcome: Measure, at: str) -> str:
     by = {"reach": "reach", "usable": "usable edits"}[outcome]
     if len(set(ranks.values())) == 1:
-        return f"By {by} {_after(transform)}, {at}: no difference is settled."
+        return f"By {by} {when(transform)}, {at}: no difference is settled."
     order = sorted(ranks, key=lambda name: (ranks[name], name))
     said = ", ".join(f"{ranks[name]}. {name}" for name in order)
-    return f"By {by} {_after(transform)}, {at}: {said}."
-
-
-def _after(transform: str) -> str:
-    return "without a transform" if transform == "none" else f"after {transform_name(transform)}"
+    return f"By {by} {when(transform)}, {at}: {said}."
 
 
 def compare_fairly(effects: Effects, usable: UsableEdits, primary: Primary) -> Fair | None:

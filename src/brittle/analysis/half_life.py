@@ -101,7 +101,7 @@ def half_life(
     strict = np.array([mean_bounds(value, ALPHA / len(rungs))[1:] for value in values]).T
     strengths = [strength for strength, _ in rungs]
     clean = effects.contrast(arm, "none")
-    protects = bool(mean_bounds(clean.effect[clean.photos], ALPHA)[1] > 0)
+    protects = bool(mean_bounds(clean.effect[clean.known], ALPHA)[1] > 0)
     (more, less), gap = walk(*loose), window(*strict) if protects else None
     high = strengths[more - 1] if more and protects else None
     low = strengths[len(strengths) - less] if less and protects else None

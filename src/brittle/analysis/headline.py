@@ -3,6 +3,7 @@
 import numpy as np
 
 from brittle.analysis.effects import Effects
+from brittle.analysis.intervals import known_mean
 from brittle.analysis.phrases import transform_name
 from brittle.analysis.summary import Headline
 from brittle.analysis.usable import UsableEdits
@@ -18,15 +19,7 @@ def headline(effects: Effects, usable: UsableEdits, primary: Primary, scope: str
     The arm is named where there are several.
     """
     if not primary.arms:
-        return Headline(
-            sentence=f"{scope}: no protection was tried.",
-            arm="",
-            transform=None,
-            per_hundred={},
-            median_photo=None,
-            best_photo=None,
-            worst_photo=None,
-        )
+        return Headline(sentence=f"{scope}: no protection was tried.")
     arm = primary.arms[0]
     measured = [
         name
@@ -67,9 +60,9 @@ def _usable_shares(
     if usable.reason:
         return found
     for name, (which, where) in cells.items():
-        shares = usable.shares(which, where).per_photo
-        if np.isfinite(shares).any():
-            found[name] = float(100 * np.nanmean(shares))
+        share = known_mean(usable.shares(which, where).per_photo)
+        if share is not None:
+            found[name] = 100 * share
     return found
 
 
@@ -113,10 +106,5 @@ def _without_usable(
 
 def _by_effect(effects: Effects, arm: str) -> list[str]:
     """Photos with an effect without a transform, smallest effect first."""
-    values = effects.contrast(arm, "none").effect
-    named = [
-        (value, name)
-        for value, name in zip(values, effects.table.photos, strict=True)
-        if np.isfinite(value)
-    ]
-    return [name for _, name in sorted(named)]
+    found = effects.table.by_unit(effects.contrast(arm, "none").effect)
+    return sorted(found, key=lambda photo: (found[photo], photo))

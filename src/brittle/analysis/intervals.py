@@ -1,17 +1,21 @@
 """Intervals over photos, on arrays whose last axis is the photos.
 
-Every function takes ``alpha``, the error on one side, and returns (estimate, low, high) with the
-photos' axis gone: vectorised over whatever axes stand in front, so that simulations run the very
-code that trials do. Where there is no bound, low is -inf and high inf. Formulas: docs/inference.md.
+What is said of photos holds for every sampling unit. Bounds take ``alpha``, the error on one side,
+and return (estimate, low, high) with the photos' axis gone: vectorised over whatever axes stand in
+front, so that simulations run the very code that trials do. Where there is no bound, low is -inf
+and high inf. Formulas: docs/inference.md.
 """
 
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaincinv, ndtri, stdtrit
 
-from brittle.analysis.summary import MIN_PHOTOS, Interval
+from brittle.analysis.phrases import count
+from brittle.analysis.sampling_units import PHOTO, Unit
+from brittle.analysis.summary import Interval
 
 Array = NDArray[np.float64]
 Bounds = tuple[Array, Array, Array]
@@ -111,46 +115,65 @@ def make_interval(bounds: Bounds, *, alpha: float, method: str, n: int) -> Inter
     return Interval(estimate=estimate, low=low, high=high, level=level, method=method, n=n)
 
 
-def dots_only(estimate: float, n: int, alpha: float) -> Interval:
-    """An estimate on too few photos to have an interval."""
-    note = f"{n} {'photo' if n == 1 else 'photos'}: no interval"
+def dots_only(estimate: float, n: int, alpha: float, unit: Unit = PHOTO) -> Interval:
+    """An estimate on too few units to have an interval."""
+    note = f"{count(n, unit.name)}: no interval"
     return Interval(
         estimate=estimate, level=round(1 - 2 * alpha, 10), method="none", n=n, note=note
     )
 
 
-def mean_interval(values: Array, alpha: float) -> Interval | None:
-    """The mean of one number a photo; None without photos."""
-    n = len(values)
-    if n < MIN_PHOTOS:
-        return dots_only(float(values.mean()), n, alpha) if n else None
-    return make_interval(mean_bounds(values, alpha), alpha=alpha, method="t", n=n)
+def mean_interval(values: Array, alpha: float, unit: Unit = PHOTO) -> Interval | None:
+    """The mean of one number a unit, NaN where it has none; None without numbers."""
+    return _interval(mean_bounds, "t", unit, alpha, values)
 
 
-def ratio_interval(numerator: Array, denominator: Array, alpha: float) -> Interval | None:
-    """A ratio of means; None without photos, or where the denominator's mean is 0."""
-    n = len(numerator)
-    if not n or denominator.mean() == 0:
-        return None
-    if n < MIN_PHOTOS:
-        return dots_only(float(numerator.mean() / denominator.mean()), n, alpha)
-    bounds = fieller_bounds(numerator, denominator, alpha)
-    return make_interval(bounds, alpha=alpha, method="fieller", n=n)
+def ratio_interval(
+    numerator: Array, denominator: Array, alpha: float, unit: Unit = PHOTO
+) -> Interval | None:
+    """A ratio of means over the units with both; None without, or where the divisor's is 0."""
+    return _interval(fieller_bounds, "fieller", unit, alpha, numerator, denominator)
 
 
-def share_interval(shares: Array, rows: int, alpha: float) -> Interval | None:
-    """A share of usable edits; None without photos."""
-    n = len(shares)
-    if n < MIN_PHOTOS:
-        return dots_only(float(shares.mean()), n, alpha) if n else None
-    bounds = share_bounds(shares, rows, alpha)
-    return make_interval(bounds, alpha=alpha, method="korn-graubard", n=n)
+def share_interval(shares: Array, rows: int, alpha: float, unit: Unit = PHOTO) -> Interval | None:
+    """A share of edits, from that of each unit (NaN: none); None without numbers."""
+    bounds = partial(share_bounds, rows=rows)
+    return _interval(bounds, "korn-graubard", unit, alpha, shares)
 
 
 def share_difference_interval(differences: Array, alpha: float) -> Interval | None:
-    """A difference of two shares, paired by photo; None without photos."""
-    n = len(differences)
-    if n < MIN_PHOTOS:
-        return dots_only(float(differences.mean()), n, alpha) if n else None
-    bounds = share_difference_bounds(differences, alpha)
-    return make_interval(bounds, alpha=alpha, method="t + pseudo-photo", n=n)
+    """A difference of two shares, paired by photo (NaN: none); None without numbers."""
+    return _interval(share_difference_bounds, "t + pseudo-photo", PHOTO, alpha, differences)
+
+
+def _interval(
+    bounds: Callable[..., Bounds], method: str, unit: Unit, alpha: float, *columns: Array
+) -> Interval | None:
+    there = np.isfinite(columns).all(0)
+    known = [column[there] for column in columns]
+    n = len(known[0])
+    if not n or (len(known) > 1 and known[1].mean() == 0):
+        return None
+    if n < unit.enough:
+        means = [float(column.mean()) for column in known]
+        return dots_only(means[0] / means[1] if len(means) > 1 else means[0], n, alpha, unit)
+    return make_interval(bounds(*known, alpha=alpha), alpha=alpha, method=method, n=n)
+
+
+def clearly_above_zero(values: Array, unit: Unit, alpha: float, *, quantiles: int = 1) -> bool:
+    """Whether a mean of one number a unit lies that many t-quantiles of its error above 0.
+
+    One is where its interval leaves 0 out and Fieller's set, with it as the divisor, has bounds.
+    Of too few units it is enough to be above 0.
+    """
+    n = len(values)
+    if n < unit.enough:
+        return bool(n and values.mean() > 0)
+    error = values.std(ddof=1) / np.sqrt(n)
+    return bool(values.mean() > max(quantiles * t_quantile(n - 1, alpha) * error, 0))
+
+
+def known_mean(values: Array) -> float | None:
+    """The mean of what is a number; None where nothing is."""
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else None

@@ -98,6 +98,6 @@ def count(number: int, singular: str) -> str:
     return f"{number} {singular}" + ("" if number == 1 else "s")
 
 
-def all_or_some(part: int, of: int) -> str:
-    """Count photos where there are few: "all 4 of 4 photos", "3 of 4 photos"."""
-    return f"{'all ' if part == of and of else ''}{part} of {count(of, 'photo')}"
+def all_or_some(part: int, of: int, singular: str = "photo") -> str:
+    """Count where there are few: "all 4 of 4 photos", "3 of 4 photos"."""
+    return f"{'all ' if part == of and of else ''}{part} of {count(of, singular)}"

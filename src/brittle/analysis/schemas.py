@@ -12,7 +12,6 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from brittle.analysis.mimicry_summary import MimicrySummary
 from brittle.analysis.summary import Summary
 from brittle.record.rows import Row
 
@@ -21,19 +20,17 @@ MARK = re.compile(r"(<!-- fields of (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def schemas() -> dict[str, dict[str, Any]]:
-    """Make the schemas, by file name: a row of ``results.csv``, and both kinds of summary."""
+    """Make the schemas, by file name: a row of ``results.csv``, and the summary."""
     return {
         "results-row.schema.json": TypeAdapter(Row).json_schema(),
         "summary.schema.json": Summary.model_json_schema(mode="serialization"),
-        "mimicry-summary.schema.json": MimicrySummary.model_json_schema(mode="serialization"),
     }
 
 
 def field_tables() -> dict[str, str]:
     """Make a Markdown table of the fields of each part of all files, by the part's name."""
-    row, summary, mimicry = schemas().values()
-    parts = {"Row": row, "Summary": summary, "MimicrySummary": mimicry}
-    parts |= {**summary["$defs"], **mimicry["$defs"]}
+    row, summary = schemas().values()
+    parts = {"Row": row, "Summary": summary, **summary["$defs"]}
     return {name: table_of(part) for name, part in parts.items() if "properties" in part}
 
 

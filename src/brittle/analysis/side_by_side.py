@@ -20,6 +20,7 @@ from brittle.analysis.phrases import count
 from brittle.analysis.summary import MIN_PHOTOS, Interval
 from brittle.analysis.table import Table
 from brittle.analysis.usable import UsableEdits
+from brittle.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,14 @@ class Pairing:
 
 
 def protections_of_trials(trials: Sequence[Named]) -> list[Protected]:
-    """Every protection of every trial, in the order given, primary ones first."""
+    """Every protection of every trial, in the order given, primary ones first.
+
+    Raises:
+        UserError: a trial over collections, which has no photos to pair.
+    """
+    for trial in trials:
+        if trial.finished.summary.style:
+            raise UserError(f"{trial.name} is over collections: compare trials over photos.")
     return [Protected(trial, arm) for trial in trials for arm in trial.finished.protections]
 
 
@@ -135,9 +143,9 @@ class _Outcomes:
         if shared is not None:
             renamed = (replace(row, image=digests.get(row.image, "")) for row in rows)
             rows = [row for row in renamed if (row.image, row.prompt, row.seed) in shared]
-        table, editor = Table(rows), summary.primary.editor or ""
-        kind = summary.placebo.chosen
-        self.arm, self.transforms, self.photos = of.arm, table.names("transform"), table.photos
+        table = Table(rows, of.trial.finished.manifest.arms)
+        editor, kind = summary.primary.editor or "", summary.placebo.chosen
+        self.table, self.arm, self.transforms = table, of.arm, table.names("transform")
         self.effects = Effects(table, editor=editor, metric=metric, kind=kind)
         self.usable = UsableEdits(table, editor=editor, invalid=summary.usable_reason)
         self.lacking = {
@@ -151,28 +159,21 @@ class _Outcomes:
 
     def values(self, outcome: str, transform: str) -> dict[str, float]:
         """A number for each photo: their mean is the outcome."""
-        values = (
-            self._reach(transform)
-            if outcome == "reach"
-            else np.full(len(self.photos), np.nan)
-            if self.usable.reason
-            else self.usable.shares(self.arm, transform).per_photo
-        )
-        named = zip(self.photos, values.tolist(), strict=True)
-        return {photo: value for photo, value in named if np.isfinite(value)}
+        if outcome == "reach":
+            return self.table.by_unit(self._reach(transform))
+        if self.usable.reason:
+            return {}
+        return self.table.by_unit(self.usable.shares(self.arm, transform).per_photo)
 
     def _reach(self, transform: str) -> Array:
         """What each photo adds to the reach, a ratio of means, to first order."""
         contrast = self.effects.contrast(self.arm, transform)
-        both = contrast.photos & np.isfinite(contrast.room)
-        if not both.any() or contrast.room[both].mean() == 0:
-            return np.full(len(self.photos), np.nan)
-        room = contrast.room[both].mean()
+        both = np.isfinite(contrast.effect + contrast.room)
+        room = contrast.room[both].mean() if both.any() else 0.0
+        if room == 0:
+            return np.full(len(both), np.nan)
         ratio = contrast.effect[both].mean() / room
-        found: Array = np.where(
-            both, ratio + (contrast.effect - ratio * contrast.room) / room, np.nan
-        )
-        return found
+        return ratio + (contrast.effect - ratio * contrast.room) / room
 
 
 def _difference(

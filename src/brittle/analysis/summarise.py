@@ -1,11 +1,11 @@
 """From rows to the summary: everything that a trial found, in one pass."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import product
 
 import numpy as np
 
-from brittle.analysis.checks import check_evidence, check_scales, check_scores
+from brittle.analysis.checks import check_evidence, check_learning, check_scales, check_scores
 from brittle.analysis.comparisons import compare
 from brittle.analysis.effects import EXPLORATORY_ALPHA, Effects, choose_placebo
 from brittle.analysis.equal_distortion import compare_fairly
@@ -13,17 +13,20 @@ from brittle.analysis.evidence import Evidence
 from brittle.analysis.half_life import half_life, ladders
 from brittle.analysis.headline import headline
 from brittle.analysis.phrases import ABOUT, count, scope_statement
+from brittle.analysis.style import style_headline, style_section, unit_words
 from brittle.analysis.summary import (
-    MIN_PHOTOS,
     Effect,
     Flag,
     HalfLife,
     Missing,
+    Outcome,
     Placebo,
     Scope,
+    Style,
     Summary,
     TransformCost,
     Usable,
+    Verdict,
     WorstCase,
 )
 from brittle.analysis.table import Table
@@ -69,24 +72,25 @@ def summarise(
 def fill_in(primary: Primary, table: Table) -> Primary:
     """Name the arms and the editor where the declaration left them open; check those it names.
 
-    Where nothing but ``none`` was tried, that is what gets a verdict.
+    Where nothing but ``none`` was tried, that is what gets a verdict. Repeats of a fine-tune count
+    as one editor.
 
     Raises:
         UserError: several editors and none named, or a name that has no rows.
 
     """
-    protections = table.protections
     editors = table.names("editor")
-    if primary.editor is None and len(editors) > 1:
+    named = None if table.learned else primary.editor
+    if named is None and len(editors) > 1:
         raise UserError(f"The trial has {len(editors)} editors: primary must name one of them.")
-    editor = primary.editor or editors[0]
+    editor = named or editors[0]
     if editor not in editors:
         raise UserError(f"primary names the editor {editor!r}; the trial has {', '.join(editors)}.")
     for arm in primary.arms:
-        if arm not in protections:
-            known = ", ".join(protections) or "none"
+        if arm not in table.protections:
+            known = ", ".join(table.protections) or "none"
             raise UserError(f"primary names the arm {arm!r}; the trial's protections are {known}.")
-    filled = {"arms": primary.arms or protections, "editor": editor}
+    filled = {"arms": primary.arms or table.protections, "editor": editor}
     if table.names("transform") == ("none",):
         filled["transforms"] = ("none",)
     return primary.model_copy(update=filled)
@@ -96,7 +100,7 @@ class _Summariser:
     def __init__(
         self, table: Table, primary: Primary, scope: Scope, evidence: Evidence, invalid: str
     ) -> None:
-        self.table, self.primary, self.scope, self.evidence = table, primary, scope, evidence
+        self.table, self.primary, self.evidence = table, primary, evidence
         self.editor = primary.editor or ""
         self.arms = table.protections
         self.transforms = table.names("transform")
@@ -112,74 +116,88 @@ class _Summariser:
             for editor in table.names("editor")
             for metric in self._metrics()
         }
-        if (self.editor, primary.metric) not in self.effects:
-            found = ", ".join(self._metrics()) or "none"
-            raise UserError(
-                f"The primary metric {primary.metric!r} has no distances against the control; "
-                f"the trial has {found}."
-            )
-        self.main = self.effects[self.editor, primary.metric]
-        self.alpha = primary.alpha / max(len(primary.arms) * len(primary.transforms), 1)
-        self.n = self._photos_with_numbers()
-        few = f"an illustration on {count(self.n, 'photo')}"
-        self.illustration = few if self.n < MIN_PHOTOS else ""
-        if not scope.statement:
-            statement = scope_statement(scope, self.illustration or ABOUT)
-            self.scope = scope.model_copy(update={"statement": statement})
+        self.main = self._main()
+        self.main_usable = self.usable[self.editor]
+        self.n = self._units_with_numbers()
+        few = f"an illustration on {count(self.n, table.unit.name)}"
+        self.illustration = few if self.n < table.unit.enough else ""
+        about = unit_words(table.sampling) if table.learned else self.illustration or ABOUT
+        statement = scope.statement or scope_statement(scope, about)
+        self.scope = scope.model_copy(update={"statement": statement})
+
+    def _main(self) -> Effects:
+        """The effects in the primary metric."""
+        metric = self.primary.metric
+        if (self.editor, metric) in self.effects:
+            return self.effects[self.editor, metric]
+        reasons = self.table.reasons_of(f"{metric}.distance", self.editor)
+        why = f" ({reasons[0]})" if reasons else ""
+        found = ", ".join(self._metrics()) or "none"
+        raise UserError(
+            f"The primary metric {metric!r} has no distances{why}; the trial has {found}."
+        )
 
     def summary(self) -> Summary:
-        effects, usable = self._effect_records(), self._usable_records()
-        main_usable = self.usable[self.editor]
-        flags = self._flags(effects)
-        judge = Judge(self.main, main_usable, self.primary, flags=flags, scope=self.scope.statement)
-        verdicts, outcomes = judge.verdicts()
+        effects, style = list(self._effect_records()), self._style()
+        flags = tuple(self._flags(effects, style))
+        verdicts, outcomes = self._verdicts(flags)
         return Summary(
             scope=self.scope,
             n_photos=self.n,
-            photos=self.table.photos,
+            photos=self.table.units,
             illustration=bool(self.illustration),
             illustration_words=self.illustration,
             primary=self.primary,
-            comparisons_tested=len(self.primary.arms) * len(self.primary.transforms),
-            alpha_each=self.alpha,
+            comparisons_tested=0 if self.table.learned else self.primary.tests,
+            alpha_each=EXPLORATORY_ALPHA if self.table.learned else self.primary.alpha_each,
             placebo=self.placebo,
-            headline=headline(self.main, main_usable, self.primary, self.scope.statement),
+            headline=(
+                style_headline(style, self.primary.metric, self.scope.statement)
+                if style
+                else headline(self.main, self.main_usable, self.primary, self.scope.statement)
+            ),
             verdicts=tuple(verdicts),
             outcomes=tuple(outcomes),
             effects=tuple(effects),
-            usable=tuple(usable),
-            usable_reason=main_usable.reason,
+            usable=tuple(self._usable_records()),
+            usable_reason=self.main_usable.reason,
             transform_costs=tuple(self._costs()),
             half_lives=tuple(self._half_lives()),
-            comparisons=tuple(compare(self.main, main_usable, self.primary)),
+            comparisons=tuple(compare(self.main, self.main_usable, self.primary)),
             worst_cases=tuple(self._worst_cases()),
-            fair=compare_fairly(self.main, main_usable, self.primary),
-            flags=tuple(flags),
+            fair=(
+                None
+                if self.table.learned
+                else compare_fairly(self.main, self.main_usable, self.primary)
+            ),
+            flags=flags,
             missing=self._missing(),
+            style=style,
         )
 
     def _metrics(self) -> tuple[str, ...]:
+        """The metrics with distances; over collections, those with numbers."""
+        names = self.table.names("metric", reference=self.table.reference)
         return tuple(
             name.removesuffix(".distance")
-            for name in self.table.names("metric", reference="control")
-            if name.endswith(".distance")
+            for name in names
+            if name.endswith(".distance") and (not self.table.learned or self.table.scored(name))
         )
 
     def _declared(self, arm: str, transform: str) -> bool:
         """Whether an arm under a transform decides a verdict, and so has its level."""
-        return arm in self.primary.arms and transform in ("none", *self.primary.transforms)
+        declared = arm in self.primary.arms and transform in ("none", *self.primary.transforms)
+        return declared and not self.table.learned
 
-    def _effect_records(self) -> list[Effect]:
-        records = []
+    def _effect_records(self) -> Iterator[Effect]:
         for effects in self.effects.values():
             for arm, transform in product(self.arms, self.transforms):
                 declared = effects is self.main and self._declared(arm, transform)
-                alpha = self.alpha if declared else EXPLORATORY_ALPHA
-                records.append(effects.record(arm, transform, alpha=alpha, primary=declared))
-        return [record for record in records if record]
+                alpha = self.primary.alpha_each if declared else EXPLORATORY_ALPHA
+                if record := effects.record(arm, transform, alpha=alpha, primary=declared):
+                    yield record
 
-    def _usable_records(self) -> list[Usable]:
-        records = []
+    def _usable_records(self) -> Iterator[Usable]:
         judged = self.table.names("arm", reference="photo")
         arms = [arm for arm in judged if self.table.arms[arm].kind != "ceiling"]
         for editor, usable in self.usable.items():
@@ -188,69 +206,87 @@ class _Summariser:
                     arm == ORIGINAL and transform in self.primary.transforms
                 )
                 declared = editor == self.editor and decides
-                alpha = self.alpha if declared else EXPLORATORY_ALPHA
-                records.append(usable.record(arm, transform, alpha=alpha, primary=declared))
-        return [record for record in records if record]
+                alpha = self.primary.alpha_each if declared else EXPLORATORY_ALPHA
+                if record := usable.record(arm, transform, alpha=alpha, primary=declared):
+                    yield record
 
-    def _costs(self) -> list[TransformCost]:
-        found = [
-            transform_cost(
-                self.table, usable, transform, metric=self.primary.metric, alpha=EXPLORATORY_ALPHA
-            )
-            for usable in self.usable.values()
-            for transform in self.transforms
-            if transform != "none"
-        ]
-        return [cost for cost in found if cost]
+    def _verdicts(self, flags: tuple[Flag, ...]) -> tuple[list[Verdict], list[Outcome]]:
+        if self.table.learned:  # few collections say nothing about artists
+            return [], []
+        scope = self.scope.statement
+        return Judge(self.main, self.main_usable, self.primary, flags=flags, scope=scope).verdicts()
 
-    def _half_lives(self) -> list[HalfLife]:
-        if self.placebo.chosen is None:
-            return []
+    def _style(self) -> Style | None:
+        if not self.table.learned:
+            return None
+        effects = sorted(self.effects.values(), key=lambda one: one is not self.main)
+        declared = ("none", *self.primary.transforms)
+        order = [transform for transform in declared if transform in self.transforms]
+        return style_section(effects, self.arms, list(dict.fromkeys([*order, *self.transforms])))
+
+    def _costs(self) -> Iterator[TransformCost]:
+        metric = self.primary.metric
+        for usable, transform in product(self.usable.values(), self.transforms):
+            if transform != "none":
+                cost = transform_cost(
+                    self.table, usable, transform, metric=metric, alpha=EXPLORATORY_ALPHA
+                )
+                if cost:
+                    yield cost
+
+    def _half_lives(self) -> Iterator[HalfLife]:
+        if self.placebo.chosen is None or self.table.learned:
+            return
         codecs, bits = self.evidence.codecs, self.evidence.bits_a_pixel
-        found = [
-            half_life(self.main, arm, ladder, rungs, codecs.get(ladder[0], {}), bits)
-            for arm in self.primary.arms
-            for ladder, rungs in ladders(self.transforms).items()
-        ]
-        return [life for life in found if life]
+        for arm in self.primary.arms:
+            for ladder, rungs in ladders(self.transforms).items():
+                details = codecs.get(ladder[0], {})
+                if life := half_life(self.main, arm, ladder, rungs, details, bits):
+                    yield life
 
-    def _worst_cases(self) -> list[WorstCase]:
+    def _worst_cases(self) -> Iterator[WorstCase]:
         after = [transform for transform in self.transforms if transform != "none"]
-        if not after or self.placebo.chosen is None:
-            return []
-        search = Search(self.main, self.usable[self.editor], after)
-        return list(search.worst_cases(self.primary.arms))
+        if not after or self.placebo.chosen is None or self.table.learned:
+            return
+        yield from Search(self.main, self.main_usable, after).worst_cases(self.primary.arms)
 
-    def _flags(self, effects: list[Effect]) -> list[Flag]:
+    def _flags(self, effects: list[Effect], style: Style | None) -> Iterator[Flag]:
+        if style is not None:
+            yield from check_learning(
+                one for one in style.ends if one.metric == self.primary.metric
+            )
+        else:
+            yield from check_scores(self.main, self.main_usable, self.primary.arms)
+            yield from check_scales(self._shares(effects))
+        yield from check_evidence(self.evidence)
+
+    def _shares(self, effects: list[Effect]) -> dict[tuple[str, str], dict[str, float]]:
+        """The share that is left by arm and transform, in each metric."""
         shares: dict[tuple[str, str], dict[str, float]] = {}
         for effect in effects:
             if effect.retention and effect.editor == self.editor:
                 by_metric = shares.setdefault((effect.arm, effect.transform), {})
                 by_metric[effect.metric] = effect.retention.estimate
-        return [
-            *check_scores(self.main, self.usable[self.editor], self.primary.arms),
-            *check_scales(shares),
-            *check_evidence(self.evidence),
-        ]
+        return shares
 
-    def _photos_with_numbers(self) -> int:
-        """Photos that have an effect without a transform in some primary arm, or any score."""
-        masks = [self.main.contrast(arm, "none").photos for arm in self.primary.arms]
+    def _units_with_numbers(self) -> int:
+        """Units that have an effect without a transform in some primary arm, or any score."""
+        masks = [self.main.contrast(arm, "none").known for arm in self.primary.arms]
         there = np.logical_or.reduce(masks) if masks else np.zeros(0, bool)
-        return int(there.sum()) or len(self.table.photos)
+        return int(there.sum()) or len(self.table.units)
 
     def _missing(self) -> Missing:
-        cells = missing = 0
         placebos = map(self.main.placebo, self.primary.arms)
-        for arm in {self.table.ceiling, *self.primary.arms, *placebos}:
-            for transform in self.transforms:
-                block = self.main.block(arm, transform)
-                cells += int(block.asked.sum())
-                missing += int((block.asked & ~np.isfinite(block.values)).sum())
+        blocks = [
+            self.main.block(arm, transform)
+            for arm in {self.table.ceiling, *self.primary.arms, *placebos}
+            for transform in self.transforms
+        ]
+        cells = sum(int(block.asked.sum()) for block in blocks)
+        missing = sum(int((block.asked & ~np.isfinite(block.values)).sum()) for block in blocks)
         dropped = sum(
             self.main.contrast(arm, transform).dropped
-            for arm in self.primary.arms
-            for transform in self.transforms
+            for arm, transform in product(self.primary.arms, self.transforms)
         )
         return Missing(
             cells=cells,

@@ -58,7 +58,7 @@ class Interval(Data):
     method: str
     """``t``, ``fieller``, ``korn-graubard``, ``t + pseudo-photo``, ``bootstrap-t`` or ``none``."""
     n: int = Field(ge=0)
-    """Photos behind it."""
+    """Photos behind it; over collections, the collections or fine-tunes."""
     note: str = ""
     """What a reader must know: ``no bound``, ``4 photos: no interval``; empty otherwise."""
 
@@ -515,18 +515,130 @@ class Headline(Data):
 
     sentence: str
     """The sentence, scope first."""
-    arm: str
-    """The protection that it is about."""
-    transform: str | None
+    arm: str = ""
+    """The protection that it is about; empty where there is none."""
+    transform: str | None = None
     """The transform it names; null where the trial has no primary one with numbers."""
-    per_hundred: dict[str, float]
+    per_hundred: dict[str, float] = Field(default_factory=dict)
     """``unprotected``, ``placebo``, ``protected``, ``protected after``, ``unprotected after``."""
-    median_photo: str | None
+    median_photo: str | None = None
     """The photo of median effect without a transform: the one to show."""
-    best_photo: str | None
+    best_photo: str | None = None
     """The photo with the largest effect."""
-    worst_photo: str | None
+    worst_photo: str | None = None
     """The photo with the smallest effect."""
+
+
+class Preference(Data):
+    """What was generated after learning, picture by picture beside its twin without protection.
+
+    Twins share prompt, seed and the seed of the fine-tune, after the same transform.
+    """
+
+    arm: str
+    """The protection, by its label."""
+    transform: str
+    """The transform, in its text form."""
+    metric: str
+    """The metric, by its text form."""
+    pairs: int
+    """Pictures compared."""
+    preferred: float
+    """Pairs in which the protected picture is at least as close to the originals as its twin; ties
+    count half."""
+    preference: Interval | None
+    """``preferred`` as a share: a half is as good as without protection."""
+    preferred_placebo: float | None
+    """As ``preferred``, of the placebo."""
+    preference_placebo: Interval | None
+    """As ``preference``, of the placebo."""
+    best_of: tuple[float, ...]
+    """For K = 1, 2, …: how often the best of K protected pictures of a prompt is as close as the
+    middle one of the unprotected."""
+    best_of_placebo: tuple[float, ...] | None
+    """The same of the placebo."""
+    best_of_clean: tuple[float, ...]
+    """The same of the unprotected pictures: what K tries bring anyone."""
+
+
+class Ends(Data):
+    """The scale on which mimicry is read, and how far unprotected pictures led along it."""
+
+    metric: str
+    """The metric, by its text form."""
+    transform: str
+    """The transform, in its text form."""
+    originals: float | None
+    """Mean distance of the originals from each other."""
+    base_model: float | None
+    """Mean distance to the originals of what the model generates without having learned."""
+    clean: float | None
+    """That of what it generates after the unprotected pictures, transformed."""
+    learned: Interval | None
+    """``base_model - clean``: what learning brought."""
+    learned_clearly: bool
+    """Whether ``learned`` lies above zero for sure."""
+    reason: str
+    """Why nothing is scaled, and there is no reach; empty where ``learned_clearly``."""
+
+
+class BestTransform(Data):
+    """Of all transforms the closest picture, seed by seed: an attacker who tries each of them."""
+
+    arm: str
+    """The protection, by its label."""
+    metric: str
+    """The metric, by its text form."""
+    transforms: int
+    """How many are tried, no transform among them."""
+    share: float | None
+    """How often it is at least as close as the untransformed unprotected picture."""
+    placebo: float | None
+    """The same of the placebo."""
+    clean: float | None
+    """The same of the unprotected pictures: what so many tries bring anyone."""
+
+
+class Style(Data):
+    """What a trial over collections finds beside effects.
+
+    There models learn from each arm's pictures, and distances are those of what they generate to
+    the originals. What `Summary` says of photos is there said of collections, or of one's
+    fine-tunes; reach is on a scale from mimicry without protection (0) to none at all (1).
+    """
+
+    collections: tuple[str, ...]
+    """What was learned from, by name."""
+    fine_tunes: int
+    """Fine-tunes of each collection, arm and transform."""
+    prompts: tuple[str, ...]
+    """What was asked for."""
+    seeds: tuple[int, ...]
+    """With which seeds."""
+    unit: Literal["collections", "fine-tunes", "none"]
+    """What intervals are over."""
+    unit_words: str
+    """The same in words, with what it can't say."""
+    preferences: tuple[Preference, ...]
+    """Every protection, transform and metric; the primary metric first."""
+    ends: tuple[Ends, ...]
+    """The scale, by metric and transform."""
+    best_transforms: tuple[BestTransform, ...]
+    """The best of all transforms."""
+
+    def preference(self, arm: str, transform: str, metric: str) -> Preference | None:
+        """Find the preferences of a protection under a transform in a metric."""
+        for one in self.preferences:
+            if (one.arm, one.transform, one.metric) == (arm, transform, metric):
+                return one
+        return None
+
+    def end(self, transform: str, metric: str) -> Ends | None:
+        """Find the scale of a metric under a transform."""
+        for one in self.ends:
+            if (one.transform, one.metric) == (transform, metric):
+                return one
+        return None
 
 
 class Summary(Data):
@@ -580,6 +692,8 @@ class Summary(Data):
     """What has no number."""
     agreement: Agreement = Agreement()
     """Whether a person agrees with `usable`."""
+    style: Style | None = None
+    """Of a trial over collections, from which models learned: what only such a trial finds."""
 
     def effect(
         self, arm: str, transform: str, *, metric: str | None = None, editor: str | None = None

@@ -7,7 +7,7 @@ import numpy as np
 
 from brittle.analysis.effects import Effects
 from brittle.analysis.intervals import Array
-from brittle.analysis.table import Mask, photo_means
+from brittle.analysis.table import Mask
 from brittle.analysis.usable import UsableEdits
 
 
@@ -40,7 +40,7 @@ class Sweep:
         block = self.effects.table.block(
             arm, "none", editor=self.effects.editor, metric=metric, reference="release"
         )
-        return photo_means(block.values, np.isfinite(block.values))
+        return block.means
 
     @cached_property
     def range(self) -> tuple[Array, Array]:

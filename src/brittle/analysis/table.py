@@ -1,4 +1,4 @@
-"""The rows of a trial as arrays: photos down, (prompt, seed) points across."""
+"""The rows of a trial as arrays: units (photos) down, points (prompt, seed) across."""
 
 import re
 from collections import defaultdict
@@ -9,21 +9,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brittle.analysis.intervals import Array
+from brittle.analysis.sampling_units import PHOTO, Sampling
 from brittle.errors import UserError
-from brittle.record.arms import Arm
+from brittle.record.arms import Arm, PlaceboKind
 from brittle.record.rows import Row
 
 Mask = NDArray[np.bool_]
+Point = tuple[str, str, int]
+"""What differs within a unit: a further name where there is one, the prompt, the seed."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """Scores of one arm under one transform: arrays (photos, points)."""
+    """Scores of one arm under one transform: arrays (units, points)."""
 
     values: Array
     """NaN where there is no number."""
     asked: Mask
     """Where the trial asked for one."""
+
+    @property
+    def means(self) -> Array:
+        """One number a unit, NaN where it has none."""
+        return unit_means(self.values, np.isfinite(self.values))
 
 
 class Table:
@@ -36,41 +44,54 @@ class Table:
             UserError: no rows, or the same cell with two different values.
 
         """
-        found: dict[tuple[str, str, str, str, str], dict[tuple[str, str, int], float]] = (
-            defaultdict(dict)
+        rows = list(rows)
+        self.sampling = Sampling(rows)
+        self.unit = self.sampling.unit
+        found: dict[tuple[str, str, str, str, str], dict[tuple[str, Point], float]] = defaultdict(
+            dict
         )
         self.reasons: dict[str, int] = defaultdict(int)
         self._reasons_of: dict[tuple[str, str], list[str]] = defaultdict(list)
         for row in rows:
-            cells = found[row.editor, row.metric, row.reference, row.arm, row.transform]
-            point = (row.image, row.prompt, row.seed)
+            editor, unit, point = self.sampling.place(row)
+            cells = found[editor, row.metric, row.reference, row.arm, row.transform]
             value = np.nan if row.value is None else row.value
-            known = cells.setdefault(point, value)
+            known = cells.setdefault((unit, point), value)
             if not (known == value or (np.isnan(known) and np.isnan(value))):
                 raise UserError(f"results.csv holds two values for {row.key}.")
             if row.value is None:
                 self.reasons[row.reason] += 1
-                self._reasons_of[row.metric, row.editor].append(row.reason)
+                self._reasons_of[row.metric, editor].append(row.reason)
         if not found:
             raise UserError("There are no results to draw conclusions from.")
-        points = sorted({point[1:] for cells in found.values() for point in cells})
-        self.photos = tuple(sorted({point[0] for cells in found.values() for point in cells}))
-        self.points: tuple[tuple[str, int], ...] = tuple(points)
-        photo_at = {name: i for i, name in enumerate(self.photos)}
+        places = {place for cells in found.values() for place in cells}
+        self.units = tuple(sorted({unit for unit, _ in places}))
+        self.points = tuple(sorted({point for _, point in places}))
+        shape = len(self.units), len(self.points)
+        self.nothing = Block(np.full(shape, np.nan), np.zeros(shape, bool))
+        unit_at = {unit: i for i, unit in enumerate(self.units)}
         point_at = {point: i for i, point in enumerate(self.points)}
-        self.nothing = Block(
-            np.full((len(self.photos), len(points)), np.nan),
-            np.zeros((len(self.photos), len(points)), bool),
-        )
-        self._blocks = {key: self._block(cells, photo_at, point_at) for key, cells in found.items()}
+        self._blocks = {key: self._block(cells, unit_at, point_at) for key, cells in found.items()}
         named = {arm.label: arm for arm in arms}
-        self.arms = {label: named.get(label) or Arm.named(label) for label in self.names("arm")}
+        labels = dict.fromkeys([*named, *self.names("arm")])
+        self.arms = {label: named.get(label) or Arm.named(label) for label in labels}
+
+    @property
+    def learned(self) -> bool:
+        """Whether models learned from collections, and the units are no photos."""
+        return self.unit is not PHOTO
+
+    @property
+    def reference(self) -> str:
+        """What distances are to: the control's edit, or the originals that were learned from."""
+        return "originals" if self.learned else "control"
 
     def block(
-        self, arm: str, transform: str, *, editor: str, metric: str, reference: str = "control"
+        self, arm: str, transform: str, *, editor: str, metric: str, reference: str | None = None
     ) -> Block:
         """Scores of one arm under one transform; nothing but NaN where there are none."""
-        return self._blocks.get((editor, metric, reference, arm, transform), self.nothing)
+        key = (editor, metric, reference or self.reference, arm, transform)
+        return self._blocks.get(key, self.nothing)
 
     def judged(
         self, arm: str, transform: str, *, editor: str, metric: str, reference: str = "photo"
@@ -84,10 +105,6 @@ class Table:
         known = [block for block in found if np.isfinite(block.values).any()]
         return (known or found or [self.nothing])[0]
 
-    def has(self, arm: str, *, metric: str, reference: str = "control") -> bool:
-        """Whether an arm has scores in a metric at all."""
-        return any(key[1:4] == (metric, reference, arm) for key in self._blocks)
-
     def names(self, position: str, *, reference: str | None = None) -> tuple[str, ...]:
         """All ``editor``, ``metric``, ``arm`` or ``transform`` names, in `natural` order.
 
@@ -97,16 +114,33 @@ class Table:
         found = {key[at] for key in self._blocks if reference in (None, key[2])}
         return tuple(sorted(found, key=lambda name: (name != "none", natural(name))))
 
+    def scored(self, metric: str) -> bool:
+        """Whether any score of a metric is a number."""
+        return any(
+            np.isfinite(block.values).any()
+            for key, block in self._blocks.items()
+            if key[1] == metric
+        )
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """The arms that have distances, sorted."""
+        return self.names("arm", reference=self.reference)
+
     @property
     def protections(self) -> tuple[str, ...]:
-        """The protections that have scores against the control, sorted."""
-        compared = self.names("arm", reference="control")
-        return tuple(label for label in compared if self.arms[label].kind == "protection")
+        """The protections that have distances, sorted."""
+        return tuple(label for label in self.compared if self.arms[label].kind == "protection")
 
     @property
     def ceiling(self) -> str:
         """The arm of what a perfect protection would leave; empty where there is none."""
         return next((arm.label for arm in self.arms.values() if arm.kind == "ceiling"), "")
+
+    @property
+    def placebo_kinds(self) -> tuple[PlaceboKind, ...]:
+        """The kinds of placebo, the first that was declared first."""
+        return tuple(dict.fromkeys(arm.noise for arm in self.arms.values() if arm.noise))
 
     def placebo(self, protection: str, kind: str | None) -> str:
         """The arm of a protection's placebo of one kind; empty where there is none."""
@@ -120,15 +154,20 @@ class Table:
         """Why scores of a metric are missing, once for each missing one."""
         return self._reasons_of[metric, editor]
 
+    def by_unit(self, values: Array) -> dict[str, float]:
+        """Numbers (units,) by the name of their unit, without those that are none."""
+        named = zip(self.units, values.tolist(), strict=True)
+        return {unit: value for unit, value in named if np.isfinite(value)}
+
     def _block(
         self,
-        cells: dict[tuple[str, str, int], float],
-        photo_at: dict[str, int],
-        point_at: dict[tuple[str, int], int],
+        cells: dict[tuple[str, Point], float],
+        unit_at: dict[str, int],
+        point_at: dict[Point, int],
     ) -> Block:
         values, asked = self.nothing.values.copy(), self.nothing.asked.copy()
-        rows = [photo_at[image] for image, _, _ in cells]
-        columns = [point_at[prompt, seed] for _, prompt, seed in cells]
+        rows = [unit_at[unit] for unit, _ in cells]
+        columns = [point_at[point] for _, point in cells]
         values[rows, columns] = list(cells.values())
         asked[rows, columns] = True
         return Block(values, asked)
@@ -141,8 +180,8 @@ def shared_points(blocks: Sequence[Block]) -> tuple[Mask, int]:
     return valid, int((asked & ~valid).sum())
 
 
-def photo_means(values: Array, valid: Mask) -> Array:
-    """One number a photo: the mean over its valid points; NaN where it has none."""
+def unit_means(values: Array, valid: Mask) -> Array:
+    """One number a unit: the mean over its valid points; NaN where it has none."""
     count = valid.sum(1)
     total = np.where(valid, values, 0.0).sum(1)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)

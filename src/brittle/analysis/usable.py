@@ -7,12 +7,13 @@ import numpy as np
 
 from brittle.analysis.intervals import (
     Array,
+    known_mean,
     mean_interval,
     share_difference_interval,
     share_interval,
 )
 from brittle.analysis.summary import BestOf, Interval, TransformCost, Usable
-from brittle.analysis.table import Block, Table, photo_means, shared_points
+from brittle.analysis.table import Block, Table, shared_points, unit_means
 from brittle.record.arms import ORIGINAL
 
 MIN_CLEAN_SHARE = 0.6
@@ -43,17 +44,16 @@ class UsableEdits:
 
     def shares(self, arm: str, transform: str) -> Shares:
         """Each photo's share of usable edits."""
-        values = self.block(arm, transform).values
-        valid = np.isfinite(values)
-        return Shares(photo_means(values, valid), int(valid.sum()), int(np.nansum(values)))
+        block = self.block(arm, transform)
+        rows, hits = np.isfinite(block.values).sum(), np.nansum(block.values)
+        return Shares(block.means, int(rows), int(hits))
 
     def rate(self, arm: str, transform: str, alpha: float) -> Interval | None:
         """The mean over photos of their shares; None where usable is not judged."""
         if self.reason:
             return None
         shares = self.shares(arm, transform)
-        values = shares.per_photo[np.isfinite(shares.per_photo)]
-        return share_interval(values, shares.rows, alpha)
+        return share_interval(shares.per_photo, shares.rows, alpha)
 
     def difference(
         self, arm: str, transform: str, other: str, other_transform: str, alpha: float
@@ -63,31 +63,26 @@ class UsableEdits:
             return None
         blocks = [self.block(arm, transform), self.block(other, other_transform)]
         valid, _ = shared_points(blocks)
-        left, right = (photo_means(block.values, valid) for block in blocks)
-        differences = left - right
-        return share_difference_interval(differences[np.isfinite(differences)], alpha)
+        left, right = (unit_means(block.values, valid) for block in blocks)
+        return share_difference_interval(left - right, alpha)
 
     def best_of(self, arm: str, transform: str, tries: int) -> BestOf | None:
         """How often at least one of several tries is usable."""
         if self.reason:
             return None
         block = self.block(arm, transform)
-        shares = self.shares(arm, transform)
-        known = shares.per_photo[np.isfinite(shares.per_photo)]
-        if not len(known):
+        mean = known_mean(block.means)
+        if mean is None:
             return None
+        hits, judged = np.nansum(block.values, 1), np.isfinite(block.values).sum(1)
         found = [
-            value
-            for hits, judged in zip(
-                np.nansum(block.values, 1), np.isfinite(block.values).sum(1), strict=True
-            )
-            if judged
-            for value in [_at_least_one(int(hits), int(judged), tries)]
+            _at_least_one(int(hits[photo]), int(judged[photo]), tries)
+            for photo in np.flatnonzero(judged)
         ]
         within = [value for value in found if value is not None]
         return BestOf(
             tries=tries,
-            independent=float(1 - (1 - known.mean()) ** tries),
+            independent=1 - (1 - mean) ** tries,
             within_photo=float(np.mean(within)) if len(within) == len(found) else None,
         )
 
@@ -97,20 +92,18 @@ class UsableEdits:
         if not any(block.asked.any() for block in scores):
             return None
         shares = self.shares(arm, transform)
-        here = np.isfinite(shares.per_photo)
-        names = [name for name, there in zip(self.table.photos, here, strict=True) if there]
-        follow, keep = (_mean_over_photos(block) for block in scores[1:])
-        judged = not self.reason
+        per_photo = self.table.by_unit(shares.per_photo)
+        follow, keep = (known_mean(block.means) for block in scores[1:])
         return Usable(
             arm=arm,
             transform=transform,
             editor=self.editor,
             exploratory=not primary,
-            n=int(here.sum()),
+            n=len(per_photo),
             rows=shares.rows,
             usable=shares.hits,
             rate=self.rate(arm, transform, alpha),
-            reason=self.reason or ("" if here.any() else "no edit was judged"),
+            reason=self.reason or ("" if per_photo else "no edit was judged"),
             difference=(
                 None
                 if arm == ORIGINAL
@@ -123,20 +116,17 @@ class UsableEdits:
             ),
             follow=follow,
             keep=keep,
-            per_photo=(
-                dict(zip(names, shares.per_photo[here].tolist(), strict=True)) if judged else {}
-            ),
+            per_photo={} if self.reason else per_photo,
         )
 
     def _why_not(self) -> str:
         clean = self.block(ORIGINAL, "none")
         if not clean.asked.any():
             return "the trial does not judge edits of the unprotected photo"
-        share = self.shares(ORIGINAL, "none").per_photo
-        if not np.isfinite(share).any():
+        mean = known_mean(self.shares(ORIGINAL, "none").per_photo)
+        if mean is None:
             reasons = Counter(self.table.reasons_of("usable", self.editor))
             return reasons.most_common(1)[0][0] if reasons else "no edit was judged"
-        mean = float(np.nanmean(share))
         if mean < MIN_CLEAN_SHARE - 1e-9:
             return (
                 f"only {mean:.0%} of the edits of unprotected photos count as usable, and the "
@@ -155,7 +145,7 @@ def transform_cost(
     lost = usable.difference(ORIGINAL, "none", ORIGINAL, transform, alpha)
     if not moved.asked.any() and lost is None:
         return None
-    distance, seed_floor = _interval_over_photos(moved, alpha), _interval_over_photos(floor, alpha)
+    distance, seed_floor = mean_interval(moved.means, alpha), mean_interval(floor.means, alpha)
     return TransformCost(
         transform=transform,
         editor=usable.editor,
@@ -167,17 +157,6 @@ def transform_cost(
             distance.estimate <= seed_floor.estimate if distance and seed_floor else None
         ),
     )
-
-
-def _interval_over_photos(block: Block, alpha: float) -> Interval | None:
-    means = photo_means(block.values, np.isfinite(block.values))
-    return mean_interval(means[np.isfinite(means)], alpha)
-
-
-def _mean_over_photos(block: Block) -> float | None:
-    means = photo_means(block.values, np.isfinite(block.values))
-    known = means[np.isfinite(means)]
-    return float(known.mean()) if len(known) else None
 
 
 def _at_least_one(hits: int, judged: int, tries: int) -> float | None:

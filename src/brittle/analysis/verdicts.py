@@ -53,7 +53,7 @@ class Judge:
         """``primary`` names its arms; ``scope`` is what every sentence starts with."""
         self.effects, self.usable, self.primary, self.flags = effects, usable, primary, flags
         self.scope = scope
-        self.alpha = primary.alpha / max(len(primary.arms) * len(primary.transforms), 1)
+        self.alpha = primary.alpha_each
 
     def verdicts(self) -> tuple[list[Verdict], list[Outcome]]:
         """All verdicts, and for each arm what became of it in one sentence."""
@@ -244,7 +244,7 @@ class Judge:
         asked = after.rows + after.dropped
         if after.dropped > MAX_MISSING * asked:
             return f"{after.dropped} of {count(asked, 'cell')} have no number"
-        n = int(after.photos.sum())
+        n = int(after.known.sum())
         if n < MIN_PHOTOS:
             return f"it has {count(n, 'photo')}, and a verdict takes {MIN_PHOTOS}"
         if "room" not in claims:

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brittle.analysis.effects import Effects
-from brittle.analysis.intervals import Array, mean_interval, share_interval
+from brittle.analysis.intervals import Array, known_mean, mean_interval, share_interval
 from brittle.analysis.summary import Interval, Line, WorstCase
-from brittle.analysis.table import photo_means, shared_points
+from brittle.analysis.table import shared_points, unit_means
 from brittle.analysis.usable import UsableEdits
 from brittle.record.arms import ORIGINAL
 
@@ -38,8 +38,9 @@ class Search:
     def __init__(self, effects: Effects, usable: UsableEdits, transforms: Sequence[str]) -> None:
         """Search among ``transforms``, in the metric and editor of ``effects``."""
         self.effects, self.usable, self.transforms = effects, usable, tuple(transforms)
-        seeds = [seed for _, seed in effects.table.points]
-        compared = sorted({seeds[i] for i in np.flatnonzero(effects.compared())})
+        seeds = [seed for *_, seed in effects.table.points]
+        asked = [effects.block(arm, "none").asked.any(0) for arm in effects.table.compared]
+        compared = sorted({seeds[i] for i in np.flatnonzero(np.any(asked, 0))})
         self.halves = tuple(np.isin(seeds, compared[half::2]) for half in (0, 1))
 
     def worst_cases(self, arms: Sequence[str]) -> Iterator[WorstCase]:
@@ -58,7 +59,7 @@ class Search:
         if line == "fixed":
             reason = "" if FIXED in self.transforms else "JPEG 75 was not tried"
             pick = self.transforms.index(FIXED) if not reason else 0
-            chosen.update({FIXED: len(self.effects.table.photos)} if not reason else {})
+            chosen.update({FIXED: len(self.effects.table.units)} if not reason else {})
             if effect is not None and not reason:
                 values = effect[:, pick].mean(-1)
             usable = hits[:, pick].mean(-1) if hits is not None and not reason else None
@@ -79,11 +80,13 @@ class Search:
             editor=self.effects.editor,
             metric=self.effects.metric,
             transforms=len(self.transforms),
-            effect=_over_photos(values),
+            effect=None if values is None else mean_interval(values, ALPHA),
             share=share,
-            usable=_share_over_photos(usable),
+            usable=_share_of(usable),
             plain_minimum=(
-                _mean(effect.mean(-1).min(-1)) if effect is not None and line == "oracle" else None
+                known_mean(effect.mean(-1).min(-1))
+                if effect is not None and line == "oracle"
+                else None
             ),
             chosen=dict(sorted(chosen.items())),
             reason=reason,
@@ -133,7 +136,7 @@ class Search:
         return np.stack(found, 1)
 
     def _half_means(self, values: Array, valid: NDArray[np.bool_]) -> Array:
-        return np.stack([photo_means(values, valid & half) for half in self.halves], -1)
+        return np.stack([unit_means(values, valid & half) for half in self.halves], -1)
 
     def _attackers_score(self, arm: str, line: Line) -> Array | None:
         """Score transforms for an attacker, small is good."""
@@ -167,17 +170,7 @@ def _ranks(scores: Array) -> Array:
     return np.where(np.isnan(scores), np.nan, ranks)
 
 
-def _over_photos(values: Array | None) -> Interval | None:
-    return None if values is None else mean_interval(values[np.isfinite(values)], ALPHA)
-
-
-def _share_over_photos(values: Array | None) -> Interval | None:
+def _share_of(values: Array | None) -> Interval | None:
     if values is None:
         return None
-    known = values[np.isfinite(values)]
-    return share_interval(known, 2 * len(known), ALPHA)
-
-
-def _mean(values: Array) -> float | None:
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if len(known) else None
+    return share_interval(values, 2 * int(np.isfinite(values).sum()), ALPHA)

@@ -8,7 +8,6 @@ from brittle.analysis import plan_photos
 from brittle.analysis.agreement import keep_marks
 from brittle.analysis.conclusions import summarise_record
 from brittle.analysis.finished import Finished
-from brittle.analysis.mimicry_summary import MimicrySummary
 from brittle.analysis.side_by_side import Pairing
 from brittle.analysis.summary import Summary
 from brittle.api.reports import Report, Say, quiet
@@ -20,7 +19,6 @@ from brittle.record.store import SUMMARY, FolderStore
 from brittle.reporting import answer, build_report
 from brittle.reporting.compare import compare_trials
 from brittle.reporting.sheet import PAGE, write_sheet
-from brittle.reporting.style import FinishedMimicry
 from brittle.sources.photos import learns
 from brittle.trial.cost import describe_cost
 from brittle.trial.demo import run_demo
@@ -37,7 +35,7 @@ def demo(
     size: int | None = None,
     say: Say = quiet,
     progress: Progress = silent,
-) -> Report[Summary | MimicrySummary]:
+) -> Report[Summary]:
     """Run the paper's experiment on the embedded model into a folder, and report it.
 
     >>> report = brittle.demo("brittle-demo", "holiday", size=128)
@@ -77,7 +75,7 @@ def run_trial(
     dtype: str | None = None,
     shard: tuple[int, int] = (1, 1),
     progress: Progress = silent,
-) -> Report[Summary | MimicrySummary] | None:
+) -> Report[Summary] | None:
     """Run a trial, or go on with it, and write results, summary and report into its folder.
 
     >>> report = brittle.run_trial(brittle.load_trial("trial.yaml"), "out")
@@ -127,7 +125,7 @@ def score(
     clip: str | None = None,
     calibration: str | Path | None = None,
     progress: Progress = silent,
-) -> Report[Summary | MimicrySummary]:
+) -> Report[Summary]:
     """Score a table of edits that were made elsewhere, and write the report into a folder.
 
     >>> report = brittle.score("edits.csv", "scored", by="Photoshop 2026")
@@ -163,7 +161,7 @@ def report(
     *,
     marks: str | Path | None = None,
     rate: str | Path | None = None,
-) -> Report[Summary | MimicrySummary]:
+) -> Report[Summary]:
     """Make the summary and the report of a folder from its store alone.
 
     >>> brittle.report("old").path
@@ -189,16 +187,12 @@ def report(
     return replace(made, text="\n\n".join(said))
 
 
-def _reported(record: Record) -> Report[Summary | MimicrySummary]:
+def _reported(record: Record) -> Report[Summary]:
     """Write a folder's summary and report."""
     assert record.directory is not None, "a trial in memory has no folder"
     summary = summarise_record(record)
     FolderStore(record.directory).write_file(SUMMARY, summary.to_json().encode())
-    trial = (
-        Finished(record, summary)
-        if isinstance(summary, Summary)
-        else FinishedMimicry(record, summary)
-    )
+    trial = Finished(record, summary)
     return Report(summary, answer(trial), build_report(trial))
 
 

@@ -70,6 +70,16 @@ class Primary(Data):
     contrasts: tuple[Contrast, ...] = ()
     """Transforms to be compared with each other, paired by photo."""
 
+    @property
+    def tests(self) -> int:
+        """How many comparisons carry a verdict."""
+        return len(self.arms) * len(self.transforms)
+
+    @property
+    def alpha_each(self) -> float:
+        """The error on a side of each of them."""
+        return self.alpha / max(self.tests, 1)
+
     @model_validator(mode="after")
     def _few_and_different(self) -> Self:
         if not 1 <= len(self.transforms) <= MAX_PRIMARY_TRANSFORMS:

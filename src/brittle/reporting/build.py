@@ -20,13 +20,12 @@ from brittle.reporting.page import render_page
 from brittle.reporting.pictures import PAGE_LIMIT, embed
 from brittle.reporting.scatter import cost_against_reach
 from brittle.reporting.settings import facts, settings
-from brittle.reporting.style import FinishedMimicry
 from brittle.reporting.tables import other_metrics, transform_table
 
 REPORT = "report.html"
 
 
-def build_report(trial: Finished | FinishedMimicry) -> Path:
+def build_report(trial: Finished) -> Path:
     """Write ``report.html`` into a trial's folder and return its path.
 
     The same folder gives the same bytes.
@@ -36,14 +35,14 @@ def build_report(trial: Finished | FinishedMimicry) -> Path:
     """
     directory = trial.record.directory
     assert directory is not None, "a trial in memory has no folder"
-    page = style.render(trial) if isinstance(trial, FinishedMimicry) else render(trial)
+    page = style.render(trial) if trial.summary.style else render(trial)
     FolderStore(directory).write_file(REPORT, page.encode("utf-8", "replace"))
     return directory / REPORT
 
 
-def answer(trial: Finished | FinishedMimicry) -> str:
+def answer(trial: Finished) -> str:
     """The report's first sentence and main tables as text, for a terminal."""
-    return style.answer(trial) if isinstance(trial, FinishedMimicry) else terminal.answer(trial)
+    return style.answer(trial) if trial.summary.style else terminal.answer(trial)
 
 
 def render(trial: Finished, limit: int = PAGE_LIMIT) -> str:

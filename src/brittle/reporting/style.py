@@ -1,12 +1,11 @@
 """The report of a trial over collections: what was generated, and how near it comes."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from brittle.analysis.mimicry_summary import Mimicked, MimicrySummary
-from brittle.analysis.summary import Interval
-from brittle.record.arms import ORIGINAL, placebo_label
-from brittle.record.record import Record
+from brittle.analysis.finished import Finished
+from brittle.analysis.summary import Effect, Ends, Interval, Preference, Style
 from brittle.reporting.boards import Shelves
 from brittle.reporting.charts import round_axis
 from brittle.reporting.figures import KEYS, Figure, OverQuality, Series, hundred_axis, over_quality
@@ -20,33 +19,47 @@ from brittle.reporting.terminal import as_text
 
 
 @dataclass(frozen=True)
-class FinishedMimicry:
+class Outcome:
+    """All that was found of one protection after one transform, in one metric."""
+
+    transform: str
+    metric: str
+    effect: Effect
+    preference: Preference
+    end: Ends
+
+
+class Learned(Finished):
     """A finished trial over collections."""
 
-    record: Record
-    summary: MimicrySummary
+    @property
+    def style(self) -> Style:
+        """What only such a trial finds."""
+        assert self.summary.style is not None, "a trial over photos has another report"
+        return self.summary.style
 
-    def compared(self, protection: str) -> dict[str, str]:
-        """The arms that a protection is compared with, by kind, and itself as the last."""
-        kind = self.summary.placebo
-        placebo = {"placebo": placebo_label(kind, protection)} if kind else {}
-        return {"original": ORIGINAL, **placebo, "protection": protection}
+    def outcomes(self, protection: str) -> Iterator[Outcome]:
+        """What was found of a protection, by metric and transform."""
+        for twins in self.style.preferences:
+            effect = self.summary.effect(twins.arm, twins.transform, metric=twins.metric)
+            end = self.style.end(twins.transform, twins.metric)
+            if twins.arm == protection and effect and end:
+                yield Outcome(twins.transform, twins.metric, effect, twins, end)
 
-    def results(self, protection: str) -> list[Mimicked]:
-        """A protection's results in the primary metric, by transform."""
-        metric = self.summary.metric
-        return [
-            one for one in self.summary.results if (one.arm, one.metric) == (protection, metric)
-        ]
+    def results(self, protection: str) -> list[Outcome]:
+        """The same in the primary metric, by transform."""
+        metric = self.summary.primary.metric
+        return [one for one in self.outcomes(protection) if one.metric == metric]
 
 
-def render(trial: FinishedMimicry, limit: int = PAGE_LIMIT) -> str:
+def render(finished: Finished, limit: int = PAGE_LIMIT) -> str:
     """The report as text, with at most ``limit`` characters of pictures in it."""
-    summary, manifest = trial.summary, trial.record.manifest
+    trial = Learned(finished.record, finished.summary)
+    summary, style, manifest = trial.summary, trial.style, trial.manifest
     protections = manifest.protections
     compared = [label for arm in protections for label in trial.compared(arm).values()]
-    gallery = Shelves(trial.record, list(dict.fromkeys(compared)), summary.metric)
-    shelves = [gallery.shelf(one, summary.seeds) for one in manifest.collections]
+    gallery = Shelves(trial.record, list(dict.fromkeys(compared)), summary.primary.metric)
+    shelves = [gallery.shelf(one, style.seeds) for one in manifest.collections]
     first = [picture for one in shelves for picture in one.first()]
     others = [picture for one in shelves for picture in one.others()]
     return render_page(
@@ -57,16 +70,17 @@ def render(trial: FinishedMimicry, limit: int = PAGE_LIMIT) -> str:
         manifest=manifest,
         facts=[
             *(
-                count(len(summary.collections), "collection"),
-                f"{count(summary.tunings, 'fine-tune')} each",
-                count(len(summary.seeds), "seed"),
+                count(len(style.collections), "collection"),
+                f"{count(style.fine_tunes, 'fine-tune')} each",
+                count(len(style.seeds), "seed"),
             ),
             *facts(manifest),
         ],
-        headline=summary.headline,
-        unit=_sentence(summary.unit_words),
-        metric=summary.metric,
-        placebo=f"The placebo is {summary.placebo}." if summary.placebo else "",
+        headline=summary.headline.sentence,
+        unit=style.unit,
+        unit_words=_sentence(style.unit_words),
+        metric=summary.primary.metric,
+        placebo=summary.placebo.sentence if summary.placebo.chosen else "",
         shelves=shelves,
         transforms=[transform_name(one.label) for one in manifest.transforms],
         room=embed(first, others, gallery.album, limit),
@@ -75,33 +89,30 @@ def render(trial: FinishedMimicry, limit: int = PAGE_LIMIT) -> str:
             (
                 one.metric,
                 transform_name(one.transform),
-                number(one.originals, 3),
-                number(one.clean, 3),
-                number(one.base_model, 3),
-                estimated(one.learned),
+                *(_known(value) for value in (one.originals, one.clean, one.base_model)),
+                estimated(one.learned) if one.learned else "–",
             )
-            for one in summary.ends
+            for one in style.ends
         ],
-        missing=summary.missing,
         settings=settings(manifest),
     )
 
 
-def answer(trial: FinishedMimicry) -> str:
+def answer(finished: Finished) -> str:
     """The first sentence, the tables and the flags as text, for a terminal."""
-    summary = trial.summary
-    parts = [summary.headline, _sentence(summary.unit_words)]
-    parts += [as_text(transform_table(trial, arm)) for arm in trial.record.manifest.protections]
+    trial, summary = Learned(finished.record, finished.summary), finished.summary
+    parts = [summary.headline.sentence, _sentence(trial.style.unit_words)]
+    parts += [as_text(transform_table(trial, arm)) for arm in trial.manifest.protections]
     parts += [f"Flag: {flag.name} ({flag.where})." for flag in summary.flags]
     return "\n\n".join(parts)
 
 
-def transform_table(trial: FinishedMimicry, arm: str) -> TransformTable:
+def transform_table(trial: Learned, arm: str) -> TransformTable:
     """A protection's results in the primary metric: how often as close, reach, retention."""
-    tries = count(len(trial.summary.seeds), "picture")
+    tries = count(len(trial.style.seeds), "picture")
     return TransformTable(
         arm=arm,
-        editor=trial.record.manifest.editors[0].label,
+        editor=trial.editor,
         outcome="As close as unprotected, per 100",
         columns=(
             "protected",
@@ -112,23 +123,24 @@ def transform_table(trial: FinishedMimicry, arm: str) -> TransformTable:
         ),
         counted="pairs",
         rows=tuple(_row(one) for one in trial.results(arm)),
-        caption=f"{_sentence(trial.summary.unit_words)} Best of the tries: of {tries} a prompt",
+        caption=f"{_sentence(trial.style.unit_words)} Best of the tries: of {tries} a prompt",
     )
 
 
-def _row(one: Mimicked) -> TransformRow:
-    tries = (one.best_of, one.best_of_placebo, one.best_of_clean)
+def _row(one: Outcome) -> TransformRow:
+    twins, effect = one.preference, one.effect
+    tries = (twins.best_of, twins.best_of_placebo, twins.best_of_clean)
     return TransformRow(
         name=transform_name(one.transform),
         label=one.transform,
         outcomes=(
-            _cell(one.preference, per_hundred=True),
-            _cell(one.preference_placebo, per_hundred=True),
+            _cell(twins.preference, per_hundred=True),
+            _cell(twins.preference_placebo, per_hundred=True),
             *(Cell(hundred(shares[-1]) if shares else "–") for shares in tries),
         ),
-        reach=_cell(one.reach, one.reach_reason),
-        retention=_cell(one.retention, one.retention_reason),
-        n=Cell(str(one.pairs)),
+        reach=_cell(effect.reach, one.end.reason),
+        retention=_cell(effect.retention, effect.retention_reason),
+        n=Cell(str(twins.pairs)),
     )
 
 
@@ -139,10 +151,10 @@ def _cell(interval: Interval | None, reason: str = "", *, per_hundred: bool = Fa
     return Cell(main, bounds(interval, per_hundred=per_hundred))
 
 
-def _section(trial: FinishedMimicry, arm: str, place: int) -> dict[str, Any]:
+def _section(trial: Learned, arm: str, place: int) -> dict[str, Any]:
     """The figures and tables of one protection."""
-    summary, results = trial.summary, trial.results(arm)
-    over = over_quality(trial.record.manifest)
+    metric, results = trial.summary.primary.metric, trial.results(arm)
+    over = over_quality(trial.manifest)
     return {
         "arm": arm,
         "number": place,
@@ -161,69 +173,71 @@ def _section(trial: FinishedMimicry, arm: str, place: int) -> dict[str, Any]:
                 transform_name(one.transform),
                 tries,
                 hundred(share),
-                hundred(one.best_of_placebo[tries - 1]) if one.best_of_placebo else "–",
-                hundred(one.best_of_clean[tries - 1]),
+                hundred(twins.best_of_placebo[tries - 1]) if twins.best_of_placebo else "–",
+                hundred(twins.best_of_clean[tries - 1]),
             )
             for one in results
-            for tries, share in enumerate(one.best_of, 1)
+            for twins in [one.preference]
+            for tries, share in enumerate(twins.best_of, 1)
         ],
         "others": [
             (
                 one.metric,
                 transform_name(one.transform),
-                number(one.clean, 3),
-                "–" if one.placebo is None else number(one.placebo, 3),
-                number(one.distance, 3),
-                f"{one.preferred:g} of {one.pairs}",
-                "–" if one.preferred_placebo is None else f"{one.preferred_placebo:g}",
+                *map(_known, (one.end.clean, one.effect.placebo, one.effect.distance)),
+                f"{twins.preferred:g} of {twins.pairs}",
+                "–" if twins.preferred_placebo is None else f"{twins.preferred_placebo:g}",
             )
-            for one in summary.results
-            if one.arm == arm and one.metric != summary.metric
+            for one in trial.outcomes(arm)
+            for twins in [one.preference]
+            if one.metric != metric
         ],
-        "best_transforms": [one for one in summary.best_transforms if one.arm == arm],
+        "best_transforms": [one for one in trial.style.best_transforms if one.arm == arm],
     }
 
 
-def _distances(over: OverQuality, trial: FinishedMimicry, arm: str, name: str) -> Figure:
+def _distances(over: OverQuality, trial: Learned, arm: str, name: str) -> Figure:
     """Mimicry's distance over JPEG quality by arm, with both ends as levels."""
-    summary, results = trial.summary, trial.results(arm)
-    end = next(one for one in summary.ends if one.metric == summary.metric)
+    style, metric, results = trial.style, trial.summary.primary.metric, trial.results(arm)
+    end = next(one for one in style.ends if one.metric == metric)
     distances = {
-        "original": {one.transform: one.clean for one in results},
-        "placebo": {one.transform: one.placebo for one in results if one.placebo is not None},
-        "protection": {one.transform: one.distance for one in results},
+        "original": {one.transform: one.end.clean for one in results},
+        "placebo": {one.transform: one.effect.placebo for one in results},
+        "protection": {one.transform: one.effect.distance for one in results},
     }
     series = [_series(kind, distances[kind]) for kind in trial.compared(arm)]
-    levels = {"originals from each other": end.originals, "base model": end.base_model}
+    ends = {"originals from each other": end.originals, "base model": end.base_model}
+    levels = {text: level for text, level in ends.items() if level is not None}
     every = [value.estimate for one in series for value in one.values.values()]
     return over.figure(
         name,
         "Distance of mimicry from the originals over JPEG quality",
-        round_axis([*every, *levels.values()], f"{summary.metric} distance"),
+        round_axis([*every, *levels.values()], f"{metric} distance"),
         series,
-        f"Mean distance ({summary.metric}) of the generated pictures from the originals: lower is "
-        f"better mimicry. The ends: originals from each other {number(end.originals)}, the base "
-        f"model {number(end.base_model)}. {count(len(summary.seeds), 'seed')}, "
-        f"{count(len(summary.prompts), 'prompt')}, {count(summary.tunings, 'fine-tune')} a point.",
+        f"Mean distance ({metric}) of the generated pictures from the originals: lower is better "
+        f"mimicry. The ends: {', '.join(f'{text} {number(at)}' for text, at in levels.items())}. "
+        f"{count(len(style.seeds), 'seed')}, {count(len(style.prompts), 'prompt')}, "
+        f"{count(style.fine_tunes, 'fine-tune')} a point.",
         levels=levels,
     )
 
 
-def _series(kind: str, values: dict[str, float]) -> Series:
+def _series(kind: str, values: dict[str, float | None]) -> Series:
+    known = {label: value for label, value in values.items() if value is not None}
     intervals = {
-        label: Interval(estimate=value, method="none", n=0) for label, value in values.items()
+        label: Interval(estimate=value, method="none", n=0) for label, value in known.items()
     }
     return Series(
-        kind, KEYS[kind], intervals, {label: number(value) for label, value in values.items()}
+        kind, KEYS[kind], intervals, {label: number(value) for label, value in known.items()}
     )
 
 
-def _preferences(over: OverQuality, trial: FinishedMimicry, arm: str, name: str) -> Figure:
+def _preferences(over: OverQuality, trial: Learned, arm: str, name: str) -> Figure:
     """The share of generated pictures as close as without protection, over JPEG quality."""
-    results, unit = trial.results(arm), trial.summary.unit
+    twins, unit = [one.preference for one in trial.results(arm)], trial.style.unit
     shares: dict[str, dict[str, Interval | None]] = {
-        "placebo": {one.transform: one.preference_placebo for one in results},
-        "protection": {one.transform: one.preference for one in results},
+        "placebo": {one.transform: one.preference_placebo for one in twins},
+        "protection": {one.transform: one.preference for one in twins},
     }
     series = []
     for kind, found in shares.items():
@@ -241,6 +255,10 @@ def _preferences(over: OverQuality, trial: FinishedMimicry, arm: str, name: str)
         f"many are at least as close to the originals as without protection; {bars}.",
         levels={"as good as without protection": 0.5},
     )
+
+
+def _known(value: float | None) -> str:
+    return "–" if value is None else number(value, 3)
 
 
 def _sentence(words: str) -> str:
