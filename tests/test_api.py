@@ -12,7 +12,7 @@ from brittle import api
 from brittle.images import from_bytes, read_photo, write_image
 from brittle.trial import demo
 from tests.pictures import photo
-from tests.reporting.trials import make_trial
+from tests.reporting.made import make_trial
 from tests.trial.edits import write_edits
 
 TRIAL = """

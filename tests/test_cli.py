@@ -15,7 +15,7 @@ from brittle.budgets import STRENGTHS, read_budget
 from brittle.cli import app
 from brittle.images import read_photo
 from tests.models import taesd
-from tests.reporting.trials import make_trial
+from tests.reporting.made import make_trial
 from tests.trial.edits import write_edits
 
 

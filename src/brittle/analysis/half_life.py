@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,9 @@ from brittle.analysis.phrases import split_transform, transform_name
 from brittle.analysis.summary import MIN_PHOTOS, HalfLife, StrengthTest
 from brittle.component import registry
 from brittle.errors import UserError
-from brittle.transforms import Transform
+
+if TYPE_CHECKING:
+    from brittle.transforms import Transform
 
 ALPHA = 0.025
 MIN_STRENGTHS = 3
@@ -48,8 +51,10 @@ def ladders(transforms: Iterable[str]) -> dict[tuple[str, str], list[tuple[float
     }
 
 
-def _known(name: str) -> type[Transform]:
+def _known(name: str) -> "type[Transform]":
     """The transform of a name; of one that was done elsewhere, what holds for any."""
+    from brittle.transforms import Transform
+
     try:
         found, _ = registry(Transform.family).resolve(name)
     except UserError:
