@@ -12,7 +12,7 @@ from brittle import api
 from brittle.images import from_bytes, read_photo, write_image
 from brittle.trial import demo
 from tests.pictures import photo
-from tests.reporting.made import make_trial
+from tests.reporting.made import finish, make_trial
 from tests.trial.edits import write_edits
 
 TRIAL = """
@@ -50,7 +50,7 @@ def folder(tmp_path_factory):
     (folder / "demo.yaml").write_text(TRIAL.replace("size: 128", "square: 64"))
     write_edits(folder, photos=2)
     for name in ("old", "new"):
-        make_trial(folder / name)
+        finish(make_trial(folder / name))
     return folder
 
 

@@ -205,7 +205,7 @@ def compare(
 
     >>> (pairing,) = brittle.compare(["old", "new"], "models.html").found
     >>> pairing.second.name
-    'shield (new)'
+    'photoguard-encoder (new)'
 
     Raises:
         UserError: fewer than two folders, one named twice, one without a finished trial, no
