@@ -6,7 +6,10 @@ import pytest
 import torch
 
 from brittle.analysis.evidence import ProtectedFile, evidence_of
+from brittle.editors import Img2Img
 from brittle.images import digest, png_from_levels, quantise, to_bytes
+from brittle.metrics.thresholds import Calibration
+from brittle.models import load_model
 from brittle.record.manifest import Manifest
 from brittle.record.record import IndexEntry, Record
 
@@ -138,3 +141,42 @@ def test_a_record_without_a_folder_knows_nothing_of_its_files():
     entry = IndexEntry("p0", ARM, "none", "img2img", "night", 0, released="artifacts/00/1.png")
     (file,) = evidence_of(Record(None, manifest(), [], [entry])).protected
     assert file == ProtectedFile(photo="p0", arm=ARM)
+
+
+def thresholds_of(folder, **changes):
+    """What is known of two photos' thresholds on the embedded model, small and large."""
+    model = load_model("embedded")
+    calibration, editor = Calibration.of(model), Img2Img().resolve(model)
+    photos = [
+        {"name": name, "width": side, "height": side // 2}
+        for name, side in (("small", 128), ("large", 4000))
+    ]
+    fields = {
+        "model": {"name": "embedded", "size": 512},
+        "photos": photos,
+        "prompts": ["night", "a dragon"],
+        "editors": [{"label": "short", "record": editor.record()}],
+        "calibration": calibration.model_dump(),
+    }
+    return (
+        folder.evidence(**fields | changes).usable_from,
+        calibration,
+        str(editor),
+    )
+
+
+def test_thresholds_are_those_of_the_photos_size_and_the_prompts_class(folder):
+    found, calibration, editor = thresholds_of(folder)
+    assert (found.follow, found.keep) == ("follow", "keep")
+    for photo, size in (("small", 128), ("large", 512)):
+        expected = calibration.find(editor, size=size)
+        # There is no threshold for dragons.
+        assert found.least[photo] == {"night": (expected.tau_follow["night"], expected.tau_keep)}
+    assert found.least["small"] != found.least["large"]
+
+
+def test_thresholds_that_are_not_there_are_not_at_hand(folder):
+    assert thresholds_of(folder, calibration=None)[0] is None
+    assert thresholds_of(folder, editors=[])[0] is None
+    other = {"name": "img2img", "fields": {"strength": 0.9}, "family": "editor", "version": 99}
+    assert thresholds_of(folder, editors=[{"label": "img2img", "record": other}])[0] is None

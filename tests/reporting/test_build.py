@@ -115,6 +115,15 @@ def test_the_attacker_and_what_was_not_tried_stand_beside_the_worst_case(
     assert "Not tried:" not in page.text
 
 
+def test_the_worst_case_shows_every_line_beside_the_unprotected_photo(page: Page) -> None:
+    worst = page.text[page.text.index("If the attacker chooses the transform") :]
+    names = ("any that works", "with the original at hand", "own score", "one for all")
+    places = [worst.index(name) for name in names]
+    assert places == sorted(places)
+    assert "unprotected, per 100" in worst[: places[0]]
+    assert "its usable edits, since the thresholds of usable are not at hand" in worst
+
+
 def test_same_folder_same_bytes(store: Path, html: str) -> None:
     assert render(Finished.open(store)) == html
 

@@ -138,14 +138,16 @@ class Effects:
         after, before = self.share_pair(arm, transform)
         if len(before) == 0:
             return None, f"no {self.unit.name} has an effect both with and without the transform"
-        retention = ratio_interval(after, before, alpha, self.unit)
-        if len(before) < self.unit.enough and not self.table.learned:
-            return retention, ""
-        bounded = retention is not None and (
-            retention.low is not None or retention.method == "none"
-        )
+        return self.share(after, before, alpha)
+
+    def share(self, after: Array, before: Array, alpha: float) -> tuple[Interval | None, str]:
+        """Effects (units,) as a share of those without a transform, unless these are too weak."""
+        share = ratio_interval(after, before, alpha, self.unit)
+        if share is not None and share.n < self.unit.enough and not self.table.learned:
+            return share, ""
+        bounded = share is not None and (share.low is not None or share.method == "none")
         if bounded and self.above_zero(before, quantiles=2):
-            return retention, ""
+            return share, ""
         return None, TOO_WEAK
 
     def above_zero(self, values: Array, *, quantiles: int = 1) -> bool:

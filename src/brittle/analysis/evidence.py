@@ -1,6 +1,6 @@
 """What a record knows beyond scores: how its files were made, by the notes of their making."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +11,8 @@ from brittle.data import Data
 from brittle.record.arms import ORIGINAL
 
 if TYPE_CHECKING:
-    from brittle.record.manifest import Component
+    from brittle.metrics import Thresholds
+    from brittle.record.manifest import Component, Manifest, PhotoEntry
     from brittle.record.record import Record
 
 
@@ -29,6 +30,17 @@ class ProtectedFile(Data):
     saved_as_optimised: bool | None = None
 
 
+class UsableFrom(Data):
+    """From which scores on an edit counts as usable."""
+
+    follow: str
+    """The metric, as one types it."""
+    keep: str
+    """The metric, as one types it."""
+    least: dict[str, dict[str, tuple[float, float]]]
+    """By photo and prompt, the least of ``follow`` and of ``keep``."""
+
+
 class Evidence(Data):
     """What is known beyond scores."""
 
@@ -44,6 +56,8 @@ class Evidence(Data):
     it: encoder, subsampling."""
     bits_a_pixel: dict[str, float] = Field(default_factory=dict)
     """For a transform that makes a file: bits a pixel of it, mean over the unprotected photos."""
+    usable_from: UsableFrom | None = None
+    """The thresholds of the primary editor's edits; None: not at hand."""
 
 
 def evidence_of(record: "Record") -> Evidence:
@@ -63,6 +77,7 @@ def evidence_of(record: "Record") -> Evidence:
         ),
         codecs={same: _codec(record, jpeg) for same, jpeg in ladder},
         bits_a_pixel=_bits_a_pixel(record, {jpeg.label for _, jpeg in ladder}),
+        usable_from=_usable_from(record.manifest),
     )
 
 
@@ -140,3 +155,52 @@ def _bits_a_pixel(record: "Record", jpegs: set[str]) -> dict[str, float]:
         if np.isfinite(bits).all():
             found[label] = float(np.mean(bits))
     return found
+
+
+def _usable_from(manifest: "Manifest") -> UsableFrom | None:
+    """The thresholds of each photo and prompt; those of another metric than the first's are not."""
+    found = {photo.name: _thresholds(manifest, photo) for photo in manifest.photos}
+    known = {photo: one for photo, one in found.items() if one is not None}
+    if not known:
+        return None
+    first = next(iter(known.values()))
+    return UsableFrom(
+        follow=first.follow,
+        keep=first.keep,
+        least={
+            photo: dict(_least(one, manifest.prompts))
+            for photo, one in known.items()
+            if (one.follow, one.keep) == (first.follow, first.keep)
+        },
+    )
+
+
+def _thresholds(manifest: "Manifest", photo: "PhotoEntry") -> "Thresholds | None":
+    from brittle.editors import Editor
+    from brittle.errors import Unavailable, UserError
+    from brittle.metrics.thresholds import Calibration, mask_kind
+
+    editors = {one.label: one.record for one in manifest.editors}
+    if manifest.calibration is None or not editors:
+        return None
+    try:
+        editor = Editor.from_record(editors[manifest.primary.editor or next(iter(editors))])
+        mask = mask_kind(manifest.trial.resolved.get("mask")) if editor.needs_mask else "none"
+        shown = min(manifest.model.size, max(photo.width, photo.height) or manifest.model.size)
+        return Calibration.model_validate(manifest.calibration).find(str(editor), mask, size=shown)
+    except (Unavailable, UserError):  # or an editor of a version that is no more
+        return None
+
+
+def _least(
+    thresholds: "Thresholds", prompts: Iterable[str]
+) -> Iterator[tuple[str, tuple[float, float]]]:
+    from brittle.errors import Unavailable
+
+    for prompt in prompts:
+        try:
+            asked = thresholds.asked(prompt)
+        except Unavailable:
+            continue
+        if not thresholds.why_not(asked):
+            yield prompt, (thresholds.tau_follow[asked], thresholds.tau_keep)

@@ -245,10 +245,12 @@ class _Summariser:
                     yield life
 
     def _worst_cases(self) -> Iterator[WorstCase]:
-        after = [transform for transform in self.transforms if transform != "none"]
-        if not after or self.placebo.chosen is None or self.table.learned:
+        tried = len(self.transforms) > 1 and "none" in self.transforms
+        if not tried or self.placebo.chosen is None or self.table.learned:
             return
-        yield from Search(self.main, self.main_usable, after).worst_cases(self.primary.arms)
+        thresholds = self.evidence.usable_from
+        search = Search(self.main, self.main_usable, self.transforms, thresholds)
+        yield from search.worst_cases(self.primary.arms)
 
     def _flags(self, effects: list[Effect], style: Style | None) -> Iterator[Flag]:
         if style is not None:

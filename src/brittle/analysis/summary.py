@@ -36,7 +36,7 @@ AttackerWord = Literal[
 
 Finding = Literal["more is left after left", "more is left after right", "not settled"]
 Side = Literal["below", "above"]
-Line = Literal["oracle", "selector", "fixed"]
+Line = Literal["any", "oracle", "selector", "best fixed"]
 Measure = Literal["reach", "usable"]
 
 
@@ -356,30 +356,43 @@ class Comparison(Data):
 
 
 class WorstCase(Data):
-    """What is left when the attacker may choose the transform for each photo."""
+    """What is left when the attacker may choose the transform, or none, for each photo.
+
+    Nothing that chooses scores, except in ``any``.
+    """
 
     arm: str
     """The arm, by its label."""
     line: Line
-    """Chosen with the original at hand; by the attacker's own score; not chosen at all."""
+    """``any``: some transform gives a usable edit. ``oracle``: chosen for each photo with the
+    original at hand, from other seeds and other photos. ``selector``: likewise, by what the
+    attacker can score. ``best fixed``: one transform, chosen on the other photos."""
     editor: str
     """The editor, in its text form."""
     metric: str
     """The metric, by its name."""
     transforms: int
-    """How many transforms there were to choose from."""
+    """How many transforms there were to choose from, ``none`` among them."""
+    chosen_by: str
+    """What chose for ``usable``, and for the selector's effect, in words; empty: nothing did."""
     effect: Interval | None
-    """Effect under the chosen transforms, scored on seeds that did not choose."""
-    share: float | None
-    """That effect over the effect without a transform."""
-    usable: Interval | None
-    """Usable share under the chosen transforms."""
-    plain_minimum: float | None
-    """The biased answer, for contrast: smallest effect of each photo, chosen and scored alike."""
-    chosen: dict[str, int]
-    """How often each transform was chosen."""
-    reason: str
+    """Effect that is left; but for the selector, chosen to be small."""
+    effect_chosen: dict[str, int]
+    """How often each transform was chosen for it, most often first."""
+    effect_reason: str
     """Why there is none."""
+    share: Interval | None
+    """That effect over the effect without a transform; a ratio, not clamped."""
+    share_reason: str
+    """Why there is none: ``too weak for a share``."""
+    usable: Interval | None
+    """Usable share."""
+    usable_chosen: dict[str, int]
+    """How often each transform was chosen for it, most often first."""
+    usable_reason: str
+    """Why there is none."""
+    plain_minimum: float | None
+    """For ``any``: smallest effect of each photo, chosen and scored alike, so too small."""
 
 
 class Flag(Data):

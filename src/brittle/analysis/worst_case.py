@@ -1,157 +1,295 @@
-"""What is left when the attacker may choose the transform for each photo.
+"""What is left when the attacker may choose the transform, or no transform, for each photo.
 
-The smallest of many noisy numbers is biased: whatever chose must not score. So one half of the
-seeds chooses and the other half scores, then the halves change places, and the two are averaged.
+The best of many noisy numbers looks too good: whatever chose must not score. So one half of the
+seeds chooses and the other half scores, then the halves change places, and the two are averaged;
+what is learned from photos is learned from the others.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
 from brittle.analysis.effects import Effects
+from brittle.analysis.evidence import UsableFrom
 from brittle.analysis.intervals import Array, known_mean, mean_interval, share_interval
 from brittle.analysis.summary import Interval, Line, WorstCase
-from brittle.analysis.table import shared_points, unit_means
+from brittle.analysis.table import Block, unit_means
 from brittle.analysis.usable import UsableEdits
 from brittle.record.arms import ORIGINAL
 
 ALPHA = 0.025
-FIXED = "jpeg:quality=75"
-LINES: tuple[Line, ...] = ("oracle", "selector", "fixed")
+LINES: tuple[Line, ...] = ("any", "oracle", "selector", "best fixed")
+WEIGHTS = (0.0, 0.3, 0.6, 0.9)
+"""How much a photo's own edits may count against the other photos'; never all: those break ties."""
+NOT_AT_HAND = "the thresholds of usable are not at hand"
+INCOMPLETE = "no photo has numbers for every transform in every half of the seeds"
+ONE_SEED = "one seed only: what chooses must not score"
+
+Choices = NDArray[np.int64]
 
 
-def cross_fit(criterion: Array, scores: Array) -> tuple[Array, NDArray[np.int64]]:
-    """Choose the smallest criterion on one half and score it on the other, both ways.
+def cross_fit(loss: Array, scores: Array) -> tuple[Array, Choices]:
+    """Choose the smallest loss on one half and score it on the other, both ways.
 
     Both arrays are (..., transforms, 2); returns the mean score (...,) and the choices (..., 2).
     """
-    choice = criterion.argmin(-2)
+    choice = loss.argmin(-2)
     swapped = np.take_along_axis(scores, choice[..., None, ::-1], axis=-2)[..., 0, :]
     return swapped.mean(-1), choice
 
 
-class Search:
-    """One search over transforms, the same for every arm."""
+def draw_towards_others(loss: Array, weight: float) -> Array:
+    """Each photo's losses (photos, transforms, halves), drawn towards the other photos' means.
 
-    def __init__(self, effects: Effects, usable: UsableEdits, transforms: Sequence[str]) -> None:
+    A weight of 0 leaves nothing of its own, 1 everything; one photo alone has no others.
+    """
+    if len(loss) < 2:
+        return loss
+    others = ((loss.sum(0) - loss) / (len(loss) - 1)).mean(-1, keepdims=True)
+    others = others.round(12)  # what rounding leaves of a photo's own would decide between ties
+    return others + weight * (loss - others)
+
+
+def with_others(loss: Array) -> Array:
+    """What to choose by, from losses (photos, transforms, 2): a photo's own and the others'.
+
+    A photo's few edits are noisy, so how much they count is what would have served the other photos
+    best. Where all photos have the same best transform, little of their own is left, and nothing is
+    lost against always taking that one.
+    """
+    if len(loss) < 3:
+        return loss
+    drawn = {weight: draw_towards_others(loss, weight) for weight in WEIGHTS}
+    found = []
+    for photo in range(len(loss)):
+        rest = np.delete(loss, photo, 0)
+        served = [cross_fit(draw_towards_others(rest, one), rest)[0].mean() for one in WEIGHTS]
+        found.append(drawn[WEIGHTS[int(np.argmin(served))]][photo])
+    return np.stack(found)
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """What one line finds in one outcome."""
+
+    values: Array | None = None
+    """(photos,), NaN where a photo has no number."""
+    rows: int = 0
+    """How many edits it is scored on: one a point."""
+    chosen: tuple[tuple[str, int], ...] = ()
+    reason: str = ""
+
+
+class Search:
+    """One search over transforms, the same for every arm; arrays are (photos, transforms, …)."""
+
+    def __init__(
+        self,
+        effects: Effects,
+        usable: UsableEdits,
+        transforms: Sequence[str],
+        thresholds: UsableFrom | None = None,
+    ) -> None:
         """Search among ``transforms``, in the metric and editor of ``effects``."""
         self.effects, self.usable, self.transforms = effects, usable, tuple(transforms)
-        seeds = [seed for *_, seed in effects.table.points]
-        asked = [effects.block(arm, "none").asked.any(0) for arm in effects.table.compared]
+        self.table, self.thresholds = effects.table, thresholds
+        seeds = [seed for *_, seed in self.table.points]
+        asked = [effects.block(arm, "none").asked.any(0) for arm in self.table.compared]
         compared = sorted({seeds[i] for i in np.flatnonzero(np.any(asked, 0))})
-        self.halves = tuple(np.isin(seeds, compared[half::2]) for half in (0, 1))
+        self.parts = [np.isin(seeds, compared[part::2]) for part in (0, 1) if compared[part::2]]
 
     def worst_cases(self, arms: Sequence[str]) -> Iterator[WorstCase]:
-        """Three lines for the original, and for each protection and its placebo."""
+        """All lines for the original, and for each protection and its placebo."""
         placebos = [self.effects.placebo(arm) for arm in arms if self.effects.kind]
         for arm in [ORIGINAL, *placebos, *arms]:
+            effect = self._effects(arm) if arm in arms else None
             for line in LINES:
-                yield self._line(arm, line, protected=arm in arms)
+                yield self._line(arm, line, effect)
 
-    def _line(self, arm: str, line: Line, *, protected: bool) -> WorstCase:
-        effect = self._effects(arm) if protected else None
-        hits = self._halved(arm, "usable") if not self.usable.reason else None
-        attack = self._attackers_score(arm, line)
-        chosen: Counter[str] = Counter()
-        values = share = None
-        if line == "fixed":
-            reason = "" if FIXED in self.transforms else "JPEG 75 was not tried"
-            pick = self.transforms.index(FIXED) if not reason else 0
-            chosen.update({FIXED: len(self.effects.table.units)} if not reason else {})
-            if effect is not None and not reason:
-                values = effect[:, pick].mean(-1)
-            usable = hits[:, pick].mean(-1) if hits is not None and not reason else None
-        else:
-            reason = self._why_not(arm, line, effect, attack)
-            usable = None
-            if not reason:
-                by_effect = effect if line == "oracle" else attack
-                if effect is not None and by_effect is not None:
-                    values = self._fit(by_effect, effect, chosen)
-                if hits is not None and attack is not None:
-                    usable = self._fit(attack, hits, None if effect is not None else chosen)
-        if values is not None:
-            share = self._share(arm, values)
+    def _line(self, arm: str, line: Line, effect: Array | None) -> WorstCase:
+        hits = self._hits(arm)
+        loss, chosen_by = self._loss(arm, line, hits)
+        left = self._effect_left(line, effect, loss)
+        got = self._usable(line, hits, loss)
+        share, share_reason = self._share(effect, left)
         return WorstCase(
             arm=arm,
             line=line,
             editor=self.effects.editor,
             metric=self.effects.metric,
             transforms=len(self.transforms),
-            effect=None if values is None else mean_interval(values, ALPHA),
+            chosen_by=chosen_by,
+            effect=None if left.values is None else mean_interval(left.values, ALPHA),
+            effect_chosen=dict(left.chosen),
+            effect_reason=left.reason,
             share=share,
-            usable=_share_of(usable),
+            share_reason=share_reason,
+            usable=None if got.values is None else share_interval(got.values, got.rows, ALPHA),
+            usable_chosen=dict(got.chosen),
+            usable_reason=got.reason,
             plain_minimum=(
-                known_mean(effect.mean(-1).min(-1))
-                if effect is not None and line == "oracle"
+                known_mean(self._means(effect).mean(-1).min(-1))
+                if line == "any" and effect is not None
                 else None
             ),
-            chosen=dict(sorted(chosen.items())),
-            reason=reason,
         )
 
-    def _why_not(self, arm: str, line: Line, effect: Array | None, attack: Array | None) -> str:
-        if not all(half.any() for half in self.halves):
-            return "one seed only: what chooses must not score"
-        if line == "selector" and attack is None:
-            return "no score against the published file: the attacker has nothing to choose by"
-        found = effect if effect is not None else attack
-        if found is None:
-            return "edits were not judged against the photo"
-        if not np.isfinite(found).all((1, 2)).any():
-            return "no photo has numbers for every transform in both halves of the seeds"
-        return ""
+    def _hits(self, arm: str) -> Array | None:
+        if self.usable.reason:
+            return None
+        return self._scores(self.table.judged, arm, "usable", "photo")
 
-    def _fit(self, criterion: Array, scores: Array, chosen: Counter[str] | None) -> Array:
-        here = np.isfinite(criterion + scores).all((1, 2))
-        values = np.full(len(criterion), np.nan)
-        if here.any():
-            values[here], choice = cross_fit(criterion[here], scores[here])
-            if chosen is not None:
-                chosen.update(self.transforms[i] for i in choice.ravel())
-        return values
+    def _loss(self, arm: str, line: Line, hits: Array | None) -> tuple[Array | None, str]:
+        """What chooses, small is good, and its words."""
+        if line == "selector":
+            return self._attackers_loss(arm)
+        if line == "any" or hits is None:
+            return None, ""
+        return self._oracles_loss(arm, hits)
+
+    def _effect_left(self, line: Line, effect: Array | None, loss: Array | None) -> _Attempt:
+        if effect is None:
+            return _Attempt(reason="only a protection has an effect")
+        if line == "any":
+            return _Attempt(reason="whoever takes what worked chooses by the outcome itself")
+        return self._choose(line, effect, loss if line == "selector" else effect)
+
+    def _usable(self, line: Line, hits: Array | None, loss: Array | None) -> _Attempt:
+        if hits is None:
+            return _Attempt(reason=self.usable.reason or "edits were not judged against the photo")
+        if line != "any":
+            return self._choose(line, hits, loss)
+        best = hits.max(1, keepdims=True)  # NaN where a transform has no number
+        values = self._means(best)[:, 0].mean(-1)
+        if not np.isfinite(values).any():
+            return _Attempt(reason=INCOMPLETE)
+        return _Attempt(values, int(np.isfinite(best).sum()))
+
+    def _choose(self, line: Line, scores: Array, loss: Array | None) -> _Attempt:
+        """Score what is chosen by a loss; both (photos, transforms, points)."""
+        if loss is None:
+            return _Attempt(
+                reason="no score against the published file: the attacker has nothing to choose by"
+            )
+        if line != "best fixed" and len(self.parts) < 2:
+            return _Attempt(reason=ONE_SEED)
+        told, scored = self._means(loss, scores), self._means(scores, loss)
+        here = np.isfinite(told + scored).all((1, 2))
+        if not here.any():
+            return _Attempt(reason=INCOMPLETE)
+        if line == "best fixed":
+            if here.sum() < 2:
+                return _Attempt(reason="one photo only: what chooses must not score")
+            choice = draw_towards_others(told[here], 0)[..., 0].argmin(1)[:, None]
+            found = np.take_along_axis(scored[here], choice[..., None], axis=1)[:, 0].mean(-1)
+        else:
+            found, choice = cross_fit(with_others(told[here]), scored[here])
+        values = np.full(len(scores), np.nan)
+        values[here] = found
+        counts = Counter(self.transforms[i] for i in choice.ravel())
+        rows = int(np.isfinite(scores + loss)[here].all(1).sum())
+        return _Attempt(values, rows, tuple(counts.most_common()))
+
+    def _oracles_loss(self, arm: str, hits: Array) -> tuple[Array, str]:
+        promise = self._promise(arm, "photo")
+        if promise is not None:
+            return -promise, "how far its edits of the photo lie above the thresholds of usable"
+        return -hits, f"its usable edits, since {NOT_AT_HAND}"
+
+    def _attackers_loss(self, arm: str) -> tuple[Array | None, str]:
+        """What the attacker can score himself, against the published file."""
+        promise = self._promise(arm, "published")
+        if promise is not None:
+            return -promise, (
+                "how far its edits, scored against the published file, lie above the thresholds "
+                "of usable"
+            )
+        follow, keep = (
+            self._scores(self.table.judged, arm, metric, "published")
+            for metric in ("follow", "keep")
+        )
+        if follow is None or keep is None:
+            return None, ""
+        return -lower_rank(follow, keep), (
+            "the lower of its two ranks among the transforms, by follow and by keep against the "
+            f"published file, since {NOT_AT_HAND}"
+        )
+
+    def _promise(self, arm: str, reference: str) -> Array | None:
+        """The chance that the edit of another seed is usable, (photos, transforms, points).
+
+        From how far an edit lies above both thresholds, in units of the scatter of a photo's edits.
+        """
+        if self.thresholds is None:
+            return None
+        margins = []
+        for metric, least in self._least(self.thresholds):
+            # Thresholds of one setting of a metric say nothing about another.
+            scores = self._scores(self.table.block, arm, metric, reference)
+            if scores is None:
+                return None
+            margin = scores - least[:, None]
+            margins.append(margin / _scatter(margin))
+        chance: Array = ndtr(np.minimum(*margins))
+        return chance if np.isfinite(chance).any() else None
+
+    def _least(self, thresholds: UsableFrom) -> Iterator[tuple[str, Array]]:
+        """The metrics of follow and keep, each with its thresholds, (photos, points)."""
+        unknown = (np.nan, np.nan)
+        least = np.array(
+            [
+                [
+                    thresholds.least.get(photo, {}).get(prompt, unknown)
+                    for _, prompt, _ in self.table.points
+                ]
+                for photo in self.table.units
+            ]
+        )
+        yield thresholds.follow, least[..., 0]
+        yield thresholds.keep, least[..., 1]
 
     def _effects(self, arm: str) -> Array:
-        """Effects (photos, transforms, 2)."""
         placebo = self.effects.placebo(arm)
-        found = []
-        for transform in self.transforms:
-            blocks = [self.effects.block(arm, transform), self.effects.block(placebo, transform)]
-            valid, _ = shared_points(blocks)
-            found.append(self._half_means(blocks[0].values - blocks[1].values, valid))
-        return np.stack(found, 1)
+        return np.stack(
+            [
+                self.effects.block(arm, transform).values
+                - self.effects.block(placebo, transform).values
+                for transform in self.transforms
+            ],
+            1,
+        )
 
-    def _halved(self, arm: str, metric: str, reference: str = "photo") -> Array | None:
-        """A score against the photo or the published file, (photos, transforms, 2)."""
-        found = []
-        for transform in self.transforms:
-            block = self.effects.table.judged(
-                arm, transform, editor=self.effects.editor, metric=metric, reference=reference
-            )
-            if not block.asked.any():
-                return None
-            found.append(self._half_means(block.values, np.isfinite(block.values)))
-        return np.stack(found, 1)
-
-    def _half_means(self, values: Array, valid: NDArray[np.bool_]) -> Array:
-        return np.stack([unit_means(values, valid & half) for half in self.halves], -1)
-
-    def _attackers_score(self, arm: str, line: Line) -> Array | None:
-        """Score transforms for an attacker, small is good."""
-        reference = "published" if line == "selector" else "photo"
-        follow, keep = (self._halved(arm, metric, reference) for metric in ("follow", "keep"))
-        if follow is None or keep is None:
+    def _scores(
+        self, find: Callable[..., Block], arm: str, metric: str, reference: str
+    ) -> Array | None:
+        """A score of an arm's edits, from `Table.block` or `judged`; None where not asked for."""
+        where = {"editor": self.effects.editor, "metric": metric, "reference": reference}
+        blocks = [find(arm, transform, **where) for transform in self.transforms]
+        if not all(block.asked.any() for block in blocks):
             return None
-        return -lower_rank(follow, keep)
+        return np.stack([block.values for block in blocks], 1)
 
-    def _share(self, arm: str, values: Array) -> float | None:
-        before = self.effects.contrast(arm, "none").effect
-        both = np.isfinite(values) & np.isfinite(before)
-        if not both.any() or before[both].mean() <= 0:
-            return None
-        return float(values[both].mean() / before[both].mean())
+    def _means(self, values: Array, *others: Array) -> Array:
+        """Means over each part of the seeds, (photos, transforms, parts).
+
+        Only points count that have numbers for every transform, in ``others`` as well.
+        """
+        valid = np.logical_and.reduce([np.isfinite(one).all(1) for one in (values, *others)])
+        means = [
+            [unit_means(values[:, transform], valid & part) for transform in range(values.shape[1])]
+            for part in self.parts
+        ]
+        return np.moveaxis(np.array(means), (0, 1), (2, 1))
+
+    def _share(self, effect: Array | None, left: _Attempt) -> tuple[Interval | None, str]:
+        if effect is None or left.values is None:
+            return None, left.reason
+        before = self._means(effect)[:, self.transforms.index("none")].mean(-1)
+        return self.effects.share(left.values, before, ALPHA)
 
 
 def lower_rank(follow: Array, keep: Array) -> Array:
@@ -170,7 +308,11 @@ def _ranks(scores: Array) -> Array:
     return np.where(np.isnan(scores), np.nan, ranks)
 
 
-def _share_of(values: Array | None) -> Interval | None:
-    if values is None:
-        return None
-    return share_interval(values, 2 * int(np.isfinite(values).sum()), ALPHA)
+def _scatter(margins: Array) -> float:
+    """Standard deviation of margins (photos, transforms, points) between a photo's edits."""
+    known = np.isfinite(margins)
+    count = known.sum(-1)
+    mean = np.where(known, margins, 0).sum(-1) / np.maximum(count, 1)
+    squares = np.where(known, (margins - mean[..., None]) ** 2, 0).sum()
+    degrees = np.maximum(count - 1, 0).sum()
+    return max(float(np.sqrt(squares / max(degrees, 1))), 1e-9)

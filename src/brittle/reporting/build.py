@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from brittle.analysis.finished import Finished
+from brittle.analysis.summary import Summary, WorstCase
+from brittle.record.arms import ORIGINAL
 from brittle.record.store import FolderStore
 from brittle.reporting import style, terminal
 from brittle.reporting.equal_distortion import equal_distortion
@@ -85,6 +87,12 @@ def render(trial: Finished, limit: int = PAGE_LIMIT) -> str:
     )
 
 
+def _worst_cases(summary: Summary, arm: str) -> list[tuple[WorstCase, WorstCase]]:
+    """Each line of the search, with the same line of the unprotected photo."""
+    unprotected = {one.line: one for one in summary.worst_cases if one.arm == ORIGINAL}
+    return [(one, unprotected[one.line]) for one in summary.worst_cases if one.arm == arm]
+
+
 def _section(trial: Finished, arm: str, place: int) -> dict[str, Any]:
     """The figures and tables of one protection."""
     summary = trial.summary
@@ -105,7 +113,7 @@ def _section(trial: Finished, arm: str, place: int) -> dict[str, Any]:
         "verdicts": [found for found in summary.verdicts if found.arm == arm],
         "half_lives": [found for found in summary.half_lives if found.arm == arm],
         "comparisons": [found for found in summary.comparisons if found.arm == arm],
-        "worst_cases": [found for found in summary.worst_cases if found.arm == arm],
+        "worst_cases": _worst_cases(summary, arm),
         "metrics": other_metrics(trial, arm),
     }
     editors = [one.label for one in trial.manifest.editors] or [trial.editor]

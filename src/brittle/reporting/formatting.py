@@ -17,6 +17,7 @@ __all__ = [
     "estimated",
     "hundred",
     "moment",
+    "mostly",
     "number",
     "percent",
     "scoped",
@@ -76,6 +77,14 @@ def spread(values: Mapping[str, float], *, per_hundred: bool = False) -> str:
 def moment(written: Any) -> str:
     """An ISO time, a little easier to read."""
     return str(written).replace("T", " ").replace("+00:00", " UTC")
+
+
+def mostly(chosen: Mapping[str, int]) -> str:
+    """The transform that was chosen most often, and how often; empty where nothing chose."""
+    if not chosen:
+        return ""
+    label = max(chosen, key=lambda one: chosen[one])
+    return f"{transform_name(label)} in {chosen[label]} of {sum(chosen.values())} choices"
 
 
 def short_name(label: str) -> str:
