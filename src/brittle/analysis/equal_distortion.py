@@ -7,7 +7,7 @@ of the published file, and its PSNR. One is better than another only if it is so
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 
@@ -20,8 +20,8 @@ from brittle.analysis.intervals import (
 )
 from brittle.analysis.phrases import count, when
 from brittle.analysis.summary import Fair, FairDifference, FairPoint, FairRanking, Measure
-from brittle.analysis.sweep import Reading, Sweep
-from brittle.analysis.table import Mask, natural
+from brittle.analysis.sweep import Sweep
+from brittle.analysis.table import natural
 from brittle.analysis.usable import UsableEdits
 from brittle.declaration.primary import Primary
 
@@ -59,40 +59,35 @@ class FairComparison:
         wanted = [name for name in (self.primary.metric, "psnr") if name in known]
         return list(dict.fromkeys(wanted))
 
-    def why_not(self) -> str:
-        """Why protections can't be compared at equal distortion; empty where they can."""
+    def sweeps(self) -> tuple[dict[str, Sweep], str]:
+        """The protections in each ruler, or why they can't be compared at equal distortion."""
         few = [name for name in self.names if len(self.protections[name]) < MIN_BUDGETS]
         if few:
-            return (
-                f"{', '.join(few)} ran at fewer than {MIN_BUDGETS} budgets (a trial names them as "
-                "`budgets`)"
+            named = ", ".join(few)
+            return {}, (
+                f"{named} ran at fewer than {MIN_BUDGETS} budgets (a trial names them as `budgets`)"
             )
         rulers = self.rulers()
         if len(rulers) < 2:
-            return (
+            return {}, (
                 f"the published files were not measured both in {self.primary.metric} and in "
                 "psnr: add both to the trial's metrics"
             )
-        return ""
+        arms = {name: list(self.protections[name].values()) for name in self.names}
+        sweeps = {ruler: Sweep(self.effects, self.usable, arms, ruler) for ruler in rulers}
+        if not any(sweep.comparable.any() for sweep in sweeps.values()):
+            return {}, (
+                "on no photo do the protections' budgets reach a common distortion, and nothing is "
+                "extrapolated: choose budgets that overlap"
+            )
+        return sweeps, ""
 
     def record(self) -> Fair:
         """The comparison, or why there is none; the ranking at equal budgets in any case."""
-        reason, sweeps = self.why_not(), {}
-        if not reason:
-            arms = {name: list(self.protections[name].values()) for name in self.names}
-            sweeps = {
-                ruler: Sweep(self.effects, self.usable, arms, ruler) for ruler in self.rulers()
-            }
-            if not any(sweep.comparable.any() for sweep in sweeps.values()):
-                reason, sweeps = (
-                    (
-                        "on no photo do the protections' budgets reach a common distortion, and "
-                        "nothing is extrapolated: choose budgets that overlap"
-                    ),
-                    {},
-                )
+        sweeps, reason = self.sweeps()
         differences = list(self._differences(sweeps))
         rankings = [*self._rankings(sweeps, differences), *self._at_equal_budgets()]
+        photos = np.array(self.effects.table.units)
         return Fair(
             editor=self.effects.editor,
             metric=self.effects.metric,
@@ -100,12 +95,7 @@ class FairComparison:
             reason=reason,
             rulers=tuple(sweeps),
             left_out={
-                ruler: tuple(
-                    photo
-                    for photo, there in zip(self.effects.table.units, sweep.comparable, strict=True)
-                    if not there
-                )
-                for ruler, sweep in sweeps.items()
+                ruler: tuple(photos[~sweep.comparable].tolist()) for ruler, sweep in sweeps.items()
             },
             curve=tuple(self._curve(sweeps)),
             differences=tuple(differences),
@@ -115,105 +105,90 @@ class FairComparison:
         )
 
     def _curve(self, sweeps: dict[str, Sweep]) -> Iterator[FairPoint]:
-        for ruler, sweep in sweeps.items():
-            for name in self.names:
-                for transform in self.transforms:
-                    for place in PLACES:
-                        found = sweep.read(name, transform, place)
-                        here = np.isfinite(found.effect)
-                        if here.any():
-                            yield self._point(ruler, name, transform, place, found, here)
-
-    def _point(
-        self, ruler: str, name: str, transform: str, place: float, found: Reading, here: Mask
-    ) -> FairPoint:
-        distortion = float(found.distortion[here].mean())
-        return FairPoint(
-            protection=name,
-            transform=transform,
-            ruler=ruler,
-            place=place,
-            distortion=-20 * float(np.log10(distortion)) if ruler == "psnr" else distortion,
-            effect=mean_interval(found.effect, self.primary.alpha),
-            reach=ratio_interval(found.effect, found.room, self.primary.alpha),
-            usable=None if self.usable.reason else known_mean(found.usable),
-            n=int(here.sum()),
-        )
+        alpha = self.primary.alpha
+        points = product(sweeps.items(), self.names, self.transforms, PLACES)
+        for (ruler, sweep), name, transform, place in points:
+            found = sweep.read(name, transform, place)
+            here = np.isfinite(found.effect)
+            if not here.any():
+                continue
+            distortion = float(found.distortion[here].mean())
+            yield FairPoint(
+                protection=name,
+                transform=transform,
+                ruler=ruler,
+                place=place,
+                distortion=-20 * float(np.log10(distortion)) if ruler == "psnr" else distortion,
+                effect=mean_interval(found.effect, alpha),
+                reach=ratio_interval(found.effect, found.room, alpha),
+                usable=None if self.usable.reason else known_mean(found.usable),
+                n=int(here.sum()),
+            )
 
     def _differences(self, sweeps: dict[str, Sweep]) -> Iterator[FairDifference]:
-        for ruler, sweep in sweeps.items():
-            for transform in self.transforms:
-                read = {name: sweep.read(name, transform, MIDDLE) for name in self.names}
-                for left, right in combinations(self.names, 2):
-                    reach = read[left].effect - read[right].effect
-                    usable = read[left].usable - read[right].usable
-                    for outcome, values, interval in (
-                        ("reach", reach, mean_interval),
-                        ("usable", usable, share_difference_interval),
-                    ):
-                        found = interval(values, self.alpha)
-                        if found and not (outcome == "usable" and self.usable.reason):
-                            yield FairDifference(
-                                left=left,
-                                right=right,
-                                transform=transform,
-                                ruler=ruler,
-                                outcome=outcome,
-                                difference=found,
-                            )
+        for (ruler, sweep), transform in product(sweeps.items(), self.transforms):
+            read = {name: sweep.read(name, transform, MIDDLE) for name in self.names}
+            for left, right in combinations(self.names, 2):
+                one, other = read[left], read[right]
+                found = {"reach": mean_interval(one.effect - other.effect, self.alpha)}
+                if not self.usable.reason:
+                    usable = one.usable - other.usable
+                    found["usable"] = share_difference_interval(usable, self.alpha)
+                for outcome in OUTCOMES:
+                    if difference := found.get(outcome):
+                        yield FairDifference(
+                            left=left,
+                            right=right,
+                            transform=transform,
+                            ruler=ruler,
+                            outcome=outcome,
+                            difference=difference,
+                        )
 
     def _rankings(
         self, sweeps: dict[str, Sweep], differences: Sequence[FairDifference]
     ) -> Iterator[FairRanking]:
-        for transform in self.transforms if sweeps else ():
-            for outcome in OUTCOMES:
-                mine = [
-                    one
-                    for one in differences
-                    if (one.transform, one.outcome) == (transform, outcome)
-                ]
-                if not mine:
-                    continue
-                better = _better_in_both(mine, list(sweeps), outcome)
-                ranks = {name: 1 + sum(loser == name for _, loser in better) for name in self.names}
-                yield FairRanking(
-                    transform=transform,
-                    outcome=outcome,
-                    at="equal distortion",
-                    ranks=ranks,
-                    sentence=_ranking_words(ranks, transform, outcome, "at equal distortion"),
-                )
+        for transform, outcome in product(self.transforms, OUTCOMES):
+            mine = [
+                one for one in differences if (one.transform, one.outcome) == (transform, outcome)
+            ]
+            if not mine:
+                continue
+            better = _better_in_both(mine, list(sweeps), outcome)
+            ranks = {name: 1 + sum(loser == name for _, loser in better) for name in self.names}
+            yield FairRanking(
+                transform=transform,
+                outcome=outcome,
+                at="equal distortion",
+                ranks=ranks,
+                sentence=_ranking_words(ranks, transform, outcome, "at equal distortion"),
+            )
 
     def _at_equal_budgets(self) -> Iterator[FairRanking]:
         """What a comparison by the declared budget alone would say; no test, no fairness."""
         budgets = {budget for arms in self.protections.values() for budget in arms}
-        shared = [
-            budget
-            for budget in budgets
-            if sum(budget in arms for arms in self.protections.values()) > 1
-        ]
-        for budget in sorted(shared, key=natural):
-            for transform in self.transforms:
-                estimates = {}
-                for name in self.names:
-                    arm = self.protections[name].get(budget)
-                    reach = arm and self.effects.reach(arm, transform, self.primary.alpha)
-                    if reach:
-                        estimates[name] = reach.estimate
-                if len(estimates) > 1:
-                    ranks = {
-                        name: 1 + sum(other > mine for other in estimates.values())
-                        for name, mine in estimates.items()
-                    }
-                    said = f"at {budget or 'their own budgets'} alone, not at equal distortion"
-                    yield FairRanking(
-                        transform=transform,
-                        outcome="reach",
-                        at="equal budget",
-                        budget=budget,
-                        ranks=ranks,
-                        sentence=_ranking_words(ranks, transform, "reach", said),
-                    )
+        for budget, transform in product(sorted(budgets, key=natural), self.transforms):
+            reaches = {
+                name: self.effects.reach(arms[budget], transform, self.primary.alpha)
+                for name, arms in sorted(self.protections.items())
+                if budget in arms
+            }
+            found = {name: reach.estimate for name, reach in reaches.items() if reach}
+            if len(found) < 2:
+                continue
+            ranks = {
+                name: 1 + sum(other > mine for other in found.values())
+                for name, mine in found.items()
+            }
+            said = f"at {budget or 'their own budgets'} alone, not at equal distortion"
+            yield FairRanking(
+                transform=transform,
+                outcome="reach",
+                at="equal budget",
+                budget=budget,
+                ranks=ranks,
+                sentence=_ranking_words(ranks, transform, "reach", said),
+            )
 
     def _sentences(
         self, reason: str, sweeps: dict[str, Sweep], rankings: Sequence[FairRanking]
