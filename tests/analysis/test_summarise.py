@@ -143,7 +143,8 @@ def test_a_trial_of_four_photos_is_an_illustration():
     for effect in summary.effects:
         assert effect.effect.low is None
     assert summary.headline.sentence.startswith(
-        "On the embedded model (128 px; an illustration on 4 photos), of 100 edits, usable: "
+        "On the embedded model (128 px; an illustration on 4 photos), white-box (made against the "
+        "model that edits), 1 prompt, usable edits: 8 of 8 of the unprotected photo, "
     )
     assert (
         "no verdict after JPEG 75, because it has 4 photos" in summary.verdict(ARM, JPEG).sentence
@@ -233,9 +234,9 @@ def test_simulated_arrays_and_rows_have_the_same_numbers():
 
 def test_scope_is_filled_in_and_kept():
     summary = summary_of(ROWS)
-    assert summary.scope.model_dump(exclude={"statement"}) == SCOPE.model_dump(
-        exclude={"statement"}
-    )
+    filled = {"statement", "prompts"}
+    assert summary.scope.model_dump(exclude=filled) == SCOPE.model_dump(exclude=filled)
+    assert summary.scope.prompts == 1
     assert summary.scope.statement.startswith("On the embedded model")
     said = SCOPE.model_copy(update={"statement": "On a painting"})
     assert summary_of(ROWS, scope=said).headline.sentence.startswith("On a painting")

@@ -33,19 +33,38 @@ def test_rates_are_means_over_photos_with_differences_beside_them():
 def test_the_headline_counts_a_hundred_edits_with_the_placebo():
     sentence = summary_of(with_usable()).headline.sentence
     assert sentence == (
-        "On the embedded model (128 px; the intervals cover photos, not models), of 100 edits, "
+        "On the embedded model (128 px; the intervals cover photos, not models), white-box (made "
+        "against the model that edits), 1 prompt (which the intervals do not cover), of 100 edits, "
         "usable: 90 of the unprotected photo, 90 with plain noise, 10 of the protected one, 60 of "
-        "the protected one after JPEG 75 (unprotected after JPEG 75: 80)."
+        "the protected one after JPEG 75 (unprotected after JPEG 75: 80); after the 1 "
+        "transform tried, 0.20 [0.20, 0.20] is left of an effect of 0.50."
     )
+
+
+def test_few_edits_are_counted():
+    few = build(trial(0.6, 0.3), points=1, photos=3, usable=SHARES)
+    sentence = summary_of(few).headline.sentence
+    assert "usable edits: 3 of 3 of the unprotected photo, 3 of 3 with plain noise" in sentence
+    assert " of 100" not in sentence
+    enough = summary_of(build(trial(0.6, 0.3), points=2, photos=10, usable=SHARES))
+    assert ", of 100 edits, usable: 90 of the unprotected" in enough.headline.sentence
+    less = summary_of(build(trial(0.6, 0.3), points=1, photos=19, usable=SHARES))
+    assert "usable edits: 18 of 19 of the unprotected photo" in less.headline.sentence
+
+
+def test_few_edits_that_moved_are_counted():
+    sentence = summary_of(build(trial(0.6, 0.3), photos=3, points=1)).headline.sentence
+    assert ", 3 of 3 edits of the protected photo moved further from the control" in sentence
+    assert ", and 3 of 3 after JPEG 75 (by chance alone: half)" in sentence
 
 
 def test_below_60_in_100_clean_edits_nothing_is_judged():
     summary = summary_of(with_usable({**SHARES, ("original", "none"): 0.5}))
-    assert "only 50% of the edits of unprotected photos" in summary.usable_reason
+    assert "only 50 of 100 edits of unprotected photos" in summary.usable_reason
     assert summary.usable_of(ARM, JPEG).rate is None
     assert summary.usable_of(ARM, JPEG).reason == summary.usable_reason
     assert summary.verdict(ARM, JPEG).attacker == "not judged"
-    assert "by chance alone: 50" in summary.headline.sentence
+    assert "by chance alone: half" in summary.headline.sentence
     assert summary_of(with_usable({**SHARES, ("original", "none"): 0.6})).usable_reason == ""
 
 

@@ -2,9 +2,20 @@ import dataclasses
 
 import pytest
 
-from brittle.analysis.sentences import label_for, outcome
+from brittle.analysis import Evidence
+from brittle.analysis.phrases import with_bounds
+from brittle.analysis.sentences import Tried, label_for, outcome
 from brittle.declaration.primary import Margins, Primary
-from tests.analysis.trials import ARM, JPEG, PLACEBO, build, simulations, summary_of, trial
+from tests.analysis.trials import (
+    ARM,
+    JPEG,
+    PLACEBO,
+    SCOPE,
+    build,
+    simulations,
+    summary_of,
+    trial,
+)
 
 CLEAN = {("original", "none"): 0.9, (PLACEBO, "none"): 0.9, (ARM, "none"): 0.1}
 
@@ -168,20 +179,99 @@ def test_the_sentence_says_both_verdicts_and_never_the_share_alone():
 def test_surviving_is_worded_as_far_as_it_was_tried():
     assert verdict(0.6, 0.6).label == "survived the 1 transform tried"
     words = {"jpeg:quality=95": "survived", JPEG: "survived"}
-    assert label_for(JPEG, words) == "survived the 2 transforms tried"
-    mixed = {**words, "flip": "broken"}
-    assert label_for(JPEG, mixed) == "survived JPEG 75, one of the 3 transforms tried"
-    assert label_for("flip", mixed) == "broken"
+    two = Tried((JPEG, "jpeg:quality=95"))
+    assert label_for(JPEG, words, two) == "survived the 2 transforms tried"
+    mixed, three = {**words, "flip": "broken"}, Tried((*words, "flip"), less_than_half=("flip",))
+    assert label_for(JPEG, mixed, three) == (
+        "survived JPEG 75, one of the 3 transforms tried; less than half is left after flip"
+    )
+    assert label_for("flip", mixed, three) == "broken"
 
 
 def test_an_arm_is_summed_up_in_a_sentence():
-    assert outcome({"flip": "survived", JPEG: "survived"}) == "survived the 2 transforms tried"
+    two = Tried(("flip", JPEG))
+    assert outcome({"flip": "survived", JPEG: "survived"}, two) == "survived the 2 transforms tried"
     assert (
-        outcome({"flip": "broken", JPEG: "broken"}) == "broken, for all of the 2 transforms tried"
+        outcome({"flip": "broken", JPEG: "broken"}, two)
+        == "broken, for all of the 2 transforms tried"
     )
-    assert outcome({"flip": "survived", JPEG: "broken"}) == (
+    assert outcome({"flip": "survived", JPEG: "broken"}, two) == (
         "of the 2 transforms tried: survived: flip; broken: JPEG 75"
     )
+
+
+OTHERS = ("gaussian-blur:sigma=1", "resize:factor=0.5", "flip", "bilateral")
+
+
+def eight_tried(others=0.1, points=4, **options):
+    """Four JPEGs leave all of the effect; what the four others leave is given."""
+    distances = {}
+    for transform in ("none", *Primary().transforms, *OTHERS):
+        level = others if transform in OTHERS else 0.6
+        distances |= {(ARM, transform): level, (PLACEBO, transform): 0.1, ("gray", transform): 1.0}
+    return summary_of(build(distances, points=points, photos=16), primary=Primary(), **options)
+
+
+def test_surviving_four_of_eight_says_what_the_other_four_do():
+    summary = eight_tried()
+    words = (
+        "survived the 4 declared of 8 tried; less than half is left after bilateral, flip, "
+        "Gaussian blur 1, resize 0.5"
+    )
+    assert summary.outcomes[0].sentence == words
+    for found in summary.verdicts:
+        assert (found.word, found.label) == ("survived", words)
+        assert f"shield: {words}: after JPEG" in found.sentence
+
+
+def test_what_others_leave_is_said_only_where_it_is_settled():
+    def half(photo, point):
+        return 0.35 + 0.2 * (-1) ** photo
+
+    assert eight_tried(0.6).outcomes[0].sentence == "survived the 4 declared of 8 tried"
+    assert eight_tried(half).outcomes[0].sentence == (
+        "survived the 4 declared of 8 tried; whether half is left is not settled after bilateral, "
+        "flip, Gaussian blur 1, resize 0.5"
+    )
+
+
+def test_transforms_without_edits_are_tried_too():
+    summary = eight_tried(0.6, evidence=Evidence(not_edited=("rotate:degrees=5", "flip")))
+    assert summary.outcomes[0].sentence == (
+        "survived the 4 declared of 9 tried; no edits were made after rotation by 5°"
+    )
+
+
+def test_the_attackers_word_stands_before_what_the_others_leave():
+    distances = {**trial(0.6, 0.6), (ARM, "flip"): 0.1, (PLACEBO, "flip"): 0.1}
+    rows = build(distances, photos=16, points=10, usable=usable(0.9, 0.9))
+    assert (
+        "shield: survived the 1 declared of 2 tried, and open; less than half is left after flip: "
+        in summary_of(rows).verdict(ARM, JPEG).sentence
+    )
+
+
+@pytest.mark.parametrize(
+    ("white_box", "words"),
+    [
+        (True, "white-box (made against the model that edits), "),
+        (False, "black-box (not made against the model that edits), "),
+        (None, "not known whether white-box or black-box"),
+    ],
+)
+def test_the_first_sentence_says_whose_model_how_many_prompts_and_the_worst_case(white_box, words):
+    summary = eight_tried(scope=SCOPE.model_copy(update={"white_box": white_box}))
+    sentence = summary.headline.sentence.partition(". Usable edits")[0]
+    (worst,) = [one for one in summary.worst_cases if (one.arm, one.line) == (ARM, "oracle")]
+    assert words in sentence
+    assert ", 1 prompt (which the intervals do not cover), " in sentence
+    assert "after the worst of 8 transforms for each photo, 0.00 [" in sentence
+    assert sentence.endswith(f"{with_bounds(worst.effect)} is left of an effect of 0.50")
+
+
+def test_a_worst_case_without_numbers_is_said_to_be_unknown():
+    summary = summary_of(build(trial(0.6, 0.1), photos=2, points=1))
+    assert "; the worst case of the 1 transform tried is not known." in summary.headline.sentence
 
 
 def test_an_effect_below_noise_is_no_protection_though_gray_is_below_noise_too():

@@ -145,8 +145,13 @@ def test_first_screen_says_counts_with_scope_and_placebo(page: Page, trial: Fini
     assert answer.startswith(
         f"The answer {summary.headline.sentence} {PROTECTION} : {summary.outcomes[0].sentence}"
     )
-    assert answer.startswith(f"The answer {summary.scope.statement}, of 100 edits, usable: ")
-    assert "with plain noise" in answer[:400]
+    assert answer.startswith(
+        f"The answer {summary.scope.statement}, white-box (made against the model that edits), "
+    )
+    first = answer[: answer.index(". ")]
+    assert ", 2 prompts (which the intervals do not cover), usable edits: " in first
+    assert "16 with plain noise" in first
+    assert "the worst" in first
 
 
 def test_shows_median_largest_and_smallest_effect(page: Page, trial: Finished) -> None:
@@ -167,13 +172,14 @@ def test_table_has_numbers_intervals_verdicts_and_n(page: Page, trial: Finished)
     row = page.text[page.text.index("photoguard-encoder , metric perceptual") :]
     row = row[row.index("JPEG 75 ★") : row.index("JPEG 30")]
     rates = [summary.usable_of(arm, "jpeg:quality=75") for arm in ("original", NOISE, PROTECTION)]
-    expected = [f"{100 * one.rate.estimate:.0f} [" for one in rates]
+    expected = [f"{one.usable} of 16 [" for one in rates]
     expected.append(
         f"{effect.reach.estimate:.2f} [{effect.reach.low:.2f}, {effect.reach.high:.2f}] "
         f"{100 * effect.retention.estimate:.0f} %"
     )
     verdict = summary.verdict(PROTECTION, "jpeg:quality=75")
-    expected.append(f"{verdict.label} {verdict.attacker} 8 16 edits")
+    word = verdict.label.partition("; ")[0]
+    expected.append(f"{word} {verdict.attacker} 8 16 edits")
     position = 0
     for words in expected:
         position = row.index(words, position)

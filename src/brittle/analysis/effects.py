@@ -15,7 +15,7 @@ from brittle.analysis.intervals import (
 )
 from brittle.analysis.phrases import all_or_some, count, decimal, with_bounds
 from brittle.analysis.sampling_units import PHOTO, Unit
-from brittle.analysis.summary import Effect, Interval, Placebo
+from brittle.analysis.summary import Effect, HalfLeft, Interval, Placebo
 from brittle.analysis.table import Block, Mask, Table, shared_points, unit_means
 from brittle.record.arms import ORIGINAL, PLACEBO_KINDS
 
@@ -154,6 +154,16 @@ class Effects:
         """Whether numbers (units,) lie above 0 for sure, as `clearly_above_zero`."""
         known = values[np.isfinite(values)]
         return clearly_above_zero(known, self.unit, GATE_ALPHA, quantiles=quantiles)
+
+    def half_left(self, arm: str, transform: str) -> HalfLeft:
+        """Whether more or less than half of the effect is left, at the exploratory level."""
+        after, before = self.share_pair(arm, transform)
+        difference = mean_interval(after - 0.5 * before, EXPLORATORY_ALPHA, self.unit)
+        if difference is not None and difference.low is not None and difference.low > 0:
+            return "more than half"
+        if difference is not None and difference.high is not None and difference.high < 0:
+            return "less than half"
+        return "not settled"
 
     def record(self, arm: str, transform: str, *, alpha: float, primary: bool) -> Effect | None:
         """Everything about one arm under one transform; None where nothing was measured."""

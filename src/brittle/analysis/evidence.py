@@ -47,6 +47,8 @@ class Evidence(Data):
     protected: tuple[ProtectedFile, ...] = ()
     idle: tuple[str, ...] = ()
     """Transforms from which every picture came out exactly as it went in."""
+    not_edited: tuple[str, ...] = ()
+    """Transforms that were tried without edits: an audit compares what the encoder sees."""
     unedited: int = 0
     """How many edits are exactly the pictures that were to be edited."""
     jpeg_traces: tuple[str, ...] = ()

@@ -1,25 +1,51 @@
-"""The report's first sentence: counts of usable edits, placebo included."""
+"""The report's first sentence: counts of usable edits, placebo and worst case included."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
 from brittle.analysis.effects import Effects
 from brittle.analysis.intervals import known_mean
-from brittle.analysis.phrases import transform_name
-from brittle.analysis.summary import Headline
+from brittle.analysis.phrases import (
+    MIN_EDITS,
+    count,
+    decimal,
+    of_edits,
+    percent,
+    transform_name,
+    with_bounds,
+)
+from brittle.analysis.summary import MIN_PHOTOS, Headline, Scope, WorstCase
 from brittle.analysis.usable import UsableEdits
 from brittle.declaration.primary import Primary
 from brittle.record.arms import ORIGINAL
 
 FAVOURITE = "jpeg:quality=75"
+BOX = {
+    True: "white-box (made against the model that edits)",
+    False: "black-box (not made against the model that edits)",
+    None: "not known whether white-box or black-box (made against the model that edits, or not)",
+}
+WORST = {
+    "oracle": "the worst of {} for each photo",
+    "best fixed": "the worst of {} for all photos alike",
+}
+"""Which lines of the worst case are printed, the first with numbers; what each says it is."""
 
 
-def headline(effects: Effects, usable: UsableEdits, primary: Primary, scope: str) -> Headline:
-    """Say what became of a hundred edits, for the first primary arm and JPEG 75 if declared.
+def headline(
+    effects: Effects,
+    usable: UsableEdits,
+    primary: Primary,
+    scope: Scope,
+    worst_cases: Sequence[WorstCase],
+) -> Headline:
+    """Say what became of the edits, for the first primary arm and JPEG 75 if declared.
 
     The arm is named where there are several.
     """
     if not primary.arms:
-        return Headline(sentence=f"{scope}: no protection was tried.")
+        return Headline(sentence=f"{scope.statement}: no protection was tried.")
     arm = primary.arms[0]
     measured = [
         name
@@ -27,81 +53,121 @@ def headline(effects: Effects, usable: UsableEdits, primary: Primary, scope: str
         if name != "none" and np.isfinite(effects.block(arm, name).values).any()
     ]
     transform = FAVOURITE if FAVOURITE in measured else measured[0] if measured else None
-    shares = _usable_shares(effects, usable, arm, transform)
-    if len(primary.arms) > 1:
-        scope = f"{scope}, for {arm}"
+    opening = _opening(scope, effects, arm, several=len(primary.arms) > 1)
     if usable.reason:
-        sentence = _without_usable(effects, usable, arm, transform, scope)
+        sentence = _without_usable(effects, usable, arm, transform, opening, worst_cases)
     else:
-        sentence = _with_usable(effects, shares, transform, scope)
+        sentence = _with_usable(effects, usable, arm, transform, opening, worst_cases)
     photos = _by_effect(effects, arm)
     return Headline(
         sentence=sentence,
         arm=arm,
         transform=transform,
-        per_hundred=shares,
         median_photo=photos[(len(photos) - 1) // 2] if photos else None,
         best_photo=photos[-1] if photos else None,
         worst_photo=photos[0] if photos else None,
     )
 
 
-def _usable_shares(
-    effects: Effects, usable: UsableEdits, arm: str, transform: str | None
-) -> dict[str, float]:
-    cells = {"unprotected": (ORIGINAL, "none")}
-    if effects.kind:
-        cells["placebo"] = (effects.placebo(arm), "none")
-    cells["protected"] = (arm, "none")
-    if transform:
-        cells["protected after"] = (arm, transform)
-        cells["unprotected after"] = (ORIGINAL, transform)
-    found: dict[str, float] = {}
-    if usable.reason:
-        return found
-    for name, (which, where) in cells.items():
-        share = known_mean(usable.shares(which, where).per_photo)
-        if share is not None:
-            found[name] = 100 * share
-    return found
+def _opening(scope: Scope, effects: Effects, arm: str, *, several: bool) -> str:
+    """What the sentence is about: scope, arm, who made it against what, and how many prompts."""
+    parts = [scope.statement, *([f"for {arm}"] if several else []), BOX[scope.white_box]]
+    if scope.prompts is not None:
+        intervals = len(_by_effect(effects, arm)) >= MIN_PHOTOS
+        prompts = count(scope.prompts, "prompt")
+        parts.append(f"{prompts} (which the intervals do not cover)" if intervals else prompts)
+    return ", ".join(parts)
+
+
+def _worst(effects: Effects, arm: str, worst: Sequence[WorstCase], edits: int) -> str:
+    """The worst case over everything tried, as a clause: by usable ``edits`` if there are any."""
+    tried = [
+        name
+        for name in effects.table.names("transform")
+        if name != "none" and effects.block(arm, name).asked.any()
+    ]
+    if not tried:
+        return "; no transform was tried"
+    transforms = count(len(tried), "transform")
+    words = WORST if len(tried) > 1 else dict.fromkeys(WORST, "the {} tried")
+    cases = {case.line: case for case in worst if case.arm == arm}
+    shown = [(words[line].format(transforms), cases[line]) for line in words if line in cases]
+    for chosen, case in shown:
+        if edits and case.usable:
+            left = with_bounds(case.usable, as_percent=edits >= MIN_EDITS)
+            return f"; after {chosen}, {left} of the protected one are usable"
+    before = known_mean(effects.contrast(arm, "none").effect)
+    for chosen, case in shown:
+        if case.effect and before is not None:
+            left = with_bounds(case.effect)
+            return f"; after {chosen}, {left} is left of an effect of {decimal(before)}"
+    return f"; the worst case of the {transforms} tried is not known"
 
 
 def _with_usable(
-    effects: Effects, shares: dict[str, float], transform: str | None, scope: str
+    effects: Effects,
+    usable: UsableEdits,
+    arm: str,
+    transform: str | None,
+    opening: str,
+    worst: Sequence[WorstCase],
 ) -> str:
-    words = {
-        "unprotected": "of the unprotected photo",
-        "placebo": "with plain noise" if effects.kind == "noise" else "with noise of its spectrum",
-        "protected": "of the protected one",
+    cells = {"of the unprotected photo": (ORIGINAL, "none")}
+    if effects.kind:
+        plain = effects.kind == "noise"
+        words = "with plain noise" if plain else "with noise of its spectrum"
+        cells[words] = (effects.placebo(arm), "none")
+    cells["of the protected one"] = (arm, "none")
+    after = f"after {transform_name(transform)}" if transform else ""
+    if transform:
+        cells[f"of the protected one {after}"] = (arm, transform)
+        cells[f"unprotected {after}"] = (ORIGINAL, transform)
+    shares = {words: usable.shares(*cell) for words, cell in cells.items()}
+    judged = {words: found for words, found in shares.items() if found.rows}
+    many = min(found.rows for found in judged.values()) >= MIN_EDITS
+    numbers = {
+        words: percent(known_mean(found.per_photo) or 0.0)
+        if many
+        else f"{found.hits:.3g} of {found.rows}"
+        for words, found in judged.items()
     }
-    parts = [f"{shares[key]:.0f} {text}" for key, text in words.items() if key in shares]
-    if transform and "protected after" in shares:
-        name = transform_name(transform)
-        last = f"{shares['protected after']:.0f} of the protected one after {name}"
-        if "unprotected after" in shares:
-            last += f" (unprotected after {name}: {shares['unprotected after']:.0f})"
-        parts.append(last)
-    return f"{scope}, of 100 edits, usable: {', '.join(parts)}."
+    beside = numbers.pop(f"unprotected {after}", None)
+    counts = [f"{number} {words}" for words, number in numbers.items()]
+    if beside is not None and f"of the protected one {after}" in numbers:
+        counts[-1] += f" (unprotected {after}: {beside})"
+    of = "of 100 edits, usable" if many else "usable edits"
+    at_worst = _worst(effects, arm, worst, usable.shares(arm, "none").rows)
+    return f"{opening}, {of}: {', '.join(counts)}{at_worst}."
 
 
 def _without_usable(
-    effects: Effects, usable: UsableEdits, arm: str, transform: str | None, scope: str
+    effects: Effects,
+    usable: UsableEdits,
+    arm: str,
+    transform: str | None,
+    opening: str,
+    worst: Sequence[WorstCase],
 ) -> str:
-    """Counts of edits that moved further than noise moves them: 50 of 100 means nothing is left."""
-    wins = effects.contrast(arm, "none").win_rate
-    if wins is None:
-        text = f"{scope}: usable edits are not judged: {usable.reason}"
+    """Counts of edits that moved further than noise moves them: half means nothing is left."""
+    before = effects.contrast(arm, "none")
+    if before.win_rate is None:
+        text = f"{opening}: usable edits are not judged: {usable.reason}"
         if effects.kind is None:
             return f"{text}. Without edits of the photo with noise (placebo) no effect is known."
         return f"{text}. Nothing else is known."
+    moved = of_edits(before.win_rate * before.rows, before.rows)
     text = (
-        f"{scope}, of 100 edits of the protected photo, {100 * wins:.0f} moved further from the "
-        "control than with noise of its size"
+        f"{opening}, {moved} edits of the protected photo moved further from the control than with "
+        "noise of its size"
     )
-    after = effects.contrast(arm, transform).win_rate if transform else None
-    if transform and after is not None:
-        text += f", and {100 * after:.0f} after {transform_name(transform)}"
-    return f"{text} (by chance alone: 50). Usable edits are not judged: {usable.reason}."
+    after = effects.contrast(arm, transform) if transform else None
+    if transform and after and after.win_rate is not None:
+        moved = of_edits(after.win_rate * after.rows, after.rows)
+        text += f", and {moved} after {transform_name(transform)}"
+    at_worst = _worst(effects, arm, worst, 0)
+    return (
+        f"{text} (by chance alone: half){at_worst}. Usable edits are not judged: {usable.reason}."
+    )
 
 
 def _by_effect(effects: Effects, arm: str) -> list[str]:

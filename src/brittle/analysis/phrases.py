@@ -20,6 +20,8 @@ NAMES = {
     "impress": "IMPRESS",
 }
 ABOUT = "the intervals cover photos, not models"
+MIN_EDITS = 20
+"""Fewest edits of which a count is given in a hundred."""
 UNITS = {"rotate": "°", "impress": " steps"}
 
 
@@ -96,6 +98,13 @@ def with_bounds(interval: Interval | None, *, as_percent: bool = False) -> str:
 def count(number: int, singular: str) -> str:
     """Count things: "1 photo", "4 photos"."""
     return f"{number} {singular}" + ("" if number == 1 else "s")
+
+
+def of_edits(hits: float, edits: int) -> str:
+    """Count edits, or their share in a hundred where there are enough: "2 of 3", "67 of 100"."""
+    if edits < MIN_EDITS:
+        return f"{hits:.3g} of {edits}"
+    return f"{decimal(100 * hits / edits, 0)} of 100"
 
 
 def all_or_some(part: int, of: int, singular: str = "photo") -> str:

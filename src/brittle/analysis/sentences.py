@@ -1,5 +1,6 @@
 """Verdicts in sentences: both words, the interval that decided, never the share alone."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from brittle.analysis.effects import Effects
@@ -53,7 +54,8 @@ def verdict_sentence(
     end = ENDS[attacker.word]  # why they are not judged is said once, by the headline
     contrast = attacker.word == "open" and ruling.word in ("protected", "survived", "weakened")
     settled = attacker.word not in ("not settled", "not judged")
-    heading = f"{label}, and {attacker.word}" if settled else label
+    word, limits, rest = label.partition("; ")
+    heading = f"{word}, and {attacker.word}{limits}{rest}" if settled else label
     text = f"{scope}, {arm}: {heading}: {found}, {'yet' if contrast else 'and'} {end}."
     return f"{text} {needed.sentence}" if ruling.word == "inconclusive" and needed else text
 
@@ -75,7 +77,42 @@ def findings(effects: Effects, arm: str, transform: str, ruling: Ruling, alpha: 
     return f"after {name}, {share} of the effect is left (reach {after})"
 
 
-def label_for(transform: str, words: dict[str, EffectWord]) -> str:
+@dataclass(frozen=True)
+class Tried:
+    """All transforms that were tried on an arm, declared or not, and what they leave."""
+
+    transforms: tuple[str, ...]
+    less_than_half: tuple[str, ...] = ()
+    """After these less than half of the effect is left, for sure."""
+    not_settled: tuple[str, ...] = ()
+    """After these it is not settled whether half of it is left."""
+    not_edited: tuple[str, ...] = ()
+    """After these nothing was edited: they were tried in another way."""
+
+    def counted(self, declared: int) -> str:
+        """How many transforms were declared, of all that were tried."""
+        if declared >= len(self.transforms):
+            return f"{count(declared, 'transform')} tried"
+        return f"{declared} declared of {len(self.transforms)} tried"
+
+    @property
+    def limits(self) -> str:
+        """What else the transforms tried do: it belongs beside *survived*."""
+        parts = []
+        if self.less_than_half:
+            parts.append(f"less than half is left after {_names(self.less_than_half)}")
+        if self.not_settled:
+            parts.append(f"whether half is left is not settled after {_names(self.not_settled)}")
+        if self.not_edited:
+            parts.append(f"no edits were made after {_names(self.not_edited)}")
+        return "".join(f"; {part}" for part in parts)
+
+
+def _names(transforms: Iterable[str]) -> str:
+    return ", ".join(map(transform_name, transforms))
+
+
+def label_for(transform: str, words: dict[str, EffectWord], tried: Tried) -> str:
     """Print the word: what survived did so among the transforms tried, and no further."""
     word, name = words[transform], transform_name(transform)
     if transform == "none" and word != "no verdict":
@@ -85,21 +122,22 @@ def label_for(transform: str, words: dict[str, EffectWord]) -> str:
     if word != "survived":
         return word
     if set(words.values()) == {"survived"}:
-        return f"survived the {count(len(words), 'transform')} tried"
-    return f"survived {name}, one of the {count(len(words), 'transform')} tried"
+        return f"survived the {tried.counted(len(words))}{tried.limits}"
+    return f"survived {name}, one of the {tried.counted(len(words))}{tried.limits}"
 
 
-def outcome(words: dict[str, EffectWord]) -> str:
+def outcome(words: dict[str, EffectWord], tried: Tried) -> str:
     """Sum up one arm's verdicts, transforms with the same word together."""
     together: dict[str, list[str]] = {}
     for transform, word in words.items():
         together.setdefault(word, []).append(transform_name(transform))
     if "none" in words:
-        return label_for("none", words)
-    tried = count(len(words), "transform")
+        return label_for("none", words, tried)
+    counted = tried.counted(len(words))
     if list(together) == ["survived"]:
-        return f"survived the {tried} tried"
+        return f"survived the {counted}{tried.limits}"
     if len(together) == 1:
-        return f"{next(iter(together))}, for all of the {tried} tried"
+        return f"{next(iter(together))}, for all of the {counted}"
     parts = [f"{word}: {', '.join(names)}" for word, names in together.items()]
-    return f"of the {tried} tried: " + "; ".join(parts)
+    limits = tried.limits if "survived" in together else ""
+    return f"of the {counted}: {'; '.join(parts)}{limits}"

@@ -123,7 +123,8 @@ class _Summariser:
         self.illustration = few if self.n < table.unit.enough else ""
         about = unit_words(table.sampling) if table.learned else self.illustration or ABOUT
         statement = scope.statement or scope_statement(scope, about)
-        self.scope = scope.model_copy(update={"statement": statement})
+        prompts = self._prompts() if scope.prompts is None else scope.prompts
+        self.scope = scope.model_copy(update={"statement": statement, "prompts": prompts})
 
     def _main(self) -> Effects:
         """The effects in the primary metric."""
@@ -141,6 +142,7 @@ class _Summariser:
         effects, style = list(self._effect_records()), self._style()
         flags = tuple(self._flags(effects, style))
         verdicts, outcomes = self._verdicts(flags)
+        worst_cases = tuple(self._worst_cases())
         return Summary(
             scope=self.scope,
             n_photos=self.n,
@@ -154,7 +156,7 @@ class _Summariser:
             headline=(
                 style_headline(style, self.primary.metric, self.scope.statement)
                 if style
-                else headline(self.main, self.main_usable, self.primary, self.scope.statement)
+                else headline(self.main, self.main_usable, self.primary, self.scope, worst_cases)
             ),
             verdicts=tuple(verdicts),
             outcomes=tuple(outcomes),
@@ -164,7 +166,7 @@ class _Summariser:
             transform_costs=tuple(self._costs()),
             half_lives=tuple(self._half_lives()),
             comparisons=tuple(compare(self.main, self.main_usable, self.primary)),
-            worst_cases=tuple(self._worst_cases()),
+            worst_cases=worst_cases,
             fair=(
                 None
                 if self.table.learned
@@ -174,6 +176,12 @@ class _Summariser:
             missing=self._missing(),
             style=style,
         )
+
+    def _prompts(self) -> int:
+        """How many prompts the edits were made with that decide."""
+        blocks = (self.main.block(arm, "none").asked.any(0) for arm in self.table.compared)
+        points = np.array(self.table.points, dtype=object)[np.logical_or.reduce(list(blocks))]
+        return len({prompt for _, prompt, _ in points})
 
     def _metrics(self) -> tuple[str, ...]:
         """The metrics with distances; over collections, those with numbers."""
@@ -213,8 +221,15 @@ class _Summariser:
     def _verdicts(self, flags: tuple[Flag, ...]) -> tuple[list[Verdict], list[Outcome]]:
         if self.table.learned:  # few collections say nothing about artists
             return [], []
-        scope = self.scope.statement
-        return Judge(self.main, self.main_usable, self.primary, flags=flags, scope=scope).verdicts()
+        judge = Judge(
+            self.main,
+            self.main_usable,
+            self.primary,
+            flags=flags,
+            scope=self.scope.statement,
+            not_edited=self.evidence.not_edited,
+        )
+        return judge.verdicts()
 
     def _style(self) -> Style | None:
         if not self.table.learned:

@@ -35,6 +35,7 @@ AttackerWord = Literal[
 ]
 
 Finding = Literal["more is left after left", "more is left after right", "not settled"]
+HalfLeft = Literal["more than half", "less than half", "not settled"]
 Side = Literal["below", "above"]
 Line = Literal["any", "oracle", "selector", "best fixed"]
 Measure = Literal["reach", "usable"]
@@ -74,6 +75,8 @@ class Scope(Data):
     """Side, in pixels, at which edits were made and compared."""
     white_box: bool | None = None
     """Whether the protection was optimised on the very model that edits; null: not known."""
+    prompts: int | None = None
+    """How many prompts edits were made with; intervals don't cover them. Null: not known."""
     statement: str = ""
     """The words that every answer starts with."""
 
@@ -258,7 +261,7 @@ class Verdict(Data):
     word: EffectWord
     """What became of the effect."""
     label: str
-    """The word as printed: ``survived the 4 transforms tried``."""
+    """The word as printed: ``survived the 4 declared of 8 tried``, and what the others leave."""
     rule: int
     """Number of the rule that decided, 0 to 6, as in ``docs/inference.md``."""
     why: str
@@ -289,7 +292,7 @@ class Outcome(Data):
     words: dict[str, str]
     """The effect's word for each primary transform."""
     sentence: str
-    """``survived the 4 transforms tried``, or which transforms did what."""
+    """``survived the 4 declared of 8 tried``, or which transforms did what."""
 
 
 class StrengthTest(Data):
@@ -301,7 +304,7 @@ class StrengthTest(Data):
     """The transform, in its text form."""
     interval: Interval
     """E(strength) - E(none) / 2: above 0, more than half is left."""
-    finding: Literal["more than half", "less than half", "not settled"]
+    finding: HalfLeft
     """What the interval settles."""
 
 
@@ -524,7 +527,7 @@ class Fair(Data):
 
 
 class Headline(Data):
-    """The report's first sentence, in counts a hundred edits, placebo included."""
+    """The report's first sentence, in counts of usable edits, placebo and worst case included."""
 
     sentence: str
     """The sentence, scope first."""
@@ -532,8 +535,6 @@ class Headline(Data):
     """The protection that it is about; empty where there is none."""
     transform: str | None = None
     """The transform it names; null where the trial has no primary one with numbers."""
-    per_hundred: dict[str, float] = Field(default_factory=dict)
-    """``unprotected``, ``placebo``, ``protected``, ``protected after``, ``unprotected after``."""
     median_photo: str | None = None
     """The photo of median effect without a transform: the one to show."""
     best_photo: str | None = None

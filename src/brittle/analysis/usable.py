@@ -12,6 +12,7 @@ from brittle.analysis.intervals import (
     share_difference_interval,
     share_interval,
 )
+from brittle.analysis.phrases import of_edits
 from brittle.analysis.summary import BestOf, Interval, TransformCost, Usable
 from brittle.analysis.table import Block, Table, shared_points, unit_means
 from brittle.record.arms import ORIGINAL
@@ -27,7 +28,8 @@ class Shares:
     per_photo: Array
     """(photos,), NaN where there is no judgement."""
     rows: int
-    hits: int
+    hits: float
+    """Usable edits; an audit's placebo has parts of one, its draws' mean."""
 
 
 class UsableEdits:
@@ -46,7 +48,7 @@ class UsableEdits:
         """Each photo's share of usable edits."""
         block = self.block(arm, transform)
         rows, hits = np.isfinite(block.values).sum(), np.nansum(block.values)
-        return Shares(block.means, int(rows), int(hits))
+        return Shares(block.means, int(rows), float(hits))
 
     def rate(self, arm: str, transform: str, alpha: float) -> Interval | None:
         """The mean over photos of their shares; None where usable is not judged."""
@@ -101,7 +103,7 @@ class UsableEdits:
             exploratory=not primary,
             n=len(per_photo),
             rows=shares.rows,
-            usable=shares.hits,
+            usable=round(shares.hits),
             rate=self.rate(arm, transform, alpha),
             reason=self.reason or ("" if per_photo else "no edit was judged"),
             difference=(
@@ -128,9 +130,10 @@ class UsableEdits:
             reasons = Counter(self.table.reasons_of("usable", self.editor))
             return reasons.most_common(1)[0][0] if reasons else "no edit was judged"
         if mean < MIN_CLEAN_SHARE - 1e-9:
+            edits = self.shares(ORIGINAL, "none").rows
             return (
-                f"only {mean:.0%} of the edits of unprotected photos count as usable, and the "
-                f"judgement is valid from {MIN_CLEAN_SHARE:.0%} on"
+                f"only {of_edits(mean * edits, edits)} edits of unprotected photos count as "
+                f"usable, and the judgement is valid from {MIN_CLEAN_SHARE:.0%} on"
             )
         return ""
 

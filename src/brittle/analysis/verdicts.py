@@ -9,6 +9,7 @@ from brittle.analysis.power import photos_needed
 from brittle.analysis.sentences import (
     AttackerRuling,
     Ruling,
+    Tried,
     findings,
     label_for,
     outcome,
@@ -49,10 +50,14 @@ class Judge:
         *,
         flags: Sequence[Flag],
         scope: str,
+        not_edited: Sequence[str] = (),
     ) -> None:
-        """``primary`` names its arms; ``scope`` is what every sentence starts with."""
+        """``primary`` names its arms; ``scope`` is what every sentence starts with.
+
+        After the transforms ``not_edited`` no edits were made, though they were tried otherwise.
+        """
         self.effects, self.usable, self.primary, self.flags = effects, usable, primary, flags
-        self.scope = scope
+        self.scope, self.not_edited = scope, not_edited
         self.alpha = primary.alpha_each
 
     def verdicts(self) -> tuple[list[Verdict], list[Outcome]]:
@@ -64,11 +69,28 @@ class Judge:
             }
             rulings = {t: self._rule(arm, t, found) for t, found in claims.items()}
             words = {transform: ruling.word for transform, ruling in rulings.items()}
-            outcomes.append(Outcome(arm=arm, words=dict(words), sentence=outcome(words)))
+            tried = self._tried(arm)
+            outcomes.append(Outcome(arm=arm, words=dict(words), sentence=outcome(words, tried)))
             for transform, ruling in rulings.items():
-                label = label_for(transform, words)
+                label = label_for(transform, words, tried)
                 verdicts.append(self._verdict(arm, transform, claims[transform], ruling, label))
         return verdicts, outcomes
+
+    def _tried(self, arm: str) -> Tried:
+        """What all transforms leave of an arm's effect, declared or not."""
+        edited = [
+            transform
+            for transform in self.effects.table.names("transform")
+            if transform != "none" and self.effects.block(arm, transform).asked.any()
+        ]
+        found = {transform: self.effects.half_left(arm, transform) for transform in edited}
+        not_edited = tuple(one for one in self.not_edited if one not in edited)
+        return Tried(
+            transforms=(*edited, *not_edited),
+            less_than_half=tuple(one for one in edited if found[one] == "less than half"),
+            not_settled=tuple(one for one in edited if found[one] == "not settled"),
+            not_edited=not_edited,
+        )
 
     def _verdict(
         self, arm: str, transform: str, claims: Claims, ruling: Ruling, label: str

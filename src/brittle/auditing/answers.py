@@ -321,13 +321,27 @@ def _reductions(reduced: int, results: Sequence[ModelResult], scope: Scope) -> s
     )
 
 
-def verdicts(summary: Summary) -> tuple[str, ...]:
-    """What the edits of eight photos and more say."""
+def verdicts(summary: Summary, latents: Sequence[Effect]) -> tuple[str, ...]:
+    """What the edits of eight photos and more say, and the encoder where nothing was edited."""
+    edited = {effect.transform for effect in summary.effects}
     return (
         summary.headline.sentence,
         *(verdict.sentence for verdict in summary.verdicts),
+        *_shift_only([one for one in latents if one.transform not in edited]),
         brackets(summary.n_photos),
     )
+
+
+def _shift_only(latents: Sequence[Effect]) -> list[str]:
+    """What is left of the encoder's shift after transforms without edits."""
+    left = [
+        f"{with_bounds(one.retention, as_percent=True)} after {transform_name(one.transform)}"
+        for one in latents
+        if one.retention
+    ]
+    if not left:
+        return []
+    return [f"Where nothing was edited, the encoder's shift that is left is {_listed(left)}."]
 
 
 def brackets(photos: int) -> str:

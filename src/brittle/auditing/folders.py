@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from brittle.analysis import summarise
 from brittle.analysis.effects import EXPLORATORY_ALPHA, Effects
+from brittle.analysis.evidence import Evidence
 from brittle.analysis.phrases import transform_name
 from brittle.analysis.summary import MIN_PHOTOS, Effect, Summary
 from brittle.analysis.table import Table
@@ -32,7 +33,7 @@ def over_photos(scope: ModelScope, photos: Sequence[PhotoAudit]) -> ModelScope:
     if len(found) >= MIN_PHOTOS:
         latents = _latents(found)
         summary = _summary(scope, found) if scope.edits else None
-        answer += words.verdicts(summary) if summary else words.shifts(latents)
+        answer += words.verdicts(summary, latents) if summary else words.shifts(latents)
     return scope.model_copy(update={"latents": latents, "summary": summary, "answer": answer})
 
 
@@ -85,7 +86,9 @@ def _summary(scope: ModelScope, found: Sequence[tuple[str, ModelResult]]) -> Sum
         for row in _rows(name, result, one, scope.editor)
     ]
     primary = Primary(metric=scope.metric, transforms=tuple(declared))
-    return summarise(rows, primary, scope=scope.scope)
+    seen = [one.transform for one in found[0][1].seen_as("latents")]
+    not_edited = tuple(one for one in seen if one not in transforms)
+    return summarise(rows, primary, scope=scope.scope, evidence=Evidence(not_edited=not_edited))
 
 
 def _rows(name: str, result: ModelResult, one: Answer, editor: str) -> list[Row]:

@@ -281,7 +281,11 @@ def _scope(setting: Setting, photos: int) -> ModelScope:
     statement = words.scope_words(model.name, str(model.size), photos)
     return ModelScope(
         scope=Scope(
-            model=model.name, models=(model.name,), resolution=model.size, statement=statement
+            model=model.name,
+            models=(model.name,),
+            resolution=model.size,
+            prompts=len(setting.request.prompts) if edits else None,
+            statement=statement,
         ),
         edits=edits,
         why_no_edits=setting.why_no_edits,

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from brittle.analysis.phrases import all_or_some, count, transform_name
+from brittle.analysis.phrases import MIN_EDITS, all_or_some, count, transform_name
 from brittle.analysis.phrases import decimal as number
 from brittle.analysis.summary import Interval, Summary
 from brittle.record.arms import GRAY
 
 __all__ = [
+    "MIN_EDITS",
     "all_or_some",
     "arm_name",
     "bounds",

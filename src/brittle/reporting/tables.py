@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from brittle.analysis.finished import Finished
 from brittle.analysis.summary import Effect, Interval, Summary, Usable, Verdict
 from brittle.reporting.formatting import (
+    MIN_EDITS,
     all_or_some,
     arm_name,
     bounds,
@@ -72,10 +73,17 @@ def transform_table(trial: Finished, arm: str, editor: str) -> TransformTable:
         if summary.illustration
         else " with 95 % intervals over photos"
     )
+    judged = [
+        found
+        for found in summary.usable
+        if found.arm in arms.values() and found.editor == editor and found.rows
+    ]
+    few = any(found.rows < MIN_EDITS for found in judged)
+    outcome = "Usable edits" if few else "Usable edits per 100"
     return TransformTable(
         arm=arm,
         editor=editor,
-        outcome="Usable edits per 100",
+        outcome=outcome,
         columns=tuple(
             "protected" if label == arm else arm_name(label, kind) for kind, label in arms.items()
         ),
@@ -84,7 +92,7 @@ def transform_table(trial: Finished, arm: str, editor: str) -> TransformTable:
             _row(summary, tuple(arms.values()), one.label, editor)
             for one in trial.manifest.transforms
         ),
-        caption=f"Usable edits per 100, reach and retention{intervals}",
+        caption=f"{outcome}, reach and retention{intervals}",
         verdicts=True,
     )
 
@@ -150,6 +158,9 @@ def _usable(found: Usable | None, summary: Summary) -> Cell:
         # A reason that holds for the whole trial stands above the table, once.
         said = found.reason and found.reason != summary.usable_reason
         return Cell("–", found.reason if said else "not judged", "missing wordy")
+    if found.rows < MIN_EDITS:
+        small = "" if found.rate.low is None else bounds(found.rate)
+        return Cell(f"{found.usable} of {found.rows}", small)
     main = hundred(found.rate.estimate)
     if found.rate.low is None:
         return Cell(main, f"{found.usable} of {count(found.rows, 'edit')}")
@@ -191,7 +202,9 @@ def _retention(effect: Effect | None, transform: str, summary: Summary) -> Cell:
 
 def _effect_word(verdict: Verdict | None, transform: str, summary: Summary) -> Cell:
     if verdict:
-        return Cell(verdict.label or verdict.word, "", _style(verdict.word))
+        # What the other transforms leave stands in their own rows.
+        word = verdict.label.partition("; ")[0]
+        return Cell(word or verdict.word, "", _style(verdict.word))
     if transform == "none":
         return Cell("–", "the reference", "missing")
     return Cell("no verdict" if summary.illustration else "exploratory", "", "missing")
