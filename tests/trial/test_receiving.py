@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from brittle.images import png_bytes, quantise
+from brittle.parallel import threads_for
 from brittle.progress import silent
 from brittle.record.store import FolderStore, artifact
 from brittle.transforms import Transform
@@ -33,7 +34,12 @@ def work(tmp_path):
     receptions = {
         f"{k:02}": Reception(f"{k:02}", RELEASES[k % 3], TEXTS[k % 4], k) for k in range(12)
     }
-    plan = SimpleNamespace(releases=releases, receptions=receptions, transforms=transforms)
+    plan = SimpleNamespace(
+        photos={"photo": SimpleNamespace(image=image)},
+        releases=releases,
+        receptions=receptions,
+        transforms=transforms,
+    )
     return plan, store, image
 
 
@@ -48,6 +54,12 @@ def test_files_are_those_of_one_after_another(work, monkeypatch, threads):
     for key, one in plan.receptions.items():
         alone = plan.transforms[one.transform].apply(image, seeds=[one.seed])
         assert (store.directory / artifact(key)).read_bytes() == png_bytes(alone)
+
+
+def test_large_photos_are_passed_on_by_fewer_threads():
+    assert threads_for(512 * 512, 16) == 16
+    assert threads_for(4000 * 3000, 16) == 2
+    assert threads_for(64_000_000, 16) == 1
 
 
 def test_what_exists_is_not_made_again(work):

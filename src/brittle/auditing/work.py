@@ -76,7 +76,8 @@ def tried_on(setting: Setting, pictures: Pictures) -> list[Tried]:
     def one(transform: Transform) -> Tried:
         return Tried(transform, trace(transform, pictures.original, setting.model, seed=seed))
 
-    return on_all_cores(one, setting.request.transforms)
+    pixels = pictures.original[0, 0].numel()
+    return on_all_cores(one, setting.request.transforms, pixels=pixels)
 
 
 @dataclass

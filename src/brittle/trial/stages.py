@@ -22,6 +22,7 @@ from brittle.decoding import Levels
 from brittle.editors import FineTune, Identity
 from brittle.images import digest, from_bytes, quantise, to_bytes
 from brittle.models import EditModel
+from brittle.parallel import threads_for
 from brittle.progress import Progress, silent
 from brittle.protections import Trace
 from brittle.record.arms import ORIGINAL
@@ -53,7 +54,7 @@ def receive(plan: Plan, store: Store, model: EditModel, progress: Progress = sil
     """What arrives through transforms that need no model, ahead of all other stages."""
     if store.seen_only:
         plan = pending(plan, store, model)
-    with receiving(plan, store, model, progress):
+    with receiving(plan, store, model, progress, alone=True):
         pass
 
 
@@ -88,15 +89,20 @@ def released(plan: Plan, store: Store, one: Release) -> Levels:
     """A released file as levels (H, W, 3): as the store has it, or made anew, without a model."""
     if not store.seen_only and store.has(one.key):
         return store.read_levels(one.key)
+    return to_bytes(_released(plan, store, one))[0]
+
+
+def _released(plan: Plan, store: Store, one: Release) -> Tensor:
+    """As `released`, as an image (1, 3, H, W)."""
+    if not store.seen_only and store.has(one.key):
+        return store.read(one.key)
     photo = plan.photos[one.photo].image
     if (one.photo, one.arm) in plan.given:
-        image = plan.given[one.photo, one.arm].image
-    elif one.of is not None:
-        like = from_bytes(released(plan, store, plan.releases[one.of])[None])
-        image = plan.placebos[one.arm].draw(photo, like, seeds=[one.seed])
-    else:
-        image = photo if one.arm == ORIGINAL else gray_like(photo)
-    return to_bytes(image)[0]
+        return plan.given[one.photo, one.arm].image
+    if one.of is not None:
+        like = _released(plan, store, plan.releases[one.of])
+        return plan.placebos[one.arm].draw(photo, like, seeds=[one.seed])
+    return photo if one.arm == ORIGINAL else gray_like(photo)
 
 
 def gray_like(image: Tensor) -> Tensor:
@@ -156,7 +162,7 @@ def receive_by_model(plan: Plan, store: Store, model: EditModel, progress: Progr
         return
     with progress("purifiers", len(missing)) as advance:
         for one in missing:
-            image = from_bytes(released(plan, store, plan.releases[one.release])[None])
+            image = _released(plan, store, plan.releases[one.release])
             start = as_seen(image, model) if one.reduced else image
             received = plan.transforms[one.transform].apply(start, seeds=[one.seed], model=model)
             _keep(plan, store, model, one, to_bytes(start)[0], to_bytes(received)[0])
@@ -164,12 +170,14 @@ def receive_by_model(plan: Plan, store: Store, model: EditModel, progress: Progr
 
 
 @contextmanager
-def receiving(plan: Plan, store: Store, model: EditModel, progress: Progress) -> Iterator[WaitFor]:
+def receiving(
+    plan: Plan, store: Store, model: EditModel, progress: Progress, *, alone: bool = False
+) -> Iterator[WaitFor]:
     """Pass released files through the other transforms, as in the world, beside other work.
 
     Threads do it, a released file each, since codecs don't hold Python's lock; what is yielded
     waits for one key. If anything fails or is interrupted, a picture that has begun is finished and
-    the rest is not begun.
+    the rest is not begun. ``alone``: nothing is done beside, so that a thread is worth a core.
     """
     missing: dict[str, list[Reception]] = defaultdict(list)
     for one in plan.receptions.values():
@@ -183,20 +191,29 @@ def receiving(plan: Plan, store: Store, model: EditModel, progress: Progress) ->
 
     def pass_through(release: str) -> None:
         receptions = missing[release]
-        levels = released(plan, store, plan.releases[release])
-        small = None
-        if any(one.reduced for one in receptions):
-            small = to_bytes(as_seen(from_bytes(levels[None]), model))[0]
+        image = _released(plan, store, plan.releases[release])
+        # Each once, and neither where nobody wants it: a photo may have many megapixels.
+        starts = {
+            reduced: to_bytes(as_seen(image, model) if reduced else image)[0]
+            for reduced in {one.reduced for one in receptions}
+        }
+        del image
         for one in receptions:
             if stopped.is_set():
                 return
-            start = small if one.reduced and small is not None else levels
+            start = starts[one.reduced]
             received = plan.transforms[one.transform].on_levels(start, seed=one.seed)
             _keep(plan, store, model, one, start, received)
             advance(1)
 
     with progress("transforms", sum(map(len, missing.values()))) as advance:
-        pool = ThreadPoolExecutor(os.cpu_count())
+        cores = torch.get_num_threads()
+        largest = max(photo.image[0, 0].numel() for photo in plan.photos.values())
+        pool = ThreadPoolExecutor(
+            threads_for(largest, os.cpu_count() or 1),
+            initializer=torch.set_num_threads,
+            initargs=(1 if alone else cores,),
+        )
         try:
             arriving = {release: pool.submit(pass_through, release) for release in missing}
             by_key = {one.key: arriving[one.release] for each in missing.values() for one in each}
@@ -206,6 +223,7 @@ def receiving(plan: Plan, store: Store, model: EditModel, progress: Progress) ->
         finally:
             stopped.set()
             pool.shutdown(cancel_futures=True)
+            torch.set_num_threads(cores)  # as in `on_all_cores`
 
 
 def _keep(
