@@ -255,10 +255,10 @@ def test_purifiers_run_the_model_that_is_named(photo, tmp_path):
     ("arguments", "message"),
     [
         (["--prompt", " "], "empty"),
-        (["--prompt", "x", "--editor", "img2img:strength=0.001"], "strength"),
-        (["--prompt", "x", "--editor", "img2img:strength=2"], "strength"),
-        (["--prompt", "x", "--editor", "inpaint"], "mask"),
-        (["--prompt", "x", "--mask", "auto"], "inpaint"),
+        (["--prompt", "rain", "--editor", "img2img:strength=0.001"], "strength"),
+        (["--prompt", "rain", "--editor", "img2img:strength=2"], "strength"),
+        (["--prompt", "rain", "--editor", "inpaint"], "--mask auto"),
+        (["--prompt", "rain", "--mask", "auto"], "inpaint"),
     ],
 )
 def test_mistakes_in_edits_are_one_sentence(photo, tmp_path, arguments, message):

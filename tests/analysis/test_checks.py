@@ -58,6 +58,7 @@ PROVOKED = {
         over_collections(trial(0.6, 0.3) | {("original", "none"): 0.2, ("original", JPEG): 1.2}),
         Evidence(),
     ),
+    "prompt cut": (GOOD, Evidence(cut_prompts=("a very long prompt",))),
     "no placebo": ([row for row in GOOD if row.arm != PLACEBO], Evidence()),
     "usable is not judged": (GOOD, Evidence()),
 }

@@ -350,3 +350,48 @@ def test_a_cached_model_of_which_a_part_is_missing_is_no_model(monkeypatch, tmp_
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(UserError, match=r"only partly in the cache .*UNet"):
         load_model("someone/half")
+
+
+# Sizes, and what can't be edited.
+
+SDXL = {"_class_name": "UNet2DConditionModel", "addition_embed_type": "text_time"}
+
+
+@pytest.mark.parametrize(
+    ("part", "denoiser", "of_autoencoder", "size", "why"),
+    [
+        ("unet", {**SDXL, "sample_size": 128}, 1024, 1024, r"as Stable Diffusion XL's does"),
+        ("unet", {**SDXL, "sample_size": 64}, 1024, 512, r"as Stable Diffusion XL's does"),
+        ("unet", {**SDXL, "sample_size": [96, 128]}, 512, 1024, r"Stable Diffusion XL's"),
+        ("transformer", {"sample_size": 128}, 1024, 1024, r"transformer \(SD3Transformer2DModel\)"),
+        ("transformer", {"sample_size": None}, 1024, 1024, "is a transformer"),
+        ("transformer", {}, 256, 512, "is a transformer"),
+    ],
+)
+def test_a_model_that_can_not_edit_has_its_stated_size_and_says_why(
+    tiny_sd, tmp_path, part, denoiser, of_autoencoder, size, why
+):
+    folder = copy_of(tiny_sd, tmp_path)
+    rewrite(folder / "vae" / "config.json", sample_size=of_autoencoder)
+    if part == "unet":
+        rewrite(folder / "unet" / "config.json", **denoiser)
+    else:
+        shutil.move(folder / "unet", folder / "transformer")
+        config = {"_class_name": "SD3Transformer2DModel", **denoiser}
+        (folder / "transformer" / "config.json").write_text(json.dumps(config))
+        listed = {"unet": None, "transformer": ["diffusers", "SD3Transformer2DModel"]}
+        rewrite(folder / "model_index.json", **listed)
+    model = load_model(folder, device="cpu", dtype="float32")
+    assert (model.size, model.edits) == (size, False)
+    with pytest.raises(UserError, match=why):
+        Img2Img().resolve(model)
+    assert model.at(256).encode(IMAGES).shape == (1, 4, 8, 8)
+
+
+def test_the_autoencoder_alone_has_the_size_that_it_states(tiny_sd, tmp_path):
+    folder = copy_of(tiny_sd, tmp_path)
+    sizes = []
+    for stated in (1024, 768, 512, 256, 32):
+        rewrite(folder / "vae" / "config.json", sample_size=stated)
+        sizes.append(load_model(folder / "vae", device="cpu").size)
+    assert sizes == [1024, 768, 512, 512, 512]

@@ -98,6 +98,11 @@ FLAGS: dict[str, tuple[str, str, bool]] = {
         "look for a better rate and number of steps: so far there is nothing to protect",
         True,
     ),
+    "prompt cut": (
+        "a prompt is longer than the model's text encoder reads, so its end had no effect",
+        "shorten the prompt; what was edited is its beginning",
+        False,
+    ),
     "no placebo": (
         "the protection has no noise of its own size to be compared with",
         "add its placebo to the trial's arms; until then there is neither effect nor verdict",
@@ -149,6 +154,8 @@ def check_evidence(evidence: Evidence) -> Iterator[Flag]:
         yield raise_flag("editor did nothing", count(evidence.unedited, "edit"))
     if evidence.jpeg_traces:
         yield raise_flag("JPEG traces", ", ".join(evidence.jpeg_traces))
+    if evidence.cut_prompts:
+        yield raise_flag("prompt cut", "; ".join(map(repr, evidence.cut_prompts)))
 
 
 def _loss_stayed(file: ProtectedFile) -> bool:

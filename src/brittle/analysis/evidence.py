@@ -53,6 +53,8 @@ class Evidence(Data):
     """How many edits are exactly the pictures that were to be edited."""
     jpeg_traces: tuple[str, ...] = ()
     """Photos in lossless files that show traces of JPEG compression."""
+    cut_prompts: tuple[str, ...] = ()
+    """Prompts whose end had no effect."""
     codecs: dict[str, dict[str, str]] = Field(default_factory=dict)
     """For a transform without the parameter that changes, what its half-life depends on beside
     it: encoder, subsampling."""
@@ -77,6 +79,7 @@ def evidence_of(record: "Record") -> Evidence:
             for photo in record.manifest.photos
             if photo.jpeg_traces and photo.source_format not in ("JPEG", "MPO")
         ),
+        cut_prompts=record.manifest.cut_prompts,
         codecs={same: _codec(record, jpeg) for same, jpeg in ladder},
         bits_a_pixel=_bits_a_pixel(record, {jpeg.label for _, jpeg in ladder}),
         usable_from=_usable_from(record.manifest),

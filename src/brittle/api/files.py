@@ -24,6 +24,7 @@ from brittle.images import (
     write_image,
 )
 from brittle.models import EditModel, load_model
+from brittle.models.prompts import check_prompts, cut_note, cut_prompts
 from brittle.progress import Progress, silent
 from brittle.protections import Protection, Trace
 from brittle.sources.folders import left_out, photo_files
@@ -141,6 +142,8 @@ def protect_files(
     files = _files(photos, to, say)
     component, model = read_protection(protection, budget), model or load_model()
     say(f"{component} on {model}")
+    if model.why_no_edits:
+        say(f"Note: only the autoencoder is used. {model.why_no_edits}")
     calls = [[*files]] if component.needs_collection else [[path] for path in files]
     sizes = {path: size_of(path) for path in files}
     for path, file in files.items():
@@ -259,6 +262,9 @@ def edit_files(
     to = out if isinstance(out, Destination) else Destination(out)
     files, component = _files(photos, to, say), Editor.read(editor)
     model = model or load_model()
+    check_prompts(model, [prompt])
+    for cut in cut_prompts(model, [prompt]) if model.edits else ():
+        say(f"Note: {cut_note(model, cut)}")
 
     def edited(photo: Photo) -> Tensor:
         mask_of = named_mask(mask, photo) if mask else None

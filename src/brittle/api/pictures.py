@@ -7,6 +7,7 @@ from torch import Tensor
 from brittle.budgets import Budget, read_budget
 from brittle.editors import Editor
 from brittle.models import EditModel, load_model
+from brittle.models.prompts import check_prompts
 from brittle.protections import Protection
 from brittle.transforms import Transform
 
@@ -127,9 +128,10 @@ def edit(
 
     Raises:
         UserError: an unknown editor, a setting that leaves no denoising step, a mask that the
-            editor needs or doesn't take.
+            editor needs or doesn't take, a prompt of which the embedded model knows no word.
     """
     prompts = [prompt] * len(image) if isinstance(prompt, str) else prompt
-    return Editor.read(editor).edit(
-        model or load_model(), image, prompts=prompts, mask=mask, seeds=[seed] * len(image)
-    )
+    component, model = Editor.read(editor), model or load_model()
+    for one in dict.fromkeys(prompts):
+        check_prompts(model, [one])
+    return component.edit(model, image, prompts=prompts, mask=mask, seeds=[seed] * len(image))

@@ -27,6 +27,7 @@ from brittle.auditing.work import ENCODER, PROTECTED, PhotoWork, tried_on
 from brittle.errors import UserError
 from brittle.images import read_photo
 from brittle.models import EditModel
+from brittle.models.prompts import check_prompts, cut_note, cut_prompts
 from brittle.progress import Advance, Progress, silent
 from brittle.record.arms import ORIGINAL, PLACEBO_KINDS, placebo_label
 from brittle.record.rows import Row
@@ -80,12 +81,17 @@ def audit(
         raise UserError("Two of the models have the same name: name each one once.")
     for model, transform in product(models, request.transforms):
         transform.check(model)
+    cut = list[str]()
+    for model in models if not request.quick else ():
+        if model.edits:
+            check_prompts(model, request.prompts)
+            cut += [cut_note(model, prompt) for prompt in cut_prompts(model, request.prompts)]
     with ThreadPoolExecutor(1) as pool:
         loading = [pool.submit(getattr, model, "vae") for model in models]
         work = _Work(pairs, request, folder, progress, say)
         for model, loaded in zip(models, loading, strict=True):
             work.run(model, loaded)
-    photos = work.photos()
+    photos = work.photos(tuple(cut))
     return Audited(
         Audit(
             version=VERSION,
@@ -192,10 +198,15 @@ class _Work:
             doubts=pictures.doubts,
         )
 
-    def photos(self) -> tuple[PhotoAudit, ...]:
-        """Every photo with its results."""
+    def photos(self, flags: tuple[str, ...]) -> tuple[PhotoAudit, ...]:
+        """Every photo with its results, and with flags beside its own."""
         return tuple(
-            fact.model_copy(update={"results": tuple(self._results[fact.name])})
+            fact.model_copy(
+                update={
+                    "results": tuple(self._results[fact.name]),
+                    "flags": (*fact.flags, *flags),
+                }
+            )
             for fact in self._facts.values()
         )
 

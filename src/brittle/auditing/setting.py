@@ -41,7 +41,7 @@ class Setting:
         """What can be asked of a model."""
         why_not = QUICK if request.quick else ""
         if not why_not and not model.edits:
-            why_not = f"{model.name} is an autoencoder alone, which can't edit"
+            why_not = model.why_no_edits.rstrip(".")
         if why_not:
             return cls(model, request, None, why_not, Latent(), "")
         metric, reason = choose_metric(model)

@@ -45,7 +45,10 @@ class Inpaint(Sampling):
     ) -> Tensor:
         """As `Editor.edit`; no mask raises UserError."""
         if mask is None:
-            raise UserError("inpaint needs a mask that is white where the image may change.")
+            raise UserError(
+                "inpaint needs a mask that is white where the image may change: --mask auto "
+                "(an ellipse), --mask alpha or --mask FILE."
+            )
         if mask.shape[-2:] != image.shape[-2:]:
             raise UserError("The mask and the image differ in size.")
         with torch.inference_mode():

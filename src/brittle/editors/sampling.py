@@ -38,6 +38,8 @@ class Sampling(Editor):
 
     def resolve(self, model: EditModel) -> Self:
         """As `Editor.resolve`; the scheduler becomes the name of the one that runs."""
+        if model.why_no_edits:
+            raise UserError(model.why_no_edits)
         advised = {**self.FALLBACKS, **model.recommended.get(self.name, {})}
         fields = {field: getattr(self, field) for field in type(self).model_fields}
         open_fields = {field: advised[field] for field in self.FALLBACKS if fields[field] is None}

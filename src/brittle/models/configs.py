@@ -110,12 +110,12 @@ def read_config(path: Path, kind: Kind, *, missing: str) -> Mapping[str, Any]:
 def stated_size(denoiser: Mapping[str, Any], autoencoder: Mapping[str, Any]) -> int | None:
     """The long side in pixels that a model states: a denoiser in latents, an autoencoder in pixels.
 
-    An autoencoder's below 64 is diffusers' default and says nothing.
+    An autoencoder's below 512 is that of its training's crops, or diffusers' default.
     """
     if size := _longest(denoiser.get("sample_size")):
         return size * factor_of(autoencoder)
     size = _longest(autoencoder.get("sample_size"))
-    return size if size >= 64 else None
+    return size if size >= 512 else None
 
 
 def factor_of(autoencoder: Mapping[str, Any]) -> int:

@@ -19,7 +19,7 @@ from brittle.silence import silence
 Part = Literal["vae", "unet", "text_encoder", "tokenizer"]
 AUTOENCODER_SIZE, AUTOENCODER_SIZES = 512, (64, 4096)
 """Long sides in pixels where only the autoencoder can be used, which works at any: Stable Diffusion
-1.x's is chosen unless the files state a larger one."""
+1.x's is chosen unless the files state one."""
 CALLED = {
     "vae": "autoencoder (vae)",
     "unet": "UNet (unet)",
@@ -139,10 +139,8 @@ class EditModel:
     @property
     def _own_size(self) -> int:
         """The long side in pixels at which the model is used unless another is chosen."""
-        stated = self.files.stated_size()
-        if not self.edits:
-            return max(AUTOENCODER_SIZE, stated or 0)
-        return stated or 64 * self.factor
+        otherwise = 64 * self.factor if self.edits else AUTOENCODER_SIZE
+        return self.files.stated_size() or otherwise
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -362,8 +360,14 @@ class EditModel:
             longest = positions
         return int(min(longest, positions))
 
+    def may_be_cut(self, prompt: str) -> bool:
+        """Whether `is_cut` has to be asked: a token is a byte at least, and two are around them."""
+        return len(prompt.encode("utf-8", "replace")) + 2 > self.tokens_read
+
     def is_cut(self, prompt: str) -> bool:
         """Whether the end of a prompt has no effect, since it is longer than `tokens_read`."""
+        if not self.may_be_cut(prompt):
+            return False
         with silence():
             return len(self.tokenizer(prompt).input_ids) > self.tokens_read
 

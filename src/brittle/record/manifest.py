@@ -112,6 +112,8 @@ class Manifest(Data):
     calibration: dict[str, Any] | None = None
     """The thresholds of usable edits."""
     prompts: tuple[str, ...] = ()
+    cut_prompts: tuple[str, ...] = ()
+    """Prompts that are longer than the model reads, so that their end had no effect."""
     made: Literal["", "elsewhere"] = ""
     """Who made the edits: brittle, if empty."""
 

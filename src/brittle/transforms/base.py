@@ -151,8 +151,8 @@ class Transform(Component):
             raise UserError(f"{self} runs an edit model, and none was given: name one (model).")
         if able.needs_denoiser and model is not None and not model.edits:
             raise UserError(
-                f"{self} needs a denoiser, and {model.name} is an autoencoder alone: "
-                f"autoencode and impress need no more than that."
+                f"{self} needs a denoiser. {model.why_no_edits} autoencode and impress need no "
+                f"more than the autoencoder."
             )
 
     def stream(self, seed: int | None) -> list[torch.Generator]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from brittle.component import Component as AnyComponent
 from brittle.models import EditModel
+from brittle.models.prompts import cut_prompts
 from brittle.noise import derive_seed
 from brittle.record.manifest import (
     SCHEMA_VERSION,
@@ -43,6 +44,7 @@ def manifest(plan: Plan, model: EditModel, notes: Iterable[str] = ()) -> Manifes
         device=str(model.device),
         dtype=str(model.dtype).removeprefix("torch."),
         attack_dtype=str(model.attack_dtype).removeprefix("torch."),
+        cut_prompts=cut_prompts(model, plan.trial.prompts) if model.edits else (),
         model=Model(**plan.model._asdict(), safety_checker=SAFETY_CHECKER),
         photos=tuple(_photo(plan, name) for name in plan.photos),
         collections=tuple(_collections(plan)),

@@ -12,8 +12,10 @@ from brittle.component import Component, key, registry, unknown
 from brittle.declaration.primary import MAX_PRIMARY_TRANSFORMS, Primary
 from brittle.declaration.trial import Trial
 from brittle.editors import Editor, FineTune
+from brittle.editors.sampling import Sampling
 from brittle.errors import Unavailable, UserError
 from brittle.metrics import Calibration, Follow, Keep, Metric, Style
+from brittle.models.prompts import check_prompts
 from brittle.noise import derive_seed
 from brittle.protections import Placebo, Protection
 from brittle.record.arms import BASE_MODEL, GRAY, ORIGINAL, Arm, placebo_label
@@ -67,6 +69,8 @@ def plan_components(trial: Trial, photos: dict[str, TrialPhoto], model: "EditMod
     """A plan's components, without any work; errors as `make_plan`."""
     editors = {str(one): one.resolve(model) for one in map(Editor.parse, trial.editors)}
     learns = check_editors(trial, editors)
+    if any(isinstance(one, (Sampling, FineTune)) for one in editors.values()):
+        check_prompts(model, trial.prompts)
     if learns:
         trial, editors = _over_collections(trial), _repeats(editors, trial.tuning_seeds)
     protections = {
