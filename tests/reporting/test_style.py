@@ -7,16 +7,24 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from brittle import api
 from brittle.analysis.finished import Finished
 from brittle.cli import app
+from brittle.declaration.primary import Primary
+from brittle.editors import Editor
 from brittle.errors import UserError
-from brittle.record.arms import BASE_MODEL
+from brittle.record.arms import BASE_MODEL, Arm
+from brittle.record.manifest import Collection, Component, Manifest, Model, Written
+from brittle.record.record import Record
 from brittle.reporting import answer, build_report
-from brittle.reporting.style import render
+from brittle.reporting.build import render
+from brittle.reporting.formatting import estimated
+from brittle.transforms import Transform
+from tests.analysis.test_style import ARM, PLACEBO, TRANSFORMS, by_hand, rows, summary_of
 from tests.trial.test_collections import CLOAK, over, write_pictures
 
 
@@ -28,24 +36,20 @@ def folder(tiny_sd, tmp_path_factory) -> Path:
     return root / "out"
 
 
-def opened(folder):
-    return Finished.open(folder)
-
-
 def test_the_folder_alone_gives_the_page(folder):
     page = (folder / "report.html").read_text(encoding="utf-8")
-    assert opened(folder).summary.headline.sentence.startswith("On ")
+    assert Finished.open(folder).summary.headline.sentence.startswith("On ")
     assert "of 2 pairs of pictures" in page
     assert "&lt;b&gt;Cats&lt;/b&gt;" in page
     assert "<b>Cats</b>" not in page
     assert "too few of either for intervals" in page
     assert "can’t" in page
-    again = build_report(opened(folder))
+    again = build_report(Finished.open(folder))
     assert again.read_text(encoding="utf-8") == page
 
 
 def test_rows_are_arms_and_columns_transforms(folder):
-    source = opened(folder)
+    source = Finished.open(folder)
     page = render(source)
     tables = re.findall(r'<table class="board">.*?</table>', page, flags=re.S)
     assert len(tables) == len(source.summary.style.seeds) + 1
@@ -63,6 +67,19 @@ def test_rows_are_arms_and_columns_transforms(folder):
     assert "missing" not in tables[0]
 
 
+def test_figures_and_tables_are_those_of_every_trial_and_those_of_style(folder):
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    for title in (
+        "Distance of mimicry from the originals over JPEG quality",
+        "Pictures as close as without protection, over JPEG quality",
+        "Best of K tries",
+        "What the words mean",
+    ):
+        assert title in page
+    assert page.count('class="outcomes"') == 1
+    assert "Attacker</th>" not in page  # collections get no verdict words
+
+
 def test_pictures_carry_their_distance(folder):
     rows = csv.DictReader(io.StringIO((folder / "results.csv").read_text(), newline=""))
     value = next(
@@ -74,15 +91,15 @@ def test_pictures_carry_their_distance(folder):
 
 
 def test_a_page_that_is_full_links_to_the_folder(folder):
-    page = render(opened(folder), limit=20_000)
+    page = render(Finished.open(folder), limit=20_000)
     assert "had no room in this file" in page
     assert re.search(r'href="artifacts/[0-9a-z]{2}/', page)
     assert not re.search(r'src="(?!data:)', page)
 
 
 def test_the_terminal_gets_the_same_answer(folder):
-    text = answer(opened(folder))
-    summary = opened(folder).summary
+    text = answer(Finished.open(folder))
+    summary = Finished.open(folder).summary
     assert summary.headline.sentence in text
     assert "JPEG 20" in text
     result = CliRunner().invoke(app, ["report", str(folder)])
@@ -105,4 +122,47 @@ def test_a_picture_outside_of_the_folder_is_never_shown(folder, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
     (copy / "index.json").write_text(json.dumps(index))
-    assert "secret" not in render(opened(copy))
+    assert "secret" not in render(Finished.open(copy))
+
+
+@pytest.fixture(scope="module")
+def three_fine_tunes():
+    """Made-up distances of two protections' worth of pictures, with a placebo."""
+    noise = np.random.default_rng(3)
+
+    def distance(arm, transform, at):
+        return by_hand(arm, transform, at) + 0.05 * noise.random()
+
+    found = rows(distance)
+    tunings = [f"finetune:tuning_seed={seed}" for seed in range(3)]
+    manifest = Manifest(
+        schema_version=1,
+        trial=Written(as_written={}, resolved={}),
+        primary=Primary(metric="style", transforms=TRANSFORMS[1:]),
+        model=Model(name="embedded", size=128),
+        collections=(Collection(name="artist 0", pictures=("artist 0/a",)),),
+        arms=tuple(map(Arm.named, ("original", "base model", ARM, PLACEBO))),
+        transforms=tuple(_component(Transform.parse(one)) for one in TRANSFORMS),
+        editors=tuple(_component(Editor.parse(one)) for one in tunings),
+        prompts=("sks 0", "sks 1"),
+    )
+    return Finished(Record(None, manifest, found, ()), summary_of(found))
+
+
+def _component(component):
+    return Component(label=str(component), record=component.record())
+
+
+def test_reach_and_retention_stand_beside_preference_with_their_intervals(three_fine_tunes):
+    page, text = render(three_fine_tunes), answer(three_fine_tunes)
+    effect = three_fine_tunes.summary.effect(ARM, "jpeg:quality=65")
+    for share in (effect.reach, effect.retention):
+        assert share.low is not None
+    reach, kept = estimated(effect.reach), estimated(effect.retention, per_hundred=True)
+    assert f"{reach}, 3 fine-tunes" in page
+    assert reach in text
+    assert f"{kept.partition(' ')[0]}\u00a0%" in page
+    assert "0 of 18" in page
+    assert "bars are 95 % intervals over fine-tunes" in page
+    assert page.count('<svg class="chart"') == 4
+    assert "survived: above" not in page

@@ -1,5 +1,6 @@
 """The report: one HTML file, and its answer as text, of a finished trial."""
 
-from brittle.reporting.build import answer, build_report
+from brittle.reporting.build import build_report
+from brittle.reporting.terminal import answer
 
 __all__ = ["answer", "build_report"]

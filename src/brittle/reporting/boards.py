@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
+from brittle.analysis.finished import Finished
 from brittle.record.arms import BASE_MODEL, ORIGINAL
 from brittle.record.manifest import Collection
-from brittle.record.record import Point, Record
+from brittle.record.record import Point
 from brittle.reporting.formatting import arm_name, number, transform_name
-from brittle.reporting.pictures import Album, Picture
+from brittle.reporting.pictures import Album, Picture, embed
 
 
 @dataclass(frozen=True)
@@ -54,15 +56,30 @@ class Shelf:
             yield from board.pictures()
 
 
+def collections_page(trial: Finished, limit: int) -> dict[str, Any]:
+    """What the template for collections is given: pictures of at most ``limit`` characters."""
+    gallery = Shelves(trial)
+    shelves = [gallery.shelf(one) for one in trial.manifest.collections]
+    first = [picture for one in shelves for picture in one.first()]
+    others = [picture for one in shelves for picture in one.others()]
+    return {
+        "shelves": shelves,
+        "names": [transform_name(one.label) for one in trial.manifest.transforms],
+        "room": embed(first, others, gallery.album, limit),
+    }
+
+
 class Shelves:
     """What the report shows of collections; generated pictures are of each first fine-tune."""
 
-    def __init__(self, record: Record, compared: list[str], metric: str) -> None:
-        """Show the arms ``compared``, and each picture's distance in ``metric``."""
-        self.record, self.metric, self.album = record, f"{metric}.distance", Album(record)
-        self.compared = compared
+    def __init__(self, trial: Finished) -> None:
+        self.record, self.album = trial.record, Album(trial.record)
+        self.metric = f"{trial.summary.primary.metric}.distance"
+        self.seeds = trial.summary.style.seeds if trial.summary.style else ()
+        compared = [label for arm in trial.protections for label in trial.compared(arm).values()]
+        self.compared = list(dict.fromkeys([ORIGINAL, *compared]))
 
-    def shelf(self, collection: Collection, seeds: tuple[int, ...]) -> Shelf:
+    def shelf(self, collection: Collection) -> Shelf:
         """A collection, with a board for each seed and prompt."""
         manifest, first = self.record.manifest, collection.pictures[0]
         at = Point(collection.name, "", "", manifest.editors[0].label, "", 0)
@@ -76,7 +93,7 @@ class Shelves:
                     [BASE_MODEL, *self.compared],
                     at._replace(prompt=prompt, seed=seed),
                 )
-                for seed, prompt in product(seeds, manifest.prompts)
+                for seed, prompt in product(self.seeds, manifest.prompts)
             ],
         )
 

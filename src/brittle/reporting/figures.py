@@ -7,13 +7,11 @@ from markupsafe import Markup
 
 from brittle.analysis.finished import Finished
 from brittle.analysis.summary import Effect, Interval, Usable
-from brittle.record.manifest import Manifest
 from brittle.reporting.charts import Axis, Chart, steps
 from brittle.reporting.formatting import arm_name, count, estimated, number, spread, transform_name
 
 SHAPES = {"original": "circle", "placebo": "square", "protection": "triangle"}
 KEYS = {"original": "unprotected", "placebo": "placebo", "protection": "protected"}
-MEAN_AND_PHOTOS = (("protection", "triangle", "mean"), ("photo", "dot", "one photo"))
 
 
 @dataclass(frozen=True)
@@ -48,8 +46,10 @@ class OverQuality:
     places: dict[str, float]
     """Place on the axis by transform, ``none`` first."""
     axis: Axis
-    dots: bool = False
-    """Whether each photo is a dot where there is no interval."""
+    unit: str
+    """What intervals are over: ``photo``, ``collection`` or ``fine-tune``."""
+    dots: bool
+    """Whether each of them is a dot where there is no interval."""
 
     def figure(
         self,
@@ -65,13 +65,15 @@ class OverQuality:
     ) -> Figure:
         """The lines of several series; ``trace`` draws each photo's as well."""
         legend = [(one.kind, SHAPES[one.kind], KEYS[one.kind]) for one in series]
+        if trace:
+            legend = [("protection", "triangle", "mean"), ("photo", "dot", f"one {self.unit}")]
         chart = Chart(
             name,
             title,
             f"{y.label}, {self.axis.label}; the table below the figure has the numbers",
             self.axis,
             y,
-            MEAN_AND_PHOTOS if trace else legend,
+            legend,
         )
         if band:
             chart.band(*band)
@@ -95,7 +97,7 @@ class OverQuality:
         for label, value in found.items():
             place, note = self.places[label], f"{one.name}: {one.texts[label]}"
             if self.dots and value.low is None:
-                for photo, own in one.photos[label].items():
+                for photo, own in one.photos.get(label, {}).items():
                     chart.mark(place, own, "dot", f"photo {one.kind}", photo, shift)
             draw(chart, place, value, SHAPES[one.kind], one.kind, note, shift=shift)
 
@@ -109,10 +111,10 @@ class OverQuality:
             chart.line(points, "photo", photo)
 
 
-def over_quality(manifest: Manifest, *, dots: bool = False) -> OverQuality | None:
+def over_quality(trial: Finished) -> OverQuality | None:
     """What draws over the JPEG qualities that the trial tried; None where it tried none."""
     found: dict[float, str] = {}
-    for transform in manifest.transforms:
+    for transform in trial.manifest.transforms:
         quality = transform.fields.get("quality")
         if transform.name == "jpeg" and isinstance(quality, (int, float)):
             found.setdefault(float(quality), transform.label)
@@ -129,7 +131,7 @@ def over_quality(manifest: Manifest, *, dots: bool = False) -> OverQuality | Non
             ticks.append((quality, f"{quality:g}"))
     edge = gap / 2.5
     axis = Axis(best + gap + edge, worst - edge, tuple(ticks), "JPEG quality, harsher to the right")
-    return OverQuality(places, axis, dots)
+    return OverQuality(places, axis, _unit(trial), trial.summary.illustration)
 
 
 def usable_over_quality(over: OverQuality, trial: Finished, arm: str, name: str) -> Figure | None:
@@ -174,7 +176,7 @@ def reach_over_quality(over: OverQuality, trial: Finished, arm: str, name: str) 
         return None
     photos = {label: effects[label].per_photo_reach for label in reaches}
     texts = {
-        label: f"{estimated(reach)}, {count(reach.n, 'photo')}"
+        label: f"{estimated(reach)}, {count(reach.n, over.unit)}"
         + (f" at {spread(photos[label])}" if photos[label] else "")
         for label, reach in reaches.items()
     }
@@ -185,10 +187,10 @@ def reach_over_quality(over: OverQuality, trial: Finished, arm: str, name: str) 
         "Reach over JPEG quality",
         ratio_axis(reaches.values(), photos.values(), "reach"),
         [Series("protection", "reach", reaches, texts, photos)],
-        "Reach: how far the protection moves edits beyond its placebo, as a share of what a gray "
-        f"picture does. {count(some.n, 'photo')}, {count(some.rows, 'edit')} a point; a thin line "
-        "is a photo.",
-        levels={f"protected: above {number(above)}": above},
+        "Reach: the effect beyond the placebo’s, as a share of the ceiling’s. "
+        f"{count(some.n, over.unit)}, {count(some.rows, 'edit')} a point; a thin line is one "
+        f"{over.unit}.",
+        levels=_where_words_begin(trial, {f"protected: above {number(above)}": above}),
         trace=True,
     )
 
@@ -208,7 +210,7 @@ def retention_over_quality(
         label: {photo: value / whole for photo, value in effects[label].per_photo.items()}
         for label in kept
     }
-    texts = {label: f"{estimated(one)}, {count(one.n, 'photo')}" for label, one in kept.items()}
+    texts = {label: f"{estimated(one)}, {count(one.n, over.unit)}" for label, one in kept.items()}
     half_lives = [
         found
         for found in trial.summary.half_lives
@@ -225,13 +227,17 @@ def retention_over_quality(
         "Retention over JPEG quality",
         ratio_axis(kept.values(), photos.values(), "retention"),
         [Series("protection", "retention", kept, texts, photos)],
-        "Retention: the share of the untransformed effect that is left; the thin lines are each "
-        "photo's effect over the mean untransformed effect, so that their mean is the retention. "
-        f"{count(clean.n, 'photo')}." + "".join(f" {one.sentence}" for one in half_lives[:1]),
-        levels={
-            f"survived: above {number(margins.survived)}": margins.survived,
-            f"broken: below {number(margins.broken)}": margins.broken,
-        },
+        "Retention: the share of the untransformed effect that is left. A thin line is the effect "
+        f"on one {over.unit} over the mean untransformed effect, so that their mean is the "
+        f"retention. {count(clean.n, over.unit)}."
+        + "".join(f" {one.sentence}" for one in half_lives[:1]),
+        levels=_where_words_begin(
+            trial,
+            {
+                f"survived: above {number(margins.survived)}": margins.survived,
+                f"broken: below {number(margins.broken)}": margins.broken,
+            },
+        ),
         band=bands[0] if bands else None,
         trace=True,
     )
@@ -276,6 +282,18 @@ def ratio_axis(
     ticks = tuple((value, number(value)) for value in steps(-step * (-low // step), high, step))
     # A little room below, so that zero and what scatters around it are both seen.
     return Axis(low - 0.04 * (high - low), high, ticks, label)
+
+
+def _unit(trial: Finished) -> str:
+    style = trial.summary.style
+    if style is None:
+        return "photo"
+    return "collection" if style.unit == "collections" else "fine-tune"
+
+
+def _where_words_begin(trial: Finished, levels: dict[str, float]) -> dict[str, float]:
+    """The levels of verdicts' words, which collections don't get."""
+    return {} if trial.summary.style else levels
 
 
 def _effects(over: OverQuality, trial: Finished, arm: str) -> dict[str, Effect]:

@@ -17,11 +17,13 @@ __all__ = [
     "count",
     "estimated",
     "hundred",
+    "known",
     "moment",
     "mostly",
     "number",
     "percent",
     "scoped",
+    "sentence",
     "short_name",
     "spread",
     "transform_name",
@@ -66,6 +68,13 @@ def estimated(interval: Interval | None, *, per_hundred: bool = False, digits: i
         return "–"
     estimate = hundred(interval.estimate) if per_hundred else number(interval.estimate, digits)
     return f"{estimate} {bounds(interval, per_hundred=per_hundred, digits=digits)}"
+
+
+def known(value: float | None, *, per_hundred: bool = False) -> str:
+    """A number, or a dash where there is none."""
+    if value is None:
+        return "–"
+    return hundred(value) if per_hundred else number(value, 3)
 
 
 def spread(values: Mapping[str, float], *, per_hundred: bool = False) -> str:
@@ -113,6 +122,11 @@ def scoped(summary: Summary, sentence: str) -> str:
     if not statement or sentence.startswith(statement):
         return sentence
     return f"{statement}: {sentence}"
+
+
+def sentence(words: str) -> str:
+    """Words with a capital and a full stop."""
+    return f"{words[:1].upper()}{words[1:]}."
 
 
 def component_text(record: Any) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from brittle.analysis.finished import Finished
 from brittle.analysis.summary import Effect
@@ -9,7 +10,7 @@ from brittle.record.arms import GRAY, ORIGINAL
 from brittle.record.manifest import PhotoEntry
 from brittle.record.record import IndexEntry, Point
 from brittle.reporting.formatting import arm_name, count, number, transform_name
-from brittle.reporting.pictures import Album, Picture, perturbation
+from brittle.reporting.pictures import Album, Picture, embed, perturbation
 
 HEADLINE_TRANSFORM = "jpeg:quality=75"
 
@@ -78,6 +79,32 @@ class Page:
         for block in self.blocks:
             yield from (group.received for group in block.groups if group.received)
         yield from (*self.ceiling, *self.others)
+
+
+def photos_page(trial: Finished, limit: int) -> dict[str, Any]:
+    """What the template for photos is given: pictures of at most ``limit`` characters."""
+    summary, gallery, arms = trial.summary, Gallery(trial), trial.protections
+    arm = summary.headline.arm if summary.headline.arm in arms else (arms or [""])[0]
+    choices = gallery.choices(arm, summary.headline.transform)
+    pages = gallery.pages([choice.photo for choice in choices])
+    shown = [
+        picture
+        for choice in choices
+        for card in choice.cards
+        for picture in (card.received, card.edited)
+        if picture
+    ]
+    rest = [picture for page in pages for picture in page.pictures()]
+    return {
+        "gallery": gallery,
+        "choices": choices,
+        "pages": pages,
+        "room": embed(shown, rest, gallery.album, limit),
+        "headline_verdict": summary.verdict(arm, summary.headline.transform or ""),
+        "star": "what carries a verdict"
+        if gallery.only_edits
+        else "what the trial declared beforehand",
+    }
 
 
 class Gallery:

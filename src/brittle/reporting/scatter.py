@@ -68,7 +68,7 @@ def cost_against_reach(
     floor = next((one.seed_floor for one in costs if one.seed_floor), None)
     if floor and not per_hundred:
         chart.band(chart.x.low, floor.estimate, "moves less than another seed does")
-    over = over_quality(trial.manifest)
+    over = over_quality(trial)
     by_transform = {one.transform: one for one in points}
     walk = [by_transform[label] for label in (over.places if over else ()) if label in by_transform]
     chart.trail([(one.cost.estimate, one.reach.estimate) for one in walk], "jpeg")

@@ -1,5 +1,6 @@
 """A manifest in words: what a trial ran, with which model, device and code."""
 
+from brittle.analysis.finished import Finished
 from brittle.record.manifest import Manifest
 from brittle.reporting.formatting import count, moment
 
@@ -20,13 +21,21 @@ def settings(manifest: Manifest) -> list[tuple[str, str]]:
     return [(name, value) for name, value in facts if value]
 
 
-def facts(manifest: Manifest) -> list[str]:
+def facts(trial: Finished) -> list[str]:
     """The line under a report's title."""
-    size = f" ({manifest.model.size} px)"
+    manifest, style = trial.manifest, trial.summary.style
+    about = [count(trial.summary.n_photos, "photo")]
+    if style:
+        about = [
+            count(len(style.collections), "collection"),
+            f"{count(style.fine_tunes, 'fine-tune')} each",
+            count(len(style.seeds), "seed"),
+        ]
     return [
+        *about,
         count(len(manifest.transforms), "transform"),
         count(len(manifest.prompts), "prompt"),
-        f"model {manifest.model.name}{size}",
+        f"model {manifest.model.name} ({manifest.model.size} px)",
         *([moment(manifest.created)] if manifest.created else []),
     ]
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from brittle.analysis.finished import Finished
-from brittle.analysis.summary import Effect, Interval, Summary, Usable, Verdict
+from brittle.analysis.summary import Effect, Interval, Preference, Style, Summary, Usable, Verdict
 from brittle.reporting.formatting import (
     MIN_EDITS,
     all_or_some,
@@ -14,6 +14,7 @@ from brittle.reporting.formatting import (
     hundred,
     number,
     percent,
+    sentence,
     spread,
     transform_name,
 )
@@ -29,6 +30,8 @@ class Cell:
 
 
 NO_VERDICT = Cell("–")
+CLOSER = ("protected", "placebo", "best of the tries", "best, placebo", "best, unprotected")
+"""Whose pictures are as close to the originals as unprotected ones."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +69,25 @@ class TransformTable:
 
 
 def transform_table(trial: Finished, arm: str, editor: str) -> TransformTable:
-    """Transform, usable edits by arm, reach, retention, both verdicts, n."""
+    """Transform, outcomes by arm, reach, retention, both verdicts, n.
+
+    The outcomes are usable edits or, over collections, pictures as close as without protection.
+    """
     summary, arms = trial.summary, trial.compared(arm)
+    rows = tuple(
+        _row(summary, tuple(arms.values()), one.label, editor) for one in trial.manifest.transforms
+    )
+    if style := summary.style:
+        return TransformTable(
+            arm=arm,
+            editor=editor,
+            outcome="As close as unprotected, per 100",
+            columns=CLOSER,
+            counted="pairs",
+            rows=rows,
+            caption=f"{sentence(style.unit_words)} Best of the tries: of "
+            f"{count(len(style.seeds), 'picture')} a prompt",
+        )
     intervals = (
         f"; no intervals on {count(summary.n_photos, 'photo')}"
         if summary.illustration
@@ -88,10 +108,7 @@ def transform_table(trial: Finished, arm: str, editor: str) -> TransformTable:
             "protected" if label == arm else arm_name(label, kind) for kind, label in arms.items()
         ),
         counted="photos; edits an arm",
-        rows=tuple(
-            _row(summary, tuple(arms.values()), one.label, editor)
-            for one in trial.manifest.transforms
-        ),
+        rows=rows,
         caption=f"{outcome}, reach and retention{intervals}",
         verdicts=True,
     )
@@ -101,7 +118,6 @@ def _row(summary: Summary, arms: Sequence[str], transform: str, editor: str) -> 
     """A row of the last of the arms, beside those that it is compared with."""
     arm = arms[-1]
     effect = summary.effect(arm, transform, editor=editor)
-    usable = [summary.usable_of(label, transform, editor=editor) for label in arms]
     verdict = next(
         (
             found
@@ -110,13 +126,19 @@ def _row(summary: Summary, arms: Sequence[str], transform: str, editor: str) -> 
         ),
         None,
     )
+    if style := summary.style:
+        twins = style.preference(arm, transform, summary.primary.metric)
+        outcomes, n = _closer(twins), Cell(str(twins.pairs) if twins else "–")
+    else:
+        usable = [summary.usable_of(label, transform, editor=editor) for label in arms]
+        outcomes, n = tuple(_usable(found, summary) for found in usable), _n(effect, usable)
     return TransformRow(
         name=transform_name(transform),
         label=transform,
-        outcomes=tuple(_usable(found, summary) for found in usable),
+        outcomes=outcomes,
         reach=_reach(effect, summary),
         retention=_retention(effect, transform, summary),
-        n=_n(effect, usable),
+        n=n,
         effect=_effect_word(verdict, transform, summary),
         attacker=Cell(verdict.attacker, "", _style(verdict.attacker)) if verdict else NO_VERDICT,
         starred=effect is not None and not effect.exploratory and transform != "none",
@@ -167,20 +189,35 @@ def _usable(found: Usable | None, summary: Summary) -> Cell:
     return Cell(main, bounds(found.rate, per_hundred=True))
 
 
+def _closer(twins: Preference | None) -> tuple[Cell, ...]:
+    """The cells under `CLOSER`."""
+    if twins is None:
+        return (Cell("–", "not measured", "missing"), *[Cell("–")] * (len(CLOSER) - 1))
+    shares = [
+        Cell(hundred(share.estimate), bounds(share, per_hundred=True)) if share else Cell("–")
+        for share in (twins.preference, twins.preference_placebo)
+    ]
+    tries = (twins.best_of, twins.best_of_placebo, twins.best_of_clean)
+    return (*shares, *(Cell(hundred(one[-1]) if one else "–") for one in tries))
+
+
 def _reach(effect: Effect | None, summary: Summary) -> Cell:
     if effect is None:
         return Cell("–", "not measured", "missing")
     if effect.reach is None:
-        return Cell("–", _why_no_reach(effect), "missing wordy")
-    small = range_or_bounds(
-        effect.reach, effect.per_photo_reach, effect.photos_above if summary.illustration else None
-    )
+        return Cell("–", _why_no_reach(effect, summary.style), "missing wordy")
+    counted = summary.illustration and not summary.style
+    above = effect.photos_above if counted else None
+    small = range_or_bounds(effect.reach, effect.per_photo_reach, above)
     return Cell(number(effect.reach.estimate), small)
 
 
-def _why_no_reach(effect: Effect) -> str:
+def _why_no_reach(effect: Effect, style: Style | None) -> str:
     if effect.effect is None:
         return "no placebo to compare with"
+    if style:
+        end = style.end(effect.transform, effect.metric)
+        return (end and end.reason) or "no base model to compare with"
     if effect.ceiling is None:
         return "no gray picture's edit to compare with"
     return "a gray picture moves edits no further than noise"

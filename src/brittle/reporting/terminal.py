@@ -3,18 +3,20 @@
 from collections.abc import Sequence
 
 from brittle.analysis.finished import Finished
-from brittle.reporting.formatting import scoped
+from brittle.reporting.formatting import scoped, sentence
 from brittle.reporting.tables import Cell, TransformTable, transform_table
 
 ILLUSTRATION = "This is {}: counts and ranges; no interval over photos and no verdict."
 
 
 def answer(trial: Finished) -> str:
-    """The first sentence of a trial's report, its verdicts and its main table."""
+    """The first sentence of a trial's report, its verdicts and its main tables."""
     summary = trial.summary
     parts = [scoped(summary, summary.headline.sentence)]
     parts += summary.fair.sentences if summary.fair else []
-    if summary.illustration:
+    if summary.style:
+        parts.append(sentence(summary.style.unit_words))
+    elif summary.illustration:
         parts.append(ILLUSTRATION.format(summary.illustration_words))
     else:
         parts += [verdict.sentence for verdict in summary.verdicts]
