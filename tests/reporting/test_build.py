@@ -4,6 +4,8 @@ import base64
 import io
 import os
 import re
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -13,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import brittle
 from brittle.analysis.finished import Finished
 from brittle.declaration.primary import Margins
 from brittle.record.manifest import Written
@@ -96,6 +99,24 @@ def test_writes_one_file_and_touches_nothing_else(tmp_path: Path) -> None:
     after = {path: path.stat().st_mtime_ns for path in store.rglob("*") if path.is_file()}
     assert set(after) - set(before) == {store / REPORT}
     assert all(after[path] == when for path, when in before.items())
+
+
+def test_a_report_reads_each_of_the_folders_files_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = make_trial(tmp_path / "store", count=1, transforms=TWO)
+    read: Counter[str] = Counter()
+    for name in ("read_bytes", "read_text"):
+        method = getattr(Path, name)
+
+        def counted(path: Path, *args: object, method: Callable = method, **options: object):
+            read[path.name] += 1
+            return method(path, *args, **options)
+
+        monkeypatch.setattr(Path, name, counted)
+    brittle.report(record.directory)
+    files = ("manifest.json", "index.json", "results.csv", "summary.json")
+    assert [read[name] for name in files] == [1, 1, 1, 0]
 
 
 def test_the_attacker_and_what_was_not_tried_stand_beside_the_worst_case(
