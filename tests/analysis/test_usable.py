@@ -36,8 +36,9 @@ def test_the_headline_counts_a_hundred_edits_with_the_placebo():
         "On the embedded model (128 px; the intervals cover photos, not models), white-box (made "
         "against the model that edits), 1 prompt (which the intervals do not cover), of 100 edits, "
         "usable: 90 of the unprotected photo, 90 with plain noise, 10 of the protected one, 60 of "
-        "the protected one after JPEG 75 (unprotected after JPEG 75: 80); after the 1 "
-        "transform tried, 0.20 [0.20, 0.20] is left of an effect of 0.50."
+        "the protected one after JPEG 75 (unprotected after JPEG 75: 80); with "
+        "whichever of 1 transform or none works, 60 % [29, 86] of the protected one (unprotected: "
+        "90 % [59, 100])."
     )
 
 

@@ -172,7 +172,7 @@ def test_first_screen_says_counts_with_scope_and_placebo(page: Page, trial: Fini
     first = answer[: answer.index(". ")]
     assert ", 2 prompts (which the intervals do not cover), usable edits: " in first
     assert "16 with plain noise" in first
-    assert "the worst" in first
+    assert "; with whichever of 4 transforms or none works, a share of " in first
 
 
 def test_shows_median_largest_and_smallest_effect(page: Page, trial: Finished) -> None:

@@ -9,13 +9,12 @@ from brittle.analysis.intervals import known_mean
 from brittle.analysis.phrases import (
     MIN_EDITS,
     count,
-    decimal,
     of_edits,
     percent,
     transform_name,
     with_bounds,
 )
-from brittle.analysis.summary import MIN_PHOTOS, Headline, Scope, WorstCase
+from brittle.analysis.summary import MIN_PHOTOS, Headline, Interval, Line, Scope, WorstCase
 from brittle.analysis.usable import UsableEdits
 from brittle.declaration.primary import Primary
 from brittle.record.arms import ORIGINAL
@@ -26,11 +25,8 @@ BOX = {
     False: "black-box (not made against the model that edits)",
     None: "not known whether white-box or black-box (made against the model that edits, or not)",
 }
-WORST = {
-    "oracle": "the worst of {} for each photo",
-    "best fixed": "the worst of {} for all photos alike",
-}
-"""Which lines of the worst case are printed, the first with numbers; what each says it is."""
+WORST: dict[Line, str] = {"oracle": "for each photo", "best fixed": "for all photos alike"}
+"""Lines of the worst case that have an effect, the first with a number being printed."""
 
 
 def headline(
@@ -89,19 +85,30 @@ def _worst(effects: Effects, arm: str, worst: Sequence[WorstCase], edits: int) -
     if not tried:
         return "; no transform was tried"
     transforms = count(len(tried), "transform")
-    words = WORST if len(tried) > 1 else dict.fromkeys(WORST, "the {} tried")
-    cases = {case.line: case for case in worst if case.arm == arm}
-    shown = [(words[line].format(transforms), cases[line]) for line in words if line in cases]
-    for chosen, case in shown:
-        if edits and case.usable:
-            left = with_bounds(case.usable, as_percent=edits >= MIN_EDITS)
-            return f"; after {chosen}, {left} of the protected one are usable"
-    before = known_mean(effects.contrast(arm, "none").effect)
-    for chosen, case in shown:
-        if case.effect and before is not None:
-            left = with_bounds(case.effect)
-            return f"; after {chosen}, {left} is left of an effect of {decimal(before)}"
+    cases = {(case.arm, case.line): case for case in worst}
+    if edits and (arm, "any") in cases and cases[arm, "any"].usable:
+        got, unprotected = (
+            _share_of(cases[which, "any"].usable, edits) for which in (arm, ORIGINAL)
+        )
+        return (
+            f"; with whichever of {transforms} or none works, {got} of the protected one "
+            f"(unprotected: {unprotected})"
+        )
+    for line, chosen in WORST.items():
+        case = cases.get((arm, line))
+        if case and case.effect:
+            left = f"an effect of {with_bounds(case.effect)}"
+            if case.share:
+                left = f"{with_bounds(case.share, as_percent=True)} of the effect"
+            return f"; after the worst of {transforms} or none {chosen}, {left} is left"
     return f"; the worst case of the {transforms} tried is not known"
+
+
+def _share_of(usable: Interval | None, edits: int) -> str:
+    """A share of edits with its interval; of few edits it is no percentage."""
+    if edits < MIN_EDITS:
+        return f"a share of {with_bounds(usable)}"
+    return with_bounds(usable, as_percent=True)
 
 
 def _with_usable(
