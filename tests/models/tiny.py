@@ -133,12 +133,12 @@ def diffusers_img2img(folder: Path, **parts: Any) -> Any:
     return pipeline
 
 
-def diffusers_inpaint(folder: Path, **parts: Any) -> Any:
+def diffusers_inpaint(folder: Path) -> Any:
     """diffusers' own inpainting pipeline around the same parts."""
     from diffusers import StableDiffusionInpaintPipeline
 
     with silence():
-        components = diffusers_img2img(folder, **parts).components
+        components = diffusers_img2img(folder).components
         pipeline = StableDiffusionInpaintPipeline(**components, requires_safety_checker=False)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
