@@ -290,6 +290,8 @@ def test_an_effect_below_noise_is_no_protection_though_gray_is_below_noise_too()
     summary = summary_of(build(below, usable=usable(0.9, 0.5)))
     effect, found = summary.effect(ARM, "none"), summary.verdict(ARM, JPEG)
     assert effect.effect.estimate == pytest.approx(-0.29)
+    assert effect.per_photo_reach == {}
+    assert "a gray picture moves edits no further than noise, so no reach" in effect.summary
     assert effect.reach is None  # -.29 / -.51 would be a reach of .57
     assert (found.word, found.rule) == ("no verdict", 0)
     assert "a gray picture does not move edits further than noise for sure" in found.sentence

@@ -60,3 +60,22 @@ def test_seven_photos_get_counts():
     (said,) = found.answer
     assert "all 7 of 7 photos act more strongly than all random perturbations" in said
     assert said.endswith("This is an illustration on 7 photos: intervals and verdicts take 8.")
+
+
+def test_transforms_without_edits_count_among_those_tried():
+    found = photos(8, 4.9)
+    for at, photo in enumerate(found):
+        (result,) = photo.results
+        edited = [one for one in result.comparisons if one.seen == "latents" or one.name != "flip"]
+        result = result.model_copy(update={"comparisons": tuple(edited)})
+        found[at] = photo.model_copy(update={"results": (result,)})
+    audited = over_photos(scope(8), found)
+    assert audited.summary.outcomes[0].sentence == (
+        "survived the 1 declared of 2 tried; no edits were made after flip"
+    )
+    assert any(
+        said.startswith("Where nothing was edited, the encoder's shift that is left is 10")
+        and said.endswith("after flip.")
+        for said in audited.answer
+    )
+    assert ", not known whether white-box or black-box " in audited.answer[1]

@@ -23,6 +23,7 @@ EXPLORATORY_ALPHA = 0.025
 GATE_ALPHA = 0.025
 """A share is shown or withheld by one rule for all of a trial's transforms, declared or not."""
 TOO_WEAK = "too weak for a share"
+NO_SCALE = "a gray picture moves edits no further than noise, so no reach"
 NOTHING_LEARNED = "unprotected pictures taught the model too little for a scale"
 
 
@@ -193,7 +194,7 @@ class Effects:
             win_rate=contrast.win_rate,
             cross_check=_cross_check(values, alpha, self.unit) if primary else None,
             per_photo=self.table.by_unit(contrast.effect),
-            per_photo_reach=self.table.by_unit(contrast.effect / scale) if scale else {},
+            per_photo_reach=self.table.by_unit(contrast.effect / scale) if scale > 0 else {},
             photos_above=int((values > 0).sum()),
             summary="",
         )
@@ -204,7 +205,9 @@ def describe(effect: Effect, unit: Unit) -> str:
     """Put an effect in words, for a table: reach and retention together, never without n."""
     if effect.n == 0:
         return f"no {unit.name} has a number"
-    why_not = "no ceiling, so no reach" if unit is PHOTO else NOTHING_LEARNED
+    why_not = NO_SCALE if unit is PHOTO else NOTHING_LEARNED
+    if unit is PHOTO and effect.ceiling is None:
+        why_not = "no ceiling, so no reach"
     reach = f"reach {with_bounds(effect.reach)}" if effect.reach else why_not
     if effect.n < unit.enough:
         values = list(effect.per_photo_reach.values()) or list(effect.per_photo.values())

@@ -120,7 +120,11 @@ class FairComparison:
                 place=place,
                 distortion=-20 * float(np.log10(distortion)) if ruler == "psnr" else distortion,
                 effect=mean_interval(found.effect, alpha),
-                reach=ratio_interval(found.effect, found.room, alpha),
+                reach=(
+                    ratio_interval(found.effect, found.room, alpha)
+                    if (known_mean(found.room) or 0) > 0
+                    else None
+                ),
                 usable=None if self.usable.reason else known_mean(found.usable),
                 n=int(here.sum()),
             )
