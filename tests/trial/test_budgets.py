@@ -63,4 +63,4 @@ def test_a_trial_says_what_its_published_files_cost_the_eye(tmp_path):
             costs = [cost[f"{arm},budget={budget}", metric] for budget in BUDGETS]
             assert 0 < 2 * costs[0] < costs[-1]  # the budget is four times as large
             assert costs == sorted(costs)
-    assert 'id="fair"' in (tmp_path / "out" / "report.html").read_text()
+    assert 'id="distortion"' in (tmp_path / "out" / "report.html").read_text()

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from brittle.component import key
 from brittle.errors import UserError
-from brittle.images import Photo, model_shape, quantise, read_photo, stretch
+from brittle.images import Photo, digest, model_shape, quantise, read_photo, stretch
 from brittle.models import EditModel
 from brittle.record.arms import ORIGINAL
 from brittle.record.manifest import ELSEWHERE
@@ -34,6 +34,8 @@ class Pictures:
         self.longest = 0
         """Longest side, in pixels, of a picture as it is compared."""
         self.read: set[Path] = set()
+        self.digests: dict[str, str] = {}
+        """By key, the identity of an edit's pixels as they are compared."""
 
     def edit(self, entry: Entry) -> str:
         """Keep an entry's edit; returns its key."""
@@ -51,6 +53,7 @@ class Pictures:
             self.lossy += photo.source_format in LOSSY
         identity = key("edit", ELSEWHERE, photo.digest, [self.size, self.multiple])
         fitted = quantise(self._fit(photo.image, height, width))
+        self.digests[identity] = digest(fitted)
         if not self.store.has(identity):
             self.store.write(identity, fitted)
         return identity

@@ -1,15 +1,14 @@
 """Edits made elsewhere as a trial's folder: scored, kept and reported like brittle's own."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
-import torch
-
 from brittle.declaration.trial import Trial
 from brittle.editors import Editor
 from brittle.errors import Unavailable, UserError
+from brittle.images import digest
 from brittle.metrics import Calibration, Metric
 from brittle.models import EditModel
 from brittle.progress import Progress, silent
@@ -77,7 +76,7 @@ def score_edits(
     plan = _plan(table, entries, by, model, clip, calibration)
     plan.photos.update(pictures.photos(entries))
     plan.cells.extend(_cells(plan, edits))
-    _note_unedited(plan, store, edits)
+    _note_unedited(plan, store, edits, pictures.digests)
     said = _manifest(plan, pictures.longest, [*pictures.notes(), *_notes(plan, entries)])
     store.write_manifest(said)
     score(plan, store, model, progress)
@@ -190,12 +189,14 @@ def _cells(plan: Plan, edits: dict[Point, str]) -> list[Cell]:
     return cells
 
 
-def _note_unedited(plan: Plan, store: FolderStore, edits: dict[Point, str]) -> None:
+def _note_unedited(
+    plan: Plan, store: FolderStore, edits: dict[Point, str], digests: Mapping[str, str]
+) -> None:
     """Note which edits of an untouched photo are the photo itself."""
     for (photo, arm, transform, *_), edit in edits.items():
         if (arm, transform) != (ORIGINAL, "none") or photo not in plan.photos:
             continue
-        if torch.equal(store.read(edit), plan.photos[photo].image):
+        if digests[edit] == digest(plan.photos[photo].image):
             store.write_note(edit, {"unchanged": True})
 
 
