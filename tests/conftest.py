@@ -5,10 +5,13 @@ import torch
 
 HERE = Path(__file__).parent
 NUMERICAL = (
-    *("budgets/", "contract/", "editors/", "metrics/", "models/", "protections/", "transforms/"),
+    *("budgets/", "contract/", "editors/", "metrics/", "protections/", "transforms/"),
+    *("models/test_chain", "models/test_edit_model", "models/test_embedded", "models/test_taesd"),
     *("trial/test_masks.py", "trial/test_run.py", "test_noise.py", "test_appearance.py"),
 )
-"""Folders and files here whose outcome could hang on how a CPU rounds: networks, float32."""
+"""Folders and files here whose outcome could hang on how a CPU rounds: networks, float32.
+
+Not those that read models' files, nor comparisons of two schedulers on one CPU."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
