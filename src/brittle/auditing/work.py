@@ -4,10 +4,11 @@ What the encoder sees is a trial without an editor, in the metric of latents. Ra
 of the file's size are its placebos, one arm a draw; edits take as many as the answer needs.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import product
 from statistics import mean
 
 from torch import Tensor
@@ -62,11 +63,6 @@ class Distances:
     def noise(self) -> float:
         """The level of random perturbations: of those that were drawn whatever they showed."""
         return mean(self.placebos[: self.fixed])
-
-    @property
-    def settled(self) -> bool:
-        """Whether further random perturbations would hardly change the answer."""
-        return is_settled(self.protected, self.placebos)
 
 
 def tried_on(setting: Setting, pictures: Pictures) -> list[Tried]:
@@ -128,7 +124,7 @@ class PhotoWork:
         left = 0 if setting.request.thorough else FURTHER
         for line in lines:
             name = str(line.transform)
-            while left > 0 and not self._distances(line, "edits", kind, found).settled:
+            while left > 0 and not _settled(found, name, labels):
                 more = labels[drawn[name] : drawn[name] + BATCH]
                 self._add(editor, [name], more)
                 found |= self._compute(editor, setting.metric)
@@ -138,12 +134,7 @@ class PhotoWork:
 
     def pictures_of(self, arms: Iterable[str]) -> Iterator[tuple[str, str, dict[str, Tensor]]]:
         """Edits to show: by transform and prompt, those of each arm."""
-        keys = {
-            Point(cell.subject, cell.arm, cell.transform, cell.editor, cell.prompt, cell.seed): (
-                cell.edit
-            )
-            for cell in self.plan.cells
-        }
+        keys = {cell.point: cell.edit for cell in self.plan.cells}
         for transform in map(str, self.setting.request.edited):
             for prompt in self.setting.request.prompts:
                 points = {arm: self._point(arm, transform, prompt) for arm in arms}
@@ -161,12 +152,11 @@ class PhotoWork:
     def _add(self, editor: str, transforms: Iterable[str], arms: Sequence[str]) -> None:
         # Where nothing is edited, no prompt does anything: one stands for all.
         prompts = self.setting.request.prompts[: 1 if editor == ENCODER else None]
-        known = {(cell.arm, cell.transform, cell.editor, cell.prompt) for cell in self.plan.cells}
-        for transform in transforms:
-            for prompt in prompts:
-                for arm in arms:
-                    if (arm, transform, editor, prompt) not in known:
-                        add_cell(self.plan, self._point(arm, transform, prompt, editor))
+        known = {cell.point for cell in self.plan.cells}
+        for transform, prompt, arm in product(transforms, prompts, arms):
+            point = self._point(arm, transform, prompt, editor)
+            if point not in known:
+                add_cell(self.plan, point)
 
     def _compute(self, editor: str, metric: Metric) -> dict[tuple[str, str], float]:
         """Compute what is planned; by transform and arm, the distance, mean over prompts."""
@@ -198,7 +188,7 @@ class PhotoWork:
             seen,
             str(self.setting.metric) if edits else Latent.name,
             found[name, PROTECTED],
-            tuple(found[name, label] for label in labels if (name, label) in found),
+            _of_placebos(found, name, labels),
             found[name, GRAY],
             self.setting.first_draws if edits else DRAWS,
             counts,
@@ -230,6 +220,18 @@ class PhotoWork:
             placebos=usable(*placebos),
             placebo_edits=len(of(*placebos)),
         ), ""
+
+
+def _of_placebos(
+    found: Mapping[tuple[str, str], float], transform: str, labels: Sequence[str]
+) -> tuple[float, ...]:
+    """The distances of the random perturbations that were drawn, in their order."""
+    return tuple(found[transform, one] for one in labels if (transform, one) in found)
+
+
+def _settled(found: Mapping[tuple[str, str], float], transform: str, labels: Sequence[str]) -> bool:
+    """Whether further random perturbations would hardly change the answer."""
+    return is_settled(found[transform, PROTECTED], _of_placebos(found, transform, labels))
 
 
 def _plan(setting: Setting, pictures: Pictures, tried: Sequence[Tried]) -> Plan:

@@ -21,7 +21,7 @@ def rows(plan: Plan, store: Store) -> list[Row]:
 
 def _row(cell: Cell, score: Score) -> Row:
     scored = {name: score[name] for name in ("metric", "reference", "value")}
-    return Row(*_point(cell), **scored, reason=score.get("reason", ""))
+    return Row(*cell.point, **scored, reason=score.get("reason", ""))
 
 
 def _judge(plan: Plan, cell: Cell, scores: list[Score]) -> list[Score]:
@@ -63,10 +63,10 @@ def index(plan: Plan) -> list[IndexEntry]:
     """
     pictures = []
     for cell in plan.cells:
-        pictures.append(_entry(plan, _point(cell), cell.edit))
+        pictures.append(_entry(plan, cell.point, cell.edit))
         if cell.floor and plan.trial.floor_seeds and cell.seed == plan.trial.seeds[0]:
             pictures += [
-                _entry(plan, _point(cell)._replace(seed=seed), edit)
+                _entry(plan, cell.point._replace(seed=seed), edit)
                 for seed, edit in zip(plan.trial.floor_seeds, cell.floor, strict=True)
             ]
     return pictures + _learned_from(plan)
@@ -98,7 +98,3 @@ def _learned_from(plan: Plan) -> list[IndexEntry]:
                 *point, released=released.as_posix(), received=received.as_posix()
             )
     return list(found.values())
-
-
-def _point(cell: Cell) -> Point:
-    return Point(cell.subject, cell.arm, cell.transform, cell.editor, cell.prompt, cell.seed)

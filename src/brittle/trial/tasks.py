@@ -18,6 +18,7 @@ from brittle.images import Photo
 from brittle.metrics import Calibration, Metric
 from brittle.protections import Placebo, Protection, at_once
 from brittle.record.arms import Arm
+from brittle.record.record import Point
 from brittle.sources.photos import TrialPhoto
 from brittle.transforms import Transform
 
@@ -108,6 +109,11 @@ class Cell:
     control: str
     clean: str
     floor: tuple[str, ...] = ()
+
+    @property
+    def point(self) -> Point:
+        """Where in the grid it lies."""
+        return Point(self.subject, self.arm, self.transform, self.editor, self.prompt, self.seed)
 
 
 @dataclass
