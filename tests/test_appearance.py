@@ -28,7 +28,7 @@ def pair(photos) -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_the_numbers_are_those_of_the_pair(pair) -> None:
     found = appearance.measure(*pair)
-    assert list(found) == ["largest change", "PSNR", "perceptual", "SSIM", "FLIP"]
+    assert list(found) == ["largest change", "PSNR", "perceptual", "SSIM", "FLIP", "ST-LPIPS"]
     assert found["largest change"] == pytest.approx(5, abs=1e-3)
     expected = peak_signal_noise_ratio(*(x.numpy() for x in pair), data_range=1)
     assert found["PSNR"] == pytest.approx(expected, abs=1e-3)

@@ -8,7 +8,7 @@ from brittle.budgets import BEYOND, STRENGTHS, read_budget
 from brittle.budgets.perceptual import over_tiles
 from brittle.errors import Unavailable, UserError
 from brittle.images import quantise
-from brittle.metrics import PSNR, SSIM, Metric, Perceptual
+from brittle.metrics import PSNR, SSIM, STLPIPS, Metric, Perceptual
 
 GRAY = 0.5
 Visibility = dict[str, float | str]
@@ -18,13 +18,18 @@ Visibility = dict[str, float | str]
 def measure(original: Tensor, protected: Tensor) -> Visibility:
     """How far a protected photo (1, 3, H, W) is from its original, each number under its name.
 
-    As `essentials`, with SSIM (the higher, the less there is to see) and FLIP (the lower).
+    As `essentials`, with SSIM (the higher, the less there is to see), FLIP and ST-LPIPS (lower).
 
     Raises:
         UserError: the two differ in size.
     """
     found = essentials(original, protected)
-    return {**found, "SSIM": _score(SSIM(), original, protected), "FLIP": flip(original, protected)}
+    others = {
+        "SSIM": _score(SSIM(), original, protected),
+        "FLIP": flip(original, protected),
+        "ST-LPIPS": _score(STLPIPS(), original, protected),
+    }
+    return {**found, **others}
 
 
 def essentials(original: Tensor, protected: Tensor) -> Visibility:
@@ -103,6 +108,7 @@ def in_words(found: Visibility) -> str:
         "SSIM": "{:.4f} (1: nothing to see)",
         "perceptual": "{:.3f} (0: nothing to see; up to 20, brittle's own scale)",
         "FLIP": "{:.4f} (0: nothing to see; up to 1)",
+        "ST-LPIPS": "{:.4f} (0: nothing to see; no part of brittle looks through its network)",
     }
     width = max(map(len, rows))
     lines = [

@@ -18,8 +18,9 @@ KINDS: dict[str, type[LinfBudget | L2Budget | PerceptualBudget]] = {
     "l2": L2Budget,
     "perceptual": PerceptualBudget,
     "lpips": PerceptualBudget,
+    "st-lpips": PerceptualBudget,
 }
-_TEXT = re.compile(r"\s*(?:(\w+)\s*:)?\s*([^:@\s][^:@]*?)\s*(?:@\s*([^:@\s]+)\s*)?")
+_TEXT = re.compile(r"\s*(?:([\w-]+)\s*:)?\s*([^:@\s][^:@]*?)\s*(?:@\s*([^:@\s]+)\s*)?")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from torch import Tensor
 from brittle.budgets.base import Ball, on_grid, whole_levels
 from brittle.component import Fraction, shortest
 from brittle.errors import needed
-from brittle.networks import efficientnet, lpips
+from brittle.networks import efficientnet, lpips, st_lpips
 
 TILE = 1024
 """Pixels a side beyond which a picture is measured in tiles, so that memory doesn't grow."""
@@ -26,22 +26,26 @@ TYPICAL = 0.015
 CLOSE = 0.98
 """Of the radius, what the search is content with."""
 SHORTEST = 1e-4
-DISTANCES = {"perceptual": efficientnet.distance, "lpips": lpips.distance}
+DISTANCES = {
+    "perceptual": efficientnet.distance,
+    "lpips": lpips.distance,
+    "st-lpips": st_lpips.distance,
+}
 
 
 class PerceptualBudget(Ball):
     """At most ``radius`` in a perceptual distance, and no value moved by more than ``within``.
 
     ``norm`` names the distance: ``perceptual``, which brittle brings (EfficientNet's features, 0 to
-    20; not LPIPS's scale), or ``lpips`` where the user has it. A perturbation outside is shortened
-    as a whole: in memory once, by how the distance grows; on the 8-bit file until the measured
-    distance is inside. ``within`` ([0, 1] units) is an outer guard in linf: a network can be blind
-    to a few very wrong pixels.
+    20; not LPIPS's scale), ``lpips`` where the user has it, or ``st-lpips``, which comes with an
+    extra. A perturbation outside is shortened as a whole: in memory once, by how the distance
+    grows; on the 8-bit file until the measured distance is inside. ``within`` ([0, 1] units) is an
+    outer guard in linf: a network can be blind to a few very wrong pixels.
     """
 
     after_at: ClassVar[str] = "within"
 
-    norm: Literal["perceptual", "lpips"] = "perceptual"
+    norm: Literal["perceptual", "lpips", "st-lpips"] = "perceptual"
     reference: Literal[512] = 512
     within: Fraction = Field(default=32 / 255, gt=0, le=1)
 
@@ -53,10 +57,10 @@ class PerceptualBudget(Ball):
     def limit(self, height: int, width: int) -> float:
         """About how far a value moves at the radius, by which starts and steps are measured.
 
-        Whatever the size; for ``lpips``, where it was not measured, the guard.
+        Whatever the size; for the two LPIPS, where it was not measured, the guard.
         """
         typical = TYPICAL * self.radius ** (1 / GROWTH)
-        return self.within if self.norm == "lpips" else min(typical, self.within)
+        return min(typical, self.within) if self.norm == "perceptual" else self.within
 
     def spent(self, original: Tensor, perturbed: Tensor) -> Tensor:
         """The perceptual distance of images from the originals, (N,).

@@ -6,6 +6,7 @@ from brittle.metrics.lpips import LPIPS
 from brittle.metrics.perceptual import Perceptual
 from brittle.metrics.psnr import PSNR
 from brittle.metrics.ssim import SSIM
+from brittle.metrics.st_lpips import STLPIPS
 from brittle.metrics.style import Style
 from brittle.metrics.thresholds import Calibration, Thresholds, calibrate
 from brittle.metrics.usable import Follow, Keep
@@ -14,6 +15,7 @@ __all__ = [
     "LPIPS",
     "PSNR",
     "SSIM",
+    "STLPIPS",
     "Calibration",
     "Follow",
     "Keep",

@@ -36,12 +36,7 @@ def distance(
         Unavailable: torchmetrics or the checkpoint is missing, or is not what it should be.
     """
     weights = checkpoint(net, path)
-    network = _load(net, str(weights), str(image.device))
-    a, b = (
-        MEMORY.recall(f"lpips:{weights}", fill_invalid(x, valid), network.features)
-        for x in (image, reference)
-    )
-    return maps.distance(a, b, valid, network.heads)
+    return _load(net, str(weights), str(image.device)).distance(image, reference, valid)
 
 
 def checkpoint(net: Net, path: str | None) -> Path:
@@ -64,6 +59,8 @@ def checkpoint(net: Net, path: str | None) -> Path:
 class Network:
     """Convolutions up to the last tap, and for each tap one weight a channel, (1, C, 1, 1)."""
 
+    name: str
+    """What its features are remembered by."""
     layers: nn.Sequential
     taps: tuple[int, ...]
     heads: tuple[Tensor, ...]
@@ -78,6 +75,14 @@ class Network:
             if index in self.taps:
                 found.append(unit_length(x))
         return tuple(found)
+
+    def distance(self, image: Tensor, reference: Tensor, valid: Tensor) -> Tensor:
+        """How far two images (1, 3, H, W) in [0, 1] are apart, a scalar."""
+        a, b = (
+            MEMORY.recall(self.name, fill_invalid(x, valid), self.features)
+            for x in (image, reference)
+        )
+        return maps.distance(a, b, valid, self.heads)
 
 
 def _convolutions(plan: tuple[Any, ...]) -> tuple[nn.Sequential, tuple[int, ...]]:
@@ -120,6 +125,7 @@ def _load(net: Net, checkpoint: str, device: str) -> Network:
             f"LPIPS can't read {checkpoint} as {CHECKPOINTS[net]}: {reason}"
         ) from None
     return Network(
+        f"lpips:{checkpoint}",
         layers.eval().requires_grad_(False).to(device),
         taps,
         tuple(heads[f"lin{tap}.model.1.weight"] for tap in range(len(taps))),

@@ -17,7 +17,7 @@ from brittle.noise import Seeds
 
 FIXED_BYTES = 550e6
 """What Python, torch, a small model and the network that measures visibility take."""
-PHOTO_BYTES = {"linf": 110, "l2": 160, "perceptual": 200, "lpips": 200}
+PHOTO_BYTES = {"linf": 110, "l2": 160, "perceptual": 200, "lpips": 200, "st-lpips": 200}
 """Bytes a pixel of a photo, reading, rounding, measuring and writing included.
 
 Above the peaks that `benchmarks/protection_memory.py` measures.
