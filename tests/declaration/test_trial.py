@@ -23,6 +23,7 @@ def test_defaults_are_spelt_out(tmp_path):
         "photoguard-encoder",
         "noise(photoguard-encoder)",
         "noise-spectrum(photoguard-encoder)",
+        "noise-local(photoguard-encoder)",
     )
 
 

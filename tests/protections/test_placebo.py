@@ -11,9 +11,19 @@ from torch.nn import functional
 
 from brittle.errors import UserError
 from brittle.images import from_png, png_bytes, quantise
-from brittle.protections import EncoderProtection, Noise, NoiseSpectrum, Placebo
+from brittle.noise import generators
+from brittle.protections import (
+    EncoderProtection,
+    Noise,
+    NoiseLocal,
+    NoiseSpectrum,
+    Placebo,
+    Transplant,
+)
+from brittle.protections.placebo import REGION, overlay
+from brittle.record.arms import NOISES, PLACEBO_KINDS
 
-KINDS = [Noise(of=EncoderProtection()), NoiseSpectrum(of=EncoderProtection())]
+KINDS = [kind(of=EncoderProtection()) for kind in (Noise, NoiseSpectrum, NoiseLocal)]
 
 
 def levels(original: Tensor, changed: Tensor) -> Tensor:
@@ -84,7 +94,7 @@ def test_a_real_protections_size_is_met(placebo, embedded, photos) -> None:
             assert levels(before, after).abs().max() == levels(before, protected[row]).abs().max()
 
 
-@pytest.mark.parametrize("kind", [Noise, NoiseSpectrum])
+@pytest.mark.parametrize("kind", [Noise, NoiseSpectrum, NoiseLocal])
 @settings(max_examples=30, deadline=None)
 @given(
     st.integers(16, 60),
@@ -164,13 +174,114 @@ def test_the_spectrum_is_the_protections_and_white_noises_is_flat(photos) -> Non
     assert torch.allclose(spectrum[:3], wanted[:3], rtol=0.25)
 
 
-def test_the_spectrum_keeps_how_channels_go_together(photos) -> None:
+@pytest.mark.parametrize("kind", [NoiseSpectrum, NoiseLocal])
+def test_the_spectrum_keeps_how_channels_go_together(kind, photos) -> None:
     image = quantise(photos[:1] * 0.8 + 0.1)
     gray = perturb(image, 12).mean(1, keepdim=True) - image.mean(1, keepdim=True)
     protected = quantise(image + gray.expand(-1, 3, -1, -1))
-    drawn = NoiseSpectrum(of=EncoderProtection()).draw(image, protected, seeds=[3])
+    drawn = kind(of=EncoderProtection()).draw(image, protected, seeds=[3])
     channels = levels(image, drawn)[0].flatten(1)
     assert torch.corrcoef(channels)[0, 1] > 0.95
+
+
+def region_energies(delta: Tensor) -> Tensor:
+    """The mean square of each region, (rows, columns)."""
+    return functional.avg_pool2d(delta.square().mean(0, keepdim=True), REGION)[0]
+
+
+def uneven(photos: Tensor) -> tuple[Tensor, Tensor]:
+    """A photo in the middle of the range, and coarse noise on it that is strong on its left."""
+    image = quantise(photos[:1] * 0.6 + 0.2)
+    ramp = torch.linspace(1, 0.1, image.shape[-1])
+    change = levels(image, perturb(image, 24, coarse=4, strength=0.5)) * ramp
+    return image, quantise(image + change / 255)
+
+
+def test_local_noise_is_strong_where_the_protection_is(photos) -> None:
+    image, protected = uneven(photos)
+    wanted = region_energies(levels(image, protected)[0])
+    for kind, is_local in ((NoiseLocal(), True), (NoiseSpectrum(), False)):
+        found = region_energies(levels(image, kind.draw(image, protected, seeds=[1]))[0])
+        within = torch.allclose(found, wanted, rtol=0.1, atol=0.1)
+        assert within == is_local
+    assert wanted.max() > 20 * wanted.min()
+
+
+def test_local_noise_keeps_the_spectrum(photos) -> None:
+    image, protected = uneven(photos)
+    wanted = band_energies(levels(image, protected))
+    found = band_energies(levels(image, NoiseLocal().draw(image, protected, seeds=[1])))
+    assert wanted[0] > 20 * wanted[-1]
+    assert torch.allclose(found[:3], wanted[:3], rtol=0.4)
+
+
+def captioned(image: Tensor) -> Tensor:
+    """White bars in a corner, as of letters."""
+    image = image.clone()
+    for at in range(10, 50, 8):
+        image[..., 100:112, at : at + 4] = 1
+    return image
+
+
+def framed(image: Tensor) -> Tensor:
+    """A white frame of 2 px."""
+    inside = functional.pad(torch.ones_like(image[..., 2:-2, 2:-2]), (2, 2, 2, 2))
+    return torch.where(inside == 1, image, 1.0)
+
+
+@pytest.mark.parametrize("kind", PLACEBO_KINDS)
+def test_a_caption_alone_is_its_own_placebo(kind, photos) -> None:
+    image = quantise(photos * 0.6)
+    protected = captioned(image)
+    assert torch.equal(Placebo.parse(kind).draw(image, protected, seeds=[1, 2]), protected)
+
+
+@pytest.mark.parametrize("kind", NOISES)
+def test_a_frame_stands_in_every_placebo_and_adds_nothing_to_its_noise(kind, photos) -> None:
+    image = quantise(photos[:1] * 0.6)
+    alone = perturb(image, 12)
+    protected = framed(alone)
+    drawn = Placebo.parse(kind).draw(image, protected, seeds=[1, 2])
+    covered = overlay(levels(image, protected)[0])
+    assert torch.equal(drawn[..., covered], protected[..., covered].expand(2, -1, -1))
+    middle = (..., slice(8, -8), slice(8, -8))
+    for row in drawn:
+        assert psnr(image[middle], row[None][middle]) == pytest.approx(
+            psnr(image[middle], alone[middle]), abs=0.1
+        )
+
+
+def test_a_perturbation_that_is_large_everywhere_is_no_overlay(photos) -> None:
+    image = photos[:1] * 0 + 0.5
+    protected = perturb(image, 90)
+    assert not overlay(levels(image, protected)[0]).any()
+    drawn = Noise().draw(image, protected, seeds=[1])
+    assert abs(float(torch.corrcoef(torch.stack([
+        levels(image, one).flatten() for one in (drawn, protected)
+    ]))[0, 1])) < 0.05  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", PLACEBO_KINDS)
+def test_without_an_overlay_a_placebo_is_the_photo_and_its_perturbation(kind, photos) -> None:
+    image, placebo = photos[:1], Placebo.parse(kind)
+    protected = perturb(image, 12)
+    (stream,) = generators([5])
+    start, change = (image[0] * 255).round(), levels(image, protected)[0]
+    expected = start + placebo.perturbation(start, change, stream)
+    assert torch.equal((placebo.draw(image, protected, seeds=[5])[0] * 255).round(), expected)
+
+
+def test_a_transplant_is_the_perturbation_moved_and_mirrored(photos) -> None:
+    image = quantise(photos[:1] * 0.8 + 0.1)
+    protected = perturb(image, 12, coarse=4)
+    first, second = levels(image, Transplant().draw(image, protected, seeds=[1, 2]))
+    change = levels(image, protected)[0]
+    for moved in (first, second):
+        assert torch.equal(moved.flatten(1).sort().values, change.flatten(1).sort().values)
+        assert not torch.equal(moved, change)
+    assert not torch.equal(first, second)
+    white = torch.ones_like(image)
+    assert Transplant().draw(white, perturb(white, 12), seeds=[1]).max() == 1
 
 
 def test_white_noise_has_independent_pixels_and_channels(photos) -> None:
@@ -196,7 +307,7 @@ def test_shapes_that_do_not_belong_together_are_refused(photos) -> None:
 
 def test_a_placebo_of_a_file_from_elsewhere_needs_no_protection(photos) -> None:
     image, protected = photos[:1], perturb(photos[:1], 6)
-    for kind in ("noise", "noise-spectrum"):
+    for kind in NOISES:
         placebo = Placebo.parse(kind)
         assert str(placebo) == kind
         assert Placebo.from_record(placebo.record()) == placebo
@@ -205,7 +316,7 @@ def test_a_placebo_of_a_file_from_elsewhere_needs_no_protection(photos) -> None:
 
 
 def test_a_placebo_is_recorded_with_its_protection() -> None:
-    for kind in ("noise", "noise-spectrum"):
+    for kind in PLACEBO_KINDS:
         placebo = Placebo.parse(f"{kind}:of=photoguard-demo")
         assert placebo.of.steps == 200
         assert Placebo.from_record(placebo.record()) == placebo

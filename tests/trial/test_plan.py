@@ -38,15 +38,15 @@ def plan(model, photos):
 
 def test_every_point_of_the_grid_is_there_once(plan):
     points = {(c.subject, c.arm, c.transform, c.prompt, c.seed) for c in plan.cells}
-    assert len(points) == len(plan.cells) == 8 * 5 * 3 * 2
+    assert len(points) == len(plan.cells) == 8 * 6 * 3 * 2
     assert len({cell.key for cell in plan.cells}) == len(plan.cells)
 
 
 def test_nothing_is_computed_twice(plan):
     # Four real arms under three transforms, gray without one and turned, and two floor seeds.
-    assert len(plan.edits) == 8 * 2 * (4 * 3 + 2 + 2)
-    assert len(plan.receptions) == 8 * (4 * 3 + 2)
-    assert len(plan.releases) == 8 * 5
+    assert len(plan.edits) == 8 * 2 * (5 * 3 + 2 + 2)
+    assert len(plan.receptions) == 8 * (5 * 3 + 2)
+    assert len(plan.releases) == 8 * 6
 
 
 def test_controls_and_clean_edits_are_the_originals(plan):
@@ -126,7 +126,7 @@ def test_what_a_purifier_makes_depends_on_the_model_and_nothing_else_does(plan, 
     trial, purifier = TRIAL.model_copy(update={"transforms": PURIFIERS}), PURIFIERS[-1]
     purified = make_plan(trial, photos, model)
     assert set(plan.receptions) < set(purified.receptions)
-    assert len(keys_of(purified.receptions, purifier)) == 8 * 5  # gray passes it too
+    assert len(keys_of(purified.receptions, purifier)) == 8 * 6  # gray passes it too
     other = load_model("embedded", device="cpu")
     elsewhere = make_plan(trial.model_copy(update={"protections": ()}), photos, other)
     here = make_plan(trial.model_copy(update={"protections": ()}), photos, model)
@@ -173,8 +173,8 @@ def test_the_cost_counts_what_purifiers_do(plan, photos, model):
     transforms = (*PURIFIERS, "impress:steps=5", "autoencode")
     trial = TRIAL.model_copy(update={"transforms": transforms})
     before, cost = count(plan, model), count(make_plan(trial, photos, model), model)
-    assert (cost.purifiers, cost.purifying_steps) == (3 * 8 * 5, 5 * 8 * 5)
-    assert cost.purifying_evaluations == 6 * 8 * 5  # PLMS runs one more than 0.1 of 50
+    assert (cost.purifiers, cost.purifying_steps) == (3 * 8 * 6, 5 * 8 * 6)
+    assert cost.purifying_evaluations == 6 * 8 * 6  # PLMS runs one more than 0.1 of 50
     each = before.evaluations / before.edits
     assert cost.evaluations == cost.purifying_evaluations + each * cost.edits
 

@@ -17,7 +17,7 @@ from brittle.analysis.phrases import all_or_some, count, decimal, with_bounds
 from brittle.analysis.sampling_units import PHOTO, Unit
 from brittle.analysis.summary import Effect, HalfLeft, Interval, Placebo
 from brittle.analysis.table import Block, Mask, Table, shared_points, unit_means
-from brittle.record.arms import ORIGINAL, PLACEBO_KINDS
+from brittle.record.arms import NOISES, ORIGINAL
 
 EXPLORATORY_ALPHA = 0.025
 GATE_ALPHA = 0.025
@@ -229,7 +229,7 @@ def choose_placebo(table: Table, *, arms: tuple[str, ...], editor: str, metric: 
     It is the one that moves untransformed edits further, or over collections the first declared.
     """
     distances: dict[str, float] = {}
-    for kind in table.placebo_kinds[:1] if table.learned else PLACEBO_KINDS:
+    for kind in table.placebo_kinds[:1] if table.learned else NOISES:
         means = [
             known_mean(
                 table.block(
@@ -248,9 +248,10 @@ def choose_placebo(table: Table, *, arms: tuple[str, ...], editor: str, metric: 
     names = {
         "noise": "plain noise of the same size",
         "noise-spectrum": "noise of the same size and spectrum",
+        "noise-local": "noise of the same size and spectrum that is strong where the protection is",
     }
     if len(distances) > 1:
-        why = "of the two kinds it moves untransformed edits further."
+        why = "of the kinds that were run it moves untransformed edits further."
     elif len(table.placebo_kinds) > 1 and table.learned:
         why = "the first kind that the trial names."
     else:

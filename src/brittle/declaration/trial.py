@@ -13,7 +13,7 @@ from brittle.declaration.primary import Primary
 from brittle.errors import UserError
 from brittle.protections import Protection
 
-PlaceboKind = Literal["noise", "noise-spectrum"]
+PlaceboKind = Literal["noise", "noise-spectrum", "noise-local", "transplant"]
 TAKEN = {"original", "gray", "base model"}
 """Labels of the arms that aren't protections."""
 
@@ -46,7 +46,7 @@ class Trial(BaseModel):
     budgets: tuple[str, ...] = Field(
         (), description="every protection at each of these budgets, four or more, to be compared"
     )
-    placebos: tuple[PlaceboKind, ...] = ("noise", "noise-spectrum")
+    placebos: tuple[PlaceboKind, ...] = ("noise", "noise-spectrum", "noise-local")
     transforms: tuple[str, ...] = ("none",)
     editors: tuple[str, ...] = ("img2img",)
     prompts: tuple[str, ...] = Field(min_length=1)

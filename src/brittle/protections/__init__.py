@@ -11,7 +11,7 @@ from brittle.protections.cloak import StyleCloak
 from brittle.protections.diffusion import DiffusionProtection
 from brittle.protections.encoder import EncoderProtection
 from brittle.protections.pgd import PGD
-from brittle.protections.placebo import Noise, NoiseSpectrum, Placebo
+from brittle.protections.placebo import Noise, NoiseLocal, NoiseSpectrum, Placebo, Transplant
 
 __all__ = [
     "PGD",
@@ -19,11 +19,13 @@ __all__ = [
     "DiffusionProtection",
     "EncoderProtection",
     "Noise",
+    "NoiseLocal",
     "NoiseSpectrum",
     "Placebo",
     "Protection",
     "StyleCloak",
     "Trace",
+    "Transplant",
     "at_once",
 ]
 

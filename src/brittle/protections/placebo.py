@@ -7,6 +7,7 @@ from typing import ClassVar, final
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from brittle.component import Component, register
 from brittle.errors import UserError
@@ -14,6 +15,13 @@ from brittle.noise import Seeds, generators
 from brittle.protections.base import Protection
 
 PART = 2**16  # values at once, which stay in a processor's cache
+OVERLAY = 48
+"""Levels beyond which a change is taken for a frame, a caption or a logo, and for no perturbation,
+unless the perturbation as a whole is that large (`overlay`)."""
+CELL = 8
+"""Side, in pixels, of the cells in which `NoiseLocal` measures how strong a perturbation is."""
+REGION = 16
+"""Side, in pixels, of the regions in each of which `NoiseLocal` has the perturbation's energy."""
 
 
 class Placebo(Component):
@@ -31,7 +39,8 @@ class Placebo(Component):
         """One placebo for each seed, (N, 3, H, W) on the 8-bit grid.
 
         ``original`` and ``protected`` are (N, 3, H, W) on the 8-bit grid, or (1, 3, H, W) for many
-        draws of one photo. Only pixels that the protection changed are changed.
+        draws of one photo. What was drawn over the photo (`overlay`) stands in every placebo as it
+        does in the protected file, and the rest alone is what noise is matched to.
 
         Raises:
             UserError: shapes that don't belong together.
@@ -42,13 +51,17 @@ class Placebo(Component):
                 f"for each seed: got {tuple(original.shape)}, {tuple(protected.shape)} and "
                 f"{len(seeds)} seeds."
             )
-        start = (original * 255).round_().cpu().contiguous().expand(len(seeds), -1, -1, -1)
-        delta = (protected * 255).round_().cpu().contiguous() - start
+        start = (original * 255).round_().cpu().contiguous()
+        delta = (protected * 255).round_().cpu().contiguous().sub_(start)
+        covered = torch.stack([overlay(change) for change in delta]).unsqueeze(1)
+        delta.masked_fill_(covered, 0)
+        start, delta = (one.expand(len(seeds), -1, -1, -1) for one in (start, delta))
         drawn = [
             self.perturbation(levels, change, stream) if change.any() else change
             for levels, change, stream in zip(start, delta, generators(seeds), strict=True)
         ]
-        return torch.stack(drawn).add_(start).div_(start.new_tensor(255)).to(original)
+        placebos = torch.stack(drawn).add_(start).div_(start.new_tensor(255)).to(original)
+        return torch.where(covered.to(original.device), protected, placebos)
 
     def perturbation(self, start: Tensor, delta: Tensor, stream: torch.Generator) -> Tensor:
         """A perturbation (3, H, W) in levels, of the size of ``delta``, that keeps to 0..255."""
@@ -64,6 +77,7 @@ class Noise(Placebo):
     """
 
     name = "noise"
+    version = 2
 
     def perturbation(self, start: Tensor, delta: Tensor, stream: torch.Generator) -> Tensor:
         """See `Placebo.perturbation`."""
@@ -98,6 +112,7 @@ class NoiseSpectrum(Placebo):
     """
 
     name = "noise-spectrum"
+    version = 2
 
     def perturbation(self, start: Tensor, delta: Tensor, stream: torch.Generator) -> Tensor:
         """See `Placebo.perturbation`."""
@@ -114,11 +129,110 @@ class NoiseSpectrum(Placebo):
         return size.mul_(2**gain).round_().minimum(room).mul_(sign)
 
 
+@register
+class NoiseLocal(Placebo):
+    """Noise with the protection's spectrum that is strong where the protection is.
+
+    The perturbation is divided by its local strength, given random Fourier phases, and multiplied
+    by that strength again. Each region of `REGION` px has its energy after clipping.
+    """
+
+    name = "noise-local"
+
+    def perturbation(self, start: Tensor, delta: Tensor, stream: torch.Generator) -> Tensor:
+        """See `Placebo.perturbation`."""
+        strength = _local_strength(delta)
+        field = _with_random_phases(delta / strength, stream).mul_(strength).mul_(delta.any(0))
+        largest = float(delta.abs().max())
+        for band, levels, change in zip(*(rows(one) for one in (field, start, delta)), strict=True):
+            chance = torch.rand(band.shape, generator=stream)
+            regions = (_to_regions(one) for one in (band, levels, change, chance))
+            band.copy_(_from_regions(_with_energy(*regions, largest), like=band))
+        return field
+
+
+@register
+class Transplant(Placebo):
+    """The perturbation itself where it was not made for: moved around the picture and mirrored.
+
+    It is no noise. It tells whether a perturbation also acts on what it was not made for.
+    """
+
+    name = "transplant"
+
+    def perturbation(self, start: Tensor, delta: Tensor, stream: torch.Generator) -> Tensor:
+        """See `Placebo.perturbation`."""
+        height, width = delta.shape[-2:]
+        down, right = (int(torch.randint(side, (), generator=stream)) for side in (height, width))
+        mirrored = [axis for axis in (1, 2) if torch.rand((), generator=stream) < 0.5]
+        moved = delta.roll((down, right), (1, 2)).flip(mirrored)
+        return moved.add_(start).clamp_(0, 255).sub_(start)
+
+
+def overlay(delta: Tensor) -> Tensor:
+    """Where (H, W) a change in levels (3, H, W) was drawn over the photo: frame, caption, logo.
+
+    A pixel whose largest change is above `OVERLAY`, and above four times that of the median pixel;
+    and two pixels around it, where edges are smoothed.
+    """
+    size = delta.abs().amax(0)
+    far = size > OVERLAY
+    if not far.any():
+        return far
+    far &= size > 4 * size.median()
+    return functional.max_pool2d(far[None].float(), 5, stride=1, padding=2)[0] > 0
+
+
 def _with_random_phases(delta: Tensor, stream: torch.Generator) -> Tensor:
     size = delta.shape[-2:]
     # The phases of real noise have the symmetry that keeps the result real.
     noise = torch.fft.rfft2(torch.randn(*size, generator=stream))
     return torch.fft.irfft2(torch.fft.rfft2(delta).mul_(noise / noise.abs()), s=size)
+
+
+def _local_strength(delta: Tensor) -> Tensor:
+    """The root mean square of ``delta`` around each pixel, (1, H, W), nowhere 0."""
+    energy = delta.square().mean(0, keepdim=True)[None]
+    cells = functional.avg_pool2d(energy, CELL, ceil_mode=True, count_include_pad=False)
+    around = functional.interpolate(cells, energy.shape[-2:], mode="bilinear")[0]
+    return around.clamp_min_(1e-4).sqrt_()
+
+
+def rows(values: Tensor) -> tuple[Tensor, ...]:
+    """Values (3, H, W) in views of `REGION` rows."""
+    return values.split(REGION, 1)
+
+
+def _to_regions(band: Tensor) -> Tensor:
+    """A band (3, rows, W) by regions, (regions, 3 · rows · REGION), with zeros beyond its end."""
+    padded = functional.pad(band, (0, -band.shape[2] % REGION))
+    return padded.unflatten(2, (-1, REGION)).permute(2, 0, 1, 3).flatten(1)
+
+
+def _from_regions(regions: Tensor, *, like: Tensor) -> Tensor:
+    """The way back from `_to_regions` to the shape of ``like``."""
+    split = regions.unflatten(1, (len(like), -1, REGION)).permute(1, 2, 0, 3)
+    return split.flatten(2)[:, :, : like.shape[2]]
+
+
+def _with_energy(
+    field: Tensor, start: Tensor, delta: Tensor, chance: Tensor, largest: float
+) -> Tensor:
+    """The field in whole levels, clipped, with the energy of ``delta`` in each region (a row)."""
+    sign, energy = field.sign(), delta.square().sum(1, keepdim=True)
+    room, other = _rooms(sign, start, largest)
+    missing = energy - room.square().sum(1, keepdim=True)
+    gained = (other.square() - room.square()).clamp_min_(0).sum(1, keepdim=True)
+    turned = (chance * gained < missing) & (other > room)
+    room, sign = torch.where(turned, other, room), torch.where(turned, -sign, sign)
+    size = field.abs()
+    low, high = torch.full_like(energy, -4), torch.full_like(energy, 12)
+    for _ in range(16):
+        gain = (low + high) / 2
+        reached = size.mul(gain.exp2()).round_().minimum(room).square_().sum(1, keepdim=True)
+        weak = reached < energy
+        low, high = torch.where(weak, gain, low), torch.where(weak, high, gain)
+    return size.mul_(high.exp2()).round_().minimum(room).mul_(sign)
 
 
 def parts(values: Tensor) -> tuple[Tensor, ...]:

@@ -5,14 +5,18 @@ from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 from brittle.data import Data
+from brittle.declaration.trial import PlaceboKind
 
 ORIGINAL, GRAY, BASE_MODEL = "original", "gray", "base model"
 """Arms that every trial has; the ceiling is a gray picture, or a model that learned nothing."""
 CEILINGS = (GRAY, BASE_MODEL)
 
 Kind = Literal["original", "ceiling", "protection", "placebo"]
-PlaceboKind = Literal["noise", "noise-spectrum"]
-PLACEBO_KINDS: tuple[PlaceboKind, ...] = ("noise", "noise-spectrum")
+NOISES: tuple[PlaceboKind, ...] = ("noise", "noise-spectrum", "noise-local")
+"""Kinds of placebo that decide: a claim that an arm acts has to hold against each of them."""
+TRANSPLANT: PlaceboKind = "transplant"
+"""The kind that decides nothing: the perturbation itself, where it was not made for."""
+PLACEBO_KINDS = (*NOISES, TRANSPLANT)
 FORMER = {"untaught": BASE_MODEL}
 """Labels in folders of former versions, and what they are called now."""
 _PLACEBO = re.compile(rf"({'|'.join(PLACEBO_KINDS)})\((.*)\)(?:#(\d+))?", re.DOTALL)

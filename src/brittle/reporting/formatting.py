@@ -32,6 +32,8 @@ __all__ = [
 PLACEBOS = {
     "noise": "plain noise",
     "noise-spectrum": "noise with the protection's spectrum",
+    "noise-local": "noise with the protection's spectrum, strong where the protection is",
+    "transplant": "the protection's perturbation, moved and mirrored",
 }
 SHORT = {
     "JPEG ": "q",
