@@ -145,9 +145,9 @@ class NoiseLocal(Placebo):
         field = _with_random_phases(delta / strength, stream).mul_(strength).mul_(delta.any(0))
         largest = float(delta.abs().max())
         for band, levels, change in zip(*(rows(one) for one in (field, start, delta)), strict=True):
-            chance = torch.rand(band.shape, generator=stream)
-            regions = (_to_regions(one) for one in (band, levels, change, chance))
-            band.copy_(_from_regions(_with_energy(*regions, largest), like=band))
+            some, begin, wanted = map(_to_regions, (band, levels, change))
+            found = _with_energy(some, begin, wanted, largest, stream)
+            band.copy_(_from_regions(found, like=band))
         return field
 
 
@@ -216,13 +216,14 @@ def _from_regions(regions: Tensor, *, like: Tensor) -> Tensor:
 
 
 def _with_energy(
-    field: Tensor, start: Tensor, delta: Tensor, chance: Tensor, largest: float
+    field: Tensor, start: Tensor, delta: Tensor, largest: float, stream: torch.Generator
 ) -> Tensor:
     """The field in whole levels, clipped, with the energy of ``delta`` in each region (a row)."""
     sign, energy = field.sign(), delta.square().sum(1, keepdim=True)
     room, other = _rooms(sign, start, largest)
     missing = energy - room.square().sum(1, keepdim=True)
     gained = (other.square() - room.square()).clamp_min_(0).sum(1, keepdim=True)
+    chance = torch.rand(field.shape, generator=stream)
     turned = (chance * gained < missing) & (other > room)
     room, sign = torch.where(turned, other, room), torch.where(turned, -sign, sign)
     size = field.abs()
