@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 
 from brittle.analysis import Interval, Summary
-from brittle.analysis.comparisons import compare_transforms
 from brittle.analysis.effects import Effects
 from brittle.analysis.intervals import mean_interval, ratio_interval
 from brittle.analysis.phrases import percent, transform_name
@@ -96,12 +95,12 @@ class Folder:
             if found is None:
                 return "not judged"
             return f"{_direction(found)}: {_bounds(found)} of edits"
-        found = compare_transforms(self.effects, self.usable, self.arm, *pair, self.alpha)
-        if found is None:
-            return "no numbers"
-        scale = self.effects.contrast(self.arm, "none").effect
-        whole = float(scale[np.isfinite(scale)].mean())
-        return f"{_direction(found.difference)}: {_bounds(found.difference, whole)}"
+        left, right, whole = (
+            self.effects.contrast(self.arm, one).effect for one in (*pair, "none")
+        )
+        # Fieller's interval holds 0 exactly where the difference's own does.
+        found = ratio_interval(left - right, whole, self.alpha)
+        return "no numbers" if found is None else f"{_direction(found)}: {_bounds(found)}"
 
     def _half(self, claim: Claim) -> str:
         after, before = self.effects.share_pair(self.arm, claim.transform)
@@ -150,11 +149,10 @@ def _direction(found: Interval) -> str:
     return "not settled"
 
 
-def _bounds(found: Interval, scale: float = 1) -> str:
+def _bounds(found: Interval) -> str:
     if found.low is None or found.high is None:
-        return f"{percent(found.estimate / scale)} % [{found.note}]"
-    low, high = percent(found.low / scale), percent(found.high / scale)
-    return f"{percent(found.estimate / scale)} % [{low}, {high}]"
+        return f"{percent(found.estimate)} % [{found.note}]"
+    return f"{percent(found.estimate)} % [{percent(found.low)}, {percent(found.high)}]"
 
 
 def claims_table(folders: list[Folder]) -> str:
