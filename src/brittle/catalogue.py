@@ -2,7 +2,7 @@
 
 import inspect
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pydantic_core import PydanticUndefined
@@ -12,6 +12,8 @@ from brittle.component import Component, Preset, Registry, registry, unknown
 from brittle.editors import Editor
 from brittle.errors import UserError
 from brittle.metrics import Metric
+from brittle.models.hub import revision
+from brittle.models.known import KNOWN, KnownModel, known_as
 from brittle.protections import Protection
 from brittle.transforms import Transform
 
@@ -26,7 +28,12 @@ an autoencoder in TAESD's format
     Its encoder's file (.safetensors, or .pth of weights alone), or the folder of it and its
     decoder: for encoder protections and latents; it can't edit.
 a hub id
-    Such as stable-diffusion-v1-5/stable-diffusion-v1-5: fetched once, then read from the cache."""
+    Such as stable-diffusion-v1-5/stable-diffusion-v1-5: fetched once, then read from the cache.
+
+Encoders by a short name. Each is a tiny autoencoder, distilled by its author from that of an editor
+whose latents it shares. It stands in for this editor's encoder, and is no editor: audits on it and
+protections against it speak of what the encoder sees. It is fetched when it is first named, or by
+brittle models fetch NAME."""
 
 
 FAMILIES: dict[str, type[Component]] = {
@@ -51,12 +58,42 @@ def describe(family: str) -> str:
         UserError: another family.
     """
     if family == "models":
-        return MODELS
+        return "\n".join([MODELS, *(line for one in KNOWN.values() for line in _known(one))])
     if family not in FAMILIES:
         raise UserError(unknown("family", family, [*FAMILIES, "models"]))
     known = registry(FAMILIES[family].family)
     said = "\n".join(line for name in known.names() for line in _entry(known, name))
     return f"{said}\n\n{_strengths()}" if family == "protections" else said
+
+
+def _known(model: KnownModel) -> Iterator[str]:
+    yield model.name
+    yield _paragraph(
+        f"Stands in for the encoder of {model.stands_for}, whose size is {model.size} px: "
+        f"{model.hub_id}, {model.licence} licence, at most {model.megabytes} MB."
+    )
+    folder = model.folder
+    state = f"in the cache, {revision(folder)}" if folder else "not in the cache"
+    yield f"    Here: {state}."
+
+
+def fetch_models(names: Sequence[str]) -> list[str]:
+    """Fetch encoders by their short names into the hub's cache; says which revisions.
+
+    What is in the cache already is not fetched again, and later runs need no network.
+
+    >>> brittle.fetch_models([])
+    []
+
+    Raises:
+        UserError: an unknown name; a model that is not cached, and no answer from the hub.
+    """
+    known = []
+    for name in names:
+        if (one := known_as(name)) is None:
+            raise UserError(unknown("model", name, KNOWN))
+        known.append(one)
+    return [f"{one.name}: {revision(one.fetch())}" for one in known]
 
 
 def _strengths() -> str:

@@ -3,6 +3,7 @@ import pytest
 from brittle.analysis import Interval, Scope
 from brittle.analysis.phrases import (
     all_or_some,
+    opening,
     scope_statement,
     split_transform,
     transform_name,
@@ -58,3 +59,10 @@ def test_few_photos_are_counted():
     assert all_or_some(4, 4) == "all 4 of 4 photos"
     assert all_or_some(0, 4) == "0 of 4 photos"
     assert all_or_some(1, 1) == "all 1 of 1 photo"
+
+
+def test_a_stand_in_is_called_one_wherever_an_answer_starts():
+    said = opening("sd1", 512, "about this photo")
+    assert said.startswith("On sd1 (a distilled stand-in for the encoder of Stable Diffusion 1.x")
+    assert said.endswith("; 512 px; about this photo)")
+    assert opening("embedded", 256, "x") == "On the embedded model (256 px; x)"

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from brittle.errors import UserError
-from brittle.models import files, load_model, loading, reading
+from brittle.models import files, hub, load_model, loading, reading
 from brittle.silence import silence
 from tests.models import checkpoint, tiny
 
@@ -291,7 +291,7 @@ def test_names_that_lead_nowhere_are_refused(tmp_path):
         (tmp_path / "notes.safetensors", "is damaged or no safetensors"),
         (tmp_path / "other.safetensors", "no checkpoint of Stable Diffusion 1.x"),
         ("embeded", "did you mean 'embedded'"),
-        ("sd15", "known are embedded"),
+        ("sd15", "did you mean .sd1."),
     ]:
         with pytest.raises(UserError, match=sentence):
             load_model(name)
@@ -323,8 +323,8 @@ def test_the_probe_has_a_limit_even_where_looking_up_names_hangs(monkeypatch):
         raise OSError("no route")
 
     monkeypatch.setattr(socket, "getaddrinfo", hang)
-    monkeypatch.setattr(loading, "PROBE_SECONDS", 0.2)
-    assert not loading._hub_answers()
+    monkeypatch.setattr(hub, "PROBE_SECONDS", 0.2)
+    assert not hub._answers()
     assert not looked_up  # it came back first
     over.set()
 

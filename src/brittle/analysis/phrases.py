@@ -4,6 +4,7 @@ import re
 
 from brittle.analysis.summary import Interval, Scope
 from brittle.errors import UserError
+from brittle.models.known import known_as
 
 NAMES = {
     "none": "no transform",
@@ -66,7 +67,9 @@ def scope_statement(scope: Scope, about: str = ABOUT) -> str:
 
 def opening(model: str, size: int | str | None, about: str = ABOUT) -> str:
     """As `scope_statement`, of a model with its size in pixels (512, "512 × 384"), if known."""
-    return f"On {model_name(model)} ({f'{size} px; ' if size else ''}{about})"
+    known = known_as(model)
+    said = [known.standing if known else "", f"{size} px" if size else "", about]
+    return f"On {model_name(model)} ({'; '.join(part for part in said if part)})"
 
 
 def model_name(model: str) -> str:

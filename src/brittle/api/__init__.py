@@ -9,7 +9,7 @@ from brittle.api.files import Destination, edit_files, protect_files, transform_
 from brittle.api.pictures import edit, protect, transform
 from brittle.api.reports import Report
 from brittle.api.trials import compare, demo, dry_run, report, run_trial, score
-from brittle.catalogue import describe
+from brittle.catalogue import describe, fetch_models
 from brittle.declaration.trial import Trial, load_trial
 from brittle.models import EditModel, load_model
 
@@ -26,6 +26,7 @@ __all__ = [
     "dry_run",
     "edit",
     "edit_files",
+    "fetch_models",
     "load_model",
     "load_trial",
     "mimic",

@@ -60,7 +60,8 @@ Out = Annotated[Path, typer.Option("-o", "--out", help="A .png file, or a folder
 Model = Annotated[
     str,
     typer.Option(
-        help="`embedded`, a diffusers folder, a .safetensors file, a TAESD encoder, or a hub id."
+        help="`embedded`, an encoder's short name (`brittle models`), a diffusers folder, a file, "
+        "or a hub id."
     ),
 ]
 Mask = Annotated[

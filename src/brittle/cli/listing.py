@@ -10,6 +10,32 @@ from brittle.cli.app import app
 Family = Literal["protections", "transforms", "editors", "metrics", "models"]
 
 
+models = typer.Typer(help="List models, or fetch encoders by their short names.")
+app.add_typer(models, name="models", invoke_without_command=True)
+
+
+@models.callback()
+def list_models(context: typer.Context) -> None:
+    """List models, or fetch encoders by their short names.
+
+    Example: brittle models
+    """
+    if context.invoked_subcommand is None:
+        typer.echo(brittle.describe("models"))
+
+
+@models.command("fetch")
+def fetch(
+    names: Annotated[list[str], typer.Argument(help="sd1, sdxl, sd3, flux1, flux2.")],
+) -> None:
+    """Fetch encoders into the hub's cache, from where every command then reads them.
+
+    Example: brittle models fetch sd1 flux1
+    """
+    for line in brittle.fetch_models(names):
+        typer.echo(line)
+
+
 @app.command("list")
 def list_(
     family: Annotated[Family, typer.Argument(help="What to list.", show_default=False)],

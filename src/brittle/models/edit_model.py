@@ -14,6 +14,7 @@ from torch import Tensor
 from brittle import images
 from brittle.errors import UserError
 from brittle.models.configs import factor_of
+from brittle.models.hub import revision
 from brittle.silence import silence
 
 Part = Literal["vae", "unet", "text_encoder", "tokenizer"]
@@ -130,6 +131,11 @@ class EditModel:
         lines = [f"{path.name} {file_hash(path)}" for path in self.files.paths()]
         lines += self.files.read_as()
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32]
+
+    @property
+    def revision(self) -> str:
+        """Which commit of which hub's model its files are of; empty for files from elsewhere."""
+        return revision(self.files.paths()[0])
 
     @property
     def factor(self) -> int:

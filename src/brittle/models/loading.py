@@ -8,12 +8,13 @@ import torch
 
 from brittle.component import unknown
 from brittle.errors import UserError
+from brittle.models import hub
 from brittle.models.edit_model import PARTS, EditModel, ModelFiles
 from brittle.models.files import SD1, Directory, SingleFile, lacking_in
+from brittle.models.known import KNOWN, known_as
 from brittle.models.taesd_files import TaesdFiles, holds_taesd, in_taesd_format
 
 EMBEDDED = Path(__file__).parent / "embedded"
-PROBE_SECONDS = 3.0
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _ISA_WITH_BFLOAT16 = ("DEFAULT", "ALL", "BF16", "FP16", "AMX", "AVX10")
 """What names that oneDNN gives to instruction sets contain where they have bfloat16."""
@@ -37,8 +38,9 @@ def load_model(
     Args:
         name: ``embedded``; a directory in diffusers' format, of a pipeline or of an autoencoder
             alone; a .safetensors checkpoint of Stable Diffusion 1.x; an encoder in TAESD's format
-            (.safetensors, .pth, or their directory); or a hub id such as
-            ``stable-diffusion-v1-5/stable-diffusion-v1-5``. Only a hub id may use the network.
+            (.safetensors, .pth, or their directory); a hub id such as
+            ``stable-diffusion-v1-5/stable-diffusion-v1-5``; or one of the short names (``sd1``,
+            ``flux1`` …) that `describe` lists. Only the last two may use the network.
         device: by default CUDA, MPS or the CPU, whichever is there first.
         dtype: of UNet and text encoder, and of the encoder's gradient as protections follow it
             (`EditModel.attack_dtype`). By default bfloat16 or float16 on a GPU, bfloat16 on CPUs
@@ -66,6 +68,8 @@ def find_files(name: str, config: Path = SD1) -> ModelFiles:
     """Where the model of this name lies; UserError as `load_model`."""
     if name == "embedded":
         return Directory(EMBEDDED, name)
+    if known := known_as(name):
+        return TaesdFiles(known.fetch(), name=known.name, size=known.size)
     path = Path(name).expanduser()
     if path.suffix in _PICKLES:
         raise UserError(
@@ -86,8 +90,8 @@ def find_files(name: str, config: Path = SD1) -> ModelFiles:
     if looks_like_path or "/" in name or "\\" in name:
         raise UserError(f"There is no model at {path}.")
     raise UserError(
-        f"{unknown('model', name, ['embedded'])} Or name a directory in diffusers' format, a "
-        f".safetensors file or a hub id."
+        f"{unknown('model', name, ['embedded', *KNOWN])} Or name a directory in diffusers' "
+        f"format, a .safetensors file or a hub id."
     )
 
 
@@ -141,14 +145,11 @@ def _as_dtype(dtype: str | torch.dtype) -> torch.dtype:
 
 
 def fetch(hub_id: str) -> Path:
-    """The folder of a hub model, from the cache or downloaded: only what `Directory` reads.
+    """The folder of a hub's pipeline, from the cache or downloaded: only what `Directory` reads.
 
     Raises:
-        UserError: it is not cached and the hub can't be reached, or refuses.
+        UserError: as `hub.fetch`.
     """
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
     wanted = [
         "model_index.json",
         "vae/*",
@@ -159,50 +160,4 @@ def fetch(hub_id: str) -> Path:
         "transformer/config.json",  # of a model that can't edit: its size
     ]
     unwanted = ["*.bin", "*.ckpt", "*.msgpack", "*.onnx*", "*.fp16*", "*non_ema*", "*.h5"]
-    there = "not in the cache"
-    try:
-        cached = Path(snapshot_download(hub_id, allow_patterns=wanted, local_files_only=True))
-        if not (lacking := lacking_in(cached)):
-            return cached
-        there = f"only partly in the cache ({lacking.rstrip('.')})"
-    except LocalEntryNotFoundError:
-        pass
-    if not _hub_answers():
-        raise UserError(
-            f"There is no folder {hub_id}, the hub's model of this name is {there}, and "
-            f"the hub does not answer: connect once to download it, or name a folder or a file."
-        )
-    try:
-        return Path(snapshot_download(hub_id, allow_patterns=wanted, ignore_patterns=unwanted))
-    except (HfHubHTTPError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(f"The hub's model {hub_id} can't be downloaded: {reason}") from error
-
-
-def _hub_answers() -> bool:
-    """Whether the hub can be reached, known within `PROBE_SECONDS`."""
-    import threading
-    import urllib.error
-    import urllib.request
-
-    from huggingface_hub import constants
-
-    if constants.HF_HUB_OFFLINE:
-        return False
-    answers: list[bool] = []
-
-    def probe() -> None:
-        request = urllib.request.Request(constants.ENDPOINT, method="HEAD")
-        try:
-            urllib.request.urlopen(request, timeout=PROBE_SECONDS).close()
-        except urllib.error.HTTPError:
-            pass  # an answer all the same
-        except OSError:
-            return
-        answers.append(True)
-
-    # A thread, since looking up a name has no time limit of its own.
-    thread = threading.Thread(target=probe, daemon=True)
-    thread.start()
-    thread.join(PROBE_SECONDS)
-    return bool(answers)
+    return hub.fetch(hub_id, wanted, unwanted, lacking_in)

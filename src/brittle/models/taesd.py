@@ -7,7 +7,6 @@ branch in their blocks, which diffusers' class lacks. Written from the names and
 published weights (madebyollin/taesd, MIT).
 """
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -167,6 +166,16 @@ def from_tiny(config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> Taesd
     return TaesdAutoencoder(encoder, decoder, float(config.get("scaling_factor", 1.0)))
 
 
+def _of_side(side: Side, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A side's weights by number, from a file of its own or one of both sides."""
+    other = "decoder" if side == "encoder" else "encoder"
+    own = {name: value for name, value in weights.items() if not name.startswith(f"{other}.")}
+    if not any(name.startswith(f"{side}.layers.") for name in own):
+        return {name.removeprefix(f"{side}."): value for name, value in own.items()}
+    clamp = dict(_SIDES)[side]
+    return {_later(name.removeprefix(f"{side}.layers."), clamp): own[name] for name in own}
+
+
 def _later(name: str, by: int) -> str:
     number, dot, rest = name.partition(".")
     return f"{int(number) + by}{dot}{rest}"
@@ -195,8 +204,8 @@ def read_stack(side: Side, path: Path) -> nn.Sequential:
         else:
             with silence():
                 weights = torch.load(path, weights_only=True, map_location="cpu")
-        named = {re.sub(r"^(encoder|decoder)\.(layers\.)?", "", k): v for k, v in weights.items()}
-        return build(side, {name: value.float() for name, value in named.items()})
+        numbered = _of_side(side, weights)
+        return build(side, {name: value.float() for name, value in numbered.items()})
     except Exception as error:  # whatever a foreign file does to torch.load
         reason = [*str(error).strip().splitlines(), type(error).__name__][0].rstrip(".:")
         if isinstance(error, (UnpicklingError, EOFError, LookupError)):

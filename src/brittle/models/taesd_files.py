@@ -1,4 +1,4 @@
-"""Files in TAESD's format: an encoder's weights, and the decoder's beside them."""
+"""Files in TAESD's format: an encoder's weights, and the decoder's, beside them or among them."""
 
 import re
 from collections.abc import Mapping
@@ -16,16 +16,21 @@ SUFFIXES = (".safetensors", ".pth")
 
 
 class TaesdFiles:
-    """An encoder's file in TAESD's format, and the decoder's where it lies beside it."""
+    """An encoder's file in TAESD's format, and the decoder's: beside it, or the same file."""
 
     directory = None
 
-    def __init__(self, path: Path) -> None:
-        """``path`` is the encoder's file, or a folder with one named ``*encoder*``."""
+    def __init__(self, path: Path, *, name: str = "", size: int | None = None) -> None:
+        """``path`` is the encoder's file, or a folder with one.
+
+        ``name`` and ``size``, the long side in pixels, are stated where somebody knows them.
+        """
         self.encoder = _encoder_in(path)
-        self.name = self.encoder.stem
+        self.name = name or self.encoder.stem
+        self._size = size
         other = self.encoder.with_name(self.encoder.name.replace("encoder", "decoder"))
-        self.decoder = other if other != self.encoder and other.is_file() else None
+        beside = other != self.encoder and other.is_file()
+        self.decoder = other if beside or _holds_both(self.encoder) else None
         network = read_stack("encoder", self.encoder)
         halvings = sum(layer.stride[0] == 2 for layer in network if isinstance(layer, nn.Conv2d))
         self._config = {
@@ -55,14 +60,15 @@ class TaesdFiles:
 
     def paths(self) -> list[Path]:
         """As `ModelFiles.paths`."""
-        return [self.encoder, *([self.decoder] if self.decoder else [])]
+        return list(dict.fromkeys([self.encoder, *([self.decoder] if self.decoder else [])]))
 
     def recommended(self) -> Mapping[str, Any]:
         """As `ModelFiles.recommended`: none."""
         return {}
 
-    def stated_size(self) -> None:
-        """As `ModelFiles.stated_size`: such files state none."""
+    def stated_size(self) -> int | None:
+        """As `ModelFiles.stated_size`: such files state none themselves."""
+        return self._size
 
     def read_as(self) -> list[str]:
         """As `ModelFiles.read_as`: nothing."""
@@ -70,8 +76,8 @@ class TaesdFiles:
 
 
 def holds_taesd(folder: Path) -> bool:
-    """Whether a folder has an encoder's file in it, by its name."""
-    return any(_encoders(folder))
+    """Whether a folder has an encoder's file in it, and is no folder in diffusers' format."""
+    return bool(_encoders(folder))
 
 
 def in_taesd_format(path: Path) -> bool:
@@ -81,20 +87,31 @@ def in_taesd_format(path: Path) -> bool:
     """
     if path.suffix != ".safetensors":
         return path.suffix == ".pth"
+    first = r"((en|de)coder\.)?(layers\.)?1\.(conv\.0\.)?weight"
+    return any(re.fullmatch(first, name) for name in _names(path))
+
+
+def _names(path: Path) -> set[str]:
+    """The names of the tensors in a .safetensors file; none where it is damaged."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="pt") as file:
-            names = set(file.keys())
+            return set(file.keys())
     except (SafetensorError, OSError):
-        return False
-    return any(re.fullmatch(r"((en|de)coder\.)?(layers\.)?1\.(conv\.0\.)?weight", n) for n in names)
+        return set()
+
+
+def _holds_both(path: Path) -> bool:
+    sides = {name.partition(".")[0] for name in _names(path)} if path.suffix != ".pth" else set()
+    return sides == {"encoder", "decoder"}
 
 
 def _encoders(folder: Path) -> list[Path]:
-    return sorted(
-        path for path in folder.glob("*encoder*") if path.suffix in SUFFIXES and path.is_file()
-    )
+    named = [one for one in folder.glob("*encoder*") if one.suffix in SUFFIXES and one.is_file()]
+    if named or any((folder / file).is_file() for file in ("config.json", "model_index.json")):
+        return sorted(named)
+    return sorted(one for one in folder.glob("*.safetensors") if _holds_both(one))
 
 
 def _encoder_in(path: Path) -> Path:

@@ -36,6 +36,8 @@ class Model(Data):
     content_hash: str = ""
     dtype: str = ""
     size: int
+    revision: str = ""
+    """Of a model from a hub: ``author/name@commit``."""
     safety_checker: str = ""
 
 

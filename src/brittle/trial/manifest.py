@@ -45,7 +45,7 @@ def manifest(plan: Plan, model: EditModel, notes: Iterable[str] = ()) -> Manifes
         dtype=str(model.dtype).removeprefix("torch."),
         attack_dtype=str(model.attack_dtype).removeprefix("torch."),
         cut_prompts=cut_prompts(model, plan.trial.prompts) if model.edits else (),
-        model=Model(**plan.model._asdict(), safety_checker=SAFETY_CHECKER),
+        model=Model(**plan.model._asdict(), revision=model.revision, safety_checker=SAFETY_CHECKER),
         photos=tuple(_photo(plan, name) for name in plan.photos),
         collections=tuple(_collections(plan)),
     )
