@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from brittle.analysis.intervals import Array
 from brittle.analysis.sampling_units import PHOTO, Sampling
+from brittle.declaration.trial import PlaceboKind
 from brittle.errors import UserError
-from brittle.record.arms import Arm, PlaceboKind
+from brittle.record.arms import Arm
 from brittle.record.rows import Row
 
 Mask = NDArray[np.bool_]
