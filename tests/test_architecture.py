@@ -10,7 +10,7 @@ import brittle
 
 SOURCE = Path(brittle.__file__).parent
 LAYERS = [
-    {"errors", "version"},
+    {"errors", "version", "safe_yaml"},
     {"component", "data"},
     {
         "noise",

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from brittle import component
 from brittle.budgets import Budget, LinfBudget, read_budget
-from brittle.component import Component, Fraction, Preset, Registry, key, read_yaml, registry
+from brittle.component import Component, Fraction, Preset, Registry, key, registry
 from brittle.errors import UserError
 from brittle.transforms import Chain, GaussianBlur, Jpeg, MedianBlur, Rotate, Transform
 
@@ -190,6 +190,7 @@ def test_text(text, expected):
         ("plain:count=many", "plain: count: input should be a valid integer"),
         ("plain:level=-1/255", "plain: level: input should be greater than or equal to 0"),
         ("plain:level=1/0", "plain: level: '1/0' divides by zero"),
+        ("plain:level=true", "plain: level: true and false are no numbers"),
         ("plain:count", "expected key=value, and found 'count'"),
         ("plain:=3", "expected key=value, and found '=3'"),
         ("plain:count=1,count=2", "sets count twice"),
@@ -258,34 +259,6 @@ def test_what_is_no_fraction(written):
     else:
         with pytest.raises(ValidationError):
             Plain(level=written)
-
-
-# YAML.
-
-
-def test_yaml_reads_text_as_people_mean_it():
-    text = (
-        "{a: 4:2:0, b: yes, c: 2026-01-01, d: 010, e: 1e-5, f: 0x10, g: on, h: ~, i: true, j: -3}"
-    )
-    assert read_yaml(text) == {
-        "a": "4:2:0",
-        "b": "yes",
-        "c": "2026-01-01",
-        "d": 10.0,
-        "e": 1e-5,
-        "f": "0x10",
-        "g": "on",
-        "h": None,
-        "i": True,
-        "j": -3,
-    }
-
-
-def test_yaml_builds_nothing_but_data():
-    import yaml
-
-    with pytest.raises(yaml.YAMLError):
-        read_yaml("!!python/object/apply:os.getcwd []")
 
 
 # Registries.

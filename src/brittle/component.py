@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Self, TypeVar, get_args
 
 import yaml
 from pydantic import (
@@ -23,7 +23,8 @@ from pydantic import (
     model_validator,
 )
 
-from brittle.errors import UserError
+from brittle.errors import UserError, shortened
+from brittle.safe_yaml import read_yaml
 
 ENTRY_POINTS = "brittle.components"
 FAMILIES = ("protection", "placebo", "transform", "editor", "metric")
@@ -99,7 +100,9 @@ class Component(BaseModel):
         record = dict(record)
         name, family = record.pop("name", None), record.pop("family", cls.family)
         if not isinstance(name, str):
-            raise UserError(f"Which {cls.family}? It needs a name, and {record} has none.")
+            raise UserError(
+                f"Which {cls.family}? It needs a name, and {shortened(record)} has none."
+            )
         if family != cls.family:
             raise UserError(f"{name} is recorded as {family}, and {cls.family} belongs here.")
         found, preset = registry(family).resolve(name)
@@ -111,7 +114,14 @@ class Component(BaseModel):
                 f"{name} is at version {found.version} here, and the record was written by "
                 f"version {version}: use the brittle that wrote it, or run again."
             )
-        fields = {**preset, **record.pop("fields", {}), **record}
+        nested = record.pop("fields", {})
+        if not isinstance(nested, Mapping):
+            raise UserError(f"{name}: fields should be a mapping of keys to values.")
+        fields = {**preset, **nested, **record}
+        for field, info in found.model_fields.items():
+            may_be_true = bool in (info.annotation, *get_args(info.annotation))
+            if isinstance(fields.get(field), bool) and not may_be_true:
+                raise UserError(f"{found.name}: {field}: true and false are no numbers")
         try:
             return found.model_validate(fields)
         except ValidationError as error:
@@ -240,13 +250,22 @@ def registry(family: str) -> Registry:
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     """One sentence about an unknown name, with the nearest known one, or else all of them."""
-    known = list(known)
+    known, name = list(known), shortened(name)
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     if near:
         return f"Unknown {kind} {name!r}: did you mean {near[0]!r}?"
     return f"Unknown {kind} {name!r}" + (f": known are {', '.join(known)}." if known else ".")
 
 
+MOST_PROBLEMS = 5
+IN_WORDS = {
+    "string_type": "should be text; quotes make a number or a date one",
+    "tuple_type": "should be a list",
+    "too_short": "needs at least one entry",
+    "dict_type": "should be a mapping of names to values",
+    "model_type": "should be a mapping of keys to values",
+}
+"""What pydantic says of Python's types, as people who write YAML call them."""
 OUT_OF_RANGE = {"less_than_equal", "greater_than_equal"}
 
 
@@ -257,16 +276,18 @@ def explain(error: ValidationError, where: str, model: type[BaseModel] | None = 
     if any(problem["type"] == "extra_forbidden" for problem in problems):
         # A key that is missing was most likely misspelt: the unknown one says so.
         problems = [problem for problem in problems if problem["type"] != "missing"]
-    for problem in problems:
-        location = ".".join(str(part) for part in problem["loc"])
+    for problem in problems[:MOST_PROBLEMS]:
+        location = shortened(".".join(str(part) for part in problem["loc"]))
         if problem["type"] == "extra_forbidden":
             known = model.model_fields if model and len(problem["loc"]) == 1 else []
             sentences.append(f"{where}: {unknown('key', location, known)}")
         else:
-            message = problem["msg"].removeprefix("Value error, ")
+            message = IN_WORDS.get(problem["type"], problem["msg"]).removeprefix("Value error, ")
             message = message[:1].lower() + message[1:] if location else message
             message += _range(model, problem["loc"]) if problem["type"] in OUT_OF_RANGE else ""
             sentences.append(f"{where}: {location + ': ' if location else ''}{message}")
+    if (more := len(problems) - MOST_PROBLEMS) > 0:
+        sentences.append(f"and {more} more")
     return "; ".join(sentences)
 
 
@@ -285,43 +306,18 @@ def _range(model: type[BaseModel] | None, location: tuple[int | str, ...]) -> st
 def parse_parameters(text: str, *, context: str) -> dict[str, Any]:
     """Read ``key=value,key=value``; values are YAML, and commas inside brackets belong to them."""
     parameters: dict[str, Any] = {}
+    context = shortened(context)
     for part in _split_outside_brackets(text):
         parameter, separator, value = part.partition("=")
         if not separator or not parameter.strip():
-            raise UserError(f"{context!r}: expected key=value, and found {part!r}.")
+            raise UserError(f"{context!r}: expected key=value, and found {shortened(part)!r}.")
         if parameter.strip() in parameters:
-            raise UserError(f"{context!r} sets {parameter.strip()} twice.")
+            raise UserError(f"{context!r} sets {shortened(parameter.strip())} twice.")
         try:
             parameters[parameter.strip()] = read_yaml(value)
         except yaml.YAMLError:
-            raise UserError(f"{context!r}: {value!r} is not a value.") from None
+            raise UserError(f"{context!r}: {shortened(value)!r} is not a value.") from None
     return parameters
-
-
-def read_yaml(text: str) -> Any:
-    """Read YAML by the rules of its version 1.2: yes, 4:2:0 and 2026-01-01 are text.
-
-    PyYAML follows 1.1, where they are true, 14520 and a date.
-
-    Raises:
-        yaml.YAMLError: the text isn't YAML.
-    """
-    return yaml.load(text, _Yaml)
-
-
-class _Yaml(yaml.SafeLoader):
-    pass
-
-
-_Yaml.yaml_implicit_resolvers = {}
-for _tag, _pattern in (
-    ("null", r"~|null|Null|NULL|"),
-    ("bool", r"true|True|TRUE|false|False|FALSE"),
-    ("int", r"[-+]?(0|[1-9][0-9]*)"),
-    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.inf|\.nan"),
-    ("merge", r"<<"),
-):
-    _Yaml.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), None)
 
 
 # A quoted string where a value may begin, or else any single character.

@@ -53,6 +53,14 @@ def test_settings_reach_into_the_trial(tmp_path):
         ("- a list", "YAML mapping"),
         ("prompts: [", "not a YAML file"),
         ("prompts: x\nbatch: 0", "batch"),
+        ("prompts: x\nbatch: true", "batch: true and false are no numbers"),
+        ("prompts: x\nseeds: [0, true]", "seeds: true and false are no numbers"),
+        ("prompts: x\nprompts: y", "the key 'prompts' is there twice"),
+        ("prompts: x\nprotections: []", "protections: needs at least one entry"),
+        ("prompts: x\neditors: []", "editors: needs at least one entry"),
+        ("prompts: x\ntitle: 2026", "title: should be text"),
+        ("prompts: x\nphotos: [a]", "photos: should be text"),
+        ("prompts: {a: b}", "prompts: should be a list"),
         ("prompts: x\nnames: {gray: encoder}", "gray is the name of something else"),
         ("prompts: x\nnames: {encoder: encoder}", "encoder is the name of something else"),
         ("prompts: x\nnames: {'a:b': encoder}", "'a:b' is no name"),
@@ -114,3 +122,13 @@ def test_the_documented_trial_can_be_read(tmp_path):
     text = (Path(__file__).parents[2] / "docs" / "trials.md").read_text(encoding="utf-8")
     trial = load_trial(write(tmp_path, text.partition("```yaml\n")[2].partition("```")[0]))
     assert trial.protections[0] in trial.names
+
+
+def test_a_folder_may_be_named_by_a_year(tmp_path):
+    (tmp_path / "2026").mkdir()
+    assert load_trial(write(tmp_path, "prompts: x\nphotos: 2026")).photos == str(tmp_path / "2026")
+
+
+def test_a_link_that_leads_to_itself_is_no_folder_of_photos(tmp_path):
+    (tmp_path / "round").symlink_to(tmp_path / "round")
+    assert load_trial(write(tmp_path, "prompts: x\nphotos: round")).photos == "round"

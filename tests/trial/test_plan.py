@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 from PIL import features
 
-from brittle.declaration.primary import Primary
+from brittle.declaration.primary import Contrast, Primary
 from brittle.declaration.trial import Trial
 from brittle.errors import UserError
 from brittle.models import load_model
@@ -209,6 +209,27 @@ def test_declared_primaries_must_be_measured(model, photos):
         primary_of(model, photos, primary=Primary(metric="lpips"))
     with pytest.raises(UserError, match="Unknown primary arm"):
         primary_of(model, photos, primary=Primary(arms=("mist",)))
+    with pytest.raises(UserError, match="Unknown primary editor"):
+        primary_of(model, photos, primary=Primary(editor="img2img:strength=0.9"))
+    contrasts = (Contrast(left="none", right="flip"),)
+    with pytest.raises(UserError, match="Unknown transform in a contrast"):
+        primary_of(model, photos, primary=Primary(contrasts=contrasts))
+
+
+def test_what_is_declared_is_read_as_what_is_measured(model, photos):
+    contrasts = (Contrast(left="none", right="jpeg: quality=75"),)
+    primary = Primary(editor="img2img: strength=0.40", contrasts=contrasts)
+    found = primary_of(model, photos, primary=primary, editors=("img2img:strength=0.4",))
+    assert found.editor == "img2img:strength=0.4"
+    assert found.contrasts == (Contrast(left="none", right="jpeg:quality=75"),)
+
+
+def test_of_several_editors_one_decides(model, photos):
+    editors = ("img2img:strength=0.4", "img2img:strength=0.6")
+    with pytest.raises(UserError, match="name the one that decides"):
+        primary_of(model, photos, editors=editors)
+    found = primary_of(model, photos, editors=editors, primary=Primary(editor=editors[1]))
+    assert found.editor == editors[1]
 
 
 def test_a_short_name_changes_no_key(model, photos):

@@ -4,6 +4,11 @@ The modules register their commands when imported, in the order that ``--help`` 
 """
 
 # ruff: noqa: I001
+import codecs
+import io
+import json
+import sys
+
 from brittle.cli import trials, pictures, mimic, audit, visibility, calibrate, listing  # noqa: F401
 from brittle.cli.app import app
 
@@ -11,5 +16,15 @@ __all__ = ["app", "main"]
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line; what the terminal's code page lacks is written as JSON would."""
+    codecs.register_error("brittle-as-json", _as_json)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="brittle-as-json")
     app()
+
+
+def _as_json(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError), "only output is written like this"
+    lacking = error.object[error.start : error.end]
+    return json.dumps(lacking)[1:-1], error.end

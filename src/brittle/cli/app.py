@@ -1,5 +1,7 @@
 """The application that every command registers with, and the options that commands share."""
 
+import os
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -7,27 +9,63 @@ import typer
 from typer.core import TyperGroup
 
 import brittle
-from brittle.errors import UserError
+from brittle.errors import UserError, out_of_memory, printable
 
 
 class Commands(TyperGroup):
     """The commands; what a user can mend is one sentence and exit code 2, never a traceback."""
 
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run the command line."""
+        try:
+            return super().main(*args, **options)
+        except UserError as error:
+            problem = str(error)
+        except OSError as error:
+            problem = _of_system(error)
+        except (MemoryError, RuntimeError) as error:
+            if not out_of_memory(error):
+                raise
+            problem = (
+                "memory doesn't suffice for this: use smaller photos, a smaller --size or "
+                "another --dtype."
+            )
+        to_stderr(f"brittle: {problem}")
+        raise SystemExit(2)
+
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
         try:
             return super().invoke(ctx)
-        except UserError as error:
-            typer.echo(f"brittle: {error}", err=True)
-            raise typer.Exit(2) from None
         except KeyboardInterrupt:
-            typer.echo("\nStopped; what was done is kept, and the same command goes on.", err=True)
+            to_stderr("\nStopped; what was done is kept, and the same command goes on.")
             raise typer.Exit(130) from None
+
+
+def _of_system(error: OSError) -> str:
+    """What the system refused, of a file or of the standard output: a full disk, a long name."""
+    if error.errno is None:  # a library's, of something else
+        raise error
+    if error.filename is not None:
+        return str(UserError(f"{error.filename}: {error.strerror}."))
+    _discard_output()
+    return f"the answer couldn't be written: {error.strerror}."
+
+
+def _discard_output() -> None:
+    """Let what is left in the output's buffer go nowhere, so that Python doesn't try it again."""
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+
+
+def tell(text: str) -> None:
+    """Print a part of a command's answer."""
+    typer.echo(printable(text))
 
 
 def to_stderr(text: str) -> None:
     """Say what is no part of a command's answer."""
-    typer.echo(text, err=True)
+    typer.echo(printable(text), err=True)
 
 
 app = typer.Typer(
@@ -41,7 +79,7 @@ app = typer.Typer(
 
 def _say_version(asked: bool) -> None:
     if asked:
-        typer.echo(f"brittle {brittle.__version__}")
+        tell(f"brittle {brittle.__version__}")
         raise typer.Exit
 
 

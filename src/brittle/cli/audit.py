@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import brittle
-from brittle.cli.app import Device, Dtype, Size, app, to_stderr
+from brittle.cli.app import Device, Dtype, Size, app, tell, to_stderr
 from brittle.errors import UserError
 from brittle.progress import bars
 
@@ -79,6 +79,6 @@ def audit(
             progress=progress,
         )
     if json:
-        typer.echo(report.found.document.model_dump_json(indent=1))
+        tell(report.found.document.model_dump_json(indent=1))
     else:
-        typer.echo(report.text + (f"\n\nReport: {report.path}" if report.path else ""))
+        tell(report.text + (f"\n\nReport: {report.path}" if report.path else ""))

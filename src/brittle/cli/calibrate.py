@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import brittle
-from brittle.cli.app import Device, Dtype, Force, Model, app
+from brittle.cli.app import Device, Dtype, Force, Model, app, tell
 from brittle.progress import bars
 
 
@@ -61,7 +61,7 @@ def calibrate(
             overwrite=force,
             progress=progress,
         )
-    typer.echo(
+    tell(
         f"{found.text}\n\n"
         f"Written to {out}: name it in a trial as `calibration`, or --set calibration=…"
     )

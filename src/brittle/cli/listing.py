@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import typer
 
 import brittle
-from brittle.cli.app import app
+from brittle.cli.app import app, tell
 
 Family = Literal["protections", "transforms", "editors", "metrics", "models"]
 
@@ -44,4 +44,4 @@ def list_(
 
     Example: brittle list transforms
     """
-    typer.echo(brittle.describe(family))
+    tell(brittle.describe(family))

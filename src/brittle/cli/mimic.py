@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import brittle
-from brittle.cli.app import Device, Dtype, Force, Model, Size, app
+from brittle.cli.app import Device, Dtype, Force, Model, Size, app, tell
 from brittle.progress import bars
 
 
@@ -54,4 +54,4 @@ def mimic(
             overwrite=force,
             progress=progress,
         )
-    typer.echo(found.text)
+    tell(found.text)

@@ -18,6 +18,7 @@ from brittle.cli.app import (
     Photos,
     Size,
     app,
+    tell,
 )
 from brittle.progress import bars
 
@@ -61,7 +62,7 @@ def protect(
             model=brittle.load_model(model, size=size, device=device, dtype=dtype),
             mask=mask,
             seed=seed,
-            say=typer.echo,
+            say=tell,
             progress=progress,
         )
 
@@ -92,7 +93,7 @@ def transform(
         transform,
         load=lambda: brittle.load_model(model, size=size, device=device, dtype=dtype),
         seed=seed,
-        say=typer.echo,
+        say=tell,
     )
 
 
@@ -124,5 +125,5 @@ def edit(
         model=brittle.load_model(model, size=size, device=device, dtype=dtype),
         mask=mask,
         seed=seed,
-        say=typer.echo,
+        say=tell,
     )

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 import brittle
-from brittle.cli.app import Device, Dtype, app, to_stderr
+from brittle.cli.app import Device, Dtype, app, tell, to_stderr
 from brittle.errors import UserError
 from brittle.progress import bars
 
@@ -67,7 +67,7 @@ def run(
     """
     loaded = brittle.load_trial(trial, settings or ())
     if dry_run:
-        typer.echo(brittle.dry_run(loaded, device=device, dtype=dtype))
+        tell(brittle.dry_run(loaded, device=device, dtype=dtype))
         return
     part = _shard(shard)
     with bars() as progress:
@@ -80,7 +80,7 @@ def run(
             progress=progress,
         )
     if found is None:
-        typer.echo(f"Shard {part[0]}/{part[1]} is done; run again without --shard to gather.")
+        tell(f"Shard {part[0]}/{part[1]} is done; run again without --shard to gather.")
     else:
         _tell(found)
 
@@ -157,7 +157,7 @@ def report(
 
 
 def _tell(found: "brittle.Report[object]") -> None:
-    typer.echo(f"{found.text}\n\nReport: {found.path}")
+    tell(f"{found.text}\n\nReport: {found.path}")
 
 
 def _shard(text: str) -> tuple[int, int]:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import brittle
-from brittle.cli.app import Force, app
+from brittle.cli.app import Force, app, tell
 
 
 @app.command()
@@ -23,6 +23,6 @@ def visibility(
 
     Example: brittle visibility me.png protected/me.png -o added.png
     """
-    typer.echo(brittle.visibility(original, protected, out=out, gain=gain, overwrite=force).text)
+    tell(brittle.visibility(original, protected, out=out, gain=gain, overwrite=force).text)
     if out is not None:
-        typer.echo(f"{out}: the difference on gray, {gain:g} times as strong")
+        tell(f"{out}: the difference on gray, {gain:g} times as strong")

@@ -1,5 +1,6 @@
 """The trial as one writes it: a YAML file, checked key by key, with every default spelt out."""
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -8,10 +9,11 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from brittle.component import explain, read_yaml, registry, unknown
+from brittle.component import explain, registry, unknown
 from brittle.declaration.primary import Primary
-from brittle.errors import UserError
+from brittle.errors import UserError, shortened
 from brittle.protections import Protection
+from brittle.safe_yaml import MAX_CHARACTERS, read_yaml
 
 PlaceboKind = Literal["noise", "noise-spectrum", "noise-local", "transplant"]
 TAKEN = {"original", "gray", "base model"}
@@ -48,7 +50,7 @@ class Trial(BaseModel):
     )
     placebos: tuple[PlaceboKind, ...] = ("noise", "noise-spectrum", "noise-local")
     transforms: tuple[str, ...] = ("none",)
-    editors: tuple[str, ...] = ("img2img",)
+    editors: tuple[str, ...] = Field(("img2img",), min_length=1)
     prompts: tuple[str, ...] = Field(min_length=1)
     seeds: tuple[int, ...] = Field((0,), min_length=1)
     tuning_seeds: tuple[int, ...] | None = Field(
@@ -57,7 +59,7 @@ class Trial(BaseModel):
     floor_seeds: tuple[int, ...] = Field(
         (1, 2), description="more seeds for the clean edit: how far two honest edits lie apart"
     )
-    metrics: tuple[str, ...] = ("perceptual", "ssim", "psnr", "follow", "keep")
+    metrics: tuple[str, ...] = Field(("perceptual", "ssim", "psnr", "follow", "keep"), min_length=1)
     calibration: str | None = Field(
         None, description="thresholds of usable edits, by `brittle calibrate`; else the model's own"
     )
@@ -79,6 +81,15 @@ class Trial(BaseModel):
     @classmethod
     def _one_is_a_list(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str) else value
+
+    @field_validator(
+        *("square", "size", "seeds", "tuning_seeds", "floor_seeds", "batch"), mode="before"
+    )
+    @classmethod
+    def _true_is_no_number(cls, value: Any) -> Any:
+        if any(isinstance(one, bool) for one in (value if isinstance(value, list) else [value])):
+            raise ValueError("true and false are no numbers")
+        return value
 
     @field_validator("transforms")
     @classmethod
@@ -160,20 +171,17 @@ def load_trial(path: str | Path, settings: Iterable[str] = ()) -> Trial:
         UserError: no such file, not YAML, an unknown key (with the nearest known one), a bad value.
     """
     path = Path(path)
-    if not path.is_file():
-        raise UserError(f"{path}: there is no such trial file.")
-    try:
-        written = read_yaml(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not a YAML file: {' '.join(str(error).split())}") from None
-    if not isinstance(written, dict):
-        raise UserError(f"{path}: a trial is a YAML mapping with keys such as `prompts`.")
+    written = _read(path)
     for field in ("photos", "model", "mask", "calibration"):
-        if written.get(field) is not None:
-            written[field] = _inside(path.parent, str(written[field]), f"{path.name}: {field}")
+        value = written.get(field)
+        if isinstance(value, (str, int)) and not isinstance(value, bool):  # a folder named 2026
+            written[field] = _inside(path.parent, str(value), f"{path.name}: {field}")
     for setting in settings:
         _apply(written, setting)
-    return make_trial(written, path.name)
+    trial = make_trial(written, path.name)
+    if not trial.protections:  # as for what is only learned from
+        raise UserError(f"{path.name}: protections: needs at least one entry")
+    return trial
 
 
 def make_trial(written: Mapping[str, Any], where: str) -> Trial:
@@ -184,15 +192,31 @@ def make_trial(written: Mapping[str, Any], where: str) -> Trial:
         raise UserError(explain(error, where, Trial)) from None
 
 
+def _read(path: Path) -> dict[str, Any]:
+    if not os.path.isfile(path):
+        raise UserError(f"{path}: there is no such trial file.")
+    try:
+        with path.open(encoding="utf-8") as file:
+            written = read_yaml(file.read(MAX_CHARACTERS + 1))
+    except OSError as error:
+        raise UserError(f"{path} can't be read: {error.strerror}.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        problem = shortened(" ".join(str(error).split()), 400)
+        raise UserError(f"{path} is not a YAML file that brittle reads: {problem}") from None
+    if not isinstance(written, dict):
+        raise UserError(f"{path}: a trial is a YAML mapping with keys such as `prompts`.")
+    return written
+
+
 def _inside(folder: Path, value: str, where: str) -> str:
     """A path from a file, made absolute; names that are no path of this folder stay as they are."""
-    candidate = folder / value
-    if Path(value).is_absolute() or not candidate.resolve().is_relative_to(folder.resolve()):
+    candidate, root = os.path.realpath(folder / value), os.path.realpath(folder)
+    if Path(value).is_absolute() or not Path(candidate).is_relative_to(root):
         raise UserError(
             f"{where}: {value} lies outside the trial's folder; "
             f"give it on the command line instead: --set {where.rpartition(' ')[2]}={value}"
         )
-    return str(candidate) if candidate.exists() else value
+    return str(folder / value) if os.path.exists(candidate) else value
 
 
 def _apply(written: dict[str, Any], setting: str) -> None:

@@ -10,10 +10,10 @@ from typing import Literal, NamedTuple
 
 from pydantic import TypeAdapter
 
-from brittle.component import read_yaml
 from brittle.data import Data
 from brittle.declaration.primary import Margins
 from brittle.reporting.formatting import hundred, number, percent
+from brittle.safe_yaml import read_yaml
 
 Page = Literal[
     "photos",

@@ -1,5 +1,6 @@
 """Which files of a folder are photos, and which were left out."""
 
+import os
 from pathlib import Path
 
 from brittle.decoding import is_picture
@@ -18,7 +19,7 @@ def photo_files(source: Path) -> list[Path]:
     Raises:
         UserError: nothing there.
     """
-    if not source.exists():
+    if not os.path.exists(source):  # Path.exists raises where a name is too long
         raise UserError(f"{source}: there is no such folder or photo.")
     if source.is_file():
         return [source]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from brittle.component import read_yaml, unknown
+from brittle.component import unknown
 from brittle.data import Data
 from brittle.declaration.trial import Trial, load_trial, make_trial
 from brittle.errors import UserError
@@ -12,6 +12,7 @@ from brittle.models import EditModel, load_model
 from brittle.progress import Progress, silent
 from brittle.record.record import Record
 from brittle.record.store import FolderStore
+from brittle.safe_yaml import read_yaml
 from brittle.sources.photos import load_photos
 from brittle.trial.cost import count, duration, estimate
 from brittle.trial.plan import make_plan

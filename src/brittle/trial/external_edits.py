@@ -124,7 +124,9 @@ def _plan(
         transforms=transforms,
         editors={str(editor): editor},
         metrics={str(metric): metric for metric in metrics},
-        primary=fill_primary(trial, list(transforms), [str(metric) for metric in metrics]),
+        primary=fill_primary(
+            trial, list(transforms), [str(metric) for metric in metrics], [str(editor)]
+        ),
         calibration=thresholds,
         not_calibrated=lacking,
     )

@@ -5,11 +5,11 @@ key.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import product
+from itertools import chain, product
 from typing import TYPE_CHECKING, TypeVar
 
 from brittle.component import Component, key, registry, unknown
-from brittle.declaration.primary import MAX_PRIMARY_TRANSFORMS, Primary
+from brittle.declaration.primary import MAX_PRIMARY_TRANSFORMS, Contrast, Primary
 from brittle.declaration.trial import Trial
 from brittle.editors import Editor, FineTune
 from brittle.editors.sampling import Sampling
@@ -101,7 +101,9 @@ def plan_components(trial: Trial, photos: dict[str, TrialPhoto], model: "EditMod
         transforms=transforms,
         editors=editors,
         metrics=metrics,
-        primary=fill_primary(trial, list(transforms), list(metrics)),
+        primary=fill_primary(
+            trial, list(transforms), list(metrics), [] if learns else list(editors)
+        ),
         calibration=calibration,
         not_calibrated=not_calibrated,
         batch=trial.batch or rows_a_call(model),
@@ -216,27 +218,51 @@ def _metrics(trial: Trial, calibration: Calibration | None) -> dict[str, Metric]
     return _by_text([*metrics, *map(Metric.parse, rests_on)])
 
 
-def fill_primary(trial: Trial, transforms: list[str], metrics: list[str]) -> Primary:
+def fill_primary(
+    trial: Trial, transforms: list[str], metrics: list[str], editors: list[str]
+) -> Primary:
     """What the trial declares, checked against what it measures.
 
     A trial that names no primary transforms gets the usual ones that it has, or else its first, or
-    else none at all.
+    else none at all. Without ``editors`` all of them count as one.
+
+    Raises:
+        UserError: it declares what it does not measure; several editors, and none that decides.
     """
     declared = trial.primary
-    wanted = [str(Transform.parse(text)) for text in declared.transforms]
+    wanted = _as_components(Transform, declared.transforms)
     measured = transforms[1:]
     if "transforms" not in declared.model_fields_set:
         present = [transform for transform in wanted if transform in measured]
         wanted = present or measured[:MAX_PRIMARY_TRANSFORMS] or transforms[:1]
+    contrasts = [_as_components(Transform, (one.left, one.right)) for one in declared.contrasts]
+    editor = declared.editor and str(Editor.parse(declared.editor))
+    if len(editors) > 1 and editor is None:
+        raise UserError(
+            f"The trial has {len(editors)} editors: name the one that decides in `primary`, as "
+            f"`primary: {{editor: '{editors[0]}'}}`."
+        )
     for kind, named, known in (
         ("primary transform", wanted, measured or transforms),
         ("primary arm", declared.arms, trial.protection_arms),
         ("primary metric", [declared.metric], metrics),
+        ("primary editor", [editor] if editor and editors else [], editors),
+        ("transform in a contrast", chain.from_iterable(contrasts), transforms),
     ):
         for name in named:
             if name not in known:
                 raise UserError(f"The trial does not measure it. {unknown(kind, name, known)}")
-    return declared.model_copy(update={"transforms": tuple(wanted)})
+    return declared.model_copy(
+        update={
+            "transforms": tuple(wanted),
+            "editor": editor,
+            "contrasts": tuple(Contrast(left=left, right=right) for left, right in contrasts),
+        }
+    )
+
+
+def _as_components(family: type[Component], texts: Iterable[str]) -> list[str]:
+    return [str(family.parse(text)) for text in texts]
 
 
 def _by_text(components: Iterable[C]) -> dict[str, C]:
