@@ -377,6 +377,7 @@ def test_the_version_is_that_of_the_package():
 
 def test_unknown_commands_and_options_exit_with_2():
     brittle("frobnicate", code=2)
+    assert brittle("list", "editor").stdout == brittle("list", "editors").stdout
     brittle("list", "--frobnicate", code=2)
     brittle("list", "colours", code=2)
 

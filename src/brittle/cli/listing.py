@@ -1,13 +1,16 @@
 """The command that lists what there is to choose from."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 import brittle
 from brittle.cli.app import app, tell
 
-Family = Literal["protections", "transforms", "editors", "metrics", "models"]
+SINGULAR = {
+    one.removesuffix("s"): one
+    for one in ("protections", "transforms", "editors", "metrics", "models")
+}
 
 
 models = typer.Typer(help="List models, or fetch encoders by their short names.")
@@ -21,7 +24,7 @@ def list_models(context: typer.Context) -> None:
     Example: brittle models
     """
     if context.invoked_subcommand is None:
-        typer.echo(brittle.describe("models"))
+        tell(brittle.describe("models"))
 
 
 @models.command("fetch")
@@ -33,15 +36,17 @@ def fetch(
     Example: brittle models fetch sd1 flux1
     """
     for line in brittle.fetch_models(names):
-        typer.echo(line)
+        tell(line)
 
 
 @app.command("list")
 def list_(
-    family: Annotated[Family, typer.Argument(help="What to list.", show_default=False)],
+    family: Annotated[
+        str, typer.Argument(help=f"{', '.join(SINGULAR.values())}.", show_default=False)
+    ],
 ) -> None:
     """List what there is to choose from, with parameters and sources.
 
     Example: brittle list transforms
     """
-    tell(brittle.describe(family))
+    tell(brittle.describe(SINGULAR.get(family, family)))
