@@ -5,6 +5,7 @@
 """
 
 from brittle.api.answers import audit, calibrate, mimic, visibility
+from brittle.api.exports import export
 from brittle.api.files import Destination, edit_files, protect_files, transform_files
 from brittle.api.pictures import edit, protect, transform
 from brittle.api.reports import Report
@@ -26,6 +27,7 @@ __all__ = [
     "dry_run",
     "edit",
     "edit_files",
+    "export",
     "fetch_models",
     "load_model",
     "load_trial",

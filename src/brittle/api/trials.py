@@ -14,6 +14,7 @@ from brittle.api.reports import Report, Say, quiet
 from brittle.declaration.trial import Trial
 from brittle.models import EditModel
 from brittle.progress import Progress, silent
+from brittle.record.bundle import SUFFIX, unpack
 from brittle.record.record import Record
 from brittle.record.store import SUMMARY, FolderStore
 from brittle.reporting import answer, build_report
@@ -168,7 +169,7 @@ def report(
     PosixPath('old/report.html')
 
     Args:
-        directory: of a finished trial.
+        directory: of a finished trial, or a bundle by `export`, which is unpacked beside its file.
         marks: a person's marks on a sheet of its edits, to be kept and reported.
         rate: a new folder for such a sheet: edits for a person to judge.
 
@@ -179,12 +180,17 @@ def report(
     said = []
     if marks is not None:
         said.append(f"Marks of {keep_marks(Path(directory), Path(marks))} edits were read.")
-    record = Record.open(Path(directory))
+    record = Record.open(_folder(Path(directory)))
     made = _reported(record)
     said.append(made.text)
     if rate is not None:
         said.append(f"Sheet of {write_sheet(record, Path(rate))} edits: {Path(rate) / PAGE}")
     return replace(made, text="\n\n".join(said))
+
+
+def _folder(directory: Path) -> Path:
+    bundled = directory.suffix == SUFFIX and directory.is_file()
+    return unpack(directory) if bundled else directory
 
 
 def _reported(record: Record) -> Report[Summary]:

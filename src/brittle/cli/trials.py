@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 import brittle
-from brittle.cli.app import Device, Dtype, app, tell, to_stderr
+from brittle.cli.app import Device, Dtype, Force, app, tell, to_stderr
 from brittle.errors import UserError
 from brittle.progress import bars
 
@@ -154,6 +154,26 @@ def report(
     Example: brittle report brittle-demo --rate sheet
     """
     _tell(brittle.report(directory, marks=marks, rate=rate))
+
+
+@app.command()
+def export(
+    directory: Annotated[Path, typer.Argument(help="A trial's folder.", show_default=False)],
+    to: Annotated[Literal["csv", "parquet", "latex", "bundle"], typer.Option(help="The form.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--out", help="A folder for tables; a .tex or .zip file.", show_default=False
+        ),
+    ],
+    force: Force = False,
+) -> None:
+    """Write results to take away: tidy tables, a paper's table, or a bundle to open elsewhere.
+
+    Example: brittle export brittle-demo --to bundle -o demo.zip
+    """
+    for path in brittle.export(directory, to, out, force=force):
+        tell(str(path))
 
 
 def _tell(found: "brittle.Report[object]") -> None:
