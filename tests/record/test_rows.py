@@ -1,4 +1,7 @@
+import csv
+import io
 import json
+from dataclasses import replace
 
 import pytest
 from pydantic import TypeAdapter
@@ -9,6 +12,7 @@ from brittle.record.rows import COLUMNS, Row, format_results, parse_results, rea
 ROW = Row("a, \"b\"", "noise(x)", "jpeg:quality=65", "img2img", "two\nlines", 3,
           "perceptual.distance", "control", 0.1)  # fmt: skip
 HEADER = ",".join(COLUMNS) + "\n"
+NUMBERS = ("seed", "value")
 
 
 def test_rows_come_back_as_they_were_written(tmp_path):
@@ -16,6 +20,39 @@ def test_rows_come_back_as_they_were_written(tmp_path):
     (tmp_path / "results.csv").write_bytes(format_results([missing, ROW]).encode())
     assert read_results(tmp_path / "results.csv") == [ROW, missing]
     assert "\r" not in format_results([missing, ROW])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "=1+1",
+        "+1",
+        "-0.3",
+        "@SUM(A1)",
+        "\tx",
+        "\r\nx",
+        "＝1",
+        "'=1",
+        "''=1",
+        "'tis raining",
+        "plain",
+    ],
+)
+def test_no_cell_is_a_formula_and_every_text_comes_back(text):
+    row = Row(text, text, text, text, text, -2, text, "control", -0.25)
+    written = format_results([row, replace(row, value=None, reason=text)])
+    assert parse_results(written) == [replace(row, value=None, reason=text), row]
+    for cells in [*csv.reader(io.StringIO(written, newline=""))][1:]:
+        texts = [cell for place, cell in enumerate(cells) if COLUMNS[place] not in NUMBERS]
+        assert not any(cell.startswith(tuple("=+-@\t\r＝")) for cell in texts)
+        assert cells[COLUMNS.index("seed")] == "-2"
+        assert cells[COLUMNS.index("value")] in ("-0.25", "")
+
+
+def test_tables_of_former_versions_are_read_as_they_are():
+    line = "=1,-x,'none,e,p,0,m,control,1,\n"
+    (row,) = parse_results(HEADER + line)
+    assert (row.image, row.arm, row.transform) == ("=1", "-x", "'none")
 
 
 def test_every_order_is_written_alike():
@@ -32,6 +69,10 @@ def test_every_order_is_written_alike():
         ("p,x,none,e,p,0.5,m,control,1,", "no whole number"),
         ("p,x,none,e,p,0,m,control,nan,", "no finite number"),
         ("p,x,none,e,p,0,m,control,one,", "no finite number"),
+        ("p,x,none,e,p,0,m,control,1_0,", "no finite number"),
+        ("p,x,none,e,p,0,m,control,٣,", "no finite number"),
+        ("p,x,none,e,p,²,m,control,1,", "no whole number"),
+        (f"p,x,none,e,p,{'9' * 5000},m,control,1,", "no whole number"),
         ("p,x,none,e,p,0,m,control,,", "must have its reason"),
         ("p,x,none,e,p,0,m,control,1,but why", "belongs to a missing one"),
         ("p,x,none,e,p,0,m.distance,control,-0.1,", "is negative"),

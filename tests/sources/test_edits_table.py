@@ -76,6 +76,10 @@ def test_a_transform_of_ones_own_is_taken_by_name(table):
         ([line("original"), line("shield"), line("placebo(shild)")], "did you mean 'shield'"),
         ([line("original"), line("shield", "jpeg:qualty=5")], "line 3: .*qualty"),
         ([line("original"), line("shield", seed="one")], "'one' is no whole number"),
+        ([line("original"), line("shield", seed="²")], "'²' is no whole number"),
+        ([line("original"), line("shield", seed="9" * 19)], "at most 18 digits"),
+        ([line("original"), line("shield", original="n" * 300)], "there is no file nnn"),
+        ([line("original"), line("shield", prompt="x" * 4001)], "more than 4,000 characters"),
         ([line("original"), line("shield", prompt="")], "the column prompt is empty"),
         ([line("original", edit="../a.png"), line("shield")], "leads out of the table's folder"),
         ([line("original", edit="/etc/passwd"), line("shield")], "leads out of the table's"),
@@ -106,6 +110,8 @@ def test_a_link_out_of_the_folder_is_not_followed(table, tmp_path):
         ("\ufeff \n", "is empty"),
         ("photo,arm,prompt,edit\na,b\0,c,d\n", "bytes that are no text"),
         ("photo,arm,prompt,edit\na,b,c,d,e\n", "line 2: 5 cells and 4 columns"),
+        ('photo,arm,prompt,edit\na,b,"c"x,d\n', "line 2: not a table"),
+        ('photo,arm,prompt,edit\na,b,"c,d\n', "not a table"),
     ],
 )
 def test_other_tables_are_refused(tmp_path, text, complaint):

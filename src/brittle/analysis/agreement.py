@@ -6,13 +6,13 @@
 
 import csv
 import io
-import json
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
+from pydantic import StrictBool, ValidationError
 
 from brittle.analysis.intervals import Array, share_difference_interval
 from brittle.analysis.phrases import count, with_bounds
@@ -61,6 +61,14 @@ class SheetKey(Data):
             raise UserError(f"{path} is not a sheet's key that brittle wrote.") from None
 
 
+class Marks(Data):
+    """What a person said of a sheet's edits."""
+
+    sheet: str
+    usable: dict[int, StrictBool]
+    """By number."""
+
+
 def keep_marks(directory: Path, file: Path) -> int:
     """Read a person's marks and keep them in the trial's folder; returns how many there are.
 
@@ -73,8 +81,7 @@ def keep_marks(directory: Path, file: Path) -> int:
     marks = parse_marks(_text(file), key, where=file.name)
     if not marks:
         raise UserError(f"{file} holds no marks yet: write yes or no behind the numbers.")
-    kept = {"sheet": key.sheet, "usable": {str(number): mark for number, mark in marks.items()}}
-    text = json.dumps(kept, indent=1) + "\n"
+    text = Marks(sheet=key.sheet, usable=marks).model_dump_json(indent=1) + "\n"
     write_bytes(directory / MARKS, text.encode(), overwrite=True)
     return len(marks)
 
@@ -86,19 +93,16 @@ def parse_marks(text: str, key: SheetKey, *, where: str = "marks.csv") -> dict[i
         UserError: not such a table, a word that is neither yes nor no, a number marked twice or not
             on the sheet, marks of another sheet.
     """
-    lines = csv.reader(io.StringIO(text.removeprefix("\ufeff").translate(SEPARATORS), newline=""))
-    header = [cell.strip().lower() for cell in next(lines, [])]
-    if tuple(header[:3]) != COLUMNS:
+    lines = _lines(text, where)
+    _, header = next(lines, ("", []))
+    if tuple(cell.lower() for cell in header[:3]) != COLUMNS:
         raise UserError(f"{where}: the first line must be {','.join(COLUMNS)}.")
     marks: dict[int, bool] = {}
-    for cells in lines:
-        if not any(cell.strip() for cell in cells):
-            continue
-        at = f"{where}, line {lines.line_num}"
-        sheet, number, word = ([cell.strip() for cell in cells] + ["", ""])[:3]
+    for at, cells in lines:
+        sheet, number, word = [*cells, "", ""][:3]
         if sheet != key.sheet:
             raise UserError(f"{at}: these marks are of the sheet {sheet!r}, not of {key.sheet}.")
-        if not number.isdigit() or not 1 <= int(number) <= len(key.edits):
+        if not re.fullmatch("[0-9]{1,9}", number) or not 1 <= int(number) <= len(key.edits):
             raise UserError(f"{at}: the sheet's numbers are 1 to {len(key.edits)}, not {number!r}.")
         if not word:
             continue
@@ -108,6 +112,17 @@ def parse_marks(text: str, key: SheetKey, *, where: str = "marks.csv") -> dict[i
             raise UserError(f"{at}: number {number} is marked twice.")
         marks[int(number)] = WORDS[word.lower()]
     return marks
+
+
+def _lines(text: str, where: str) -> Iterator[tuple[str, list[str]]]:
+    """The lines that hold something: where each stands, for messages, and its cells."""
+    lines = csv.reader(io.StringIO(text.removeprefix("\ufeff").translate(SEPARATORS), newline=""))
+    try:
+        for cells in lines:
+            if any(cell.strip() for cell in cells):
+                yield f"{where}, line {lines.line_num}", [cell.strip() for cell in cells]
+    except csv.Error as error:
+        raise UserError(f"{where}, line {lines.line_num}: not a table: {error}.") from None
 
 
 def kept_marks(directory: Path) -> dict[Point, bool]:
@@ -121,14 +136,12 @@ def kept_marks(directory: Path) -> dict[Point, bool]:
         return {}
     key = SheetKey.of(directory)
     try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        known, marks = kept["sheet"] == key.sheet, kept["usable"].items()
-        found = {key.edits[int(number) - 1]: bool(mark) for number, mark in marks}
-    except (ValueError, KeyError, IndexError, AttributeError, TypeError):
+        kept = Marks.model_validate_json(path.read_bytes())
+    except ValidationError:
         raise UserError(f"{path} is not a file that brittle wrote.") from None
-    if not known:
+    if kept.sheet != key.sheet or not all(1 <= one <= len(key.edits) for one in kept.usable):
         raise UserError(f"{path} is of another sheet than {directory / KEY}: read the marks again.")
-    return found
+    return {key.edits[number - 1]: mark for number, mark in kept.usable.items()}
 
 
 def agreement(rows: Iterable[Row], marks: Mapping[Point, bool]) -> Agreement:

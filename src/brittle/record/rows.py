@@ -11,7 +11,7 @@ from typing import Literal, cast, get_args
 
 from pydantic import ConfigDict
 
-from brittle.errors import UserError
+from brittle.errors import UserError, shortened
 
 Reference = Literal[
     "control", "photo", "published", "clean", "seed", "release", "originals", "between"
@@ -29,6 +29,8 @@ COLUMNS = (
     "reason",
 )
 REFERENCES = get_args(Reference)
+_FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
+"""How a text begins that a spreadsheet would compute; a quote before it says that it is text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,28 +110,50 @@ def parse_results(text: str, *, where: str = "results.csv") -> list[Row]:
 
 
 def format_results(rows: Iterable[Row]) -> str:
-    r"""Write the text of a ``results.csv``: sorted, ``\n``, floats that read back exactly."""
+    r"""Write the text of a ``results.csv``: sorted, ``\n``, floats that read back exactly.
+
+    A text that a spreadsheet would compute, as one that begins with ``=``, has a quote before it,
+    which `parse_results` takes away.
+    """
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
-    lines = [
-        [*map(str, row.key), "" if row.value is None else repr(float(row.value)), row.reason]
-        for row in rows
-    ]
-    writer.writerows(sorted(lines))
+    writer.writerows(sorted(map(_cells, rows)))
     return out.getvalue()
+
+
+def _cells(row: Row) -> list[str]:
+    texts = (row.image, row.arm, row.transform, row.editor, row.prompt)
+    value = "" if row.value is None else repr(float(row.value))
+    return [
+        *map(_inert, texts),
+        str(row.seed),
+        *map(_inert, (row.metric, row.reference)),
+        value,
+        _inert(row.reason),
+    ]
+
+
+def _inert(text: str) -> str:
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def _as_meant(cell: str) -> str:
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
 def _parse(cells: list[str], where: str) -> Row:
     if len(cells) != len(COLUMNS):
         raise UserError(f"{where}: {len(cells)} columns, and there must be {len(COLUMNS)}.")
-    image, arm, transform, editor, prompt, seed, metric, reference, value, reason = cells
+    image, arm, transform, editor, prompt, seed, metric, reference, value, reason = map(
+        _as_meant, cells
+    )
     if not (image and arm and transform and editor and metric):
         raise UserError(f"{where}: image, arm, transform, editor and metric must not be empty.")
     if reference not in REFERENCES:
         raise UserError(f"{where}: reference {reference!r} is none of {', '.join(REFERENCES)}.")
-    if not re.fullmatch(r"-?\d+", seed):
-        raise UserError(f"{where}: the seed {seed!r} is no whole number.")
+    if not re.fullmatch(r"-?[0-9]{1,30}", seed):
+        raise UserError(f"{where}: the seed {shortened(seed)!r} is no whole number.")
     score = _parse_value(value, where)
     if score is None and not reason:
         raise UserError(f"{where}: a missing value must have its reason.")
@@ -147,11 +171,11 @@ def _parse_value(text: str, where: str) -> float | None:
     if not text:
         return None
     try:
-        value = float(text)
+        value = float(text) if text.isascii() and "_" not in text else math.nan
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
         raise UserError(
-            f"{where}: the value {text!r} is no finite number; leave a missing one empty."
+            f"{where}: the value {shortened(text)!r} is no finite number; leave a missing one out."
         )
     return value

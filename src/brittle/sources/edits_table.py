@@ -2,6 +2,8 @@
 
 import csv
 import io
+import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +17,8 @@ from brittle.transforms import Transform
 REQUIRED = ("photo", "arm", "prompt", "edit")
 OPTIONAL = ("transform", "seed", "original")
 PLACEBO = "placebo"
+LONGEST = 4000
+"""Characters of a cell: more than any prompt has."""
 
 Point = tuple[str, str, str, str, int]
 """Photo, arm, transform, prompt, seed."""
@@ -114,7 +118,7 @@ def _rows(path: Path) -> Iterator[Entry]:
         raise UserError(f"{path} is empty: its first line names the columns.")
     first = text.partition("\n")[0]
     separator = max(",;\t", key=first.count)
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     try:
         columns = _columns([cell.strip().lower() for cell in next(lines, [])], path)
         for cells in lines:
@@ -125,6 +129,8 @@ def _rows(path: Path) -> Iterator[Entry]:
                         f"{where}: {len(cells)} cells and {len(columns)} columns: put a text "
                         "that has the separator in it into quotes."
                     )
+                if max(map(len, cells)) > LONGEST:
+                    raise UserError(f"{where}: a cell has more than {LONGEST:,} characters.")
                 given = dict.fromkeys(OPTIONAL, "") | dict.fromkeys(REQUIRED, "")
                 named = zip(columns, (cell.strip() for cell in cells), strict=False)
                 yield _entry(given | dict(named), path.parent, where)
@@ -148,8 +154,8 @@ def _entry(cells: dict[str, str], folder: Path, where: str) -> Entry:
         if not cells[column]:
             raise UserError(f"{where}: the column {column} is empty.")
     seed = cells["seed"] or "0"
-    if not seed.removeprefix("-").isdigit():
-        raise UserError(f"{where}: the seed {seed!r} is no whole number.")
+    if not re.fullmatch(r"-?[0-9]{1,18}", seed):
+        raise UserError(f"{where}: the seed {seed!r} is no whole number of at most 18 digits.")
     try:
         transform = str(parse_transform(cells["transform"] or "none"))
     except UserError as error:
@@ -184,10 +190,10 @@ def _arm(text: str, where: str) -> str:
 
 def _inside(text: str, folder: Path, where: str) -> Path:
     """A file in the table's folder or below it, links followed."""
-    path = (folder / text.replace("\\", "/")).resolve()
-    if not path.is_relative_to(folder.resolve()):
+    path = Path(os.path.realpath(folder / text.replace("\\", "/")))
+    if not path.is_relative_to(os.path.realpath(folder)):
         raise UserError(f"{where}: {text} leads out of the table's folder: put the file inside.")
-    if not path.is_file():
+    if not os.path.isfile(path):  # Path.is_file raises where a name is too long
         raise UserError(f"{where}: there is no file {text} in the table's folder.")
     return path
 
