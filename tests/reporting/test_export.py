@@ -2,13 +2,16 @@
 
 import csv
 import re
+import shutil
 import zipfile
+from dataclasses import replace
 
 import pytest
 
 import brittle
 from brittle.analysis.finished import Finished
 from brittle.errors import UserError
+from brittle.record.rows import format_results
 from tests.reporting.made import finish, make_trial
 
 
@@ -38,6 +41,15 @@ def test_tables_hold_the_summarys_numbers(trial, tmp_path):
     assert len(table(tmp_path / "scores.csv")) == len(trial.record.rows)
     words = [row["word"] for row in table(tmp_path / "verdicts.csv")]
     assert words == [one.word for one in trial.summary.verdicts]
+
+
+def test_no_cell_of_a_table_is_a_formula(trial, tmp_path):
+    rows = [replace(row, prompt="=1+1") for row in trial.record.rows]
+    directory = tmp_path / "trial"
+    shutil.copytree(trial.record.directory, directory)
+    (directory / "results.csv").write_text(format_results(rows), encoding="utf-8")
+    brittle.export(directory, "csv", tmp_path / "tables")
+    assert {row["prompt"] for row in table(tmp_path / "tables" / "scores.csv")} == {"'=1+1"}
 
 
 def test_parquet_and_csv_are_one_table(trial, tmp_path):

@@ -11,6 +11,7 @@ from brittle.component import unknown
 from brittle.errors import UserError
 from brittle.images import write_bytes
 from brittle.record.bundle import pack
+from brittle.record.rows import inert
 from brittle.reporting.frames import Cells, columns, frames
 from brittle.reporting.latex import latex
 
@@ -55,7 +56,10 @@ def _as_csv(rows: list[Cells]) -> bytes:
     out = io.StringIO(newline="")
     writer = csv.DictWriter(out, columns(rows), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    for row in rows:
+        writer.writerow({at: inert(x) if isinstance(x, str) else x for at, x in row.items()})
+            {at: inert(one) if isinstance(one, str) else one for at, one in row.items()}
+        )
     return out.getvalue().encode()
 
 

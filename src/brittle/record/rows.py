@@ -126,15 +126,16 @@ def _cells(row: Row) -> list[str]:
     texts = (row.image, row.arm, row.transform, row.editor, row.prompt)
     value = "" if row.value is None else repr(float(row.value))
     return [
-        *map(_inert, texts),
+        *map(inert, texts),
         str(row.seed),
-        *map(_inert, (row.metric, row.reference)),
+        *map(inert, (row.metric, row.reference)),
         value,
-        _inert(row.reason),
+        inert(row.reason),
     ]
 
 
-def _inert(text: str) -> str:
+def inert(text: str) -> str:
+    """A text as a cell of a table that no spreadsheet computes."""
     return f"'{text}" if _FORMULA.match(text) else text
 
 
