@@ -58,8 +58,6 @@ def _as_csv(rows: list[Cells]) -> bytes:
     writer.writeheader()
     for row in rows:
         writer.writerow({at: inert(x) if isinstance(x, str) else x for at, x in row.items()})
-            {at: inert(one) if isinstance(one, str) else one for at, one in row.items()}
-        )
     return out.getvalue().encode()
 
 
