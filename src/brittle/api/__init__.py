@@ -5,6 +5,7 @@
 """
 
 from brittle.api.answers import audit, calibrate, mimic, visibility
+from brittle.api.elsewhere import placebo_files, prepare_edits
 from brittle.api.exports import export
 from brittle.api.files import Destination, edit_files, protect_files, transform_files
 from brittle.api.pictures import edit, protect, transform
@@ -32,6 +33,8 @@ __all__ = [
     "load_model",
     "load_trial",
     "mimic",
+    "placebo_files",
+    "prepare_edits",
     "protect",
     "protect_files",
     "report",

@@ -127,3 +127,27 @@ def edit(
         seed=seed,
         say=tell,
     )
+
+
+@app.command()
+def placebo(
+    original: Annotated[Path, typer.Argument(help="The photo, or a folder.", show_default=False)],
+    protected: Annotated[
+        Path, typer.Argument(help="Its protected file, or their folder.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", help="A folder.")],
+    kinds: Annotated[
+        list[str] | None,
+        typer.Option("--kind", help="noise, noise-spectrum, noise-local, transplant."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
+    force: Force = False,
+) -> None:
+    """Write noise as large as what a tool changed: the control of an experiment of one's own.
+
+    Example: brittle placebo me.png protected.png -o noise
+    """
+    for path in brittle.placebo_files(
+        original, protected, out, kinds=kinds or (), seed=seed, force=force
+    ):
+        tell(str(path))

@@ -87,7 +87,9 @@ def run(
 
 @app.command()
 def score(
-    edits: Annotated[Path, typer.Argument(help="The table of edits, as CSV.", show_default=False)],
+    edits: Annotated[
+        Path | None, typer.Argument(help="The table of edits, as CSV.", show_default=False)
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="Folder; the table's name if not given.")
     ] = None,
@@ -104,11 +106,35 @@ def score(
     calibration: Annotated[
         Path | None, typer.Option(help="Thresholds of usable edits, by `brittle calibrate`.")
     ] = None,
+    prepare: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(
+            help="Photos and protected files: write what has to be edited, and a table, into -o.",
+            metavar="PHOTOS PROTECTED",
+        ),
+    ] = None,
+    transforms: Annotated[
+        list[str] | None, typer.Option("--with", help="To prepare: a transform before editing.")
+    ] = None,
+    prompts: Annotated[
+        list[str] | None, typer.Option("--prompt", help="To prepare: what the editor is asked for.")
+    ] = None,
 ) -> None:
     """Score edits that were made elsewhere, of original and protected photos, and report them.
 
-    Example: brittle score edits.csv --editor "Photoshop 2026"
+    Example: brittle score --prepare me.png protected.png --with jpeg:quality=75 -o kit
+
+    Example: brittle score kit/edits.csv --editor "Photoshop 2026"
     """
+    if prepare is not None:
+        if edits is not None or out is None:
+            raise UserError("--prepare takes photos, protected files and -o, a new folder.")
+        kit = brittle.prepare_edits(
+            *prepare, out, transforms=transforms or (), prompts=prompts or ()
+        )
+        return tell(kit.text)
+    if edits is None:
+        raise UserError("Name a table of edits; --prepare writes one with what has to be edited.")
     with bars() as progress:
         found = brittle.score(
             edits,

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from brittle.component import registry, unknown
 from brittle.errors import UserError
-from brittle.record.arms import GRAY, ORIGINAL, Arm, placebo_label
+from brittle.record.arms import GRAY, NOISES, ORIGINAL, Arm, placebo_label
 from brittle.transforms import Transform
 
 REQUIRED = ("photo", "arm", "prompt", "edit")
@@ -173,19 +173,20 @@ def _entry(cells: dict[str, str], folder: Path, where: str) -> Entry:
 
 
 def _arm(text: str, where: str) -> str:
-    """The arm's label: ``placebo(NAME)`` is noise of NAME's size."""
+    """The arm's label: ``placebo(NAME)`` is noise of NAME's size, as is ``noise(NAME)``."""
     plain = {"grey": GRAY}.get(text.lower(), text.lower())
     if plain in (ORIGINAL, GRAY, PLACEBO):
         return plain
     if "(" not in text and ")" not in text:
         return text
     kind, _, of = text.partition("(")
-    if kind.lower() != PLACEBO or not of.endswith(")"):
+    if kind.lower() not in (PLACEBO, *NOISES) or not of.endswith(")"):
         raise UserError(
             f"{where}: {text!r} is no arm: original, gray, placebo, placebo(NAME), or the name of "
             "a protection, without brackets."
         )
-    return placebo_label("noise", of.removesuffix(")").strip())
+    noise = "noise" if kind.lower() == PLACEBO else kind.lower()
+    return placebo_label(noise, of.removesuffix(")").strip())
 
 
 def _inside(text: str, folder: Path, where: str) -> Path:

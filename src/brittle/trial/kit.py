@@ -1,0 +1,128 @@
+"""What has to be edited elsewhere for a table of edits with all its controls: a kit."""
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from brittle.errors import UserError
+from brittle.images import write_bytes, write_image
+from brittle.noise import derive_seed
+from brittle.protections import Placebo
+from brittle.record.arms import GRAY, NOISES, ORIGINAL, Arm, placebo_label
+from brittle.sources.edits_table import OPTIONAL, REQUIRED
+from brittle.sources.pairs import Pictures, find_pairs, read_pair
+from brittle.transforms import Transform
+from brittle.trial.stages import gray_like
+
+TABLE, TO_EDIT, EDITS = "edits.csv", "to-edit", "edits"
+UNSAID = "the same prompt for all"
+NONE = Transform.parse("none")
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One picture of a kit: whose, what was done to it, and its file's name."""
+
+    photo: str
+    arm: str
+    transform: str
+
+    @property
+    def file(self) -> str:
+        """The name of its file, here and after editing."""
+        parts = (self.photo, self.arm, *([] if self.transform == "none" else [self.transform]))
+        return "--".join(re.sub(r"[^\w.-]+", "-", part).strip("-") for part in parts) + ".png"
+
+
+def draw_placebos(
+    pictures: Pictures, *, kinds: Sequence[str] = NOISES, seed: int = 0
+) -> dict[str, Tensor]:
+    """Noise of the size of what a tool changed, (1, 3, H, W) on the 8-bit grid, by kind."""
+    own = derive_seed(seed, pictures.photos[0].digest, "placebo")
+    return {
+        kind: Placebo.parse(kind).draw(pictures.original, pictures.protected, seeds=[own])
+        for kind in kinds
+    }
+
+
+def write_kit(
+    original: Path,
+    protected: Path,
+    directory: Path,
+    *,
+    transforms: Sequence[str] = (),
+    prompts: Sequence[str] = (),
+    name: str = "protected",
+    seed: int = 0,
+) -> Path:
+    """Write every picture that has to be edited, and the table to be filled by editing them.
+
+    Args:
+        original: a photo, or a folder of them.
+        protected: the protected file, or the folder of them, as `find_pairs` pairs them.
+        directory: a new folder, or an empty one.
+        transforms: what happens to pictures before they are edited, beside nothing.
+        prompts: what the editor is to be asked for; none: one that is not said.
+        name: what the protection is called.
+        seed: of the placebos.
+
+    Returns:
+        The table.
+
+    Raises:
+        UserError: pictures that don't belong together, a folder that holds something, a name that
+            is no protection's, a transform that can't be used.
+    """
+    if Arm.named(name).kind != "protection" or not name.strip():
+        raise UserError(f"{name!r} can't be a protection's name: it stands for another arm.")
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise UserError(f"{directory} holds something already: name a new folder with -o.")
+    chosen = [NONE, *(Transform.parse(text) for text in transforms)]
+    for transform in chosen:
+        transform.check(None)
+    pairs, _ = find_pairs(original, protected)
+    rows = []
+    for pair in pairs:
+        pictures = read_pair(pair)
+        original_file = f"{TO_EDIT}/{Piece(pair.name, ORIGINAL, 'none').file}"
+        for piece, picture in _pieces(pictures, chosen, name, seed):
+            write_image(directory / TO_EDIT / piece.file, picture)
+            for number, prompt in enumerate(prompts or (UNSAID,)):
+                prefix = f"{number + 1}--" if len(prompts) > 1 else ""
+                edit = f"{EDITS}/{prefix}{piece.file}"
+                row = (pair.name, piece.arm, prompt, edit, piece.transform, 0, original_file)
+                rows.append(row)
+    (directory / EDITS).mkdir()
+    write_bytes(directory / TABLE, _table(rows))
+    return directory / TABLE
+
+
+def _pieces(
+    pictures: Pictures, transforms: Sequence[Transform], name: str, seed: int
+) -> Iterator[tuple[Piece, Tensor]]:
+    """All arms under all transforms; a gray picture serves every transform."""
+    photo = pictures.pair.name
+    placebos = draw_placebos(pictures, seed=seed)
+    arms = {
+        ORIGINAL: pictures.original,
+        name: pictures.protected,
+        **{placebo_label(kind, name): drawn for kind, drawn in placebos.items()},
+    }
+    own = derive_seed(seed, pictures.photos[0].digest, "transform")
+    for transform in transforms:
+        for arm, picture in arms.items():
+            yield Piece(photo, arm, str(transform)), transform.apply(picture, seeds=[own])
+    yield Piece(photo, GRAY, "none"), gray_like(pictures.original)
+
+
+def _table(rows: Sequence[Sequence[object]]) -> bytes:
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([*REQUIRED, *OPTIONAL])
+    writer.writerows(rows)
+    return out.getvalue().encode("utf-8-sig")

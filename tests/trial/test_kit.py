@@ -1,0 +1,81 @@
+"""What a kit holds is what a table of edits needs."""
+
+import csv
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import brittle
+from brittle.errors import UserError
+from brittle.images import read_photo
+from brittle.record.arms import NOISES
+from tests.photographs import PHOTOS, photograph
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Two photos, and the same with a grating of six levels, in folders."""
+    for number, file in enumerate(PHOTOS[:2]):
+        photo = np.asarray(photograph(file, 48)).astype(int)
+        grating = 6 * np.sign(np.sin(np.arange(48) * 1.3))[:, None, None]
+        for folder, picture in (("photos", photo), ("protected", photo + grating)):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            levels = picture.clip(0, 255).astype(np.uint8)
+            Image.fromarray(levels).save(tmp_path / folder / f"photo {number}.png")
+    return tmp_path / "photos", tmp_path / "protected"
+
+
+def edit_all(kit):
+    """Somebody edits every picture of a kit, all in the same way."""
+    with (kit / "edits.csv").open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        picture = np.asarray(Image.open(kit / "to-edit" / row["edit"].rpartition("/")[2]))
+        Image.fromarray(255 - picture // 2).save(kit / row["edit"])
+    return rows
+
+
+def test_a_kit_that_was_edited_is_scored_with_every_control(files, tmp_path):
+    transforms = ["jpeg:quality=75"]
+    kit = brittle.prepare_edits(*files, tmp_path / "kit", transforms=transforms, name="mine")
+    rows = edit_all(tmp_path / "kit")
+    arms = ["original", "mine", *(f"{kind}(mine)" for kind in NOISES)]
+    assert len(rows) == 2 * (len(arms) * 2 + 1)  # a gray picture serves both
+    found = brittle.score(kit.path, tmp_path / "scored", by="an inversion").found
+    (arm,) = found.primary.arms
+    effect = found.effect(arm, "none")
+    assert arm == "mine"
+    assert None not in (effect.placebo, effect.ceiling, effect.reach)
+    assert not [flag for flag in found.flags if flag.name == "no placebo"]
+
+
+def test_what_is_to_be_edited_is_what_the_table_says(files, tmp_path):
+    brittle.prepare_edits(*files, tmp_path / "kit", transforms=["flip"], prompts=["a", "b"])
+    folder = tmp_path / "kit" / "to-edit"
+    plain = read_photo(folder / "photo-0--protected.png").image
+    assert (plain == read_photo(files[1] / "photo 0.png").image).all()
+    flipped = read_photo(folder / "photo-0--protected--flip.png").image
+    assert (flipped.flip(-1) == plain).all()
+    noise = read_photo(folder / "photo-0--noise-protected.png").image
+    original = read_photo(files[0] / "photo 0.png").image
+    sizes = [float((one - original).square().mean()) for one in (noise, plain)]
+    assert sizes[0] == pytest.approx(sizes[1], rel=0.12)
+
+
+def test_a_folder_that_holds_something_is_left_alone(files, tmp_path):
+    with pytest.raises(UserError, match="holds something already"):
+        brittle.prepare_edits(*files, files[0])
+    with pytest.raises(UserError, match="stands for another arm"):
+        brittle.prepare_edits(*files, tmp_path / "kit", name="gray")
+    with pytest.raises(UserError, match="runs an edit model"):
+        brittle.prepare_edits(*files, tmp_path / "kit", transforms=["autoencode"])
+
+
+def test_placebos_are_one_file_a_kind(files, tmp_path):
+    written = brittle.placebo_files(*files, tmp_path / "noise", kinds=["noise", "transplant"])
+    assert [one.name for one in written] == [
+        f"photo-{number}--{kind}.png" for number in range(2) for kind in ("noise", "transplant")
+    ]
+    with pytest.raises(UserError, match="exists"):
+        brittle.placebo_files(*files, tmp_path / "noise", kinds=["noise"])
