@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.special import betaincinv
 
 from brittle.analysis import Scope, Summary, summarise
+from brittle.analysis.effects import chosen_by_others
 from brittle.analysis.half_life import ALPHA, walk, window
 from brittle.analysis.intervals import (
     fieller_bounds,
@@ -42,7 +43,7 @@ LOG_SCALE = float(np.sqrt(np.log(1 + 0.8**2)))
 """Of a lognormal variable with a coefficient of variation of 0.8."""
 LEVEL = 0.025
 PRIMARY = ("jpeg:quality=95", "jpeg:quality=85", "jpeg:quality=75", "jpeg:quality=65")
-ARM, PLACEBO = "shield", "noise(shield)"
+ARM, PLACEBO, SPECTRUM = "shield", "noise(shield)", "noise-spectrum(shield)"
 LIFT = 1.0
 """Added to every distance in a results.csv: distances are never negative, differences stay."""
 SCOPE = Scope(model="embedded", models=("embedded",), resolution=128, white_box=True)
@@ -170,15 +171,20 @@ def shares_of(
 
 
 def rows_of(
-    drawn: Draw, trial: int, usable: dict[tuple[str, str], Array] | None = None
+    drawn: Draw,
+    trial: int,
+    usable: dict[tuple[str, str], Array] | None = None,
+    spectrum: dict[str, Array] | None = None,
 ) -> list[Row]:
     """One trial as the rows of a results.csv.
 
-    ``usable`` holds 0 or 1 by (arm, transform), each (trials, photos, rows).
+    ``usable`` holds 0 or 1 by (arm, transform), ``spectrum`` a second placebo's distances by
+    transform, each (trials, photos, rows).
     """
+    arms = {ARM: drawn.arm, PLACEBO: drawn.placebo, SPECTRUM: spectrum or {}, "gray": drawn.gray}
     blocks = [
         (arm, transform, "perceptual.distance", "control", values[trial] + LIFT)
-        for arm, distances in ((ARM, drawn.arm), (PLACEBO, drawn.placebo), ("gray", drawn.gray))
+        for arm, distances in arms.items()
         for transform, values in distances.items()
     ] + [
         (arm, transform, "usable", "photo", values[trial])
@@ -576,6 +582,102 @@ def worse_than_nothing(rng: np.random.Generator, trials: int) -> Iterator[Found]
     _, low, _ = mean_bounds(after + 0.25 * before, alpha)
     both = float(((high < 0) & (low > 0)).mean())
     yield Found(name, setting, "two one-sided tests", both, 0.95, 1.0, trials, True)
+
+
+def chosen_by_all_others(means: Array) -> NDArray[np.intp]:
+    """Leave one out: each photo's placebo by all other photos, (placebos, photos) to (photos,)."""
+    places: NDArray[np.intp] = (means.sum(1, keepdims=True) - means).argmax(0)
+    return places
+
+
+def taken(means: Array, choose: Callable[[Array], NDArray[np.intp]]) -> Array:
+    """Distances of the chosen placebo on each photo, from (trials, placebos, photos)."""
+    photos = np.arange(means.shape[-1])
+    return np.stack([one[choose(one), photos] for one in means])
+
+
+@design("kinds of noise")
+def kinds_of_noise(rng: np.random.Generator, trials: int) -> Iterator[Found]:
+    """At every margin, words stay true however near the kinds of noise are to each other.
+
+    Kinds but one are weaker by ``apart`` standard errors of the difference of two of them. What
+    claims that the arm acts is held against each kind as well.
+    """
+    name = "kinds of noise"
+    for kinds, n, apart in ((2, 8, 0), (2, 20, 1), (3, 8, 2), (3, 20, 1), (3, 32, 0)):
+        shape = (trials, n)
+        u, base = rng.standard_normal(shape), 0.10 * (1 + 0.3 * rng.standard_normal(shape))
+        weaker = apart * np.sqrt(2) * 0.025 / np.sqrt(n) * (np.arange(kinds) > 0)
+
+        def noisy(mean: Array) -> Array:
+            return mean + rng.normal(0, 0.025, mean.shape)
+
+        def placebos(base: Array = base, weaker: Array = weaker) -> Array:
+            drawn = noisy(base[:, None] - weaker[:, None])
+            return rng.permuted(drawn, axis=1) if apart == 0 else drawn
+
+        before, after = placebos(), placebos()
+        arm = {left: noisy(base + left * EFFECT * factors(rng, u, skewed=False, correlation=0.7))
+               for left in (0.25, 0.75)}  # fmt: skip
+        gray = noisy(base + factors(rng, u, skewed=False, correlation=0.7))
+        weak = noisy(base + 0.1 * factors(rng, u, skewed=False, correlation=1.0))
+        strong = noisy(base + EFFECT * factors(rng, u, skewed=False, correlation=1.0))
+        for method, choose in (
+            ("half of the others choose", chosen_by_others),
+            ("all others choose", chosen_by_all_others),
+        ):
+            none, then = taken(before, choose), taken(after, choose)
+
+            def acts(held: Callable[[Array], Array], chosen: Array, each: Array) -> float:
+                against = [chosen, *np.moveaxis(each, 1, 0)]
+                found = [mean_bounds(held(noise), LEVEL)[1] > 0 for noise in against]
+                return float(np.logical_and.reduce(found).mean())
+
+            def lost(left: float, none: Array = none, then: Array = then) -> float:
+                values = arm[left] - then - left * (strong - none)
+                return float((mean_bounds(values, LEVEL)[2] < 0).mean())
+
+            reach = weak - none - 0.1 * (gray - none)
+            rates = {
+                "protected": acts(lambda noise: weak - noise - 0.1 * (gray - noise), none, before),
+                "never protected": float((mean_bounds(reach, LEVEL)[2] < 0).mean()),
+                "broken": lost(0.25),
+                "weakened": lost(0.75),
+                "survived": acts(
+                    lambda noise, none=none: arm[0.75] - noise - 0.75 * (strong - none),
+                    then, after,
+                ),
+            }  # fmt: skip
+            setting = f"{kinds} kinds, {apart} s.e. apart, n = {n}"
+            if choose is chosen_by_others:
+                for word, rate in rates.items():
+                    yield Found(name, setting, word, rate, 0.0, 0.035, trials)
+            elif (kinds, n) == (3, 32):
+                rate = rates["weakened"]
+                yield Found(name, setting, f"weakened, {method}", rate, 0.0, 0.035, trials, True)
+
+
+@design("noise that a transform spares")
+def noise_that_is_spared(rng: np.random.Generator, trials: int) -> Iterator[Found]:
+    """Blur removes plain noise and spares noise with the arm's spectrum: no word is due to that."""
+    name, trials, blur = "noise that a transform spares", max(trials // 40, 10), PRIMARY[0]
+    primary = Primary(transforms=(blur,))
+    for setting, effect, wanted in (("the arm is noise", 0.0, "never protected"),
+                                    ("the blur leaves noise", 0.3, "broken")):  # fmt: skip
+        drawn = draw(rng, trials, 20, {blur: 0.0}, effect=effect)
+        spectrum = draw(rng, trials, 20, {blur: 0.0}, effect=0.0).arm
+        if not effect:
+            drawn.arm["none"] += spectrum["none"].mean() - drawn.arm["none"].mean()
+        drawn.placebo["none"] += 0.005  # which of the two moves edits further, unblurred
+        drawn.placebo[blur] = np.abs(rng.normal(0, 0.01, drawn.placebo[blur].shape))
+        words = [
+            judge(rows_of(drawn, trial, spectrum=spectrum), primary).verdicts[0].word
+            for trial in range(trials)
+        ]
+        right = sum(word == wanted for word in words) / trials
+        yield Found(name, setting, wanted, right, 0.95, 1.0, trials)
+        wrong = sum(word in ("protects only after", "survived") for word in words) / trials
+        yield Found(name, setting, "protects only after, survived", wrong, 0.0, 0.025, trials)
 
 
 @design("eight photos")

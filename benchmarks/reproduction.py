@@ -67,12 +67,7 @@ class Folder:
         self.summary = Summary.read(path / "summary.json")
         primary = self.summary.primary
         table = Table(read_results(path / "results.csv"))
-        self.effects = Effects(
-            table,
-            editor=primary.editor or "",
-            metric=primary.metric,
-            kind=self.summary.placebo.chosen,
-        )
+        self.effects = Effects(table, editor=primary.editor or "", metric=primary.metric)
         self.usable = UsableEdits(table, editor=primary.editor or "")
         self.arm = primary.arms[0]
         known = table.names("transform")

@@ -1,8 +1,9 @@
 import dataclasses
 
+import numpy as np
 import pytest
 
-from brittle.analysis.effects import TOO_WEAK, Effects, choose_placebo
+from brittle.analysis.effects import TOO_WEAK, Effects, choose_placebo, chosen_by_others
 from brittle.analysis.table import Table
 from brittle.record.rows import Row
 from tests.analysis.trials import ARM, JPEG, PLACEBO, build, summary_of, trial
@@ -89,7 +90,7 @@ def test_a_missing_cell_leaves_every_arm_of_its_contrast():
         else row
         for row in rows
     ]
-    effects = Effects(Table(lost), editor="img2img", metric="perceptual", kind="noise")
+    effects = Effects(Table(lost), editor="img2img", metric="perceptual")
     clean = effects.contrast(ARM, "none")
     assert clean.dropped == 1
     assert clean.distance[0] == pytest.approx(0.6)
@@ -128,19 +129,67 @@ def test_per_photo_reaches_average_to_the_reach():
     assert effect.photos_above == 12
 
 
-def test_the_placebo_that_moves_further_is_chosen_once_for_all():
-    spectrum = f"noise-spectrum({ARM})"
-    rows = exact(0.6, 0.3) + build(
-        {(spectrum, "none"): 0.2, (spectrum, JPEG): 0.0, ("gray", JPEG): 1.0}, noise=0
-    )
-    rows = list({row.key: row for row in rows}.values())
+SPECTRUM = f"noise-spectrum({ARM})"
+
+
+def with_spectrum(before, after, **options):
+    """A trial with noise at 0.1 and a second kind of it."""
+    more = build({(SPECTRUM, "none"): before, (SPECTRUM, JPEG): after}, noise=0)
+    return exact(0.6, 0.3, **options) + more
+
+
+def test_an_arm_is_held_against_the_stronger_placebo_after_each_transform():
+    rows = with_spectrum(0.2, 0.0)
     placebo = choose_placebo(Table(rows), arms=(ARM,), editor="img2img", metric="perceptual")
-    assert placebo.chosen == "noise-spectrum"
+    assert placebo.chosen == placebo.beside(ARM) == "noise-spectrum"
     assert placebo.distances == pytest.approx({"noise": 0.1, "noise-spectrum": 0.2})
+    assert [(one.transform, one.kind) for one in placebo.stronger] == [
+        ("none", "noise-spectrum"),
+        (JPEG, "noise"),
+    ]
+    assert placebo.stronger[1].photos == {"noise": 12, "noise-spectrum": 0}
     summary = summary_of(rows)
+    assert summary.placebo == placebo
     assert summary.effect(ARM, "none").effect.estimate == pytest.approx(0.4)
-    assert summary.effect(ARM, JPEG).effect.estimate == pytest.approx(0.3)
-    assert "spectrum" in summary.placebo.sentence
+    assert summary.effect(ARM, JPEG).effect.estimate == pytest.approx(0.2)
+    assert summary.effect(ARM, JPEG).retention.estimate == pytest.approx(0.5)
+    assert "noise for 1, noise-spectrum for 1" in placebo.sentence or (
+        "noise-spectrum for 1, noise for 1" in placebo.sentence
+    )
+
+
+def test_a_weaker_kind_of_placebo_changes_no_number():
+    def numbers(rows):
+        summary = summary_of(rows)
+        named = {"against": ""}
+        return (
+            summary.effects,
+            [
+                [claim.model_copy(update=named) for claim in verdict.claims]
+                for verdict in summary.verdicts
+            ],
+            [verdict.sentence for verdict in summary.verdicts],
+        )
+
+    assert numbers(with_spectrum(0.05, 0.05)) == numbers(exact(0.6, 0.3))
+
+
+def test_no_two_photos_choose_the_placebo_for_each_other():
+    for n in (8, 9, 13):
+        asked = np.zeros((n, n), bool)  # who chooses for whom: whose number decides a tie
+        for one in range(n):
+            means = np.zeros((2, n))
+            means[1, one] = 1.0
+            asked[one] = chosen_by_others(means) == 1
+        assert not np.diag(asked).any()
+        assert not (asked & asked.T).any()
+        assert (asked.sum(0) == (n - 1) // 2).all()
+
+
+def test_photos_without_a_number_choose_nothing():
+    means = np.array([[1.0, 1.0, np.nan, 1.0, 1.0], [0.0, 0.0, 9.0, 0.0, 0.0]])
+    assert (chosen_by_others(means) == 0).all()
+    assert chosen_by_others(np.array([[1.0], [2.0]])) == 1
 
 
 def test_a_kind_of_placebo_that_one_arm_lacks_is_not_chosen():

@@ -69,12 +69,6 @@ def test_below_60_in_100_clean_edits_nothing_is_judged():
     assert summary_of(with_usable({**SHARES, ("original", "none"): 0.6})).usable_reason == ""
 
 
-def test_an_invalid_calibration_is_its_own_reason():
-    summary = summary_of(with_usable(), usable_invalid="the thresholds tell nothing apart")
-    assert summary.usable_reason == "the thresholds tell nothing apart"
-    assert all(row.rate is None for row in summary.usable)
-
-
 def test_missing_judgements_give_their_own_reason():
     rows = [
         dataclasses.replace(row, value=None, reason="not calibrated")

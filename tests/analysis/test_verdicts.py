@@ -334,3 +334,48 @@ def test_latents_carry_numbers_and_no_word():
     assert (found.word, found.label, found.attacker) == ("no verdict", "no verdict", "not judged")
     assert "because protections optimise latents: after JPEG 75, 2 % [" in found.sentence
     assert summary.outcomes[0].sentence == "no verdict, for all of the 1 transform tried"
+
+
+SPECTRUM = f"noise-spectrum({ARM})"
+
+
+def with_spectrum(distances, none, after):
+    return build({**distances, (SPECTRUM, "none"): none, (SPECTRUM, JPEG): after})
+
+
+def test_an_arm_that_is_noise_does_not_protect_after_what_removes_another_noise():
+    # Plain noise moves unblurred edits further; the transform removes it and spares the spectrum's.
+    found = summary_of(with_spectrum(trial(0.3, 0.28, placebo=0.3) | {(PLACEBO, JPEG): 0.0},
+                                     0.29, 0.28)).verdict(ARM, JPEG)  # fmt: skip
+    assert found.word == "never protected"
+
+
+def test_what_a_transform_leaves_of_noise_has_not_survived():
+    rows = with_spectrum(trial(0.5, 0.28, placebo=0.3) | {(PLACEBO, JPEG): 0.0}, 0.29, 0.28)
+    assert summary_of(rows).verdict(ARM, JPEG).word == "broken"
+
+
+def test_a_claim_of_acting_holds_against_each_kind_of_noise():
+    # The second kind is weaker on average, and so uneven that little is sure against it.
+    rows = with_spectrum(trial(0.2, 0.3), lambda photo, point: 0.16 * (photo % 2), 0.1)
+    found = summary_of(rows).verdict(ARM, JPEG)
+    alone = summary_of(build(trial(0.2, 0.3))).verdict(ARM, JPEG)
+    claims = {claim.name: claim for claim in found.claims}
+    assert claims["never protected"].interval.low > 0.1
+    assert claims["protected"].against == "noise-spectrum"
+    assert claims["protected"].interval.low < 0.1 < claims["protected"].interval.estimate
+    assert (found.word, alone.word) == ("inconclusive", "survived")
+    assert " Against noise of the same size and spectrum alone, reach is 0." in found.sentence
+    assert "Against" not in alone.sentence
+
+
+def test_fewer_usable_edits_than_with_noise_means_each_kind_of_it():
+    shares = usable(0.9, 0.0) | {(SPECTRUM, "none"): 0.9, (SPECTRUM, JPEG): 0.1}
+    distances = trial(0.6, 0.58) | {(SPECTRUM, "none"): 0.1, (SPECTRUM, JPEG): 0.1}
+
+    def judged(rows):
+        return summary_of(rows).verdict(ARM, JPEG).attacker
+
+    assert judged(build(distances, photos=16, points=10, usable=shares)) == "harder"
+    del shares[SPECTRUM, JPEG]
+    assert judged(build(trial(0.6, 0.58), photos=16, points=10, usable=shares)) == "closed"

@@ -103,7 +103,7 @@ def same(first, second, keys):
 
 def search(plan, store, editor):
     table = Table(rows(plan, store))
-    effects = Effects(table, editor=editor, metric="perceptual", kind="noise")
+    effects = Effects(table, editor=editor, metric="perceptual")
     return Search(effects, UsableEdits(table, editor=editor), TRANSFORMS)
 
 

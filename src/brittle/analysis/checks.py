@@ -187,7 +187,7 @@ def check_scores(effects: Effects, usable: UsableEdits, arms: Iterable[str]) -> 
 
 
 def _check_arm(effects: Effects, arm: str, floor: Array) -> Iterator[Flag]:
-    if effects.kind is None:
+    if not effects.placebos(arm, "none"):
         yield raise_flag("no placebo", arm, arm=arm)
     distances = effects.block(arm, "none").values
     if _all_zero(distances):

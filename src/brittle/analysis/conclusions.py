@@ -1,10 +1,17 @@
 """From a trial's record to its summary."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from brittle.analysis.agreement import agreement, kept_marks
 from brittle.analysis.evidence import evidence_of
 from brittle.analysis.phrases import count, scope_statement
 from brittle.analysis.summarise import summarise
 from brittle.analysis.summary import Scope, Summary
+from brittle.component import registry
+from brittle.errors import UserError
+from brittle.protections import Protection
+from brittle.protections.pgd import PGD
 from brittle.record.manifest import Manifest
 from brittle.record.record import Record
 
@@ -27,13 +34,32 @@ def summarise_record(record: Record) -> Summary:
     return summary.model_copy(update={"agreement": agreement(record.rows, marks)})
 
 
+def _white_box(manifest: Manifest) -> bool | None:
+    """Whether protections were optimised on the model that edits; None: not known.
+
+    Those that take steps (`PGD`) do so on the trial's model, which also edits, whatever other
+    models they are made with as well. Of any other protection only its author knows.
+    """
+    made = [arm.record for arm in manifest.arms if arm.kind == "protection"]
+    if manifest.made or any(record is None for record in made):
+        return None
+    return True if all(_takes_steps(one) for one in made if one is not None) else None
+
+
+def _takes_steps(record: Mapping[str, Any]) -> bool:
+    try:
+        found, _ = registry(Protection.family).resolve(str(record["name"]))
+    except UserError:  # a plugin that is not installed here
+        return False
+    return issubclass(found, PGD)
+
+
 def _scope(manifest: Manifest) -> Scope:
     scope = Scope(
         model=manifest.model.name,
         models=(manifest.model.name,),
         resolution=manifest.model.size,
-        # A trial's protections are optimised on its one model, which also edits.
-        white_box=None if manifest.made else True,
+        white_box=_white_box(manifest),
     )
     if not manifest.collections:
         return scope

@@ -1,8 +1,12 @@
 """Effects, reach and retention: how far an arm moved the edits, beyond a placebo of its size."""
 
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
+from numpy.typing import NDArray
 
 from brittle.analysis.intervals import (
     Array,
@@ -13,9 +17,9 @@ from brittle.analysis.intervals import (
     mean_interval,
     ratio_interval,
 )
-from brittle.analysis.phrases import all_or_some, count, decimal, with_bounds
+from brittle.analysis.phrases import all_or_some, count, decimal, noise_name, with_bounds
 from brittle.analysis.sampling_units import PHOTO, Unit
-from brittle.analysis.summary import Effect, HalfLeft, Interval, Placebo
+from brittle.analysis.summary import Effect, HalfLeft, Interval, Placebo, StrongerNoise
 from brittle.analysis.table import Block, Mask, Table, shared_points, unit_means
 from brittle.record.arms import NOISES, ORIGINAL
 
@@ -29,7 +33,7 @@ NOTHING_LEARNED = "unprotected pictures taught the model too little for a scale"
 
 @dataclass(frozen=True)
 class Contrast:
-    """One arm under one transform against its placebo: one number a unit, NaN where none."""
+    """One arm under one transform against noise of its size: one number a unit, NaN where none."""
 
     effect: Array
     """d(arm) - d(placebo), (units,)."""
@@ -52,15 +56,16 @@ class Contrast:
 class Effects:
     """All contrasts of one editor and metric, and the records made of them.
 
-    The effect's room is ceiling - placebo, or in a trial over collections, where the ceiling is a
+    An arm is held against the stronger of its placebos after each transform (`noise`). The effect's room is ceiling - placebo, or in a trial over collections, where the ceiling is a
     model that learned nothing, ceiling - original: from mimicry without protection to none at all.
     """
 
-    def __init__(self, table: Table, *, editor: str, metric: str, kind: str | None) -> None:
-        """Look at one editor and one metric, with the chosen kind of placebo."""
-        self.table, self.editor, self.metric, self.kind = table, editor, metric, kind
+    def __init__(self, table: Table, *, editor: str, metric: str) -> None:
+        """Look at one editor and one metric."""
+        self.table, self.editor, self.metric = table, editor, metric
         self.unit = table.unit
-        self._contrasts: dict[tuple[str, str, str | None], Contrast] = {}
+        self._noise: dict[tuple[str, str], Block] = {}
+        self._contrasts: dict[tuple[str, str, str | None, str | None], Contrast] = {}
 
     def block(self, arm: str, transform: str) -> Block:
         """The distances of one arm's edits."""
@@ -68,25 +73,94 @@ class Effects:
             arm, transform, editor=self.editor, metric=f"{self.metric}.distance"
         )
 
-    def placebo(self, arm: str) -> str:
-        """The arm of a protection's placebo; empty where there is none."""
-        return self.table.placebo(arm, self.kind)
+    def placebos(self, arm: str, transform: str) -> dict[str, str]:
+        """A protection's placebos that were edited after a transform, by kind."""
+        named = {kind: self.table.placebo(arm, kind) for kind in NOISES}
+        return {
+            kind: label
+            for kind, label in named.items()
+            if label and self.block(label, transform).asked.any()
+        }
 
-    def contrast(self, arm: str, transform: str, *, paired: str | None = None) -> Contrast:
-        """One number a unit; ``paired``: only at points that this transform has as well."""
-        key = (arm, transform, paired)
+    def placebo(self, arm: str, transform: str) -> str:
+        """The placebo that moves edits further, mean over all units; empty where there is none.
+
+        It stands for noise where one arm has to. What is tested is held against `noise`.
+        """
+        labels = list(self.placebos(arm, transform).values())
+        if len(labels) < 2:
+            return labels[0] if labels else ""
+        means = self._placebo_means(labels, transform)
+        return labels[int(np.nan_to_num(means).sum(1).argmax())]
+
+    def noise(self, arm: str, transform: str) -> Block:
+        """Distances of noise of a protection's size: for each unit the placebo that others choose.
+
+        NaN where any kind has no number.
+        """
+        key = (arm, transform)
+        if key not in self._noise:
+            labels = list(self.placebos(arm, transform).values())
+            blocks = [self.block(label, transform) for label in labels]
+            if len(blocks) < 2:
+                self._noise[key] = blocks[0] if blocks else self.table.nothing
+            else:
+                chosen = chosen_by_others(self._placebo_means(labels, transform))
+                values = np.stack([block.values for block in blocks])
+                everywhere = np.isfinite(values).all(0)
+                mine = values[chosen, np.arange(len(chosen))]
+                asked = np.logical_or.reduce([block.asked for block in blocks])
+                self._noise[key] = Block(np.where(everywhere, mine, np.nan), asked)
+        return self._noise[key]
+
+    def stronger_noise(self, arm: str, transform: str) -> StrongerNoise | None:
+        """What noise of each kind does beside a protection; None where none was edited."""
+        placebos = self.placebos(arm, transform)
+        if not placebos:
+            return None
+        means = self._placebo_means(placebos.values(), transform)
+        if not np.isfinite(means).any():
+            return None
+        chosen = chosen_by_others(means)[np.isfinite(means).all(0)]
+        return StrongerNoise(
+            arm=arm,
+            transform=transform,
+            kind=self.table.arms[self.placebo(arm, transform)].noise or "",
+            distances={
+                kind: known_mean(row) or 0.0 for kind, row in zip(placebos, means, strict=True)
+            },
+            photos={kind: int((chosen == place).sum()) for place, kind in enumerate(placebos)},
+        )
+
+    def _placebo_means(self, labels: Iterable[str], transform: str) -> Array:
+        """Mean distances (placebos, units) at the points where all of them have a number."""
+        blocks = [self.block(label, transform) for label in labels]
+        valid, _ = shared_points(blocks)
+        return np.stack([unit_means(block.values, valid) for block in blocks])
+
+    def contrast(
+        self, arm: str, transform: str, *, paired: str | None = None, against: str | None = None
+    ) -> Contrast:
+        """One number a unit; ``paired``: only at points that this transform has as well.
+
+        ``against``: held against this one placebo instead, at the same points.
+        """
+        key = (arm, transform, paired, against)
         if key not in self._contrasts:
-            self._contrasts[key] = self._contrast(arm, transform, paired)
+            self._contrasts[key] = self._contrast(*key)
         return self._contrasts[key]
 
-    def _contrast(self, arm: str, transform: str, paired: str | None) -> Contrast:
-        placebo = self.placebo(arm)
-        least = ORIGINAL if self.table.learned else placebo
-        blocks = [self.block(one, transform) for one in (arm, placebo, least)]
+    def _contrast(
+        self, arm: str, transform: str, paired: str | None, against: str | None
+    ) -> Contrast:
+        noise = self.noise(arm, transform)
+        placebo = noise if against is None else self.block(against, transform)
+        least = self.block(ORIGINAL, transform) if self.table.learned else placebo
+        blocks = [self.block(arm, transform), placebo, least]
         ceiling = self.block(self.table.ceiling, transform)
-        needed = [*blocks, *([ceiling] if ceiling.asked.any() else [])]
+        needed = [*blocks, noise, *([ceiling] if ceiling.asked.any() else [])]
         if paired is not None:
-            needed += [self.block(arm, paired), self.block(placebo, paired)]
+            needed += [self.block(arm, paired), self.noise(arm, paired)]
         valid, dropped = shared_points(needed)
         arm_mean, placebo_mean, least_mean, ceiling_mean = (
             unit_means(block.values, valid) for block in (*blocks, ceiling)
@@ -102,19 +176,26 @@ class Effects:
             dropped=dropped,
         )
 
-    def share_pair(self, arm: str, transform: str) -> tuple[Array, Array]:
-        """Effects under a transform and without, (units,) each, at the points that both have."""
-        after = self.contrast(arm, transform, paired="none")
+    def share_pair(
+        self, arm: str, transform: str, *, against: str | None = None
+    ) -> tuple[Array, Array]:
+        """Effects under a transform and without, (units,) each, at the points that both have.
+
+        ``against``: the one placebo that the effect under the transform is held against.
+        """
+        after = self.contrast(arm, transform, paired="none", against=against)
         before = self.contrast(arm, "none", paired=transform)
         both = after.known & before.known
         return after.effect[both], before.effect[both]
 
-    def reach(self, arm: str, transform: str, alpha: float) -> Interval | None:
+    def reach(
+        self, arm: str, transform: str, alpha: float, *, against: str | None = None
+    ) -> Interval | None:
         """The effect as a share of its room; None where a perfect protection would add nothing.
 
         Over collections that is so unless unprotected pictures clearly taught the model something.
         """
-        contrast = self.contrast(arm, transform)
+        contrast = self.contrast(arm, transform, against=against)
         room = known_mean(contrast.room)
         if room is None or room <= 0:
             return None  # a ratio of two negatives would look like protection
@@ -184,7 +265,9 @@ class Effects:
             n=len(values),
             rows=contrast.rows,
             dropped=contrast.dropped,
-            distance=known_mean(contrast.distance if self.kind else block.means),
+            distance=known_mean(
+                contrast.distance if self.placebos(arm, transform) else block.means
+            ),
             placebo=known_mean(contrast.placebo),
             ceiling=known_mean(contrast.ceiling),
             effect=mean_interval(values, alpha, self.unit),
@@ -223,41 +306,67 @@ def describe(effect: Effect, unit: Unit) -> str:
     return "; ".join(part for part in (reach, share, count(effect.n, unit.name)) if part)
 
 
-def choose_placebo(table: Table, *, arms: tuple[str, ...], editor: str, metric: str) -> Placebo:
-    """Choose the kind of placebo, once for a trial, among those that every arm has.
+def chosen_by_others(means: Array) -> NDArray[np.intp]:
+    """Which placebo stands for each unit, (units,), from mean distances (placebos, units).
 
-    It is the one that moves untransformed edits further, or over collections the first declared.
+    The largest of several noisy means is too large, so no unit chooses for itself: the next half of
+    them, in a circle, do. No two then choose for each other, and their numbers stay uncorrelated.
     """
-    distances: dict[str, float] = {}
-    for kind in table.placebo_kinds[:1] if table.learned else NOISES:
-        means = [
-            known_mean(
-                table.block(
-                    table.placebo(arm, kind), "none", editor=editor, metric=f"{metric}.distance"
-                ).means
-            )
-            for arm in arms
-        ]
-        known = [mean for mean in means if mean is not None]
-        if known and len(known) == len(arms):
-            distances[kind] = float(np.mean(known))
-    if not distances:
+    chosen = np.zeros(means.shape[1], np.intp)
+    known = np.flatnonzero(np.isfinite(means).all(0))
+    half = max((len(known) - 1) // 2, 1)
+    for place, unit in enumerate(known):
+        others = known.take(range(place + 1, place + 1 + half), mode="wrap")
+        chosen[unit] = means[:, others].mean(1).argmax()
+    return chosen
+
+
+def choose_placebo(table: Table, *, arms: tuple[str, ...], editor: str, metric: str) -> Placebo:
+    """What the protections are held against: the kind of noise that moves their edits further."""
+    effects = Effects(table, editor=editor, metric=metric)
+    transforms = table.names("transform")
+    stronger = [
+        one for at in product(arms, transforms) if (one := effects.stronger_noise(*at)) is not None
+    ]
+    if not stronger:
         sentence = "There is no placebo: nothing can be said to act more strongly than noise."
         return Placebo(chosen=None, distances={}, sentence=sentence)
-    chosen = max(distances, key=lambda kind: distances[kind])
-    names = {
-        "noise": "plain noise of the same size",
-        "noise-spectrum": "noise of the same size and spectrum",
-        "noise-local": "noise of the same size and spectrum that is strong where the protection is",
+    untransformed = [one.distances for one in stronger if one.transform == "none"]
+    everywhere = set.intersection(*map(set, untransformed)) if untransformed else set()
+    distances = {
+        kind: float(np.mean([found[kind] for found in untransformed]))
+        for kind in NOISES
+        if kind in everywhere
     }
-    if len(distances) > 1:
-        why = "of the kinds that were run it moves untransformed edits further."
-    elif len(table.placebo_kinds) > 1 and table.learned:
-        why = "the first kind that the trial names."
-    else:
-        why = "the only kind that was run."
-    sentence = f"The placebo is {names[chosen]} ({chosen}): {why}"
-    return Placebo(chosen=chosen, distances=distances, sentence=sentence)
+    return Placebo(
+        chosen=max(distances, key=distances.__getitem__) if distances else stronger[0].kind,
+        distances=distances,
+        stronger=tuple(stronger),
+        sentence=_placebo_words(stronger, set(transforms) == {"none"}),
+    )
+
+
+def _placebo_words(stronger: Sequence[StrongerNoise], untransformed: bool) -> str:
+    tried = {kind for one in stronger for kind in one.distances}
+    times = Counter(one.kind for one in stronger).most_common()
+    first = f"{noise_name(times[0][0])} ({times[0][0]})"
+    if len(tried) == 1:
+        return f"The placebo is {first}: the only kind that was run."
+    if untransformed:
+        return (
+            f"The placebo is {first}: of the {len(tried)} kinds it moves untransformed edits "
+            "further."
+        )
+    if len(times) == 1:
+        return (
+            f"The placebo is {first}: of the {len(tried)} kinds it moves edits further, whatever "
+            "the protection and the transform."
+        )
+    counted = ", ".join(f"{kind} for {number}" for kind, number in times)
+    return (
+        "The placebo is the kind of noise that moves edits further, for each protection and "
+        f"transform: of {len(stronger)} such pairs, {counted}."
+    )
 
 
 def _cross_check(values: Array, alpha: float, unit: Unit) -> Interval | None:

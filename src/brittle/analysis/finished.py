@@ -57,6 +57,6 @@ class Finished:
 
     def compared(self, protection: str) -> dict[str, str]:
         """The arms that a protection is compared with, by kind, and itself as the last."""
-        kind = self.summary.placebo.chosen
+        kind = self.summary.placebo.beside(protection)
         placebo = {"placebo": placebo_label(kind, protection)} if kind else {}
         return {"original": ORIGINAL, **placebo, "protection": protection}

@@ -25,6 +25,7 @@ BOX = {
     False: "black-box (not made against the model that edits)",
     None: "not known whether white-box or black-box (made against the model that edits, or not)",
 }
+WITH_NOISE = {"noise": "with plain noise", "noise-spectrum": "with noise of its spectrum"}
 WORST: dict[Line, str] = {"oracle": "for each photo", "best fixed": "for all photos alike"}
 """Lines of the worst case that have an effect, the first with a number being printed."""
 
@@ -120,10 +121,9 @@ def _with_usable(
     worst: Sequence[WorstCase],
 ) -> str:
     cells = {"of the unprotected photo": (ORIGINAL, "none")}
-    if effects.kind:
-        plain = effects.kind == "noise"
-        words = "with plain noise" if plain else "with noise of its spectrum"
-        cells[words] = (effects.placebo(arm), "none")
+    if placebo := effects.placebo(arm, "none"):
+        noise = WITH_NOISE.get(effects.table.arms[placebo].noise or "", "with noise of its size")
+        cells[noise] = (placebo, "none")
     cells["of the protected one"] = (arm, "none")
     after = f"after {transform_name(transform)}" if transform else ""
     if transform:
@@ -159,7 +159,7 @@ def _without_usable(
     before = effects.contrast(arm, "none")
     if before.win_rate is None:
         text = f"{opening}: usable edits are not judged: {usable.reason}"
-        if effects.kind is None:
+        if not effects.placebos(arm, "none"):
             return f"{text}. Without edits of the photo with noise (placebo) no effect is known."
         return f"{text}. Nothing else is known."
     moved = of_edits(before.win_rate * before.rows, before.rows)

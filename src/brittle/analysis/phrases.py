@@ -23,6 +23,10 @@ NAMES = {
 ABOUT = "the intervals cover photos, not models"
 MIN_EDITS = 20
 """Fewest edits of which a count is given in a hundred."""
+NOISES = {
+    "noise": "plain noise of the same size",
+    "noise-spectrum": "noise of the same size and spectrum",
+}
 UNITS = {"rotate": "°", "impress": " steps"}
 
 
@@ -70,6 +74,11 @@ def opening(model: str, size: int | str | None, about: str = ABOUT) -> str:
     known = known_as(model)
     said = [known.standing if known else "", f"{size} px" if size else "", about]
     return f"On {model_name(model)} ({'; '.join(part for part in said if part)})"
+
+
+def noise_name(kind: str) -> str:
+    """A kind of placebo as a sentence names it."""
+    return NOISES.get(kind, f"{kind} of the same size")
 
 
 def model_name(model: str) -> str:

@@ -144,9 +144,9 @@ class _Outcomes:
             renamed = (replace(row, image=digests.get(row.image, "")) for row in rows)
             rows = [row for row in renamed if (row.image, row.prompt, row.seed) in shared]
         table = Table(rows, of.trial.finished.manifest.arms)
-        editor, kind = summary.primary.editor or "", summary.placebo.chosen
+        editor = summary.primary.editor or ""
         self.table, self.arm, self.transforms = table, of.arm, table.names("transform")
-        self.effects = Effects(table, editor=editor, metric=metric, kind=kind)
+        self.effects = Effects(table, editor=editor, metric=metric)
         self.usable = UsableEdits(table, editor=editor, invalid=summary.usable_reason)
         self.lacking = {
             "reach": ""

@@ -4,7 +4,7 @@ A generated picture is compared with its twin, which shares prompt, seed and see
 after the same transform. Definitions: docs/style-mimicry.md.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import comb
 from typing import Literal
 
@@ -83,7 +83,7 @@ class Twins:
     def preference(self, arm: str, transform: str) -> Preference:
         """One protection and its placebo after one transform."""
         of = self.effects.block
-        clean, placebo = of(ORIGINAL, transform), of(self.effects.placebo(arm), transform)
+        clean, placebo = of(ORIGINAL, transform), self.effects.noise(arm, transform)
         pairs, preferred, share = self._closer(of(arm, transform), clean)
         _, preferred_placebo, share_placebo = self._closer(placebo, clean)
         return Preference(
@@ -155,10 +155,8 @@ class Twins:
         """An attacker who tries every transform and keeps the closest picture of each seed."""
         clean = self.effects.block(ORIGINAL, "none").values
 
-        def share(tried: str) -> float | None:
-            closest = np.minimum.reduce(
-                [self.effects.block(tried, one).values for one in transforms]
-            )
+        def share(tried: Callable[[str, str], Block], of: str = arm) -> float | None:
+            closest = np.minimum.reduce([tried(of, one).values for one in transforms])
             there = np.isfinite(closest + clean)
             return known_mean(closer(closest, clean)[there])
 
@@ -166,9 +164,9 @@ class Twins:
             arm=arm,
             metric=self.metric,
             transforms=len(transforms),
-            share=share(arm),
-            placebo=share(self.effects.placebo(arm)),
-            clean=share(ORIGINAL),
+            share=share(self.effects.block),
+            placebo=share(self.effects.noise),
+            clean=share(self.effects.block, ORIGINAL),
         )
 
 

@@ -48,7 +48,6 @@ def summarise(
     scope: Scope,
     arms: Iterable[Arm] = (),
     evidence: Evidence = NO_EVIDENCE,
-    usable_invalid: str = "",
 ) -> Summary:
     """Draw all conclusions from a trial's scores.
 
@@ -58,7 +57,6 @@ def summarise(
         scope: which model made the edits; its statement is filled in where it is empty.
         arms: what each label stands for; of others the label itself tells.
         evidence: what the record knows about how the files were made.
-        usable_invalid: why usable may not be judged, if the calibration says so.
 
     Raises:
         UserError: no rows, contradicting rows, or a declaration that names what isn't there.
@@ -66,7 +64,7 @@ def summarise(
     """
     table = Table(rows, arms)
     primary = fill_in(primary, table)
-    return _Summariser(table, primary, scope, evidence, usable_invalid).summary()
+    return _Summariser(table, primary, scope, evidence).summary()
 
 
 def fill_in(primary: Primary, table: Table) -> Primary:
@@ -97,9 +95,7 @@ def fill_in(primary: Primary, table: Table) -> Primary:
 
 
 class _Summariser:
-    def __init__(
-        self, table: Table, primary: Primary, scope: Scope, evidence: Evidence, invalid: str
-    ) -> None:
+    def __init__(self, table: Table, primary: Primary, scope: Scope, evidence: Evidence) -> None:
         self.table, self.primary, self.evidence = table, primary, evidence
         self.editor = primary.editor or ""
         self.arms = table.protections
@@ -108,11 +104,11 @@ class _Summariser:
             table, arms=primary.arms, editor=self.editor, metric=primary.metric
         )
         self.usable = {
-            editor: UsableEdits(table, editor=editor, invalid=invalid)
+            editor: UsableEdits(table, editor=editor)
             for editor in table.names("editor")
         }
         self.effects = {
-            (editor, metric): Effects(table, editor=editor, metric=metric, kind=self.placebo.chosen)
+            (editor, metric): Effects(table, editor=editor, metric=metric)
             for editor in table.names("editor")
             for metric in self._metrics()
         }
@@ -293,11 +289,18 @@ class _Summariser:
         return int(there.sum()) or len(self.table.units)
 
     def _missing(self) -> Missing:
-        placebos = map(self.main.placebo, self.primary.arms)
         blocks = [
             self.main.block(arm, transform)
-            for arm in {self.table.ceiling, *self.primary.arms, *placebos}
             for transform in self.transforms
+            for arm in {
+                self.table.ceiling,
+                *self.primary.arms,
+                *(
+                    label
+                    for of in self.primary.arms
+                    for label in self.main.placebos(of, transform).values()
+                ),
+            }
         ]
         cells = sum(int(block.asked.sum()) for block in blocks)
         missing = sum(int((block.asked & ~np.isfinite(block.values)).sum()) for block in blocks)

@@ -96,15 +96,40 @@ class Missing(Data):
     """How often each reason was given, over all metrics."""
 
 
+class StrongerNoise(Data):
+    """How far each kind of noise moves edits beside one protection after one transform."""
+
+    arm: str
+    """The protection, by its label."""
+    transform: str
+    """The transform, in its text form."""
+    kind: str
+    """The kind that moves edits further, mean over photos."""
+    distances: dict[str, float]
+    """Mean distance to the control, for each kind, in the primary metric."""
+    photos: dict[str, int]
+    """For how many photos each kind was taken: the other photos choose for each."""
+
+
 class Placebo(Data):
-    """Which random perturbation of the same size stands for "protected by nothing"."""
+    """Which random perturbations of the same size stand for "protected by nothing"."""
 
     chosen: str | None
-    """``noise`` or ``noise-spectrum``: the one that moves untransformed edits further."""
+    """The kind that moves untransformed edits further, mean over the protections: the one to show
+    where a single kind has to be shown."""
     distances: dict[str, float]
     """Mean distance to the control without a transform, for each kind, in the primary metric."""
+    stronger: tuple[StrongerNoise, ...] = ()
+    """What each protection was held against after each transform."""
     sentence: str
     """The choice in words."""
+
+    def beside(self, arm: str) -> str | None:
+        """The kind that moves untransformed edits further beside one protection."""
+        for one in self.stronger:
+            if (one.arm, one.transform) == (arm, "none"):
+                return one.kind
+        return self.chosen
 
 
 class Effect(Data):
@@ -133,7 +158,7 @@ class Effect(Data):
     ceiling: float | None
     """Mean distance of a gray picture's edit to the control's."""
     effect: Interval | None
-    """Distance beyond the placebo's; zero: like noise of its size."""
+    """Distance beyond that of noise of its size, of the kind that moves edits further."""
     reach: Interval | None
     """Effect as a share of the ceiling's: 0 like noise of its size, 1 the photo is gone."""
     retention: Interval | None
@@ -219,6 +244,9 @@ class Claim(Data):
     """What the bound is compared with."""
     side: Side
     """``below``: holds if ``interval.high`` < threshold; ``above``: if ``interval.low`` > it."""
+    against: str = ""
+    """A claim of acting must hold against each kind of noise: the one that speaks most against it,
+    where that is a single kind for all photos; empty: the stronger one on each photo."""
     holds: bool
     """Whether it does."""
 

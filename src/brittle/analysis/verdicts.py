@@ -1,10 +1,20 @@
 """Both verdicts: what became of the effect, and what an attacker gets. First rule that applies."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
 
 from brittle.analysis.effects import Effects
-from brittle.analysis.intervals import mean_interval
-from brittle.analysis.phrases import count, percent, transform_name, when
+from brittle.analysis.intervals import mean_interval, ratio_interval
+from brittle.analysis.phrases import (
+    count,
+    noise_name,
+    percent,
+    transform_name,
+    when,
+    with_bounds,
+)
 from brittle.analysis.power import photos_needed
 from brittle.analysis.sentences import (
     AttackerRuling,
@@ -116,6 +126,7 @@ class Judge:
                 f" Whether {transform_name(transform)} also ruins edits of unprotected photos is "
                 "not settled."
             )
+        sentence += _weaker_against(claims, ruling)
         return Verdict(
             arm=arm,
             transform=transform,
@@ -152,25 +163,52 @@ class Judge:
     def _protects_claims(self, arm: str) -> list[Claim | None]:
         low, room = self.primary.margins.protected, self.effects.room(arm, "none", self.alpha)
         above = claim("room", "a gray picture moves edits further than noise", room, 0.0, "above")
-        reach = self.effects.reach(arm, "none", self.alpha) if above and above.holds else None
+        if above is None or not above.holds:
+            return [above]
         return [
             above,
-            claim("never protected", f"reach without a transform is below {low:g}", reach, low,
-                  "below"),
-            claim("protected", f"reach without a transform is above {low:g}", reach, low, "above"),
+            claim("never protected", f"reach without a transform is below {low:g}",
+                  self.effects.reach(arm, "none", self.alpha), low, "below"),
+            self._acts(arm, "none", "protected", f"reach without a transform is above {low:g}",
+                       partial(self.effects.reach, arm, "none", self.alpha), low),
         ]  # fmt: skip
+
+    def _acts(
+        self,
+        arm: str,
+        transform: str,
+        name: str,
+        statement: str,
+        find: Callable[..., Interval | None],
+        threshold: float,
+    ) -> Claim | None:
+        """A claim that an arm acts: it must hold against noise of each kind, not only the stronger.
+
+        The photos' choice of the stronger may err where kinds are nearly alike. ``find`` gives the
+        interval ``against`` one placebo, or the chosen ones.
+        """
+        placebos = self.effects.placebos(arm, transform)
+        found = {"": find(against=None)}
+        if len(placebos) > 1:
+            found |= {kind: find(against=label) for kind, label in placebos.items()}
+        tested = [
+            claim(name, statement, interval, threshold, "above", against=kind)
+            for kind, interval in found.items()
+        ]
+        return _least_sure(tested)
 
     def _transform_claims(self, arm: str, transform: str) -> list[Claim | None]:
         margins, name = self.primary.margins, transform_name(transform)
         room = self.effects.room(arm, transform, self.alpha)
         above = claim("room after", f"a gray picture moves edits further than noise after {name}",
                       room, 0.0, "above")  # fmt: skip
-        after = self.effects.reach(arm, transform, self.alpha) if above and above.holds else None
+        after = partial(self.effects.reach, arm, transform, self.alpha)
         lost = self.usable.difference(ORIGINAL, transform, ORIGINAL, "none", self.alpha)
         low, many = margins.protected, percent(-margins.untestable)
         return [
             above,
-            claim("protected after", f"reach after {name} is above {low:g}", after, low, "above"),
+            self._acts(arm, transform, "protected after", f"reach after {name} is above {low:g}",
+                       after, low) if above and above.holds else None,
             claim("untestable", f"{name} takes more than {many} of 100 usable edits from "
                   "unprotected photos", lost, margins.untestable, "below"),
             claim("room lost", f"{name} leaves less than {percent(ROOM_LEFT)} % of what a gray "
@@ -184,29 +222,31 @@ class Judge:
         Where the share is printed, its Fieller interval decides; where it is withheld, the linear
         form does: after - margin x before, against 0. Both say the same wherever both exist.
         """
-        after, before = self.effects.share_pair(arm, transform)
         retention, _ = self.effects.retention(arm, transform, self.alpha)
-        margins = self.primary.margins
+        margins, shown = self.primary.margins, retention is not None
 
-        def share(name: str, margin: float, side: Side) -> Claim | None:
-            less = "less" if side == "below" else "more"
-            statement = f"{less} than {percent(margin)} % of the effect is left"
-            if retention is not None:
-                return claim(name, statement, retention, margin, side)
-            linear = mean_interval(after - margin * before, self.alpha)
-            return claim(name, f"{statement} (effect minus that share)", linear, 0.0, side)
+        def left(margin: float, *, against: str | None = None) -> Interval | None:
+            after, before = self.effects.share_pair(arm, transform, against=against)
+            if shown:
+                return ratio_interval(after, before, self.alpha)
+            return mean_interval(after - margin * before, self.alpha)
 
+        def words(compared: str, margin: float) -> str:
+            statement = f"{compared} than {percent(margin)} % of the effect is left"
+            return statement if shown else f"{statement} (effect minus that share)"
+
+        few, many = margins.broken, margins.survived
         return [
-            share("broken", margins.broken, "below"),
-            share("survived", margins.survived, "above"),
-            share("weakened", margins.survived, "below"),
-        ]
+            claim("broken", words("less", few), left(few), few if shown else 0.0, "below"),
+            self._acts(arm, transform, "survived", words("more", many), partial(left, many),
+                       many if shown else 0.0),
+            claim("weakened", words("less", many), left(many), many if shown else 0.0, "below"),
+        ]  # fmt: skip
 
     def _attacker_claims(self, arm: str, transform: str) -> list[Claim | None]:
         margins, alpha, usable = self.primary.margins, self.alpha, self.usable
-        placebo, then = self.effects.placebo(arm), when(transform)
+        placebos, then = self.effects.placebos(arm, transform), when(transform)
         from_clean = usable.difference(arm, transform, ORIGINAL, "none", alpha)
-        from_placebo = usable.difference(arm, transform, placebo, transform, alpha)
         from_original = usable.difference(arm, transform, ORIGINAL, transform, alpha)
         few, many = percent(margins.closed), percent(margins.closed_original)
         return [
@@ -217,8 +257,14 @@ class Judge:
             claim("original usable", f"more than {many} of 100 edits of the unprotected photo are "
                   f"usable {then}", usable.rate(ORIGINAL, transform, alpha),
                   margins.closed_original, "above"),
-            claim("below placebo", "fewer edits are usable than with noise of its size",
-                  from_placebo, 0.0, "below"),
+            _least_sure(
+                [
+                    claim("below placebo", "fewer edits are usable than with noise of its size",
+                          usable.difference(arm, transform, placebo, transform, alpha), 0.0,
+                          "below", against=kind if len(placebos) > 1 else "")
+                    for kind, placebo in placebos.items()
+                ]
+            ),
             claim("harder", f"fewer edits are usable than of the unprotected photo {then}",
                   from_original, 0.0, "below"),
         ]  # fmt: skip
@@ -254,7 +300,7 @@ class Judge:
 
     def _no_verdict(self, arm: str, transform: str, claims: Claims) -> str:
         """Rule 0: why nothing may be said; empty where something may."""
-        if self.effects.kind is None:
+        if not self.effects.placebos(arm, "none"):
             return "there is no placebo"
         for flag in self.flags:
             concerned = flag.arm in (None, arm) and flag.transform in (None, transform)
@@ -296,7 +342,12 @@ class Judge:
 
 
 def claim(
-    name: str, statement: str, interval: Interval | None, threshold: float, side: Side
+    name: str,
+    statement: str,
+    interval: Interval | None,
+    threshold: float,
+    side: Side,
+    against: str = "",
 ) -> Claim | None:
     """Test one statement: the bound of the interval that is shown decides; None without one."""
     if interval is None:
@@ -311,8 +362,36 @@ def claim(
         interval=interval,
         threshold=threshold,
         side=side,
+        against=against,
         holds=holds,
     )
+
+
+def _least_sure(claims: Sequence[Claim | None]) -> Claim | None:
+    """Of one claim against several placebos, the one whose bound decides; None if one has none."""
+    known = [one for one in claims if one is not None]
+    if not known or len(known) < len(claims):
+        return None
+
+    def bound(one: Claim) -> float:
+        low, high = one.interval.low, one.interval.high
+        if low is None or high is None:
+            return -np.inf
+        return low if one.side == "above" else -high
+
+    return min(known, key=bound)
+
+
+def _weaker_against(claims: Claims, ruling: Ruling) -> str:
+    """Which noise leaves a claim of acting open that holds against the stronger on each photo."""
+    asked = {1: "protected", 6: "survived"}.get(ruling.rule)
+    found = claims.get(asked or "")
+    if ruling.word != "inconclusive" or found is None or not found.against:
+        return ""
+    share = found.name == "survived" and found.threshold > 0
+    what = "the effect that is left" if found.name == "survived" else "reach"
+    shown = with_bounds(found.interval, as_percent=share)
+    return f" Against {noise_name(found.against)} alone, {what} is {shown}."
 
 
 def _holds(claims: Claims, name: str) -> bool:

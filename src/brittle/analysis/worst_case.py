@@ -104,8 +104,8 @@ class Search:
 
     def worst_cases(self, arms: Sequence[str]) -> Iterator[WorstCase]:
         """All lines for the original, and for each protection and its placebo."""
-        placebos = [self.effects.placebo(arm) for arm in arms if self.effects.kind]
-        for arm in [ORIGINAL, *placebos, *arms]:
+        placebos = [self.effects.placebo(arm, "none") for arm in arms]
+        for arm in filter(None, [ORIGINAL, *placebos, *arms]):
             effect = self._effects(arm) if arm in arms else None
             for line in LINES:
                 yield self._line(arm, line, effect)
@@ -253,11 +253,10 @@ class Search:
         yield thresholds.keep, least[..., 1]
 
     def _effects(self, arm: str) -> Array:
-        placebo = self.effects.placebo(arm)
         return np.stack(
             [
                 self.effects.block(arm, transform).values
-                - self.effects.block(placebo, transform).values
+                - self.effects.noise(arm, transform).values
                 for transform in self.transforms
             ],
             1,

@@ -64,9 +64,7 @@ def _latents(found: Sequence[tuple[str, ModelResult]]) -> tuple[Effect, ...]:
         for one in result.seen_as("latents")
         for row in _rows(name, result, one, ENCODER)
     ]
-    table = Table(rows)
-    kind = found[0][1].placebo.chosen
-    effects = Effects(table, editor=ENCODER, metric="latent", kind=kind)
+    effects = Effects(Table(rows), editor=ENCODER, metric="latent")
     records = [
         effects.record(ARM, one.transform, alpha=EXPLORATORY_ALPHA, primary=False)
         for one in found[0][1].seen_as("latents")

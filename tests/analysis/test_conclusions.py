@@ -1,0 +1,41 @@
+import pytest
+
+from brittle.analysis.conclusions import summarise_record
+from brittle.declaration.primary import Primary
+from brittle.protections import Protection
+from brittle.record.arms import Arm
+from brittle.record.manifest import Manifest, Model, Written
+from brittle.record.record import Record
+from tests.analysis.trials import ARM, JPEG, build, trial
+
+
+def record_of(**protection):
+    arms = [Arm.named(label) for label in ("original", "gray", f"noise({ARM})")]
+    arms.append(Arm(label=ARM, kind="protection", **protection))
+    manifest = Manifest(
+        schema_version=1,
+        trial=Written(as_written={"prompts": ["a"]}, resolved={}),
+        primary=Primary(transforms=(JPEG,)),
+        model=Model(name="embedded", size=128),
+        arms=tuple(arms),
+    )
+    return Record(None, manifest, build(trial(0.6, 0.3)), ())
+
+
+@pytest.mark.parametrize(
+    ("record", "known"),
+    [
+        (Protection.parse("photoguard-encoder").record(), True),
+        ({**Protection.parse("encoder").record(), "name": "from-elsewhere"}, None),
+        (None, None),
+    ],
+)
+def test_white_box_is_said_of_what_was_optimised_on_the_trials_model(record, known):
+    assert summarise_record(record_of(record=record)).scope.white_box is known
+
+
+def test_edits_made_elsewhere_do_not_say_whose_model_it_was():
+    record = record_of(record=Protection.parse("encoder").record())
+    elsewhere = record.manifest.model_copy(update={"made": "elsewhere"})
+    found = summarise_record(Record(None, elsewhere, record.rows, ()))
+    assert found.scope.white_box is None
