@@ -4,6 +4,7 @@ from scipy import optimize, stats
 
 from brittle.analysis.intervals import (
     bootstrap_t_bounds,
+    doubtful_low,
     fieller_bounds,
     mean_bounds,
     mean_interval,
@@ -139,3 +140,11 @@ def test_no_photo_has_no_interval():
 def test_the_level_says_the_error_on_both_sides():
     assert mean_interval(TOP, 0.025).level == 0.95
     assert mean_interval(TOP, 0.025 / 4).level == 0.9875
+
+
+def test_the_doubtful_bound_counts_the_least_value_twice():
+    more = np.append(TOP, TOP.min())
+    error = more.std(ddof=1) / np.sqrt(13)
+    assert doubtful_low(TOP, 0.025) == pytest.approx(more.mean() - stats.t.isf(0.025, 11) * error)
+    assert doubtful_low(TOP, 0.025) < mean_bounds(TOP, 0.025)[1]
+    assert doubtful_low(np.stack([TOP, BOTTOM]), 0.025).shape == (2,)

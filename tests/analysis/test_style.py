@@ -12,7 +12,6 @@ from brittle.analysis.style import best_of, closer
 from brittle.analysis.summary import Scope
 from brittle.declaration.primary import Primary
 from brittle.errors import UserError
-from brittle.record.arms import Arm
 from brittle.record.rows import Row
 
 ARM, PLACEBO = "cloak", "noise(cloak)"

@@ -121,7 +121,7 @@ def test_more_than_a_tenth_missing_allows_no_verdict(lost, word):
     assert summary_of(rows).verdict(ARM, JPEG).word == word
 
 
-def test_the_interval_that_is_shown_decides():
+def test_the_interval_that_is_shown_decides_with_the_second_method():
     drawn = simulations.draw(
         simulations.np.random.default_rng(5), 12, 16,
         dict(zip(simulations.PRIMARY, (1.0, 0.6, 0.3, 0.0), strict=True)),
@@ -133,8 +133,10 @@ def test_the_interval_that_is_shown_decides():
             claims = {claim.name: claim for claim in found.claims}
             if effect.retention:
                 assert claims["broken"].interval == effect.retention
-                assert claims["broken"].holds == (effect.retention.high < 0.25)
-                assert claims["survived"].holds == (effect.retention.low > 0.75)
+                for name, sure in (("broken", effect.retention.high < 0.25),
+                                   ("survived", effect.retention.low > 0.75)):  # fmt: skip
+                    assert (claims[name].twice is not None) == sure
+                    assert claims[name].holds == bool(sure and claims[name].twice)
             for claim in found.claims:
                 assert claim.interval.level == found.level == 0.9875
 
@@ -379,3 +381,23 @@ def test_fewer_usable_edits_than_with_noise_means_each_kind_of_it():
     assert judged(build(distances, photos=16, points=10, usable=shares)) == "harder"
     del shares[SPECTRUM, JPEG]
     assert judged(build(trial(0.6, 0.58), photos=16, points=10, usable=shares)) == "closed"
+
+
+def test_one_photo_that_speaks_against_it_withholds_a_word_and_the_sentence_says_why():
+    def after(photo, point):
+        return 0.6 if photo == 3 else 0.1
+
+    rows = build(trial(0.6, after), photos=16)
+    summary = summary_of(rows, primary=Primary(transforms=(JPEG,)))
+    found = summary.verdict(ARM, JPEG)
+    claims = {claim.name: claim for claim in found.claims}
+    assert claims["broken"].interval.high < 0.25
+    assert (claims["broken"].twice, claims["broken"].holds) == (False, False)
+    assert found.word == "weakened"
+    assert (
+        "The two methods disagree whether less than 25 % of the effect is left: it is not sure "
+        "with the photo that speaks most against it counted twice." in found.sentence
+    )
+    without = summary_of(build(trial(0.6, 0.1), photos=16)).verdict(ARM, JPEG)
+    assert without.word == "broken"
+    assert "disagree" not in without.sentence

@@ -10,8 +10,6 @@ from brittle.analysis.summarise import summarise
 from brittle.analysis.summary import Scope, Summary
 from brittle.component import registry
 from brittle.errors import UserError
-from brittle.protections import Protection
-from brittle.protections.pgd import PGD
 from brittle.record.manifest import Manifest
 from brittle.record.record import Record
 
@@ -47,6 +45,8 @@ def _white_box(manifest: Manifest) -> bool | None:
 
 
 def _takes_steps(record: Mapping[str, Any]) -> bool:
+    from brittle.protections import PGD, Protection
+
     try:
         found, _ = registry(Protection.family).resolve(str(record["name"]))
     except UserError:  # a plugin that is not installed here

@@ -33,7 +33,7 @@ NOTHING_LEARNED = "unprotected pictures taught the model too little for a scale"
 
 @dataclass(frozen=True)
 class Contrast:
-    """One arm under one transform against noise of its size: one number a unit, NaN where none."""
+    """One arm under one transform against noise: one number a unit, NaN where it has none."""
 
     effect: Array
     """d(arm) - d(placebo), (units,)."""
@@ -56,8 +56,9 @@ class Contrast:
 class Effects:
     """All contrasts of one editor and metric, and the records made of them.
 
-    An arm is held against the stronger of its placebos after each transform (`noise`). The effect's room is ceiling - placebo, or in a trial over collections, where the ceiling is a
-    model that learned nothing, ceiling - original: from mimicry without protection to none at all.
+    An arm is held against the stronger of its placebos after each transform (`noise`). The effect's
+    room is ceiling - placebo, or in a trial over collections, where the ceiling is a model that
+    learned nothing, ceiling - original: from mimicry without protection to none at all.
     """
 
     def __init__(self, table: Table, *, editor: str, metric: str) -> None:

@@ -25,7 +25,11 @@ BOX = {
     False: "black-box (not made against the model that edits)",
     None: "not known whether white-box or black-box (made against the model that edits, or not)",
 }
-WITH_NOISE = {"noise": "with plain noise", "noise-spectrum": "with noise of its spectrum"}
+WITH_NOISE = {
+    "noise": "with plain noise",
+    "noise-spectrum": "with noise of its spectrum",
+    "noise-local": "with noise of its spectrum where it is strong",
+}
 WORST: dict[Line, str] = {"oracle": "for each photo", "best fixed": "for all photos alike"}
 """Lines of the worst case that have an effect, the first with a number being printed."""
 

@@ -4,7 +4,6 @@ import re
 
 from brittle.analysis.summary import Interval, Scope
 from brittle.errors import UserError
-from brittle.models.known import known_as
 
 NAMES = {
     "none": "no transform",
@@ -26,6 +25,7 @@ MIN_EDITS = 20
 NOISES = {
     "noise": "plain noise of the same size",
     "noise-spectrum": "noise of the same size and spectrum",
+    "noise-local": "noise of the same size and spectrum that is strong where the protection is",
 }
 UNITS = {"rotate": "°", "impress": " steps"}
 
@@ -71,6 +71,8 @@ def scope_statement(scope: Scope, about: str = ABOUT) -> str:
 
 def opening(model: str, size: int | str | None, about: str = ABOUT) -> str:
     """As `scope_statement`, of a model with its size in pixels (512, "512 × 384"), if known."""
+    from brittle.models.known import known_as  # words need no torch until a model is named
+
     known = known_as(model)
     said = [known.standing if known else "", f"{size} px" if size else "", about]
     return f"On {model_name(model)} ({'; '.join(part for part in said if part)})"

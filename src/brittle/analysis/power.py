@@ -1,7 +1,7 @@
 """How many photos would do: at 80 % power, for declared truths, never for the observed share."""
 
 import numpy as np
-from scipy.special import gammaincinv, nctdtr
+from scipy.special import gammaincinv, nctdtr, ndtri
 
 from brittle.analysis.intervals import Array, t_quantile
 from brittle.analysis.phrases import count
@@ -21,10 +21,16 @@ TYPICAL_NOISE = 0.05
 
 
 def power(n: int, effect: float, deviation: float, alpha: float) -> float:
-    """Chance that a one-sided t test on ``n`` photos finds a mean ``effect`` above 0."""
+    """Chance that ``n`` photos show a mean ``effect`` above 0, the least photo counted twice.
+
+    The least of n normal values lies ``least`` deviations below their mean, on average.
+    """
     if deviation == 0:
         return 1.0
-    return float(1 - nctdtr(n - 1, effect / deviation * np.sqrt(n), t_quantile(n - 1, alpha)))
+    least = float(ndtri((n - 0.375) / (n + 0.25)))  # Blom's approximation
+    mean = effect / deviation - least / (n + 1)
+    error = np.sqrt((n - 1 + least**2 * n / (n + 1)) / (n * (n + 1)))
+    return float(1 - nctdtr(n - 1, mean / error, t_quantile(n - 1, alpha)))
 
 
 def photos_for(effect: float, deviation: float, alpha: float) -> int | None:

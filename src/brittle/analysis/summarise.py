@@ -104,8 +104,7 @@ class _Summariser:
             table, arms=primary.arms, editor=self.editor, metric=primary.metric
         )
         self.usable = {
-            editor: UsableEdits(table, editor=editor)
-            for editor in table.names("editor")
+            editor: UsableEdits(table, editor=editor) for editor in table.names("editor")
         }
         self.effects = {
             (editor, metric): Effects(table, editor=editor, metric=metric)

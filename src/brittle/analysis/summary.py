@@ -247,8 +247,11 @@ class Claim(Data):
     against: str = ""
     """A claim of acting must hold against each kind of noise: the one that speaks most against it,
     where that is a single kind for all photos; empty: the stronger one on each photo."""
+    twice: bool | None = None
+    """Whether it still holds with the photo that speaks most against it counted twice; null: not
+    asked, since its bound decides against it, or since it is about usable edits."""
     holds: bool
-    """Whether it does."""
+    """Whether both say so."""
 
 
 class PhotosNeeded(Data):

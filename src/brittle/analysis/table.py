@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from brittle.analysis.intervals import Array
 from brittle.analysis.sampling_units import PHOTO, Sampling
-from brittle.declaration.trial import PlaceboKind
 from brittle.errors import UserError
 from brittle.record.arms import Arm
 from brittle.record.rows import Row
@@ -137,11 +136,6 @@ class Table:
     def ceiling(self) -> str:
         """The arm of what a perfect protection would leave; empty where there is none."""
         return next((arm.label for arm in self.arms.values() if arm.kind == "ceiling"), "")
-
-    @property
-    def placebo_kinds(self) -> tuple[PlaceboKind, ...]:
-        """The kinds of placebo, the first that was declared first."""
-        return tuple(dict.fromkeys(arm.noise for arm in self.arms.values() if arm.noise))
 
     def placebo(self, protection: str, kind: str | None) -> str:
         """The arm of a protection's placebo of one kind; empty where there is none."""

@@ -4,18 +4,18 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from brittle.component import explain, registry, unknown
+from brittle.declaration.placebos import PlaceboKind
 from brittle.declaration.primary import Primary
 from brittle.errors import UserError, shortened
 from brittle.protections import Protection
 from brittle.safe_yaml import MAX_CHARACTERS, read_yaml
 
-PlaceboKind = Literal["noise", "noise-spectrum", "noise-local", "transplant"]
 TAKEN = {"original", "gray", "base model"}
 """Labels of the arms that aren't protections."""
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 from brittle.data import Data
-from brittle.declaration.trial import PlaceboKind
+from brittle.declaration.placebos import PlaceboKind
 
 ORIGINAL, GRAY, BASE_MODEL = "original", "gray", "base model"
 """Arms that every trial has; the ceiling is a gray picture, or a model that learned nothing."""
