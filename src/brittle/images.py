@@ -176,8 +176,12 @@ def writable_suffix(path: Path, *, lossy: bool) -> str:
     return suffix
 
 
-def write_bytes(path: str | Path, data: bytes, *, overwrite: bool = False) -> None:
+def write_bytes(
+    path: str | Path, data: bytes, *, overwrite: bool = False, flush: bool = True
+) -> None:
     """Write a file whole or not at all: a temporary file beside it, fsync, rename.
+
+    Without ``flush`` there is no fsync: a power cut may then leave an empty file.
 
     Raises:
         UserError: it exists and ``overwrite`` is false, or the system refuses (a full disk).
@@ -192,7 +196,8 @@ def write_bytes(path: str | Path, data: bytes, *, overwrite: bool = False) -> No
             with temporary.open("xb") as file:
                 file.write(data)
                 file.flush()
-                os.fsync(file.fileno())
+                if flush:
+                    os.fsync(file.fileno())
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)

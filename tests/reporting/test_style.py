@@ -20,6 +20,7 @@ from brittle.errors import UserError
 from brittle.record.arms import BASE_MODEL, Arm
 from brittle.record.manifest import Collection, Component, Manifest, Model, Written
 from brittle.record.record import Record
+from brittle.record.store import FolderStore
 from brittle.reporting import answer, build_report
 from brittle.reporting.build import render
 from brittle.reporting.formatting import estimated
@@ -121,7 +122,8 @@ def test_a_picture_outside_of_the_folder_is_never_shown(folder, tmp_path):
         entry["edited"] = "../../secret.png"
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
-    (copy / "index.json").write_text(json.dumps(index))
+    store = FolderStore(copy)
+    store.write_results(store.manifest, {"index.json": json.dumps(index).encode()})
     assert "secret" not in render(Finished.open(copy))
 
 

@@ -12,6 +12,7 @@ from brittle.errors import UserError
 from brittle.networks.clip import load_clip
 from brittle.networks.feature_cache import MEMORY
 from brittle.record.rows import read_results
+from brittle.record.store import FolderStore
 from tests.metrics import files
 from tests.trial.edits import JPEG, PROMPT, TRUTHS, write_edits, write_table
 
@@ -171,8 +172,8 @@ def test_an_unreadable_picture_is_named_with_its_line(tmp_path):
 def test_a_run_trial_is_not_written_over(tmp_path):
     table = write_edits(tmp_path / "t", {"shield": {"none": 0.5}}, photos=1, side=32)
     api.score(table, tmp_path / "out")
-    manifest = tmp_path / "out" / "manifest.json"
-    manifest.write_text(manifest.read_text().replace('"made": "elsewhere"', '"made": ""'))
+    store = FolderStore(tmp_path / "out")
+    store.write_manifest(store.manifest.model_copy(update={"made": ""}))
     with pytest.raises(UserError, match="holds a trial that was run"):
         api.score(table, tmp_path / "out")
 

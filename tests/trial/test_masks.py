@@ -1,5 +1,6 @@
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from brittle.images import around, ellipse_mask, from_bytes, from_png, read_phot
 from brittle.metrics import Follow, Keep
 from brittle.models import load_model
 from brittle.record.rows import read_results
+from brittle.record.store import FolderStore
 from brittle.sources.photos import load_photos
 from brittle.trial.plan import make_plan
 from brittle.trial.run import run
@@ -113,7 +115,7 @@ def test_the_perturbation_itself_is_no_effect(trial, out, tmp_path):
     shutil.rmtree(tmp_path / "out" / "cells")
     alike = torch.where(mask == 1, control, edited)
     assert not torch.equal(alike, control)
-    write_image(tmp_path / "out" / cell(out, **protected)["edited"], alike, overwrite=True)
+    FolderStore(tmp_path / "out").write(Path(cell(out, **protected)["edited"]).stem, alike)
     run(trial, tmp_path / "out")
     assert distance(tmp_path / "out") == 0
 

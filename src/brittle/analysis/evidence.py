@@ -110,9 +110,9 @@ def _holds(record: "Record", relative: str, expected: str) -> bool:
     """Whether a saved picture, read back, has the pixels that were optimised and rounded."""
     from brittle.images import digest, from_png
 
-    path = record.path(relative)
+    data = record.picture(relative)
     try:
-        return path is not None and digest(from_png(path.read_bytes())) == expected
+        return data is not None and digest(from_png(data)) == expected
     except (OSError, ValueError, SyntaxError):  # no picture at all any more
         return False
 

@@ -10,7 +10,7 @@ from brittle.analysis.summary import Summary
 from brittle.errors import UserError
 from brittle.record.arms import ORIGINAL, placebo_label
 from brittle.record.manifest import Manifest
-from brittle.record.record import Record
+from brittle.record.record import Record, read_made
 from brittle.record.store import SUMMARY
 
 
@@ -28,12 +28,11 @@ class Finished:
         Raises:
             UserError: as `Record.open`; no summary, or one of another schema.
         """
-        record = Record.open(directory)
-        path = directory / SUMMARY
+        record, what = Record.open(directory), "has no summary yet"
         try:
-            return cls(record, Summary.read(path))
-        except FileNotFoundError:
-            what = "has no summary yet"
+            if (directory / SUMMARY).is_file():
+                data = read_made(directory, record.manifest, SUMMARY)
+                return cls(record, Summary.model_validate_json(data))
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(str(part) for part in first["loc"]) or "the file"

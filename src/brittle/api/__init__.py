@@ -10,7 +10,7 @@ from brittle.api.exports import export
 from brittle.api.files import Destination, edit_files, protect_files, transform_files
 from brittle.api.pictures import edit, protect, transform
 from brittle.api.reports import Report
-from brittle.api.trials import compare, demo, dry_run, report, run_trial, score
+from brittle.api.trials import check, compare, demo, dry_run, report, run_trial, score
 from brittle.catalogue import describe, fetch_models
 from brittle.declaration.trial import Trial, load_trial
 from brittle.models import EditModel, load_model
@@ -22,6 +22,7 @@ __all__ = [
     "Trial",
     "audit",
     "calibrate",
+    "check",
     "compare",
     "demo",
     "describe",

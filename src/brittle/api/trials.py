@@ -15,10 +15,12 @@ from brittle.declaration.trial import Trial
 from brittle.models import EditModel
 from brittle.progress import Progress, silent
 from brittle.record.bundle import SUFFIX, unpack
+from brittle.record.check import Checked, check_folder
 from brittle.record.record import Record
 from brittle.record.store import SUMMARY, FolderStore
-from brittle.reporting import answer, build_report
+from brittle.reporting import answer, build_report, check_words
 from brittle.reporting.compare import compare_trials
+from brittle.reporting.formatting import count
 from brittle.reporting.sheet import PAGE, write_sheet
 from brittle.sources.photos import learns
 from brittle.trial.cost import describe_cost
@@ -75,6 +77,7 @@ def run_trial(
     device: str | None = None,
     dtype: str | None = None,
     shard: tuple[int, int] = (1, 1),
+    say: Say = quiet,
     progress: Progress = silent,
 ) -> Report[Summary] | None:
     """Run a trial, or go on with it, and write results, summary and report into its folder.
@@ -90,12 +93,21 @@ def run_trial(
         dtype: of the denoiser: float32, bfloat16 or float16; chosen for the device if not given.
         shard: (i, n): only every n-th photo's work is done, and None is returned. Then run it once
             without a shard, to gather.
+        say: told what was damaged in the folder, and made again.
         progress: told of each stage.
 
     Raises:
         UserError: a photo, model or component that can't be used; a folder with another trial.
     """
-    record = run(trial, Path(directory), device=device, dtype=dtype, shard=shard, progress=progress)
+    record = run(
+        trial,
+        Path(directory),
+        device=device,
+        dtype=dtype,
+        shard=shard,
+        say=say,
+        progress=progress,
+    )
     return None if record is None else _reported(record)
 
 
@@ -197,9 +209,36 @@ def _reported(record: Record) -> Report[Summary]:
     """Write a folder's summary and report."""
     assert record.directory is not None, "a trial in memory has no folder"
     summary = summarise_record(record)
-    FolderStore(record.directory).write_file(SUMMARY, summary.to_json().encode())
-    trial = Finished(record, summary)
-    return Report(summary, answer(trial), build_report(trial))
+    store, text = FolderStore(record.directory), summary.to_json().encode()
+    manifest = store.write_results(record.manifest, {SUMMARY: text})
+    trial = Finished(replace(record, manifest=manifest), summary)
+    page, said = build_report(trial), answer(trial)
+    if record.lacking:
+        said += (
+            f"\n\n{count(len(record.lacking), 'picture')} of the folder could not be shown: "
+            f"`brittle check {record.directory}` says what is damaged or missing."
+        )
+    return Report(summary, said, page)
+
+
+def check(directory: str | Path, *, progress: Progress = silent) -> Report[Checked]:
+    """Look at every file of a trial's folder: whether it is as brittle wrote it.
+
+    >>> brittle.check("old").found.damaged
+    ()
+
+    The folder stays as it is. What is damaged counts as missing where the trial is run again, and
+    is made anew.
+
+    Args:
+        directory: of a trial, finished or not.
+        progress: told of the files.
+
+    Raises:
+        UserError: the folder holds no trial.
+    """
+    found = check_folder(Path(directory), progress)
+    return Report(found, check_words(found))
 
 
 def compare(

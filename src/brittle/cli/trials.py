@@ -77,6 +77,7 @@ def run(
             device=device,
             dtype=dtype,
             shard=part,
+            say=to_stderr,
             progress=progress,
         )
     if found is None:
@@ -162,6 +163,21 @@ def compare(
     Example: brittle compare old-model new-model -o models.html
     """
     _tell(brittle.compare(directories, out))
+
+
+@app.command()
+def check(
+    directory: Annotated[Path, typer.Argument(help="A trial's folder.", show_default=False)],
+) -> None:
+    """Check that every file of a trial's folder is as brittle wrote it; exit code 1 if not.
+
+    Example: brittle check brittle-demo
+    """
+    with bars() as progress:
+        checked = brittle.check(directory, progress=progress)
+    typer.echo(checked.text)
+    if checked.found.damaged:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -6,8 +6,9 @@ from pathlib import Path, PurePosixPath
 
 from brittle.errors import UserError
 from brittle.images import write_bytes
+from brittle.record.manifest import MANIFEST
 from brittle.record.record import ARTIFACT, Record
-from brittle.record.store import INDEX, MANIFEST, RESULTS
+from brittle.record.store import INDEX, RESULTS
 
 SUFFIX = ".zip"
 FILES = (MANIFEST, RESULTS, INDEX)

@@ -11,7 +11,9 @@ from brittle.declaration.primary import Primary
 from brittle.declaration.trial import Trial, make_trial
 from brittle.errors import UserError
 from brittle.record.arms import FORMER, Arm
+from brittle.record.whole import CHANGED, UNREADABLE, Damaged, unseal
 
+MANIFEST = "manifest.json"
 SCHEMA_VERSION = 1
 ELSEWHERE = "elsewhere"
 """What `Manifest.made` says where brittle did not make the edits."""
@@ -26,7 +28,7 @@ class Written(Data):
     @property
     def trial(self) -> Trial:
         """The trial, read again."""
-        return make_trial(self.as_written, "manifest.json")
+        return make_trial(self.as_written, MANIFEST)
 
 
 class Model(Data):
@@ -118,6 +120,10 @@ class Manifest(Data):
     """Prompts that are longer than the model reads, so that their end had no effect."""
     made: Literal["", "elsewhere"] = ""
     """Who made the edits: brittle, if empty."""
+    noted: bool = False
+    """Whether every picture has a note with its file's digest: not where a former version wrote."""
+    files: dict[str, str] = Field(default_factory=dict)
+    """SHA-256 of the files that were made of the store: the table, the index, the report."""
 
     @field_validator("arms", mode="before")
     @classmethod
@@ -152,10 +158,12 @@ def read_manifest(path: Path) -> Manifest:
     """Read a ``manifest.json``.
 
     Raises:
-        UserError: it is none, or one of another version.
+        Damaged: it is none, or was changed.
+        UserError: it is one of another version.
     """
+    text, sealed = unseal(path.name, path.read_bytes())
     try:
-        return Manifest.model_validate_json(path.read_bytes())
+        found = Manifest.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
@@ -164,5 +172,7 @@ def read_manifest(path: Path) -> Manifest:
                 f"{path} has schema version {first['input']}, and this brittle reads "
                 f"{SCHEMA_VERSION}."
             ) from None
-        where = f" ({place}: {first['msg']})" if place else ""
-        raise UserError(f"{path} is not a manifest of brittle{where}.") from None
+        raise Damaged(f"{place}: {first['msg']}" if place else UNREADABLE) from None
+    if found.noted and not sealed:
+        raise Damaged(CHANGED)
+    return found

@@ -88,10 +88,18 @@ def read_results(path: Path) -> list[Row]:
 
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        return decode_results(path.read_bytes(), where=str(path))
+    except OSError as error:
         raise UserError(f"{path} can't be read: {error}.") from None
-    return parse_results(text, where=str(path))
+
+
+def decode_results(data: bytes, *, where: str) -> list[Row]:
+    """Read the bytes of a ``results.csv``; errors as `read_results`."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{where} can't be read: {error}.") from None
+    return parse_results(text, where=where)
 
 
 def parse_results(text: str, *, where: str = "results.csv") -> list[Row]:

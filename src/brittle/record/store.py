@@ -1,13 +1,18 @@
 """The store: a trial's pictures and scores, on disk or in memory.
 
 Keys hash everything that a picture or a cell depends on, so what is there is right, and nothing is
-computed twice. On disk ``artifacts/ab/KEY.png`` holds pictures, with ``KEY.json`` beside those of
-which something was noted, and ``cells/ab/KEY.json`` scores. Every file is written to a temporary
-name, flushed to the disk and renamed, so a file under its final name is whole.
+computed twice. On disk ``artifacts/ab/KEY.png`` holds pictures, with a note ``KEY.json`` beside
+each, and ``cells/ab/KEY.json`` scores. Every file is written to a temporary name and renamed, and
+every one can be told from a damaged one (`record.whole`): what is damaged counts as missing, and is
+made again.
 """
 
 import json
+import os
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +27,16 @@ from brittle.images import (
     to_bytes,
     write_bytes,
 )
-from brittle.record.manifest import Manifest, read_manifest
+from brittle.record import whole
+from brittle.record.manifest import MANIFEST, Manifest, read_manifest
+from brittle.record.whole import Damaged
 
 MAY_DIFFER = ("title", "metrics", "calibration", "threat_model", "not_tried", "batch")
 """Fields of a trial that a folder may see change: all others would mix two trials."""
 
-MANIFEST, RESULTS, INDEX, SUMMARY = "manifest.json", "results.csv", "index.json", "summary.json"
+RESULTS, INDEX, SUMMARY, REPORT = "results.csv", "index.json", "summary.json", "report.html"
+MEND = "the command that made the folder makes it anew"
+ARTIFACTS, CELLS, FINE_TUNES = "artifacts", "cells", "fine-tunes"
 
 
 def dump(data: Any) -> bytes:
@@ -37,7 +46,12 @@ def dump(data: Any) -> bytes:
 
 def artifact(key: str) -> Path:
     """Where the picture of a key lies, relative to a store's folder."""
-    return Path("artifacts") / key[:2] / f"{key}.png"
+    return Path(ARTIFACTS) / key[:2] / f"{key}.png"
+
+
+def cell_file(key: str) -> str:
+    """Where the scores of a cell lie, relative to a store's folder."""
+    return f"{CELLS}/{key[:2]}/{key}.json"
 
 
 class Store(ABC):
@@ -64,10 +78,6 @@ class Store(ABC):
     def keep_received(self, key: str, levels: Levels) -> None:
         """Keep a received picture, or what the model sees of it: `write_levels`, but for a run."""
         self.write_levels(key, levels)
-
-    @abstractmethod
-    def read_note(self, key: str) -> dict[str, Any]:
-        """What was noted of a picture's making; empty where nothing was."""
 
     @abstractmethod
     def write_note(self, key: str, note: dict[str, Any]) -> None:
@@ -97,7 +107,6 @@ class MemoryStore(Store):
 
     def __init__(self) -> None:
         self._pictures: dict[str, Levels] = {}
-        self._notes: dict[str, dict[str, Any]] = {}
         self._cells: dict[str, dict[str, Any]] = {}
 
     def has(self, key: str) -> bool:
@@ -112,13 +121,8 @@ class MemoryStore(Store):
         """As `Store.write_levels`."""
         self._pictures[key] = levels
 
-    def read_note(self, key: str) -> dict[str, Any]:
-        """As `Store.read_note`."""
-        return self._notes.get(key, {})
-
     def write_note(self, key: str, note: dict[str, Any]) -> None:
-        """As `Store.write_note`."""
-        self._notes[key] = note
+        """As `Store.write_note`: nobody asks, so it is not kept."""
 
     def read_cell(self, key: str) -> dict[str, Any]:
         """As `Store.read_cell`."""
@@ -130,87 +134,180 @@ class MemoryStore(Store):
 
 
 class FolderStore(Store):
-    """A trial's folder on disk, which survives a kill at any moment.
+    """A trial's folder on disk, which survives a kill at any moment, and damage to its files.
 
     With ``seen_only`` what was received is kept in memory alone, and is soon made again.
     """
 
     def __init__(self, directory: Path, *, seen_only: bool = False) -> None:
         self.directory, self.seen_only = directory, seen_only
+        self.damaged: set[str] = set()
+        """Files that were found damaged, by their paths in the folder."""
         self._received = MemoryStore()
+        self._whole: set[str] = set()
 
     @property
     def manifest(self) -> Manifest | None:
-        """What the folder says that it holds; None for a new or an empty one.
+        """What the folder says that it holds; None for a new one, or where that is damaged.
 
         Raises:
-            UserError: the folder holds other files, or a manifest that can't be read.
+            UserError: the folder holds other files, or the manifest of another version.
         """
         path = self.directory / MANIFEST
         if path.is_file():
-            return read_manifest(path)
+            return self._read_manifest(path)
         if self.directory.exists() and not self.directory.is_dir():
             raise UserError(f"{self.directory} is a file; choose a folder with --out.")
-        if self.directory.is_dir() and any(
-            not entry.name.startswith(".") for entry in self.directory.iterdir()
-        ):
+        if self._holds_work or not self.directory.is_dir():
+            return None
+        if any(not entry.name.startswith(".") for entry in self.directory.iterdir()):
             raise UserError(
                 f"{self.directory} holds other files and no trial; choose a new folder (--out)."
             )
         return None
 
+    def _read_manifest(self, path: Path) -> Manifest | None:
+        try:
+            found = read_manifest(path)
+        except Damaged as error:
+            if not self._holds_work:
+                raise UserError(f"{path} is not a manifest of brittle ({error}).") from None
+            self.damaged.add(MANIFEST)
+            return None
+        return found
+
+    @property
+    def _holds_work(self) -> bool:
+        """Whether pictures, scores or weights lie in the folder."""
+        kinds = (f"{ARTIFACTS}/??/*.png", f"{CELLS}/??/*.json", f"{FINE_TUNES}/*")
+        return any(True for kind in kinds for _ in self.directory.glob(kind))
+
+    @cached_property
+    def noted(self) -> bool:
+        """Whether every picture here has a note with its digest: not in a former version's."""
+        pictures = self.directory.glob(f"{ARTIFACTS}/??/*.png")
+        has_note = (path.with_suffix(".json").is_file() for path in pictures)
+        try:
+            return read_manifest(self.directory / MANIFEST).noted
+        except FileNotFoundError:
+            return all(has_note)
+        except (Damaged, UserError):  # it can't say: rather make too much anew than too little
+            return any(has_note)
+
     def open(self, manifest: Manifest) -> Manifest:
         """Claim the folder for a trial, or go on with the same one; returns what it now says.
+
+        A folder in which nothing was made yet may be claimed by any trial.
 
         Raises:
             UserError: the folder holds another trial; the sentence names what differs.
         """
         found = self.manifest
-        if found is not None:
-            differing = [
-                *_differing(found.trial.resolved, manifest.trial.resolved),
-                *(
-                    part
-                    for part in ("photos", "model", "primary")
-                    if getattr(found, part) != getattr(manifest, part)
-                ),
-            ]
-            if differing:
-                raise UserError(
-                    f"{self.directory} holds another trial (its {', '.join(differing)} differ); "
-                    "choose another folder with --out."
-                )
+        manifest = manifest.model_copy(update={"noted": self.noted})
+        differing = [] if found is None else _differing(found, manifest)
+        if differing and self._holds_work:
+            raise UserError(
+                f"{self.directory} holds another trial (its {', '.join(differing)} differ); "
+                "choose another folder with --out."
+            )
+        if found is not None and not differing:
             notes = tuple(dict.fromkeys([*found.notes, *manifest.notes]))
-            manifest = manifest.model_copy(update={"created": found.created, "notes": notes})
+            kept = {"created": found.created, "notes": notes, "files": found.files}
+            manifest = manifest.model_copy(update=kept)
         self.write_manifest(manifest)
         return manifest
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Work in the folder, beside other runs if need be.
+
+        Temporary files that a killed run left are deleted, unless another run is at work here: it
+        holds a lock on the folder, where the system has such locks.
+        """
+        with suppress(OSError):  # what is wrong with the folder is said where it is opened
+            self.directory.mkdir(parents=True, exist_ok=True)
+        with _shared_lock(self.directory, self._clean):
+            yield
+
+    def _clean(self) -> None:
+        """Delete the temporary files of runs that were killed."""
+        for pattern in (".brittle-*.tmp", f"{FINE_TUNES}/*/*.tmp"):
+            for path in self.directory.rglob(pattern):
+                path.unlink(missing_ok=True)
 
     def write_manifest(self, manifest: Manifest) -> None:
         """Write the manifest, its fields in the order in which they are declared."""
         text = json.dumps(manifest.to_json(), indent=1, ensure_ascii=False) + "\n"
-        self.write_file(MANIFEST, text.encode())
+        self.write_file(MANIFEST, whole.seal(MANIFEST, text.encode()))
 
-    def write_json(self, name: str, data: Any) -> None:
-        """Write one of the folder's own files as JSON."""
-        self.write_file(name, dump(data))
+    def add_notes(self, manifest: Manifest, notes: Sequence[str]) -> Manifest:
+        """Add to what the folder's manifest, which this one is, says beside its settings."""
+        if not notes:
+            return manifest
+        now = self.manifest or manifest  # another shard may have added its own
+        manifest = now.model_copy(update={"notes": tuple(dict.fromkeys([*now.notes, *notes]))})
+        self.write_manifest(manifest)
+        return manifest
+
+    def write_results(self, manifest: Manifest, files: Mapping[str, bytes]) -> Manifest:
+        """Write files that are made of the store, and their digests into the folder's manifest."""
+        for name, data in files.items():
+            self.write_file(name, data)
+        if not manifest.noted:
+            return manifest
+        digests = {name: whole.sha256(data) for name, data in files.items()}
+        manifest = manifest.model_copy(update={"files": {**manifest.files, **digests}})
+        self.write_manifest(manifest)
+        return manifest
+
+    def mended(self) -> tuple[str, ...]:
+        """One sentence on what was found damaged, once it was made again; none if nothing was."""
+        kinds = {"picture": f"{ARTIFACTS}/", "cell": f"{CELLS}/"}
+        counts = {
+            kind: sum(path.startswith(folder) for path in self.damaged)
+            for kind, folder in kinds.items()
+        }
+        what = [f"{n} {kind}{'s' * (n > 1)}" for kind, n in counts.items() if n]
+        what += [MANIFEST] * (MANIFEST in self.damaged)
+        if not what:
+            return ()
+        verb = "was" if len(self.damaged) == 1 else "were"
+        return (f"{' and '.join(what)} {verb} damaged and made again.",)
 
     def write_file(self, name: str, data: bytes) -> None:
         """Write one of the folder's files, whole or not at all."""
         write_bytes(self.directory / name, data, overwrite=True)
 
     def has(self, key: str) -> bool:
-        """As `Store.has`."""
-        return self._received.has(key) or self._picture(key).is_file()
+        """As `Store.has`; a picture that is damaged is none."""
+        if self._received.has(key):
+            return True
+        if key in self._whole:
+            return (self.directory / artifact(key)).is_file()
+        if self._read_picture(key) is None:
+            return False
+        self._whole.add(key)
+        return True
 
     def read_levels(self, key: str) -> Levels:
-        """As `Store.read_levels`."""
+        """As `Store.read_levels`.
+
+        Raises:
+            UserError: the picture is damaged.
+        """
         if self._received.has(key):
             return self._received.read_levels(key)
-        return levels_from_png(self._picture(key).read_bytes())
+        data = self._read_picture(key)
+        if data is None:
+            raise UserError(f"{self.directory / artifact(key)} is damaged: {MEND}.")
+        return levels_from_png(data)
 
     def write_levels(self, key: str, levels: Levels) -> None:
         """As `Store.write_levels`: the same file for the same picture."""
-        self.write_file(str(artifact(key)), png_from_levels(levels))
+        data = png_from_levels(levels)
+        self._write_note(key, {**self._read_note(key), whole.PICTURE: whole.sha256(data)})
+        self.write_file(str(artifact(key)), data)
+        self._whole.add(key)
 
     def keep_received(self, key: str, levels: Levels) -> None:
         """As `Store.keep_received`."""
@@ -219,37 +316,81 @@ class FolderStore(Store):
         else:
             self.write_levels(key, levels)
 
-    def read_note(self, key: str) -> dict[str, Any]:
-        """As `Store.read_note`."""
-        return _read(self._picture(key).with_suffix(".json"))
-
     def write_note(self, key: str, note: dict[str, Any]) -> None:
-        """As `Store.write_note`."""
-        self.write_json(str(artifact(key).with_suffix(".json")), note)
+        """As `Store.write_note`; what it says of the picture's file stays."""
+        kept = self._read_note(key).get(whole.PICTURE)
+        self._write_note(key, {**note, **({} if kept is None else {whole.PICTURE: kept})})
 
     def read_cell(self, key: str) -> dict[str, Any]:
-        """As `Store.read_cell`."""
-        return _read(self.directory / _cell(key))
+        """As `Store.read_cell`; scores that are damaged are none."""
+        name = cell_file(key)
+        try:
+            return whole.read_cell(self.directory, name, noted=self.noted)[0]
+        except FileNotFoundError:
+            return {}
+        except (Damaged, OSError):
+            self.damaged.add(name)
+            return {}
 
     def write_cell(self, key: str, cell: dict[str, Any]) -> None:
         """As `Store.write_cell`."""
-        self.write_json(_cell(key), cell)
+        name = cell_file(key)
+        self.write_file(name, whole.seal(name, dump(cell)))
 
-    def _picture(self, key: str) -> Path:
-        return self.directory / artifact(key)
+    def _read_picture(self, key: str) -> bytes | None:
+        name = artifact(key).as_posix()
+        try:
+            return whole.read_picture(self.directory, name, noted=self.noted)[0]
+        except FileNotFoundError:
+            return None
+        except (Damaged, OSError):
+            self.damaged.add(name)
+            return None
+
+    def _read_note(self, key: str) -> dict[str, Any]:
+        """What is noted of a picture: nothing if that is damaged."""
+        try:
+            return whole.read_note(self.directory, artifact(key).as_posix(), noted=self.noted)
+        except (Damaged, OSError):
+            return {}
+
+    def _write_note(self, key: str, note: dict[str, Any]) -> None:
+        # Not flushed to the disk: a picture whose note a power cut took is made again.
+        name = artifact(key).with_suffix(".json").as_posix()
+        data = whole.seal(name, dump(note))
+        write_bytes(self.directory / name, data, overwrite=True, flush=False)
 
 
-def _cell(key: str) -> str:
-    return f"cells/{key[:2]}/{key}.json"
+@contextmanager
+def _shared_lock(directory: Path, alone: Callable[[], None]) -> Iterator[None]:
+    """Hold a lock on a folder beside others; ``alone`` is called first if nobody else holds one.
+
+    Without such locks, as on Windows and some network drives, it is never called.
+    """
+    try:
+        import fcntl
+
+        folder = os.open(directory, os.O_RDONLY)
+    except (ImportError, OSError):
+        yield
+        return
+    try:
+        with suppress(OSError):
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            alone()
+        with suppress(OSError):
+            fcntl.flock(folder, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(folder)
 
 
-def _read(path: Path) -> dict[str, Any]:
-    return dict(json.loads(path.read_bytes())) if path.is_file() else {}
-
-
-def _differing(found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+def _differing(found: Manifest, wanted: Manifest) -> list[str]:
+    """The parts in which two manifests are of different trials."""
+    was, will = found.trial.resolved, wanted.trial.resolved
+    fields = sorted({*was, *will} - set(MAY_DIFFER))
+    parts = ("photos", "model", "primary")
     return [
-        field
-        for field in sorted({*found, *wanted} - set(MAY_DIFFER))
-        if found.get(field) != wanted.get(field)
+        *(field for field in fields if was.get(field) != will.get(field)),
+        *(part for part in parts if getattr(found, part) != getattr(wanted, part)),
     ]

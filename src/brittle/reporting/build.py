@@ -6,7 +6,7 @@ from typing import Any
 from brittle.analysis.finished import Finished
 from brittle.analysis.summary import Summary, WorstCase
 from brittle.record.arms import ORIGINAL
-from brittle.record.store import FolderStore
+from brittle.record.store import REPORT, FolderStore
 from brittle.reporting.boards import collections_page
 from brittle.reporting.equal_distortion import equal_distortion
 from brittle.reporting.figures import (
@@ -25,8 +25,6 @@ from brittle.reporting.settings import facts, settings
 from brittle.reporting.style import distance_over_quality, found_in_style, preference_over_quality
 from brittle.reporting.tables import other_metrics, transform_table
 
-REPORT = "report.html"
-
 
 def build_report(trial: Finished) -> Path:
     """Write ``report.html`` into a trial's folder and return its path.
@@ -38,7 +36,8 @@ def build_report(trial: Finished) -> Path:
     """
     directory = trial.record.directory
     assert directory is not None, "a trial in memory has no folder"
-    FolderStore(directory).write_file(REPORT, render(trial).encode("utf-8", "replace"))
+    page = render(trial).encode("utf-8", "replace")
+    FolderStore(directory).write_results(trial.manifest, {REPORT: page})
     return directory / REPORT
 
 

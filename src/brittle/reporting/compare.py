@@ -16,7 +16,10 @@ from brittle.reporting.page import render_page
 from brittle.reporting.tables import Cell, TransformRow, transform_table
 from brittle.reporting.terminal import as_columns, short_cell
 
-UNLIKE = ("created", "title", "notes", "photos", "trial", "primary", "schema_version")
+UNLIKE = (
+    *("created", "title", "notes", "photos", "trial", "primary", "schema_version"),
+    *("noted", "files"),
+)
 """Parts of a manifest that say nothing about settings, or that are said elsewhere."""
 THERE = " is there"
 OUTCOMES = {"usable": "usable edits per 100", "reach": "reach"}

@@ -88,21 +88,24 @@ class Album:
 
     def pixels(self, relative: str | None) -> Pixels | None:
         """The pixels (H, W, 3) of a stored picture; None where there are none."""
-        path = self.record.path(relative)
-        return None if path is None else read_pixels(path)
+        return read_pixels(self.record.picture(relative))
 
     def _look(self, relative: str | None) -> Picture:
         if relative is None:
             return Picture("", missing="not computed")
         if relative not in self._by_path:
-            self._by_path[relative] = _probe(self.record.path(relative), relative)
+            found = self._by_path[relative] = _probe(self.record.path(relative), relative)
+            if found.missing:
+                self.record.lacking.add(relative)
         return self._by_path[relative]
 
 
-def read_pixels(path: Path) -> Pixels | None:
-    """The pixels (H, W, 3) of a PNG; None where the file is none or is damaged."""
+def read_pixels(data: bytes | None) -> Pixels | None:
+    """The pixels (H, W, 3) of a PNG; None where there is no file or it is damaged."""
+    if data is None:
+        return None
     try:
-        with Image.open(path, formats=["PNG"]) as image:
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             return np.asarray(image.convert("RGB"))
     except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError):
         return None

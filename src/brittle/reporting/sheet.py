@@ -95,8 +95,7 @@ def _photo(record: Record, name: str) -> str:
 
 
 def _pixels(record: Record, relative: str | None) -> Pixels | None:
-    path = record.path(relative)
-    return None if path is None else read_pixels(path)
+    return read_pixels(record.picture(relative))
 
 
 def _turned_back(pixels: Pixels, transform: str) -> Pixels:

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 
 from brittle.analysis.finished import Finished
-from brittle.reporting.formatting import scoped, sentence
+from brittle.record.check import Checked
+from brittle.record.store import MEND
+from brittle.reporting.formatting import count, scoped, sentence
 from brittle.reporting.tables import Cell, TransformTable, transform_table
 
 ILLUSTRATION = "This is {}: counts and ranges; no interval over photos and no verdict."
@@ -27,6 +29,23 @@ def answer(trial: Finished) -> str:
         parts += [f"Note: {note}" for note in trial.manifest.notes]
     parts += [f"Flag: {flag.name} ({flag.where})." for flag in summary.flags]
     return "\n\n".join(parts)
+
+
+def check_words(found: Checked) -> str:
+    """What a look at a folder's files found, in words."""
+    looked = f"{count(found.pictures, 'picture')} and {count(found.cells, 'cell')}"
+    lines = [f"{looked}: all whole." if not found.damaged else f"{looked}; damaged:"]
+    lines += [f"  {damage.path}: {damage.what}" for damage in found.damaged]
+    if found.damaged:
+        lines.append(f"To mend it: {MEND}.")
+    if found.unchecked:
+        lines.append(
+            f"{found.unchecked} of these are a former version's, which kept no digests: they can "
+            "be read, and nothing would tell whether two were swapped."
+        )
+    if not found.finished:
+        lines.append("The folder has no table yet: its trial is not finished.")
+    return "\n".join(lines)
 
 
 def as_text(table: TransformTable) -> str:

@@ -75,7 +75,7 @@ def run_demo(
         begun = found.trial.trial.model_copy(update={"photos": trial.photos})
         for note in found.notes:
             say(note)
-        return run(begun, directory, notes=found.notes, progress=progress)
+        return run(begun, directory, notes=found.notes, say=say, progress=progress)
     read = load_photos(trial.photos, square=trial.square, mask=trial.mask)
     model = load_model(trial.model, size=trial.size)
     plan = make_plan(trial, read, model)
@@ -84,7 +84,7 @@ def run_demo(
         say(note)
     if fitting != trial:
         plan = make_plan(fitting, read, model)
-    return run_plan(plan, model, directory, notes=notes, progress=progress)
+    return run_plan(plan, model, directory, notes=notes, say=say, progress=progress)
 
 
 def _fitting(plan: Plan, model: EditModel, minutes: float) -> tuple[Trial, list[str]]:

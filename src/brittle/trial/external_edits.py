@@ -72,15 +72,18 @@ def score_edits(
     if found is not None and found.made != ELSEWHERE:
         raise UserError(f"{directory} holds a trial that was run: choose a new folder with --out.")
     pictures = Pictures(store, model)
-    edits = {entry.point: pictures.edit(entry) for entry in entries}
-    plan = _plan(table, entries, by, model, clip, calibration)
-    plan.photos.update(pictures.photos(entries))
-    plan.cells.extend(_cells(plan, edits))
-    _note_unedited(plan, store, edits, pictures.digests)
-    said = _manifest(plan, pictures.longest, [*pictures.notes(), *_notes(plan, entries)])
-    store.write_manifest(said)
-    score(plan, store, model, progress)
-    return gather(plan, store, said, [_with_original(plan, one) for one in index(plan)])
+    with store.at_work():
+        edits = {entry.point: pictures.edit(entry) for entry in entries}
+        plan = _plan(table, entries, by, model, clip, calibration)
+        plan.photos.update(pictures.photos(entries))
+        plan.cells.extend(_cells(plan, edits))
+        _note_unedited(plan, store, edits, pictures.digests)
+        notes = [*pictures.notes(), *_notes(plan, entries)]
+        said = _manifest(plan, pictures.longest, notes).model_copy(update={"noted": store.noted})
+        store.write_manifest(said)
+        score(plan, store, model, progress)
+        said = store.add_notes(said, store.mended())
+        return gather(plan, store, said, [_with_original(plan, one) for one in index(plan)])
 
 
 def _plan(

@@ -74,7 +74,8 @@ def mimic(
     paths = _free(list(names.values()), out, overwrite)
     plan = _plan(collection, prompts, tuner, model, seeds, originals)
     store = FolderStore(out)
-    compute(plan, store, model, progress)
+    with store.at_work():
+        compute(plan, store, model, progress)
     for cell in plan.cells:
         path = out / ("" if cell.arm == ORIGINAL else BASE) / names[cell.prompt, cell.seed]
         write_bytes(path, (out / artifact(cell.edit)).read_bytes(), overwrite=True)

@@ -1,10 +1,12 @@
 """From cells to the rows of ``results.csv``, and the index of each cell's pictures."""
 
+from dataclasses import replace
+
 from brittle.errors import Unavailable
 from brittle.metrics.thresholds import mask_kind
 from brittle.record.record import IndexEntry, Point
 from brittle.record.rows import Row
-from brittle.record.store import Store, artifact
+from brittle.record.store import Store, artifact, cell_file
 from brittle.trial.scoring import Score
 from brittle.trial.tasks import Cell, Plan
 
@@ -63,7 +65,8 @@ def index(plan: Plan) -> list[IndexEntry]:
     """
     pictures = []
     for cell in plan.cells:
-        pictures.append(_entry(plan, cell.point, cell.edit))
+        of_cell = _entry(plan, cell.point, cell.edit)
+        pictures.append(replace(of_cell, cell=cell_file(cell.key)))
         if cell.floor and plan.trial.floor_seeds and cell.seed == plan.trial.seeds[0]:
             pictures += [
                 _entry(plan, cell.point._replace(seed=seed), edit)

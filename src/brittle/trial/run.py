@@ -1,6 +1,7 @@
 """Running a trial: reads what it needs, makes its plan, runs the stages, gathers the results."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -12,7 +13,7 @@ from brittle.progress import Progress, silent
 from brittle.record.manifest import Manifest
 from brittle.record.record import IndexEntry, Record, index_json
 from brittle.record.rows import format_results
-from brittle.record.store import INDEX, RESULTS, FolderStore
+from brittle.record.store import INDEX, RESULTS, FolderStore, dump
 from brittle.sources.photos import read_photos
 from brittle.trial.fits import check_memory
 from brittle.trial.manifest import manifest
@@ -30,12 +31,14 @@ def run(
     dtype: str | None = None,
     shard: tuple[int, int] = (1, 1),
     notes: Sequence[str] = (),
+    say: Callable[[str], None] = lambda text: None,
     progress: Progress = silent,
 ) -> Record | None:
     """Run a trial into a folder, or go on where a run into that folder stopped.
 
     With ``shard`` (i, n) only every n-th subject's work is done, and no table is written: shards
-    may run anywhere on one folder, and a last run without ``shard`` gathers them.
+    may run anywhere on one folder, and a last run without ``shard`` gathers them. Files that are
+    damaged are made again, and ``say`` is told.
 
     Raises:
         UserError: a photo, model or component that can't be used; a folder with another trial.
@@ -47,7 +50,7 @@ def run(
     photos = read_photos(trial)
     model = load_model(trial.model, size=trial.size, device=device, dtype=dtype)
     plan = make_plan(trial, photos, model, shard=shard)
-    return run_plan(plan, model, directory, shard=shard, notes=notes, progress=progress)
+    return run_plan(plan, model, directory, shard=shard, notes=notes, say=say, progress=progress)
 
 
 def run_plan(
@@ -57,27 +60,33 @@ def run_plan(
     *,
     shard: tuple[int, int] = (1, 1),
     notes: Sequence[str] = (),
+    say: Callable[[str], None] = lambda text: None,
     progress: Progress = silent,
 ) -> Record | None:
     """As `run`, of a trial whose photos were read and whose work was laid out."""
     store = FolderStore(directory)
-    while True:
-        check_memory(plan, model, store.has)
-        claimed = store.open(manifest(plan, model, notes))
-        try:
-            compute(plan, store, model, progress)
-            break
-        except (MemoryError, RuntimeError) as error:
-            if not _out_of_memory(error):
-                raise
-            if plan.batch == 1:
-                raise UserError(
-                    "One edit does not fit into memory: use smaller photos (`square`) or --dtype."
-                ) from None
-            halved = plan.trial.model_copy(update={"batch": plan.batch // 2})
-            notes = (*notes, f"Out of memory: the batch was halved to {halved.batch}.")
-            plan = make_plan(halved, plan.photos, model, shard=shard)
-    return gather(plan, store, claimed, index(plan)) if shard == (1, 1) else None
+    check_memory(plan, model, store.has)
+    with store.at_work():
+        while True:
+            claimed = store.open(manifest(plan, model, notes))
+            try:
+                compute(plan, store, model, progress)
+                break
+            except (MemoryError, RuntimeError) as error:
+                if not _out_of_memory(error):
+                    raise
+                if plan.batch == 1:
+                    raise UserError(
+                        "One edit does not fit into memory: use smaller photos (`square`) or "
+                        "--dtype."
+                    ) from None
+                halved = plan.trial.model_copy(update={"batch": plan.batch // 2})
+                notes = (*notes, f"Out of memory: the batch was halved to {halved.batch}.")
+                plan = make_plan(halved, plan.photos, model, shard=shard)
+        for sentence in store.mended():
+            say(sentence)
+        claimed = store.add_notes(claimed, store.mended())
+        return gather(plan, store, claimed, index(plan)) if shard == (1, 1) else None
 
 
 def gather(
@@ -85,9 +94,11 @@ def gather(
 ) -> Record:
     """Write a folder's table and index, and return its record."""
     record = Record(store.directory, manifest, rows(plan, store), index)
-    store.write_file(RESULTS, format_results(record.rows).encode())
-    store.write_json(INDEX, index_json(record.index))
-    return record
+    made = {
+        RESULTS: format_results(record.rows).encode(),
+        INDEX: dump(index_json(record.index)),
+    }
+    return replace(record, manifest=store.write_results(manifest, made))
 
 
 def _out_of_memory(error: Exception) -> bool:

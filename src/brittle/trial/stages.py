@@ -26,13 +26,10 @@ from brittle.parallel import threads_for
 from brittle.progress import Progress, silent
 from brittle.protections import Trace
 from brittle.record.arms import ORIGINAL
-from brittle.record.store import FolderStore, Store
+from brittle.record.store import FINE_TUNES, FolderStore, Store
 from brittle.transforms import Jpeg
 from brittle.trial.scoring import lacking_cells, score
 from brittle.trial.tasks import Edit, Plan, Reception, Release
-
-FINE_TUNES = "fine-tunes"
-"""The store's folder of learned weights; `FineTune.learn` names what lies in it."""
 
 WaitFor = Callable[[str], None]
 
