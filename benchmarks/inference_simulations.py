@@ -30,7 +30,7 @@ from brittle.analysis.intervals import (
     share_difference_bounds,
     t_quantile,
 )
-from brittle.analysis.randomization_test import DRAWS, placebo_test
+from brittle.analysis.randomization_test import DRAWS, placebo_tests
 from brittle.analysis.worst_case import cross_fit
 from brittle.declaration.primary import Primary
 from brittle.record.rows import Row, format_results, parse_results
@@ -570,7 +570,9 @@ def half_lives(rng: np.random.Generator, trials: int) -> Iterator[Found]:
 def one_photo(rng: np.random.Generator, trials: int) -> Iterator[Found]:
     """A protection that is but one more placebo is called stronger in 1 photo of 20."""
     distances = rng.lognormal(0, 0.5, (trials, 1 + DRAWS))
-    called = np.mean([placebo_test(row[0], row[1:].tolist()).p <= 0.05 for row in distances])
+    called = np.mean(
+        [placebo_tests([(row[0], {"noise": row[1:].tolist()})])[0].p <= 0.05 for row in distances]
+    )
     limit = 0.05 + 3 * np.sqrt(0.05 * 0.95 / 2000)
     yield Found("one photo", "19 placebos", "called stronger", float(called), 0.0, limit, trials)
     single = float((distances[:, 0] > distances[:, 1]).mean())

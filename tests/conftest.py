@@ -1,9 +1,11 @@
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent / "benchmarks"))
 NUMERICAL = (
     *("budgets/", "contract/", "editors/", "metrics/", "protections/", "transforms/"),
     *("models/test_chain", "models/test_edit_model", "models/test_embedded", "models/test_taesd"),

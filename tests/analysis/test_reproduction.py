@@ -9,7 +9,7 @@ from brittle.declaration.trial import load_trial
 from brittle.record.rows import format_results
 from tests.analysis.trials import ARM, PLACEBO, build, summary_of
 
-import reproduction  # isort: skip  (benchmarks/, which tests.analysis.trials puts on the path)
+import reproduction  # isort: skip  (benchmarks/, put on the path by tests/conftest.py)
 
 TRIALS = Path(__file__).parents[2] / "trials"
 LEFT = {"none": 1.0, "jpeg:quality=85": 0.3, "jpeg:quality=65": 0.05, "flip": 0.9,

@@ -1,8 +1,6 @@
 """Small trials as rows, with every number under control."""
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -10,9 +8,7 @@ from brittle.analysis import Scope, Summary, summarise
 from brittle.declaration.primary import Primary
 from brittle.record.rows import Row
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-
-import inference_simulations as simulations
+import inference_simulations as simulations  # isort: skip  (benchmarks/, see tests/conftest.py)
 
 __all__ = ["ARM", "JPEG", "PLACEBO", "SCOPE", "build", "find", "simulations", "summary_of"]
 

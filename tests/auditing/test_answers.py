@@ -2,27 +2,29 @@
 
 import pytest
 
-from brittle.analysis.randomization_test import placebo_test
+from brittle.analysis.randomization_test import placebo_tests
 from brittle.auditing import answers as words
 from brittle.auditing.comparisons import comparisons as compared
 from brittle.auditing.document import UsableCounts
 from brittle.auditing.reduction import Tried
 from brittle.auditing.work import Distances
+from brittle.record.arms import NOISES
 from brittle.transforms import Transform
 
 NAMES = ("none", "jpeg:quality=75", "flip")
 
 
-def comparisons(seen, *shifts, trace=1.0):
+def comparisons(seen, *shifts, trace=1.0, transplants=()):
     """Distances of the protected file; noise lies at 1 to 1.9, a gray picture at 10.
 
     ``trace``: of JPEG 75.
     """
-    noise = tuple(1 + draw / 20 for draw in range(19))
+    noise = {kind: tuple(1 + draw / 20 for draw in range(19)) for kind in NOISES}
     found = [
         Distances(
             Tried(Transform.parse(name), trace if name == NAMES[1] else 1.0),
-            *(seen, "latent" if seen == "latents" else "perceptual", shift, noise, 10),
+            *(seen, "latent" if seen == "latents" else "perceptual", shift, noise, 10, 19),
+            transplants=transplants if name == "none" else (),
         )
         for name, shift in zip(NAMES, shifts, strict=True)
     ]
@@ -35,7 +37,7 @@ def answer(seen, *shifts):
 
 def test_a_perfect_protection():
     said = answer("edits", 10, 10, 10)
-    assert "acts more strongly than all 19 random perturbations of its size" in said
+    assert "acts more strongly than all 57 random perturbations of its size" in said
     assert "by 100 % of what a gray picture does" in said
     assert "JPEG 75 leaves 100 % of the effect and flip 100 %." in said
     assert [one.reach for one in comparisons("edits", 10, 10, 10)] == pytest.approx([1, 1, 1])
@@ -44,7 +46,7 @@ def test_a_perfect_protection():
 def test_a_protection_that_jpeg_undoes():
     said = answer("edits", 5, 1.5, 5)
     assert said.startswith(
-        "On the embedded model, the protection acts more strongly than all 19 random "
+        "On the embedded model, the protection acts more strongly than all 57 random "
         "perturbations of its size, by 42 % of what a gray picture does; flip leaves 100 % of the "
         "effect; JPEG 75 leaves nothing that can be told from noise."
     )
@@ -52,42 +54,61 @@ def test_a_protection_that_jpeg_undoes():
     assert found[0].left is None
     assert found[1].left == pytest.approx((1.5 - 1.45) / (5 - 1.45))
     assert found[1].test.p == pytest.approx((1 + 9) / 20)
+    assert [one.protects for one in found] == [True, False, True]
 
 
 def test_a_protection_that_does_nothing():
     said = answer("edits", 1.5, 1.5, 1.5)
-    assert "the file does no more than noise of its size: 9 of 19" in said
+    assert "the file does no more than noise of its size: 27 of 57" in said
     assert "No protection can be seen in it." in said
     assert all(one.left is None for one in comparisons("edits", 1.5, 1.5, 1.5))
 
 
-def test_a_small_effect_is_called_little_and_no_share_of_it_is_said():
-    said = words.photo_answer(comparisons("edits", 1.95, 1.9, 1.95), "On the embedded model")
-    assert said[0] == (
-        "On the embedded model, the file acts more strongly than all 19 random perturbations of "
-        "its size, by 6 % of what a gray picture does, which is little."
+def test_a_small_effect_is_no_protection_and_no_share_of_it_is_said():
+    found = comparisons("edits", 1.95, 1.9, 1.95)
+    assert words.photo_answer(found, "On the embedded model")[0] == (
+        "On the embedded model, no protection can be seen in the file: it moves edits more "
+        "strongly than all 57 random perturbations of its size, but only by 6 % of what a gray "
+        "picture does; below 10 % nothing is called protected."
     )
+    assert [one.test.stronger for one in found] == [True, False, False]
+    assert not any(one.protects for one in found)
+
+
+def test_a_change_that_acts_elsewhere_too_is_said_to():
+    said = words.photo_answer(comparisons("edits", 5, 5, 5, transplants=(4, 4, 4)), "On it")
+    assert (
+        "Moved and mirrored, the same change does 72 % of that beyond noise: it also acts on "
+        "photos that it was not made for."
+    ) in said
+    alone = comparisons("edits", 5, 5, 5, transplants=(4, 1.5, 4))
+    assert alone[0].elsewhere is None
+    assert "Moved" not in " ".join(words.photo_answer(alone, "On it"))
 
 
 def test_a_line_without_enough_draws_says_what_is_left_and_that_it_is_not_settled():
     found = comparisons("edits", 5, 5, 5)
-    test = placebo_test(2.0, [1.0, 1.5, 1.9, 1.7, 1.1])
+    strong = (9.0, dict.fromkeys(NOISES, (1.0, 1.02, 0.98)))
+    _, test = placebo_tests([strong, (2.0, dict.fromkeys(NOISES, (1.0, 1.5, 1.9, 1.7, 1.1)))])
     assert not test.stronger
     found[1] = found[1].model_copy(update={"test": test, "left": 0.18})
     said = words.photo_answer(found, "On the embedded model")[0]
     assert said.endswith(
         "flip leaves 100 % of the effect; JPEG 75 leaves 18 %, with too few random perturbations "
-        "tried (5 of 19) to tell it from noise."
+        "(15) to tell it from noise."
     )
 
 
-def test_one_hit_of_several_is_called_chance():
-    assert "one such result in 20 comes by chance" in answer("edits", 1.5, 1.5, 5)
+def test_nothing_counts_after_transforms_where_there_is_nothing_without():
+    found = comparisons("edits", 1.5, 1.5, 5)
+    assert not any(one.test.stronger for one in found)
+    assert found[2].finding == "not counted: without a transform it is not told from noise"
+    assert "No protection can be seen in it." in answer("edits", 1.5, 1.5, 5)
 
 
 def test_a_quick_look_speaks_of_the_encoder_and_never_of_the_protection_being_gone():
     said = answer("latents", 5, 1.5, 5)
-    assert "the file shifts what the image encoder sees more strongly than all 19" in said
+    assert "the file shifts what the image encoder sees more strongly than all 57" in said
     assert "JPEG 75 leaves nothing that can be told from noise" in said
     assert "protection is gone" not in said
     assert "says nothing yet about edits" in said

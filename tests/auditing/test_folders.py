@@ -2,7 +2,7 @@
 
 import pytest
 
-from brittle.analysis.summary import Placebo, Scope
+from brittle.analysis.summary import Scope
 from brittle.auditing.answers import scope_words
 from brittle.auditing.document import ModelResult, ModelScope, PhotoAudit, PictureFile
 from brittle.auditing.folders import over_photos
@@ -16,7 +16,7 @@ def scope(photos: int) -> ModelScope:
     return ModelScope(
         scope=Scope(model="embedded", models=("embedded",), resolution=128, statement=statement),
         edits=True, why_no_edits="", editor="img2img", metric="perceptual", metric_reason="",
-        left_out="", error=0.05, latents=(), summary=None, answer=(),
+        left_out="", error=0.05, p=None, latents=(), summary=None, answer=(),
     )  # fmt: skip
 
 
@@ -27,7 +27,6 @@ def photos(number: int, after_jpeg: float) -> list[PhotoAudit]:
         shifts = (5 + at / 10, after_jpeg + at / 20, 5 + at / 8)
         result = ModelResult(
             model="embedded", width=128, height=128, reduced=False, answer=(),
-            placebo=Placebo(chosen="noise", distances={}, sentence=""),
             comparisons=(*comparisons("latents", *shifts), *comparisons("edits", *shifts)),
         )  # fmt: skip
         found.append(
@@ -58,8 +57,25 @@ def test_seven_photos_get_counts():
     assert found.summary is None
     assert found.latents == ()
     (said,) = found.answer
-    assert "all 7 of 7 photos act more strongly than all random perturbations" in said
+    assert found.p < 0.001
+    assert (
+        ": together, the 7 files act more strongly than noise of their size (p below 0.01). One by "
+        "one, 7 of 7 act more strongly than every kind of it, as noise would in at most 1 of 20; 0 "
+        "after JPEG 75, 7 after flip."
+    ) in said
     assert said.endswith("This is an illustration on 7 photos: intervals and verdicts take 8.")
+
+
+def test_files_of_noise_are_no_more_than_noise_together():
+    found = photos(7, 1.3)
+    noise = comparisons("edits", 1.4, 1.4, 1.4)
+    for at, photo in enumerate(found):
+        result = photo.results[0].model_copy(update={"comparisons": tuple(noise)})
+        found[at] = photo.model_copy(update={"results": (result,)})
+    audited = over_photos(scope(7), found)
+    assert audited.p > 0.05
+    assert "together, the 7 files do no more than noise of their size (p = 0.5" in audited.answer[0]
+    assert over_photos(scope(1), found[:1]).p is None
 
 
 def test_transforms_without_edits_count_among_those_tried():

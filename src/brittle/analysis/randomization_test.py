@@ -1,77 +1,191 @@
-"""One photo: does its protection act more strongly than random perturbations of its size?"""
+"""One photo: does its protection act more strongly than each kind of noise of its size?
 
-from collections.abc import Sequence
-from math import log, sqrt
-from statistics import mean, stdev
+The file is compared with random perturbations of several kinds, as it is and after transforms. It
+acts beyond noise if it does so beyond each kind: p is the largest over the kinds. A photo has one
+answer over its lines. The first, without a transform, is tested alone at 5 %. The others count only
+where it is stronger, and are corrected for their number after Holm at 2.5 %: the rest is left for
+what looking after each draw adds, and for tails that are heavier than normal ones.
+"""
+
+from collections.abc import Mapping, Sequence
+from math import inf, log, sqrt
+from statistics import NormalDist, fmean
 
 from brittle.data import Data
 
 DRAWS = 19
-"""Fewest random perturbations with which a result can be called rarer than 1 in 20."""
+"""Fewest random perturbations of a kind with which a result can be called rarer than 1 in 20 by
+counting; and the most of a kind that a line takes before it is settled."""
 FIRST = 3
-"""Draws that are made whatever they show: what all further ones show can't bias their mean."""
-CHANCE = 0.005
-"""At most this likely may it be that the draws not made would have changed the answer."""
+"""Draws of each kind that are made whatever they show, so that nothing biases their mean."""
+ALPHA = 0.05
+"""How often, at most, noise is called stronger than noise: over all lines of a photo."""
+CERTAIN = 0.0002
+"""p at which no more is drawn of a kind. It is low since it is looked at after each draw."""
+ALONE = 5
+"""Draws from which on a kind's own spread counts, beside that of all kinds."""
+SMALLEST = 0.0001
+"""No p that follows from a few draws and Student's t is given as less."""
+
+Draws = Mapping[str, Sequence[float]]
+"""How far random perturbations moved the photo, by their kind."""
 
 
 class PlaceboTest(Data):
-    """A randomisation test of one protected photo against placebos of its size."""
+    """One line: the protected photo against placebos of its size."""
 
     p: float
-    """``(1 + placebos at least as far) / (1 + placebos)``; where drawing stopped because all 19
-    would have stayed behind, that of all 19: 0.05."""
+    """The largest p over the kinds of placebo. By counting, ``(1 + placebos at least as far) / (1 +
+    placebos)``, where one lies as far, and without a transform where there are 19 and more of each
+    kind; else by Student's t on the logarithms of the distances."""
+    p_of_lines: float
+    """p corrected for the number of lines of the photo: at most 0.05 where it is stronger."""
+    closest: str
+    """The kind of placebo with the largest p."""
     placebos: int
-    """How many placebos there were."""
+    """How many placebos there were, of all kinds."""
     at_least_as_far: int
     """Placebos that moved the photo at least as far as its protection did."""
     stronger: bool
-    """Whether it acts more strongly than all of them, and they are enough to say so."""
+    """Whether it acts more strongly than every kind of placebo."""
     words: str
     """The answer in words."""
 
 
-def placebo_test(protected: float, placebos: Sequence[float]) -> PlaceboTest:
-    """Compare one distance with those of random perturbations of the same size.
+def placebo_tests(lines: Sequence[tuple[float, Draws]]) -> list[PlaceboTest]:
+    """Test a photo's lines, each a distance and those of placebos; the first is untransformed.
 
-    If the protection were one of them, it would be called stronger in at most 5 % of the photos.
+    If the file were noise of one of the kinds, some line would be called stronger in at most 5 % of
+    the photos; if only some transforms left nothing, one of those would be in at most 5 %.
     """
-    far = sum(distance >= protected for distance in placebos)
-    settled = is_settled(protected, placebos)
-    stronger = far == 0 and settled
+    (first, draws), *others = lines
+    count = all(len(of) >= DRAWS for of in draws.values())
+    found = [p_values(first, draws, count=count), *(p_values(*line) for line in others)]
+    gate, *after = (max(p.values()) for p in found)
+    corrected = [gate, *(max(min(1.0, 2 * p), gate) for p in holm(after))]
+    return [
+        _test(*line, p, of_lines, gate=gate)
+        for line, p, of_lines in zip(lines, found, corrected, strict=True)
+    ]
+
+
+def _test(
+    protected: float, draws: Draws, p: Mapping[str, float], of_lines: float, *, gate: float
+) -> PlaceboTest:
+    placebos = sum(map(len, draws.values()))
+    far = sum(distance >= protected for of in draws.values() for distance in of)
+    stronger = of_lines <= ALPHA
     if stronger:
-        words = f"acts more strongly than all {len(placebos)} random perturbations of its size"
-    elif not settled:
-        words = f"too few random perturbations ({len(placebos)} of {DRAWS}) to tell it from noise"
-    else:
+        beaten = f"all {placebos}" if not far else f"{placebos - far} of {placebos}"
+        words = f"acts more strongly than {beaten} random perturbations of its size"
+    elif far:
         words = "no more than noise of its size"
+    elif min(map(len, draws.values())) < DRAWS and max(p.values()) > ALPHA:
+        words = f"with too few random perturbations ({placebos}) to tell it from noise"
+    elif gate > ALPHA:
+        words = "not counted: without a transform it is not told from noise"
+    else:
+        words = "too close to noise of its size to be told from it"
     return PlaceboTest(
-        p=(1 + far) / (1 + (max(DRAWS, len(placebos)) if stronger else len(placebos))),
-        placebos=len(placebos),
+        p=max(p.values()),
+        p_of_lines=of_lines,
+        closest=max(p, key=lambda kind: p[kind]),
+        placebos=placebos,
         at_least_as_far=far,
         stronger=stronger,
         words=words,
     )
 
 
-def is_settled(protected: float, placebos: Sequence[float]) -> bool:
-    """Whether the answer is plain: drawing on, to 19 placebos, would hardly change it.
+def p_values(protected: float, draws: Draws, *, count: bool = False) -> dict[str, float]:
+    """How likely noise of each kind moves the photo at least as far.
 
-    One placebo at least as far settles it: the protection is not stronger than all. Where all stay
-    behind, further ones are as far as the logarithms of those drawn lead to expect (normal, with
-    Student's t for what few draws leave open): it is settled where one of them would reach the
-    protection with a chance of at most `CHANCE`.
+    By counting where ``count`` or where one draw lies as far. Else by Student's t, on the
+    logarithms of the distances: by the spread that all kinds have within themselves and, from
+    `ALONE` draws on, by the kind's own, whichever p is larger.
     """
-    missing = DRAWS - len(placebos)
-    if missing <= 0 or any(distance >= protected for distance in placebos):
-        return True
-    if len(placebos) < FIRST or min(placebos) <= 0:
-        return False
-    logs = [log(distance) for distance in placebos]
-    beyond, spread = log(protected) - mean(logs), stdev(logs) * sqrt(1 + 1 / len(logs))
-    return bool(spread > 0) and missing * _tail(beyond / spread, len(logs) - 1) <= CHANCE
+    logs = {kind: _logs(of) for kind, of in draws.items()}
+    found = {}
+    for kind, own in logs.items():
+        far = sum(distance >= protected for distance in draws[kind])
+        if count or far:
+            found[kind] = (1 + far) / (1 + len(own))
+            continue
+        spreads = [[*logs.values()]] if len(own) < ALONE else [[*logs.values()], [own]]
+        found[kind] = max(_beyond(protected, own, groups) for groups in spreads)
+    return found
 
 
-def _tail(t: float, degrees: int) -> float:
+def _beyond(protected: float, logs: Sequence[float], groups: Sequence[Sequence[float]]) -> float:
+    """How likely noise lies as far, by Student's t and the standard deviation within groups."""
+    groups = [group for group in groups if len(group) > 1]
+    squares = [_squares(group) for group in groups]
+    if protected <= 0 or not 0 < sum(squares) < inf:
+        return 1.0
+    known = sum(len(group) - 1 for group in groups)
+    # Where one kind's spread makes up most of it, little more is known than that kind's draws say.
+    degrees = sum(squares) ** 2 / sum(
+        square**2 / (len(group) - 1) for square, group in zip(squares, groups, strict=True)
+    )
+    spread = sqrt(sum(squares) / known * (1 + 1 / len(logs)))
+    return max(_tail((log(protected) - fmean(logs)) / spread, degrees), SMALLEST)
+
+
+def unsettled(protected: float, draws: Draws) -> list[str]:
+    """The kinds of which further draws may change the answer; none once it is plain.
+
+    One placebo at least as far settles a line: its file is not stronger. Where all stay behind, a
+    kind is settled once its p is at most `CERTAIN`, or with 19 draws.
+    """
+    if is_reached(protected, draws):
+        return []
+    found = p_values(protected, draws)
+    return [kind for kind, of in draws.items() if len(of) < DRAWS and found[kind] > CERTAIN]
+
+
+def is_reached(protected: float, draws: Draws) -> bool:
+    """Whether a placebo moved the photo at least as far."""
+    return any(distance >= protected for of in draws.values() for distance in of)
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Each p corrected for their number after Holm (1979)."""
+    order = sorted(range(len(p)), key=lambda at: p[at])
+    corrected, least = [0.0] * len(p), 0.0
+    for rank, at in enumerate(order):
+        least = max(least, min(1.0, (len(p) - rank) * p[at]))
+        corrected[at] = least
+    return corrected
+
+
+def together(photos: Sequence[tuple[float, Draws]]) -> float:
+    """How likely noise of one kind lies as far as the files of many photos do, all together.
+
+    Each photo's distance becomes a normal score, by draws that were made whatever they showed and
+    the spread that a kind has within all photos. Their sum is compared with what noise would do
+    (Stouffer).
+    """
+    normal, found = NormalDist(), []
+    for kind in photos[0][1]:
+        logs = [_logs(draws[kind]) for _, draws in photos]
+        scores = (
+            -normal.inv_cdf(min(_beyond(protected, own, logs), 1 - SMALLEST))
+            for (protected, _), own in zip(photos, logs, strict=True)
+        )
+        found.append(1 - normal.cdf(sum(scores) / sqrt(len(photos))))
+    return max(found)
+
+
+def _logs(distances: Sequence[float]) -> list[float]:
+    return [log(one) if one > 0 else -inf for one in distances]
+
+
+def _squares(group: Sequence[float]) -> float:
+    mean = fmean(group)
+    return sum((one - mean) ** 2 for one in group)
+
+
+def _tail(t: float, degrees: float) -> float:
     """How likely Student's t is to be larger."""
     from scipy.special import stdtr
 

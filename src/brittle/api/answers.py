@@ -30,6 +30,7 @@ def audit(
     editor: str | Editor = "img2img",
     quick: bool = False,
     thorough: bool = False,
+    draws: int | None = None,
     seed: int = 0,
     out: str | Path | None = None,
     say: Say = quiet,
@@ -51,6 +52,8 @@ def audit(
         editor: one without a mask.
         quick: compare what the models' encoders see, and make no edit.
         thorough: edit after every transform, with every random perturbation.
+        draws: random perturbations of each kind, 19 to 999, that the encoder sees without a
+            transform: p is then counted. As many as it takes if not given.
         seed: of edits and perturbations.
         out: a folder, or an .html file, for a report with pictures. A folder keeps what was
             computed too, and the same audit goes on from it.
@@ -74,6 +77,7 @@ def audit(
             quick=quick,
             thorough=thorough,
             seed=seed,
+            draws=draws,
         )
         chosen = [load_model()] if models is None else models
         found = run.audit(

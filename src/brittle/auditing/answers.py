@@ -12,7 +12,7 @@ from brittle.analysis.phrases import (
     transform_name,
     with_bounds,
 )
-from brittle.analysis.randomization_test import DRAWS, PlaceboTest
+from brittle.analysis.randomization_test import ALPHA, DRAWS, FIRST, PlaceboTest
 from brittle.analysis.summary import MIN_PHOTOS, Effect, Scope, Summary
 from brittle.auditing.document import (
     Answer,
@@ -32,7 +32,7 @@ UNCHANGED = (
 
 def finding(test: PlaceboTest, seen: Seen, *, transform: str, at_first: bool) -> str:
     """The table's answer for one transform; ``at_first``: it was stronger without a transform."""
-    if test.stronger or seen == "edits":
+    if test.stronger or seen == "edits" or not test.at_least_as_far:
         return test.words
     if transform != "none" and at_first:
         return f"the encoder's shift is gone: {test.words}"
@@ -99,18 +99,17 @@ def grouped(names: Sequence[str]) -> str:
     return _listed(listed) if listed else ""
 
 
-def left_out(after: Sequence[str], others: int, draws: tuple[int, int], further: int) -> str:
+def left_out(after: Sequence[str], others: int, further: int) -> str:
     """What was left out of an audit with edits, and how to have it.
 
     ``after``: names of the transforms after which edits were made; ``others``: how many were not;
-    ``draws``: random perturbations a line, at least and at most; ``further``: beyond the least, in
-    all.
+    ``further``: random perturbations beyond the first of each kind, in all.
     """
     listed = f" and after {grouped(after)}" if after else ""
     text = (
-        f"Edits were made of the file as it is{listed}, with {draws[0]} to {draws[1]} random "
-        "perturbations each: as many as it took until the answer was plain, and at most "
-        f"{further} beyond the first {draws[0]} of each."
+        f"Edits were made of the file as it is{listed}, with {FIRST} random perturbations of "
+        f"each kind and more until the answer was plain: at most {DRAWS} of a kind, and {further} "
+        "beyond the first in all."
     )
     if others:
         were = "was" if others == 1 else "were"
@@ -118,7 +117,7 @@ def left_out(after: Sequence[str], others: int, draws: tuple[int, int], further:
             f" {count(others, 'transform')} more {were} compared by what the image encoder sees "
             "alone."
         )
-    return f"{text} --thorough edits after all, with all {draws[1]}."
+    return f"{text} --thorough edits after all, with {DRAWS} of each kind."
 
 
 def metric_sentence(model: str, reason: str) -> str:
@@ -135,11 +134,10 @@ def photo_answer(comparisons: Sequence[Answer], scope: str) -> tuple[str, ...]:
     shown = [one for one in comparisons if one.seen == ("edits" if edits else "latents")]
     none, others = shown[0], shown[1:]
     sentences = _answer(none, others, scope, edits)
-    if not none.test.stronger and (strong := [one for one in others if one.test.stronger]):
+    if none.elsewhere is not None:
         sentences.append(
-            f"Only after {grouped([one.name for one in strong])} does it act more strongly than "
-            f"all of them; with {count(len(others), 'transform')} tried, one such result in 20 "
-            "comes by chance."
+            f"Moved and mirrored, the same change does {percent(none.elsewhere)} % of that beyond "
+            "noise: it also acts on photos that it was not made for."
         )
     sentences += _usable(none, others)
     if not edits:
@@ -157,28 +155,25 @@ SMALL = 0.10
 def _answer(none: Answer, others: Sequence[Answer], scope: str, edits: bool) -> list[str]:
     """The first sentence: what the file does, and what the usual transforms leave of it."""
     test = none.test
+    missing = "No protection can be seen" if edits else "No shift of the encoder can be seen"
+    what = "edits" if edits else "what the image encoder sees"
     if not test.stronger:
-        what = "edits" if edits else "what the image encoder sees"
-        missing = "No protection" if edits else "No shift of the encoder"
         if not test.at_least_as_far:
             return [f"{scope}, nothing is settled without a transform: {test.words}."]
         return [
             f"{scope}, the file does {test.words}: {test.at_least_as_far} of {test.placebos} "
-            f"random perturbations moved {what} at least as far. {missing} can be seen in it."
+            f"random perturbations moved {what} at least as far. {missing} in it."
         ]
-    acts = f"acts more strongly than all {test.placebos} random perturbations of its size"
-    if not edits:
-        acts = (
-            "shifts what the image encoder sees more strongly than all "
-            f"{test.placebos} random perturbations of its size"
-        )
-    small = none.reach is not None and none.reach < SMALL
-    protects = edits and none.reach is not None and not small
-    who = "protection" if protects else "file"
-    size = "" if none.reach is None else f", by {percent(none.reach)} % of what a gray picture does"
-    first = f"{scope}, the {who} {acts}{size}"
-    if small:  # a share of next to nothing is a number by chance
-        return [f"{first}, which is little."]
+    size = "" if none.reach is None else f" by {percent(none.reach)} % of what a gray picture does"
+    if none.reach is not None and none.reach < SMALL:
+        beaten = test.words.removeprefix("acts ")
+        return [
+            f"{scope}, no protection can be seen in the file: it moves {what} {beaten}, but only"
+            f"{size}; below {percent(SMALL)} % nothing is called protected."
+        ]
+    who = "protection" if none.protects else "file"
+    acts = test.words if edits else test.words.replace("acts", f"shifts {what}")
+    first = f"{scope}, the {who} {acts}{size and ','}{size}"
     usual = sorted(others, key=lambda one: not one.name.startswith("JPEG"))[:MAX_IN_A_SENTENCE]
     rest = [one for one in others if one not in usual]
     sentences = [f"{first}; {_remains(usual)}." if usual else f"{first}."]
@@ -212,8 +207,7 @@ def _clauses(lines: Sequence[Answer]) -> list[str]:
         verb = "leaves" if len(gone) == 1 else "leave"
         clauses.append(f"{grouped(gone)} {verb} nothing that can be told from noise")
     clauses += [
-        f"{one.name} leaves {percent(one.rest or 0)} %, with too few random perturbations tried "
-        f"({one.test.placebos} of {DRAWS}) to tell it from noise"
+        f"{one.name} leaves {percent(one.rest or 0)} %, {one.test.words}"
         for one in behind
         if not one.test.at_least_as_far
     ]
@@ -275,17 +269,26 @@ def without_original(file: PictureFile) -> tuple[str, ...]:
     )
 
 
-def together(results: Sequence[ModelResult], scope: Scope) -> tuple[str, ...]:
-    """Counts over several photos, without a transform and after each; empty for one photo."""
-    if len(results) < 2:
+def together(results: Sequence[ModelResult], scope: Scope, p: float | None) -> tuple[str, ...]:
+    """What several photos say: all together, one by one, and after each transform.
+
+    Empty for one photo. ``p``: how likely noise lies as far as all of them together.
+    """
+    if p is None:
         return ()
     shown = [result.deciding for result in results]
     none, others = shown[0][0], range(1, len(shown[0]))
-    what = "act" if none.seen == "edits" else "shift what the image encoder sees"
+    act = "act" if none.seen == "edits" else "shift what the image encoder sees"
     hits = [sum(one[at].test.stronger for one in shown) for at in range(len(shown[0]))]
+    files = count(len(results), "file")
+    if p <= ALPHA:
+        first = f"together, the {files} {act} more strongly than noise of their size"
+    else:
+        first = f"together, the {files} do no more than noise of their size"
+    chance = f"p = {decimal(p, 2)}" if p >= 0.01 else "p below 0.01"
     text = (
-        f"{scope.statement}: {all_or_some(hits[0], len(results))} {what} more strongly than all "
-        "random perturbations of their size"
+        f"{scope.statement}: {first} ({chance}). One by one, {hits[0]} of {len(results)} {act} "
+        f"more strongly than every kind of it, as noise would in at most 1 of {round(1 / ALPHA)}"
     )
     after = [f"{hits[at]} after {shown[0][at].name}" for at in others]
     text += f"; {', '.join(after)}." if after else "."

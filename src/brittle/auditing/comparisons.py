@@ -1,10 +1,11 @@
 """From distances to answers: the protected file against random perturbations of its size."""
 
 from collections.abc import Iterator, Sequence
+from statistics import mean
 
 from brittle.analysis.phrases import transform_name
-from brittle.analysis.randomization_test import placebo_test
-from brittle.auditing.answers import NOT_SEEN, finding
+from brittle.analysis.randomization_test import placebo_tests
+from brittle.auditing.answers import NOT_SEEN, SMALL, finding
 from brittle.auditing.document import Answer
 from brittle.auditing.work import Distances
 
@@ -12,11 +13,12 @@ from brittle.auditing.work import Distances
 def comparisons(found: Sequence[Distances]) -> Iterator[Answer]:
     """An answer for each transform; the first is none."""
     first = found[0]
-    at_first = placebo_test(first.protected, first.placebos).stronger
-    for one in found:
+    tests = placebo_tests([(one.protected, one.placebos) for one in found])
+    at_first = tests[0].stronger
+    for one, test in zip(found, tests, strict=True):
         tried, name = one.tried, str(one.tried.transform)
-        test = placebo_test(one.protected, one.placebos)
         beyond, room = one.protected - one.noise, one.gray - one.noise
+        reach = beyond / room if room > 0 else None
         left, reason = None, ""
         if one is first:
             reason = "nothing was transformed"
@@ -34,10 +36,14 @@ def comparisons(found: Sequence[Distances]) -> Iterator[Answer]:
             seen=one.seen,
             metric=one.metric,
             distance=one.protected,
-            placebos=one.placebos,
+            placebos=dict(one.placebos),
+            drawn_first=one.fixed,
             noise=one.noise,
+            transplants=one.transplants,
             ceiling=one.gray,
-            reach=beyond / room if room > 0 else None,
+            reach=reach,
+            protects=test.stronger and one.seen == "edits" and (reach or 0) >= SMALL,
+            elsewhere=_elsewhere(one) if test.stronger else None,
             left=None if tried.reduced_first else left,
             left_reason=reason,
             left_reduced=left if tried.reduced_first else None,
@@ -46,3 +52,11 @@ def comparisons(found: Sequence[Distances]) -> Iterator[Answer]:
             usable=one.usable,
             usable_reason=one.usable_reason,
         )
+
+
+def _elsewhere(one: Distances) -> float | None:
+    """What the perturbation does where it was not made for, if that is more than noise does."""
+    noise = max(distance for of in one.placebos.values() for distance in of)
+    if not one.transplants or min(one.transplants) <= noise:
+        return None
+    return (mean(one.transplants) - one.noise) / (one.protected - one.noise)

@@ -7,10 +7,10 @@ from typing import TypeVar
 import torch
 
 from brittle.analysis.phrases import model_name
-from brittle.analysis.randomization_test import DRAWS, FIRST
 from brittle.auditing.reduction import Tried
-from brittle.auditing.setting import BATCH, COMPARED, Setting
+from brittle.auditing.setting import BATCH, TRANSPLANTS, Setting
 from brittle.protections import Placebo
+from brittle.record.arms import NOISES
 from brittle.sources.pairs import Pictures
 from brittle.trial.cost import duration, editing_seconds, seconds
 from brittle.trial.stages import as_seen
@@ -63,12 +63,9 @@ def _looking(setting: Setting, pictures: Pictures, tried: Callable[[], Sequence[
     photo = model.fit(pictures.original)
     with torch.inference_mode():
         encoding = seconds(lambda: model.encode(photo))
-    rows = COMPARED + DRAWS
-    return (
-        finding
-        + (rows + 2 * FIRST) * drawing / cores
-        + rows * (passing / cores + len(lines) * encoding)
-    )
+    rows = setting.rows_looked_at
+    drawn = len(NOISES) * setting.first_looks + TRANSPLANTS
+    return finding + drawn * drawing / cores + rows * (passing / len(lines) / cores + encoding)
 
 
 def _timed(work: Callable[[], T]) -> tuple[T, float]:

@@ -9,11 +9,11 @@ from typing import Literal
 from pydantic import Field
 
 from brittle.analysis.randomization_test import PlaceboTest
-from brittle.analysis.summary import Effect, Placebo, Scope, Summary
+from brittle.analysis.summary import Effect, Scope, Summary
 from brittle.data import Data
 from brittle.sources.pairs import PictureFile
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 Seen = Literal["latents", "edits"]
 
@@ -70,15 +70,24 @@ class Answer(Data):
     distance: float
     """From the unprotected photo under the same transform (and prompt and noise); mean over
     prompts."""
-    placebos: tuple[float, ...]
-    """The same for each random perturbation that was drawn."""
+    placebos: dict[str, tuple[float, ...]]
+    """The same for each random perturbation that was drawn, by its kind."""
+    drawn_first: int
+    """Random perturbations of each kind that were drawn whatever they showed."""
     noise: float
-    """The level of random perturbations: the mean over those that were drawn whatever they showed
-    (all of them, or the first three where drawing stops once the answer is plain)."""
+    """The level of the strongest kind of random perturbation: the mean over its first draws."""
+    transplants: tuple[float, ...]
+    """The same for the perturbation itself, moved and mirrored; empty after transforms."""
     ceiling: float
     """The same for a gray picture: what a perfect protection does."""
     reach: float | None
     """Distance beyond ``noise``, as a share of the ceiling's; 0: like noise."""
+    protects: bool
+    """Whether it is called a protection: edits are moved beyond every kind of noise, and ``reach``
+    is at least 0.1."""
+    elsewhere: float | None
+    """Distance of ``transplants`` beyond ``noise``, as a share of the file's; null where there are
+    none, where the file is no more than noise, and where they are."""
     left: float | None
     """Share of the distance beyond ``noise`` that the transform leaves; null where there is none,
     with the reason beside it."""
@@ -113,8 +122,6 @@ class ModelResult(Data):
     """Pixels down."""
     reduced: bool
     """Whether the file is larger than that."""
-    placebo: Placebo
-    """Which kind of random perturbation decides: one choice a model, for all photos."""
     comparisons: tuple[Answer, ...]
     """Every transform by latents, and then those after which edits were made, by edits."""
     answer: tuple[str, ...]
@@ -172,7 +179,9 @@ class ModelScope(Data):
     left_out: str
     """What a thorough audit would do in addition, in a sentence; empty where that is nothing."""
     error: float
-    """How often, at most, noise is called stronger than noise, on each line of each photo."""
+    """How often, at most, a photo with noise of its size has a line that is called stronger."""
+    p: float | None
+    """p of all photos together, without a transform, that they are noise; null for one photo."""
     latents: tuple[Effect, ...]
     """From eight photos on: effect, reach and retention of the encoder's shift, with intervals."""
     summary: Summary | None

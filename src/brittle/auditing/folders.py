@@ -1,11 +1,13 @@
 """Over many photos: the intervals and verdicts that trials have, from the audits' numbers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from statistics import mean
 
 from brittle.analysis import summarise
 from brittle.analysis.effects import EXPLORATORY_ALPHA, Effects
 from brittle.analysis.evidence import Evidence
 from brittle.analysis.phrases import transform_name
+from brittle.analysis.randomization_test import together
 from brittle.analysis.summary import MIN_PHOTOS, Effect, Summary
 from brittle.analysis.table import Table
 from brittle.auditing import answers as words
@@ -29,12 +31,26 @@ def over_photos(scope: ModelScope, photos: Sequence[PhotoAudit]) -> ModelScope:
     latents: tuple[Effect, ...] = ()
     summary = None
     found = [(name, _named_alike(result, found, scope)) for name, result in found]
-    answer = words.together([result for _, result in found], scope.scope)
+    p = _together([result for _, result in found]) if len(photos) > 1 and found else None
+    answer = words.together([result for _, result in found], scope.scope, p)
     if len(found) >= MIN_PHOTOS:
         latents = _latents(found)
         summary = _summary(scope, found) if scope.edits else None
         answer += words.verdicts(summary, latents) if summary else words.shifts(latents)
-    return scope.model_copy(update={"latents": latents, "summary": summary, "answer": answer})
+    return scope.model_copy(
+        update={"latents": latents, "summary": summary, "answer": answer, "p": p}
+    )
+
+
+def _together(results: Sequence[ModelResult]) -> float:
+    """How likely noise lies as far as all the files together, without a transform."""
+    none = [result.deciding[0] for result in results]
+    return together([(one.distance, _first(one)) for one in none])
+
+
+def _first(one: Answer) -> dict[str, tuple[float, ...]]:
+    """The draws that were made whatever they showed, by their kind."""
+    return {kind: of[: one.drawn_first] for kind, of in one.placebos.items()}
 
 
 def _named_alike(
@@ -62,7 +78,7 @@ def _latents(found: Sequence[tuple[str, ModelResult]]) -> tuple[Effect, ...]:
         row
         for name, result in found
         for one in result.seen_as("latents")
-        for row in _rows(name, result, one, ENCODER)
+        for row in _rows(name, one, ENCODER)
     ]
     effects = Effects(Table(rows), editor=ENCODER, metric="latent")
     records = [
@@ -81,7 +97,7 @@ def _summary(scope: ModelScope, found: Sequence[tuple[str, ModelResult]]) -> Sum
         row
         for name, result in found
         for one in result.seen_as("edits")
-        for row in _rows(name, result, one, scope.editor)
+        for row in _rows(name, one, scope.editor)
     ]
     primary = Primary(metric=scope.metric, transforms=tuple(declared))
     seen = [one.transform for one in found[0][1].seen_as("latents")]
@@ -89,25 +105,21 @@ def _summary(scope: ModelScope, found: Sequence[tuple[str, ModelResult]]) -> Sum
     return summarise(rows, primary, scope=scope.scope, evidence=Evidence(not_edited=not_edited))
 
 
-def _rows(name: str, result: ModelResult, one: Answer, editor: str) -> list[Row]:
+def _rows(name: str, one: Answer, editor: str) -> list[Row]:
     """One comparison as a trial's rows: prompts and draws are averaged within the photo."""
-    placebo = placebo_label(result.placebo.chosen or "noise", ARM)
-    distances = {
-        ARM: one.distance,
-        placebo: one.noise,
-        "gray": one.ceiling,
-    }
+    placebos = {placebo_label(kind, ARM): mean(of) for kind, of in _first(one).items()}
+    distances = {ARM: one.distance, "gray": one.ceiling, **placebos}
     rows = [
         Row(name, arm, one.transform, editor, "", 0, f"{one.metric}.distance", "control", value)
         for arm, value in distances.items()
     ]
     if one.seen == "edits":
-        rows += _usable_rows(name, placebo, one, editor)
+        rows += _usable_rows(name, placebos, one, editor)
     return rows
 
 
-def _usable_rows(name: str, placebo: str, one: Answer, editor: str) -> list[Row]:
-    """Usable edits, one row a prompt; a placebo's rows hold the share over all of its draws."""
+def _usable_rows(name: str, placebos: Iterable[str], one: Answer, editor: str) -> list[Row]:
+    """Usable edits, one row a prompt; placebos' rows hold the share over all draws of all kinds."""
     counts = one.usable
     if counts is None:
         point = (name, ARM, one.transform, editor, "", 0)
@@ -115,7 +127,7 @@ def _usable_rows(name: str, placebo: str, one: Answer, editor: str) -> list[Row]
     values = {
         "original": [float(at < counts.original) for at in range(counts.edits)],
         ARM: [float(at < counts.protected) for at in range(counts.edits)],
-        placebo: [counts.placebos / counts.placebo_edits] * counts.edits,
+        **dict.fromkeys(placebos, [counts.placebos / counts.placebo_edits] * counts.edits),
     }
     return [
         Row(name, arm, one.transform, editor, "", at, "usable", "photo", value)

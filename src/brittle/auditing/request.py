@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from brittle.analysis.randomization_test import DRAWS
 from brittle.declaration.primary import MAX_PRIMARY_TRANSFORMS, Primary
 from brittle.editors import Editor
 from brittle.errors import UserError
@@ -13,6 +14,7 @@ TRANSFORMS = (
     *("jpeg:quality=50", "gaussian-blur:sigma=1", "resize:factor=0.5", "flip"),
 )
 PROMPTS = ("a sepia photo", "golden hour")
+MOST_DRAWS = 999
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,8 @@ class Request:
     """What is to be audited, and how.
 
     Raises:
-        UserError: an unknown transform or editor, an editor that needs a mask, an empty prompt.
+        UserError: an unknown transform or editor, an editor that needs a mask, an empty prompt, a
+            number of draws that is too small or too large.
     """
 
     transforms: tuple[Transform, ...]
@@ -29,6 +32,9 @@ class Request:
     quick: bool
     thorough: bool
     seed: int
+    draws: int | None = None
+    """Random perturbations of each kind that the encoder sees without a transform, whatever they
+    show; None: as many as it takes."""
 
     @classmethod
     def read(
@@ -40,10 +46,15 @@ class Request:
         quick: bool,
         thorough: bool,
         seed: int,
+        draws: int | None = None,
     ) -> "Request":
         """From text."""
         if quick and thorough:
             raise UserError("An audit is quick or thorough: say one of --quick and --thorough.")
+        if draws is not None and not DRAWS <= draws <= MOST_DRAWS:
+            raise UserError(
+                f"{draws} draws: say {DRAWS} to {MOST_DRAWS}; the smallest p is 1 / (1 + draws)."
+            )
         named = [Transform.parse(text) for text in ("none", *transforms)]
         for transform in named:
             if reason := transform.capabilities.missing:
@@ -57,7 +68,7 @@ class Request:
             raise UserError("A prompt is empty: say what the edits should show.")
         unique = {str(transform): transform for transform in named}
         wanted = tuple(dict.fromkeys(prompts))
-        return cls(tuple(unique.values()), wanted, chosen, quick, thorough, seed)
+        return cls(tuple(unique.values()), wanted, chosen, quick, thorough, seed, draws)
 
     @property
     def edited(self) -> tuple[Transform, ...]:

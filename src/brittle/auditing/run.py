@@ -10,11 +10,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from brittle.analysis import effects
 from brittle.analysis.phrases import transform_name
-from brittle.analysis.randomization_test import DRAWS, FIRST
-from brittle.analysis.summary import Placebo, Scope
-from brittle.analysis.table import Table
+from brittle.analysis.randomization_test import ALPHA
+from brittle.analysis.summary import Scope
 from brittle.auditing import answers as words
 from brittle.auditing import cost, folders
 from brittle.auditing.comparisons import comparisons
@@ -22,15 +20,14 @@ from brittle.auditing.distortion import measure
 from brittle.auditing.document import Answer, Audit, ModelResult, ModelScope, PhotoAudit
 from brittle.auditing.reduction import Tried
 from brittle.auditing.request import Request
-from brittle.auditing.setting import COMPARED, FURTHER, Setting
-from brittle.auditing.work import ENCODER, PROTECTED, PhotoWork, tried_on
+from brittle.auditing.setting import FURTHER, Setting
+from brittle.auditing.work import PROTECTED, PhotoWork, tried_on
 from brittle.errors import UserError
 from brittle.images import read_photo
 from brittle.models import EditModel
 from brittle.models.prompts import check_prompts, cut_note, cut_prompts
 from brittle.progress import Advance, Progress, silent
-from brittle.record.arms import ORIGINAL, PLACEBO_KINDS, placebo_label
-from brittle.record.rows import Row
+from brittle.record.arms import ORIGINAL
 from brittle.record.store import FolderStore, MemoryStore, Store
 from brittle.sources.folders import photo_files
 from brittle.sources.pairs import Pair, Pictures, describe, find_pairs, read_pair
@@ -222,9 +219,8 @@ class _Work:
             pictures, photos = self.read(first), len(self.changed)
             loading.result()
             self.say(cost.describe(setting, pictures, photos, lambda: on.tried(first)))
-        placebo = on.choose_placebo()
-        for pair, (found, shown) in on.compare(placebo):
-            self._results[pair.name].append(_result(model, self.read(pair), placebo, found))
+        for pair, (found, shown) in on.compare():
+            self._results[pair.name].append(_result(model, self.read(pair), found))
             for transform, prompt, pictures_by_arm in shown:
                 self.edits[pair.name, model.name, transform, prompt] = pictures_by_arm
 
@@ -249,39 +245,19 @@ class _OneModel:
         store = self.store(pair)
         return PhotoWork(self.setting, pictures, tried, store, self.loading, advance)
 
-    def choose_placebo(self) -> Placebo:
-        """The kind that shifts the encoder further without a transform, mean over the photos."""
-        pairs, none = self.work.changed, [Tried(self.setting.request.transforms[0], 1.0)]
-        rows = []
-        with self.work.progress("placebos", 2 * FIRST * len(pairs)) as advance:
-            for pair in pairs:
-                for kind, shift in self._photo(pair, none, lambda done: None).shifts().items():
-                    point = (pair.name, placebo_label(kind, PROTECTED), "none", ENCODER, "", 0)
-                    rows.append(Row(*point, "latent.distance", "control", shift))
-                advance(2 * FIRST)
-        chosen = effects.choose_placebo(
-            Table(rows), arms=(PROTECTED,), editor=ENCODER, metric="latent"
-        )
-        said = chosen.sentence.replace("The placebo is", "The random perturbations are")
-        said = said.replace("it moves untransformed edits", "this one shifts what the encoder sees")
-        return chosen.model_copy(update={"sentence": said})
-
-    def compare(
-        self, placebo: Placebo
-    ) -> Iterator[tuple[Pair, tuple[tuple[Answer, ...], list[Shown]]]]:
+    def compare(self) -> Iterator[tuple[Pair, tuple[tuple[Answer, ...], list[Shown]]]]:
         """All comparisons of each photo, latents first, and edits to show."""
         setting, pairs = self.setting, self.work.changed
-        kind = placebo.chosen or PLACEBO_KINDS[0]
         # Each row is received, taken as it is and scored; each edit is made and scored.
-        work = 3 * (COMPARED + DRAWS) * len(setting.request.transforms)
+        work = 3 * setting.rows_looked_at
         if setting.editor is not None:
             work += 2 * setting.rows_at_most * len(setting.request.prompts)
         with self.work.progress("comparisons", work * len(pairs)) as advance:
             for pair in pairs:
                 photo = self._photo(pair, self.tried(pair), advance)
-                found, shown = [*comparisons(photo.latents(kind))], list[Shown]()
+                found, shown = [*comparisons(photo.latents())], list[Shown]()
                 if setting.editor is not None:
-                    found += comparisons(photo.edits(kind))
+                    found += comparisons(photo.edits())
                     shown = list(photo.pictures_of((ORIGINAL, PROTECTED)))
                 yield pair, (tuple(found), shown)
 
@@ -304,7 +280,8 @@ def _scope(setting: Setting, photos: int) -> ModelScope:
         metric=setting.metric.name if edits else "",
         metric_reason=setting.metric_reason,
         left_out=_left_out(setting.request) if edits else "",
-        error=1 / (1 + DRAWS),
+        error=ALPHA,
+        p=None,
         latents=(),
         summary=None,
         answer=(),
@@ -316,12 +293,10 @@ def _left_out(request: Request) -> str:
         return ""
     after = [transform_name(str(one)) for one in request.edited[1:]]
     others = len(request.transforms) - len(request.edited)
-    return words.left_out(after, others, (FIRST, DRAWS), FURTHER)
+    return words.left_out(after, others, FURTHER)
 
 
-def _result(
-    model: EditModel, pictures: Pictures, placebo: Placebo, comparisons: tuple[Answer, ...]
-) -> ModelResult:
+def _result(model: EditModel, pictures: Pictures, comparisons: tuple[Answer, ...]) -> ModelResult:
     file, (height, width) = pictures.files[1], model.fit(pictures.original).shape[-2:]
     reduced = max(file.width, file.height) > model.size
     seen_at = f"{width} × {height}"
@@ -331,7 +306,6 @@ def _result(
         width=width,
         height=height,
         reduced=reduced,
-        placebo=placebo,
         comparisons=comparisons,
         answer=(
             *(words.reduction(model.name, file, seen_at, latents) if reduced else ()),

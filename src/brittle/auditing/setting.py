@@ -1,7 +1,6 @@
 """How photos are audited on one model: by which editor and metric, and what is left out."""
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 
@@ -11,6 +10,7 @@ from brittle.editors import Editor
 from brittle.errors import Unavailable
 from brittle.metrics import LPIPS, Calibration, Latent, Metric, Perceptual, Thresholds
 from brittle.models import EditModel
+from brittle.record.arms import NOISES
 
 QUICK = "only the encoder was asked for (quick)"
 BATCH = 2
@@ -19,6 +19,11 @@ FURTHER = 24
 """Random perturbations that all lines of a photo may take beyond their first, in all."""
 COMPARED = 3
 """What is edited beside random perturbations: the original, the protected file, a gray picture."""
+LOOKED_AT = 7
+"""Random perturbations of each kind that the encoder sees without a transform, unless more are
+asked for: the answer hangs on that line, and a look costs little."""
+TRANSPLANTS = 3
+"""Draws of the perturbation itself, moved and mirrored, without a transform."""
 
 
 @dataclass(frozen=True)
@@ -55,18 +60,36 @@ class Setting:
 
     @property
     def first_draws(self) -> int:
-        """Random perturbations that each line of edits takes, whatever they show."""
+        """Random perturbations of each kind that each line takes, whatever they show."""
         return DRAWS if self.request.thorough else FIRST
 
-    @cached_property
+    @property
+    def first_looks(self) -> int:
+        """The same for what the encoder sees without a transform."""
+        return self.request.draws or (DRAWS if self.request.thorough else LOOKED_AT)
+
+    @property
+    def most_draws(self) -> int:
+        """Random perturbations of each kind that any line may take."""
+        return max(DRAWS, self.first_looks)
+
+    @property
+    def rows_looked_at(self) -> int:
+        """Rows of one photo that the encoder sees whatever they show, all lines together."""
+        others = len(self.request.transforms) - 1
+        kinds = len(NOISES)
+        return 2 + TRANSPLANTS + kinds * self.first_looks + others * (2 + kinds * self.first_draws)
+
+    @property
     def rows_at_least(self) -> int:
         """Rows of one photo that are edited whatever they show, all lines together."""
-        return len(self.request.edited) * (COMPARED + self.first_draws)
+        each = COMPARED + len(NOISES) * self.first_draws
+        return TRANSPLANTS + len(self.request.edited) * each
 
     @property
     def rows_at_most(self) -> int:
         """Rows of one photo that are edited at most."""
-        every = len(self.request.edited) * (COMPARED + DRAWS)
+        every = TRANSPLANTS + len(self.request.edited) * (COMPARED + len(NOISES) * DRAWS)
         return min(every, self.rows_at_least + FURTHER)
 
     def thresholds(self, size: int) -> Thresholds:

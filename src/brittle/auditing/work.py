@@ -8,15 +8,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import islice, product
 from statistics import mean
 
 from torch import Tensor
 
-from brittle.analysis.randomization_test import DRAWS, FIRST, is_settled
+from brittle.analysis.randomization_test import is_reached, unsettled
 from brittle.auditing.document import Seen, UsableCounts
 from brittle.auditing.reduction import Tried, trace
-from brittle.auditing.setting import BATCH, FURTHER, Setting
+from brittle.auditing.setting import BATCH, FURTHER, TRANSPLANTS, Setting
 from brittle.declaration.primary import Primary
 from brittle.declaration.trial import Trial
 from brittle.editors import Identity
@@ -26,7 +26,15 @@ from brittle.noise import derive_seed
 from brittle.parallel import on_all_cores
 from brittle.progress import Advance
 from brittle.protections import Placebo
-from brittle.record.arms import GRAY, ORIGINAL, PLACEBO_KINDS, Arm, placebo_label
+from brittle.record.arms import (
+    GRAY,
+    NOISES,
+    ORIGINAL,
+    PLACEBO_KINDS,
+    TRANSPLANT,
+    Arm,
+    placebo_label,
+)
 from brittle.record.record import Point
 from brittle.record.rows import Row
 from brittle.record.store import Store
@@ -51,18 +59,20 @@ class Distances:
     seen: Seen
     metric: str
     protected: float
-    placebos: tuple[float, ...]
-    """Of each random perturbation, in the order of the draws."""
+    placebos: Mapping[str, tuple[float, ...]]
+    """Of each random perturbation, by its kind, in the order of the draws."""
     gray: float
-    fixed: int = DRAWS
-    """How many random perturbations were drawn whatever they showed."""
+    fixed: int
+    """How many random perturbations of each kind were drawn whatever they showed."""
+    transplants: tuple[float, ...] = ()
+    """Of the perturbation itself, moved and mirrored."""
     usable: UsableCounts | None = None
     usable_reason: str = ""
 
     @property
     def noise(self) -> float:
-        """The level of random perturbations: of those that were drawn whatever they showed."""
-        return mean(self.placebos[: self.fixed])
+        """The level of the strongest kind of random perturbation, of its first draws."""
+        return max(mean(of[: self.fixed]) for of in self.placebos.values())
 
 
 def tried_on(setting: Setting, pictures: Pictures) -> list[Tried]:
@@ -93,44 +103,55 @@ class PhotoWork:
     def __post_init__(self) -> None:
         self.plan = _plan(self.setting, self.pictures, self.tried)
 
-    def shifts(self) -> dict[str, float]:
-        """How far each kind of random perturbation shifts the encoder, without a transform."""
-        drawn = {
-            kind: [placebo_label(kind, PROTECTED, draw) for draw in range(FIRST)]
-            for kind in PLACEBO_KINDS
-        }
-        self._add(ENCODER, ["none"], [label for labels in drawn.values() for label in labels])
-        found = self._compute(ENCODER, Latent())
-        return {
-            kind: mean(found["none", label] for label in labels) for kind, labels in drawn.items()
-        }
+    def latents(self) -> list[Distances]:
+        """What the encoder sees after each transform, against as many draws as it takes."""
+        setting = self.setting
+        first = [setting.first_looks] + [setting.first_draws] * (len(self.tried) - 1)
+        arms = (PROTECTED, GRAY)
+        found = self._draw(ENCODER, Latent(), dict(zip(self.tried, first, strict=True)), arms)
+        return [
+            self._distances(one, "latents", fixed, found)
+            for one, fixed in zip(self.tried, first, strict=True)
+        ]
 
-    def latents(self, kind: str) -> list[Distances]:
-        """What the encoder sees after each transform, against all draws of a kind."""
-        arms = [PROTECTED, GRAY, *(placebo_label(kind, PROTECTED, one) for one in range(DRAWS))]
-        self._add(ENCODER, self.plan.transforms, arms)
-        found = self._compute(ENCODER, Latent())
-        return [self._distances(one, "latents", kind, found) for one in self.tried]
-
-    def edits(self, kind: str) -> list[Distances]:
+    def edits(self) -> list[Distances]:
         """What edits are, each line against as many draws as its answer needs."""
-        setting, editor = self.setting, str(self.setting.editor)
+        setting = self.setting
         lines = [one for one in self.tried if one.transform in setting.request.edited]
-        labels = [placebo_label(kind, PROTECTED, one) for one in range(DRAWS)]
-        drawn = {str(one.transform): setting.first_draws for one in lines}
-        first = [ORIGINAL, PROTECTED, GRAY, *labels[: setting.first_draws]]
-        self._add(editor, drawn, first)
-        found = self._compute(editor, setting.metric)
-        left = 0 if setting.request.thorough else FURTHER
-        for line in lines:
+        first = dict.fromkeys(lines, setting.first_draws)
+        arms = (ORIGINAL, PROTECTED, GRAY)
+        found = self._draw(str(setting.editor), setting.metric, first, arms, FURTHER)
+        return [self._distances(one, "edits", setting.first_draws, found) for one in lines]
+
+    def _draw(
+        self,
+        editor: str,
+        metric: Metric,
+        first: Mapping[Tried, int],
+        arms: Sequence[str],
+        further: int | None = None,
+    ) -> dict[tuple[str, str], float]:
+        """Compute the first draws of each line, and others until each line's answer is plain.
+
+        At most ``further`` of those others are made, where that is said.
+        """
+        drawn: dict[str, dict[str, int]] = {}
+        for line, number in first.items():
             name = str(line.transform)
-            while left > 0 and not _settled(found, name, labels):
-                more = labels[drawn[name] : drawn[name] + BATCH]
-                self._add(editor, [name], more)
-                found |= self._compute(editor, setting.metric)
-                drawn[name] += len(more)
-                left -= len(more)
-        return [self._distances(one, "edits", kind, found) for one in lines]
+            drawn[name] = dict.fromkeys(map(str, NOISES), number)
+            self._add(editor, name, arms)
+            for noise in NOISES:
+                self._add(editor, name, self._labels(noise)[:number])
+        self._add(editor, "none", self._labels(TRANSPLANT)[:TRANSPLANTS])
+        found = self._compute(editor, metric)
+        while more := list(islice(self._unsettled(found, drawn), further)):
+            for name, kind in more:
+                at = drawn[name][kind]
+                drawn[name][kind] += 1
+                self._add(editor, name, self._labels(kind)[at : at + 1])
+            further = None if further is None else further - len(more)
+            found |= self._compute(editor, metric)
+        return found
 
     def pictures_of(self, arms: Iterable[str]) -> Iterator[tuple[str, str, dict[str, Tensor]]]:
         """Edits to show: by transform and prompt, those of each arm."""
@@ -149,11 +170,11 @@ class PhotoWork:
         name = self.pictures.pair.name
         return Point(name, arm, transform, editor or str(self.setting.editor), prompt, seed)
 
-    def _add(self, editor: str, transforms: Iterable[str], arms: Sequence[str]) -> None:
+    def _add(self, editor: str, transform: str, arms: Sequence[str]) -> None:
         # Where nothing is edited, no prompt does anything: one stands for all.
         prompts = self.setting.request.prompts[: 1 if editor == ENCODER else None]
         known = {cell.point for cell in self.plan.cells}
-        for transform, prompt, arm in product(transforms, prompts, arms):
+        for prompt, arm in product(prompts, arms):
             point = self._point(arm, transform, prompt, editor)
             if point not in known:
                 add_cell(self.plan, point)
@@ -176,26 +197,52 @@ class PhotoWork:
                 found.setdefault((row.transform, row.arm), []).append(row.value)
         return {point: mean(values) for point, values in found.items()}
 
+    def _labels(self, kind: str) -> list[str]:
+        return _labels(kind, self.setting)
+
+    def _of(
+        self, kind: str, transform: str, found: Mapping[tuple[str, str], float]
+    ) -> tuple[float, ...]:
+        """The distances of a kind's draws that were made, in their order."""
+        arms = self._labels(kind)
+        return tuple(found[transform, one] for one in arms if (transform, one) in found)
+
+    def _unsettled(
+        self, found: Mapping[tuple[str, str], float], lines: Iterable[str]
+    ) -> Iterator[tuple[str, str]]:
+        """Lines and kinds of which a further draw may change the answer, each `BATCH` times.
+
+        None where noise lies as far without a transform: then no other line counts.
+        """
+        drawn = {
+            name: {str(kind): self._of(kind, name, found) for kind in NOISES} for name in lines
+        }
+        if is_reached(found["none", PROTECTED], drawn["none"]):
+            return
+        for name, draws in drawn.items():
+            for kind in unsettled(found[name, PROTECTED], draws):
+                yield from [(name, kind)] * BATCH
+
     def _distances(
-        self, tried: Tried, seen: Seen, kind: str, found: dict[tuple[str, str], float]
+        self, tried: Tried, seen: Seen, fixed: int, found: Mapping[tuple[str, str], float]
     ) -> Distances:
         name = str(tried.transform)
-        labels = [placebo_label(kind, PROTECTED, draw) for draw in range(DRAWS)]
         edits = seen == "edits"
-        counts, reason = self._usable(name, labels) if edits else (None, "")
+        counts, reason = self._usable(name) if edits else (None, "")
         return Distances(
             tried,
             seen,
             str(self.setting.metric) if edits else Latent.name,
             found[name, PROTECTED],
-            _of_placebos(found, name, labels),
+            {kind: self._of(kind, name, found) for kind in NOISES},
             found[name, GRAY],
-            self.setting.first_draws if edits else DRAWS,
+            fixed,
+            self._of(TRANSPLANT, name, found),
             counts,
             reason,
         )
 
-    def _usable(self, transform: str, placebos: Sequence[str]) -> tuple[UsableCounts | None, str]:
+    def _usable(self, transform: str) -> tuple[UsableCounts | None, str]:
         """Counts over the prompts, or why there are none."""
         if self.plan.not_calibrated:
             return None, self.plan.not_calibrated
@@ -206,6 +253,8 @@ class PhotoWork:
         ]
         if reason := next((row.reason for row in judged if row.value is None), ""):
             return None, reason
+
+        placebos = [label for kind in NOISES for label in self._labels(kind)]
 
         def of(*arms: str) -> list[Row]:
             return [row for row in judged if row.arm in arms]
@@ -222,23 +271,16 @@ class PhotoWork:
         ), ""
 
 
-def _of_placebos(
-    found: Mapping[tuple[str, str], float], transform: str, labels: Sequence[str]
-) -> tuple[float, ...]:
-    """The distances of the random perturbations that were drawn, in their order."""
-    return tuple(found[transform, one] for one in labels if (transform, one) in found)
-
-
-def _settled(found: Mapping[tuple[str, str], float], transform: str, labels: Sequence[str]) -> bool:
-    """Whether further random perturbations would hardly change the answer."""
-    return is_settled(found[transform, PROTECTED], _of_placebos(found, transform, labels))
+def _labels(kind: str, setting: Setting) -> list[str]:
+    """The labels of all draws of a kind that there may be."""
+    return [placebo_label(kind, PROTECTED, draw) for draw in range(setting.most_draws)]
 
 
 def _plan(setting: Setting, pictures: Pictures, tried: Sequence[Tried]) -> Plan:
     """The trial's components; the work joins as it is needed."""
     model, request, name = setting.model, setting.request, pictures.pair.name
     original, protected = map(TrialPhoto, pictures.photos)
-    draws = [placebo_label(kind, PROTECTED, one) for kind in PLACEBO_KINDS for one in range(DRAWS)]
+    draws = [label for kind in PLACEBO_KINDS for label in _labels(kind, setting)]
     arms = {label: Arm.named(label) for label in (ORIGINAL, GRAY, PROTECTED, *draws)}
     editors = {
         ENCODER: Identity(),

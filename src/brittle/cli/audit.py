@@ -43,6 +43,14 @@ def audit(
         typer.Option("--model", help="An edit model, `embedded` if not given; repeat it."),
     ] = None,
     editor: Annotated[str, typer.Option(help="An editor without a mask.")] = "img2img",
+    draws: Annotated[
+        int | None,
+        typer.Option(
+            help="Random perturbations of each kind, 19 to 999, that the encoder sees without a "
+            "transform: p is then counted, and as small as 1 / (1 + draws).",
+            show_default=False,
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
     out: Annotated[
@@ -73,6 +81,7 @@ def audit(
             editor=editor,
             quick=quick,
             thorough=thorough,
+            draws=draws,
             seed=seed,
             out=out,
             say=to_stderr,

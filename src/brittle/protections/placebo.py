@@ -18,9 +18,9 @@ PART = 2**16  # values at once, which stay in a processor's cache
 OVERLAY = 48
 """Levels beyond which a change is taken for a frame, a caption or a logo, and for no perturbation,
 unless the perturbation as a whole is that large (`overlay`)."""
-CELL = 8
+CELL = 4
 """Side, in pixels, of the cells in which `NoiseLocal` measures how strong a perturbation is."""
-REGION = 16
+REGION = 8
 """Side, in pixels, of the regions in each of which `NoiseLocal` has the perturbation's energy."""
 
 

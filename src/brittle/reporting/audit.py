@@ -42,13 +42,14 @@ USABLE = "usable edits"
 
 def line(one: Answer) -> Line:
     """A comparison as a table shows it."""
-    low, high = number(min(one.placebos), 3), number(max(one.placebos), 3)
+    drawn = [distance for of in one.placebos.values() for distance in of]
+    low, high = number(min(drawn), 3), number(max(drawn), 3)
     cells: tuple[str, ...] = (
         number(one.distance, 3),
         f"{low} to {high}",
         number(one.ceiling, 3),
         "–" if one.rest is None else percent(one.rest),
-        number(one.test.p),
+        number(one.test.p, 4),
     )
     if one.seen == "edits":
         cells += (_usable(one.usable),)
