@@ -24,6 +24,9 @@ def original(transform: str, reference: str, value: float) -> list[Row]:
 GOOD = build(trial(0.6, 0.3)) + original(JPEG, "clean", 0.2) + original("none", "seed", 0.3)
 
 
+JUDGED = [("original", "none"), ("original", JPEG), (ARM, "none"), (PLACEBO, "none")]
+
+
 def with_metric(rows, name: str):
     return [dataclasses.replace(row, metric=f"{name}.distance") for row in rows]
 
@@ -59,6 +62,13 @@ PROVOKED = {
         Evidence(),
     ),
     "prompt cut": (GOOD, Evidence(cut_prompts=("a very long prompt",))),
+    "judgements missing": (
+        [
+            *build(trial(0.6, 0.3), usable=dict.fromkeys(JUDGED, 0.9)),
+            Row("p00", ARM, JPEG, "img2img", "as a painting", 0, "usable", "photo", 1.0),
+        ],
+        Evidence(),
+    ),
     "no placebo": ([row for row in GOOD if row.arm != PLACEBO], Evidence()),
     "usable is not judged": (GOOD, Evidence()),
 }

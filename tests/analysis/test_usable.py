@@ -79,6 +79,62 @@ def test_missing_judgements_give_their_own_reason():
     assert summary_of(rows).usable_reason == "not calibrated"
 
 
+def no_value(row):
+    return [dataclasses.replace(row, value=None, reason="black picture")]
+
+
+def no_row(row):
+    return []
+
+
+@pytest.mark.parametrize(
+    ("lose", "attacker"), [(no_value, "not judged"), (no_row, "not judged"), (None, "harder")]
+)
+def test_unusable_edits_that_are_dropped_do_not_make_it_open(lose, attacker):
+    shares = {
+        **dict.fromkeys([(one, t) for one in ("original", PLACEBO) for t in ("none", JPEG)], 1.0),
+        (ARM, "none"): 0.0,
+        (ARM, JPEG): lambda photo, point: 1.0 - point,  # one of two edits of each photo
+    }
+    rows = build(trial(0.6, 0.58), photos=20, points=2, usable=shares)
+    lost = [row for row in rows if row.metric == "usable" and row.value == 0] if lose else []
+    kept = [row for row in rows if row not in lost]
+    summary = summary_of(kept + [each for row in lost for each in lose(row)])
+    found = summary.verdict(ARM, JPEG)
+    assert found.attacker == attacker
+    assert found.word == "survived"
+    if lose:
+        assert summary.usable_of(ARM, JPEG).rate.estimate == 1.0
+        assert found.attacker_why == "of 40 edits 20 lack a judgement in some arm"
+        assert "Of 40 edits 20 lack a judgement in some arm." in found.sentence
+        assert (summary.missing.judged, summary.missing.unjudged) == (80, 60)
+
+
+def test_a_transform_is_not_untestable_by_the_judgements_that_are_left():
+    rows = with_usable({**SHARES, ("original", JPEG): 0.1})
+    assert summary_of(rows).verdict(ARM, JPEG).word == "untestable"
+    kept = [
+        row
+        for row in rows
+        if (row.metric, row.arm, row.transform) != ("usable", "original", JPEG) or row.seed % 2
+    ]
+    claims = {claim.name for claim in summary_of(kept).verdict(ARM, JPEG).claims}
+    assert "untestable" not in claims
+
+
+def test_a_prompt_without_thresholds_is_not_asked_about():
+    rows = with_usable()
+    other = [
+        dataclasses.replace(row, prompt="in the rain", value=None, reason="not calibrated")
+        if row.metric == "usable"
+        else dataclasses.replace(row, prompt="in the rain")
+        for row in rows
+    ]
+    found = summary_of(rows + other)
+    assert found.missing.unjudged == 0
+    assert found.verdict(ARM, JPEG).attacker == summary_of(rows).verdict(ARM, JPEG).attacker
+
+
 @pytest.mark.parametrize("clip", ["", ":clip=somewhere"])
 def test_follow_and_keep_are_told_apart_even_where_usable_is_not(clip):
     scores = [

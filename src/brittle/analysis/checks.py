@@ -1,6 +1,7 @@
 """Flags: signs that a result may not mean what it seems to. docs/flags.md lists them all."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import product
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from brittle.analysis.intervals import Array
 from brittle.analysis.phrases import count, percent, transform_name
 from brittle.analysis.summary import Ends, Flag
 from brittle.analysis.usable import UsableEdits
+from brittle.analysis.verdicts import needed_for_attacker, too_many
 from brittle.record.arms import ORIGINAL
 
 SATURATION = 0.8
@@ -103,6 +105,11 @@ FLAGS: dict[str, tuple[str, str, bool]] = {
         "shorten the prompt; what was edited is its beginning",
         False,
     ),
+    "judgements missing": (
+        "more than a tenth of the edits lack a judgement of whether they are usable, in some arm",
+        "find out why (the reasons stand in results.csv): edits that lack one may all be alike",
+        False,
+    ),
     "no placebo": (
         "the protection has no noise of its own size to be compared with",
         "add its placebo to the trial's arms; until then there is neither effect nor verdict",
@@ -164,7 +171,7 @@ def _loss_stayed(file: ProtectedFile) -> bool:
     return not file.last_loss < file.first_loss
 
 
-def check_scores(effects: Effects, usable: UsableEdits, arms: Iterable[str]) -> Iterator[Flag]:
+def check_scores(effects: Effects, usable: UsableEdits, arms: Sequence[str]) -> Iterator[Flag]:
     """Flags from the scores in one metric and editor."""
     table = effects.table
     where = {"editor": effects.editor, "metric": f"{effects.metric}.distance"}
@@ -184,6 +191,12 @@ def check_scores(effects: Effects, usable: UsableEdits, arms: Iterable[str]) -> 
         yield from _check_arm(effects, arm, floor)
     if usable.reason:
         yield raise_flag("usable is not judged", usable.reason)
+        return
+    for arm, transform in product(arms, table.names("transform")):
+        lacking, asked = usable.lacking(needed_for_attacker(effects, arm, transform))
+        if too_many(lacking, asked):
+            said = f"{arm}, {transform_name(transform)}: {lacking} of {count(asked, 'edit')}"
+            yield raise_flag("judgements missing", said, arm=arm, transform=transform)
 
 
 def _check_arm(effects: Effects, arm: str, floor: Array) -> Iterator[Flag]:

@@ -34,6 +34,8 @@ class AttackerRuling:
 
     word: AttackerWord
     why: str
+    said: bool = True
+    """Whether the verdict's sentence, or the report's first, says why by itself."""
 
 
 def verdict_sentence(

@@ -31,7 +31,7 @@ from brittle.analysis.summary import (
 )
 from brittle.analysis.table import Table
 from brittle.analysis.usable import UsableEdits, transform_cost
-from brittle.analysis.verdicts import Judge
+from brittle.analysis.verdicts import Judge, needed_for_attacker
 from brittle.analysis.worst_case import Search
 from brittle.declaration.primary import Primary
 from brittle.errors import UserError
@@ -307,10 +307,16 @@ class _Summariser:
             self.main.contrast(arm, transform).dropped
             for arm, transform in product(self.primary.arms, self.transforms)
         )
+        unjudged = [
+            self.main_usable.lacking(needed_for_attacker(self.main, arm, transform))
+            for arm, transform in product(self.primary.arms, self.transforms)
+        ]
         return Missing(
             cells=cells,
             missing=missing,
             share=missing / cells if cells else 0.0,
             dropped=dropped,
+            judged=sum(asked for _, asked in unjudged),
+            unjudged=sum(lacking for lacking, _ in unjudged),
             reasons=dict(sorted(self.table.reasons.items())),
         )

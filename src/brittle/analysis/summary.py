@@ -92,6 +92,11 @@ class Missing(Data):
     """``missing / cells``; above 0.1 there is no verdict."""
     dropped: int
     """Points left out of every arm of a contrast because one of its arms lacks the number."""
+    judged: int = 0
+    """Edits (photo, transform, prompt, seed) of the primary arms whose verdict on usable edits asks
+    for a judgement, of the protected and of the unprotected photo and of noise."""
+    unjudged: int = 0
+    """Those of them that lack one of these judgements; above a tenth, usable is not judged."""
     reasons: dict[str, int]
     """How often each reason was given, over all metrics."""
 

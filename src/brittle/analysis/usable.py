@@ -1,6 +1,7 @@
 """Usable edits: how often an attacker gets what was asked for; what a transform costs anyone."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,6 +50,22 @@ class UsableEdits:
         block = self.block(arm, transform)
         rows, hits = np.isfinite(block.values).sum(), np.nansum(block.values)
         return Shares(block.means, int(rows), float(hits))
+
+    def lacking(self, cells: Iterable[tuple[str, str]]) -> tuple[int, int]:
+        """Edits (photo, prompt, seed) that lack a judgement in some of these arms and transforms.
+
+        Returns them and how many were asked for. Of all but the first, what nobody asked for is not
+        lacking. A prompt on which no edit of the unprotected photo
+        was judged has no thresholds, and is not asked about.
+        """
+        first, *rest = (self.block(*cell) for cell in cells)
+        asked = [first, *(block for block in rest if block.asked.any())]
+        judged = np.isfinite(self.block(ORIGINAL, "none").values).any(0)
+        prompts = {self.table.points[at][1] for at in np.flatnonzero(judged)}
+        counted = np.array([prompt in prompts for _, prompt, _ in self.table.points])
+        valid, _ = shared_points(asked)
+        everything = np.logical_or.reduce([block.asked for block in asked]) & counted
+        return int((everything & ~valid).sum()), int(everything.sum())
 
     def rate(self, arm: str, transform: str, alpha: float) -> Interval | None:
         """The mean over photos of their shares; None where usable is not judged."""

@@ -114,7 +114,7 @@ class Judge:
     def _verdict(
         self, arm: str, transform: str, claims: Claims, ruling: Ruling, label: str
     ) -> Verdict:
-        attacker = self._attacker(claims, ruling)
+        attacker = self._attacker(arm, transform, claims, ruling)
         after, before = self.effects.share_pair(arm, transform)
         enough = len(before) >= MIN_PHOTOS
         known = enough and transform != "none"  # what would do is said of what is left after one
@@ -136,6 +136,8 @@ class Judge:
                 "not settled."
             )
         sentence += _weaker_against(claims, ruling) + _doubtful(claims, ruling)
+        if not attacker.said:
+            sentence += f" {attacker.why[0].upper()}{attacker.why[1:]}."
         return Verdict(
             arm=arm,
             transform=transform,
@@ -187,7 +189,10 @@ class Judge:
         margins, name = self.primary.margins, transform_name(transform)
         above = claim("room after", f"a gray picture moves edits further than noise after {name}",
                       self._room(arm, transform), 0.0, "above")  # fmt: skip
-        lost = self.usable.difference(ORIGINAL, transform, ORIGINAL, "none", self.alpha)
+        unprotected = ((ORIGINAL, transform), (ORIGINAL, "none"))
+        lost = None
+        if not too_many(*self.usable.lacking(unprotected)):
+            lost = self.usable.difference(ORIGINAL, transform, ORIGINAL, "none", self.alpha)
         low, many = margins.protected, percent(-margins.untestable)
         return [
             above,
@@ -339,7 +344,7 @@ class Judge:
             return f"there are no edits of it {when(transform)}"
         after = self.effects.contrast(arm, transform, paired="none")
         asked = after.rows + after.dropped
-        if after.dropped > MAX_MISSING * asked:
+        if too_many(after.dropped, asked):
             return f"{after.dropped} of {count(asked, 'cell')} have no number"
         n = int(after.known.sum())
         if n < MIN_PHOTOS:
@@ -353,11 +358,15 @@ class Judge:
             )
         return ""
 
-    def _attacker(self, claims: Claims, ruling: Ruling) -> AttackerRuling:
+    def _attacker(self, arm: str, transform: str, claims: Claims, ruling: Ruling) -> AttackerRuling:
         if self.usable.reason:
             return AttackerRuling("not judged", self.usable.reason)
         if ruling.rule == 0:
             return AttackerRuling("not judged", ruling.why)
+        lacking, asked = self.usable.lacking(needed_for_attacker(self.effects, arm, transform))
+        if too_many(lacking, asked):
+            why = f"of {count(asked, 'edit')} {lacking} lack a judgement in some arm"
+            return AttackerRuling("not judged", why, said=False)
         closed = ("few usable", "original usable", "below placebo")
         if _holds(claims, "open"):
             return AttackerRuling("open", claims["open"].statement)
@@ -368,6 +377,17 @@ class Judge:
         if _holds(claims, "harder"):
             return AttackerRuling("harder", claims["harder"].statement)
         return AttackerRuling("not settled", "the intervals leave more than one answer open")
+
+
+def too_many(missing: int, asked: int) -> bool:
+    """Whether more than a tenth of what was asked for is missing, so that nothing may be said."""
+    return missing > MAX_MISSING * asked
+
+
+def needed_for_attacker(effects: Effects, arm: str, transform: str) -> list[tuple[str, str]]:
+    """The arms and transforms on whose judgements an attacker's verdict rests."""
+    noises = [(label, transform) for label in effects.placebos(arm, transform).values()]
+    return [(arm, transform), (ORIGINAL, transform), (ORIGINAL, "none"), *noises]
 
 
 def claim(
