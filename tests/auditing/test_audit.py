@@ -369,7 +369,9 @@ def test_a_pair_that_is_refused_is_listed_and_ends_nothing(files, embedded, tmp_
 
 def test_doubts_come_before_the_answer_and_notes_name_the_file(files, embedded):
     cropped = files / "cropped.png"
-    Image.open(files / "protected.png").convert("L").crop((2, 2, 126, 126)).save(cropped)
+    Image.open(files / "protected.png").convert("L").crop((2, 2, 126, 126)).resize((128, 128)).save(
+        cropped
+    )
     found = quick(files, "cropped.png", embedded)
     said, page = audit_text(found.document), render_audit(found)
     assert said.startswith("Check first: The two files")

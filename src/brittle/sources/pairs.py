@@ -11,6 +11,7 @@ from brittle.data import Data
 from brittle.errors import UserError, printable
 from brittle.images import LOSSY, Photo, digest, quantise, read_photo, stretch
 from brittle.sources import names
+from brittle.sources.alignment import aligned
 from brittle.sources.folders import photo_files
 from brittle.sources.same_photo import doubts, refuse_others
 
@@ -126,20 +127,15 @@ def _by_stem(paths: Iterable[Path]) -> dict[str, Path]:
 
 
 def read_pair(pair: Pair) -> Pictures:
-    """Read both files; the original is resampled to the protected file's size where they differ.
+    """Read both files; the original is moved, cropped or resampled to where the protected one lies.
 
     Raises:
-        UserError: a file that can't be read, two pictures of different proportions, or two
-            different pictures.
+        UserError: a file that can't be read, two pictures of different proportions that are no
+            crops, or two different pictures.
     """
     first, second = read_photo(pair.original), read_photo(pair.protected)
     files = describe(pair.original, first), describe(pair.protected, second)
-    flags = []
-    if first.image.shape != second.image.shape:
-        flags.append(_resampling(pair, first.image, second.image))
-        shape = tuple(second.image.shape[-2:])
-        resampled = stretch(first.image, shape, "bicubic")
-        first = replace(first, image=quantise(resampled), digest=digest(quantise(resampled)))
+    first, flags = _laid_under(pair, first, second)
     refuse_others(first.image, second.image, f"{pair.original} and {pair.protected}")
     flags += [*_jpeg_flags(first, second), *_lossy_flags(second)]
     unsure = doubts(first.image, second.image)
@@ -156,6 +152,44 @@ def describe(path: Path, photo: Photo) -> PictureFile:
         height=height,
         jpeg_traces=photo.jpeg_traces,
         notes=photo.notes,
+    )
+
+
+def _laid_under(pair: Pair, original: Photo, protected: Photo) -> tuple[Photo, list[str]]:
+    """The original where the protected file lies, in its size, and what was done to it.
+
+    Raises:
+        UserError: two pictures of different proportions, neither of which is a part of the other.
+    """
+    before, after = original.image, protected.image
+    resampled, said, refusal = before, "", None
+    if before.shape != after.shape:
+        try:
+            said = _resampling(pair, before, after)
+            resampled = quantise(stretch(before, tuple(after.shape[-2:]), "bicubic"))
+        except UserError as error:
+            refusal = error
+    found = aligned(after, before, None if refusal else resampled)
+    if found is not None:
+        resampled, (down, right) = found
+        said = _moving(before, after, down, right)
+    elif refusal:
+        raise refusal
+    if not said:
+        return original, []
+    return replace(original, image=resampled, digest=digest(resampled)), [said]
+
+
+def _moving(original: Tensor, protected: Tensor, down: int, right: int) -> str:
+    if original.shape == protected.shape:
+        return (
+            f"The protected file was shifted against the original, by {-right} px to the right and "
+            f"{-down} px down: the original was shifted in the same way."
+        )
+    height, width = protected.shape[-2:]
+    return (
+        f"The protected file is a part of the original: the {width} × {height} px from {right} px "
+        f"of its left and {down} px of its upper edge were taken of the original too."
     )
 
 
