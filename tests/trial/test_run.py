@@ -13,8 +13,9 @@ from skimage import data
 from brittle.declaration.trial import Trial
 from brittle.errors import UserError
 from brittle.images import from_bytes, write_image
-from brittle.models import load_model
+from brittle.models import EditModel, load_model
 from brittle.models.loading import EMBEDDED
+from brittle.protections import Protection
 from brittle.record.rows import read_results
 from brittle.record.store import FolderStore
 from brittle.sources.photos import load_photos
@@ -196,16 +197,7 @@ def test_a_folder_with_other_files_is_refused(trial, tmp_path):
 
 
 def test_out_of_memory_halves_the_batch_and_says_so(trial, tmp_path, monkeypatch):
-    from brittle.models import EditModel
-
-    predict = EditModel.predict
-
-    def scarce(self, latents, timestep, embeddings):
-        if len(latents) > 2:  # two rows are one edit under guidance
-            raise torch.OutOfMemoryError("out of memory")
-        return predict(self, latents, timestep, embeddings)
-
-    monkeypatch.setattr(EditModel, "predict", scarce)
+    scarce(monkeypatch)
     run(trial, tmp_path / "out")
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert manifest["batch"] == 1
@@ -213,6 +205,112 @@ def test_out_of_memory_halves_the_batch_and_says_so(trial, tmp_path, monkeypatch
     before = content(tmp_path / "out")
     run(trial, tmp_path / "out")
     assert content(tmp_path / "out") == before
+
+
+def counted(monkeypatch, most=None):
+    """Counts the calls that protect; with ``most``, memory lacks for calls of more photos."""
+    calls, together = [], Protection.together
+
+    def protect(self, model, images, **options):
+        if most is not None and len(images) > most:
+            raise torch.OutOfMemoryError("out of memory")
+        calls.append(len(images))
+        return together(self, model, images, **options)
+
+    monkeypatch.setattr(Protection, "together", protect)
+    return calls
+
+
+def scarce(monkeypatch):
+    """Memory for one edit a call: under guidance two rows."""
+    predict = EditModel.predict
+
+    def one_edit(self, latents, timestep, embeddings):
+        if len(latents) > 2:
+            raise torch.OutOfMemoryError("out of memory")
+        return predict(self, latents, timestep, embeddings)
+
+    monkeypatch.setattr(EditModel, "predict", one_edit)
+
+
+def test_memory_that_lacks_for_edits_protects_no_photo_again(trial, tmp_path, monkeypatch):
+    calls = counted(monkeypatch)
+    scarce(monkeypatch)
+    run(trial, tmp_path / "out")
+    assert calls == [2]
+    manifest = FolderStore(tmp_path / "out").manifest
+    assert (manifest.batch, manifest.together) == (1, 2)
+    run(trial, tmp_path / "out")
+    assert calls == [2]
+
+
+def test_memory_that_lacks_for_protections_halves_those_alone(trial, tmp_path, monkeypatch):
+    calls = counted(monkeypatch, most=1)
+    run(trial, tmp_path / "out")
+    assert calls == [1, 1]
+    manifest = FolderStore(tmp_path / "out").manifest
+    assert (manifest.batch, manifest.together) == (2, 1)
+    assert manifest.notes == ("Out of memory: protections take 1 of 2 photos a call.",)
+    counted(monkeypatch, most=0)
+    run(trial, tmp_path / "out")
+    with pytest.raises(UserError, match="One protected photo does not fit into memory"):
+        run(trial, tmp_path / "new")
+
+
+def test_memory_that_lacks_elsewhere_is_one_sentence(trial, tmp_path, monkeypatch):
+    def full(*arguments, **options):
+        raise torch.OutOfMemoryError("out of memory")
+
+    monkeypatch.setattr("brittle.metrics.PSNR.compare", full)
+    with pytest.raises(UserError, match="Memory ran out: use smaller photos"):
+        run(trial, tmp_path / "out")
+
+
+def test_a_shard_without_memory_voids_nothing_of_the_others(
+    trial, undisturbed, tmp_path, monkeypatch
+):
+    out = tmp_path / "out"
+    run(trial, out, shard=(1, 2))
+    before = content(out)
+    for shard in ((2, 2), (1, 1)):
+        with monkeypatch.context() as lacking:
+            scarce(lacking)
+            with pytest.raises(UserError, match=r"2 edits a call don't fit.*--set batch=1"):
+                run(trial, out, shard=shard)
+        assert {name: content(out)[name] for name in before} == before
+    counted(monkeypatch, most=2)
+    run(trial, out, shard=(2, 2))
+    run(trial, out)
+    assert content(out) == content(undisturbed)
+
+
+def test_rows_that_a_folder_was_begun_with_stay(trial, undisturbed, tmp_path):
+    other = trial.model_copy(update={"batch": 1})
+    run(other, shutil.copytree(undisturbed, tmp_path / "out"))
+    assert content(tmp_path / "out") == content(undisturbed)
+    # A former version said one number for edits and protections.
+    store = FolderStore(shutil.copytree(undisturbed, tmp_path / "former"))
+    store.write_manifest(store.manifest.model_copy(update={"together": None}))
+    run(other, tmp_path / "former")
+    assert content(tmp_path / "former") == content(undisturbed)
+
+
+def test_a_folder_goes_on_upon_another_device_only_if_told(trial, undisturbed, tmp_path):
+    out = shutil.copytree(undisturbed, tmp_path / "out")
+    store = FolderStore(out)
+    assert (store.manifest.device, store.manifest.vae_dtype) == ("cpu", "float32")
+    assert store.manifest.machine["threads"] == str(torch.get_num_threads())
+    store.write_manifest(store.manifest.model_copy(update={"device": "cuda:0"}))
+    before = content(out)
+    with pytest.raises(UserError, match=r"begun on cuda, and this is cpu.*--device cuda.*--contin"):
+        run(trial, out)
+    run(trial, out, continue_on_this_device=True)
+    assert (store.manifest.device, store.manifest.also_on) == ("cuda:0", ("cpu",))
+    run(trial, out)
+    assert content(out) == before
+    store.write_manifest(store.manifest.model_copy(update={"vae_dtype": "bfloat16"}))
+    with pytest.raises(UserError, match="its vae_dtype differ"):
+        run(trial, out)
 
 
 def test_traces_say_how_a_protection_went(undisturbed):

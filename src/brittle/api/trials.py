@@ -77,6 +77,7 @@ def run_trial(
     device: str | None = None,
     dtype: str | None = None,
     shard: tuple[int, int] = (1, 1),
+    continue_on_this_device: bool = False,
     say: Say = quiet,
     progress: Progress = silent,
 ) -> Report[Summary] | None:
@@ -93,6 +94,7 @@ def run_trial(
         dtype: of the denoiser: float32, bfloat16 or float16; chosen for the device if not given.
         shard: (i, n): only every n-th photo's work is done, and None is returned. Then run it once
             without a shard, to gather.
+        continue_on_this_device: go on even where the folder was begun on another kind of device.
         say: told what was damaged in the folder, and made again.
         progress: told of each stage.
 
@@ -105,6 +107,7 @@ def run_trial(
         device=device,
         dtype=dtype,
         shard=shard,
+        continue_on_this_device=continue_on_this_device,
         say=say,
         progress=progress,
     )

@@ -60,6 +60,13 @@ def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would cost.")] = False,
     device: Device = None,
     dtype: Dtype = None,
+    continue_on_this_device: Annotated[
+        bool,
+        typer.Option(
+            "--continue-on-this-device",
+            help="Go on even where the folder was begun on another kind of device.",
+        ),
+    ] = False,
 ) -> None:
     """Run a trial, or go on where it stopped, and write its table and report.
 
@@ -77,6 +84,7 @@ def run(
             device=device,
             dtype=dtype,
             shard=part,
+            continue_on_this_device=continue_on_this_device,
             say=to_stderr,
             progress=progress,
         )
@@ -175,7 +183,7 @@ def check(
     """
     with bars() as progress:
         checked = brittle.check(directory, progress=progress)
-    typer.echo(checked.text)
+    tell(checked.text)
     if checked.found.damaged:
         raise typer.Exit(1)
 

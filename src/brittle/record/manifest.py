@@ -98,13 +98,21 @@ class Manifest(Data):
     primary: Primary
     notes: tuple[str, ...] = ()
     batch: int = 1
+    """Rows a call of the model that edits."""
+    together: int | None = None
+    """Photos a call that protects has at most; None, as former versions have it: ``batch``."""
+    sharded: bool = False
+    """Whether shards worked here: then both numbers stay, or one would void what others did."""
     code: dict[str, str | None] = Field(default_factory=dict)
     packages: dict[str, str] = Field(default_factory=dict)
     machine: dict[str, str] = Field(default_factory=dict)
     codecs: dict[str, str | None] = Field(default_factory=dict)
     device: str = ""
+    also_on: tuple[str, ...] = ()
+    """Other kinds of device on which somebody asked to go on."""
     dtype: str = ""
     attack_dtype: str = ""
+    vae_dtype: str = ""
     model: Model
     photos: tuple[PhotoEntry, ...] = ()
     collections: tuple[Collection, ...] = ()
@@ -132,6 +140,11 @@ class Manifest(Data):
         if not isinstance(value, (list, tuple)):
             return value
         return [_complete(one) if isinstance(one, dict) else one for one in value]
+
+    @property
+    def rows(self) -> tuple[int, int]:
+        """Rows a call that edits, and at most of one that protects."""
+        return self.batch, self.together or self.batch
 
     @property
     def protections(self) -> list[str]:

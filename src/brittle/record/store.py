@@ -18,6 +18,7 @@ from typing import Any
 
 from torch import Tensor
 
+from brittle.declaration.trial import Trial
 from brittle.decoding import Levels
 from brittle.errors import UserError
 from brittle.images import (
@@ -194,13 +195,21 @@ class FolderStore(Store):
         except (Damaged, UserError):  # it can't say: rather make too much anew than too little
             return any(has_note)
 
-    def open(self, manifest: Manifest) -> Manifest:
+    def begun(self, trial: Trial) -> Manifest | None:
+        """What the folder says, if this trial was begun in it or any has made something."""
+        found, wanted = self.manifest, trial.model_dump(mode="json")
+        if found is None or (_fields(found.trial.resolved, wanted) and not self._holds_work):
+            return None
+        return found
+
+    def open(self, manifest: Manifest, *, continue_on_this_device: bool = False) -> Manifest:
         """Claim the folder for a trial, or go on with the same one; returns what it now says.
 
         A folder in which nothing was made yet may be claimed by any trial.
 
         Raises:
-            UserError: the folder holds another trial; the sentence names what differs.
+            UserError: the folder holds another trial; the sentence names what differs. It was begun
+                on another kind of device, and nobody said ``continue_on_this_device``.
         """
         found = self.manifest
         manifest = manifest.model_copy(update={"noted": self.noted})
@@ -211,11 +220,38 @@ class FolderStore(Store):
                 "choose another folder with --out."
             )
         if found is not None and not differing:
+            if found.sharded and found.rows != manifest.rows:
+                raise UserError(
+                    f"Another shard has just begun {self.directory} with other rows a call: run "
+                    "this one again."
+                )
+            manifest = manifest.model_copy(
+                update={
+                    "created": found.created,
+                    "files": found.files,
+                    "sharded": found.sharded or manifest.sharded,
+                    **self._devices(found, manifest.device, continue_on_this_device),
+                }
+            )
             notes = tuple(dict.fromkeys([*found.notes, *manifest.notes]))
-            kept = {"created": found.created, "notes": notes, "files": found.files}
-            manifest = manifest.model_copy(update=kept)
+            manifest = manifest.model_copy(update={"notes": notes})
         self.write_manifest(manifest)
         return manifest
+
+    def _devices(self, found: Manifest, device: str, go_on: bool) -> dict[str, Any]:
+        """What the manifest then says of devices: where it was begun, and where else it went on."""
+        begun, here = (one.partition(":")[0] for one in (found.device, device))
+        also_on = found.also_on
+        if begun and here not in (begun, *also_on) and self._holds_work:
+            if not go_on:
+                raise UserError(
+                    f"{self.directory} was begun on {begun}, and this is {here}, whose numbers "
+                    f"differ a little: go on with --device {begun}, choose another folder with "
+                    "--out, or say `brittle run` with --continue-on-this-device, which the "
+                    "manifest keeps."
+                )
+            also_on = (*also_on, here)
+        return {"device": found.device or device, "also_on": also_on}
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
@@ -387,10 +423,17 @@ def _shared_lock(directory: Path, alone: Callable[[], None]) -> Iterator[None]:
 
 def _differing(found: Manifest, wanted: Manifest) -> list[str]:
     """The parts in which two manifests are of different trials."""
-    was, will = found.trial.resolved, wanted.trial.resolved
-    fields = sorted({*was, *will} - set(MAY_DIFFER))
-    parts = ("photos", "model", "primary")
+    parts = ("photos", "model", "primary", *(["vae_dtype"] if found.vae_dtype else []))
     return [
-        *(field for field in fields if was.get(field) != will.get(field)),
+        *_fields(found.trial.resolved, wanted.trial.resolved),
         *(part for part in parts if getattr(found, part) != getattr(wanted, part)),
+    ]
+
+
+def _fields(found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+    """The fields in which two trials differ, of those that may not."""
+    return [
+        field
+        for field in sorted({*found, *wanted} - set(MAY_DIFFER))
+        if found.get(field) != wanted.get(field)
     ]

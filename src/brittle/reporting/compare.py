@@ -18,7 +18,7 @@ from brittle.reporting.terminal import as_columns, short_cell
 
 UNLIKE = (
     *("created", "title", "notes", "photos", "trial", "primary", "schema_version"),
-    *("noted", "files"),
+    *("noted", "files", "sharded"),
 )
 """Parts of a manifest that say nothing about settings, or that are said elsewhere."""
 THERE = " is there"

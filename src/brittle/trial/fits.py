@@ -1,10 +1,41 @@
-"""Whether a plan fits into memory: asked before the work, so that nothing is killed in it."""
+"""Whether a plan fits into memory: asked before the work, and told where it didn't after all."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+import torch
 
 from brittle.editors import FineTune
 from brittle.models import EditModel
 from brittle.trial.tasks import Plan, Release
+
+Part = Literal["edits", "protections"]
+
+
+class OutOfMemory(Exception):
+    """Memory ran out in a call of the model that fewer rows would make smaller."""
+
+    def __init__(self, part: Part) -> None:
+        super().__init__(f"Memory ran out in {part}.")
+        self.part = part
+
+
+@contextmanager
+def told_where(part: Part) -> Iterator[None]:
+    """Raise `OutOfMemory` where memory runs out."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if out_of_memory(error):
+            raise OutOfMemory(part) from None
+        raise
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out, on a GPU or on the CPU, where torch raises a plain RuntimeError."""
+    known = isinstance(error, (MemoryError, torch.OutOfMemoryError))
+    return known or "allocate memory" in str(error)
 
 
 def check_memory(

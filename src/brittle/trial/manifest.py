@@ -8,6 +8,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from brittle.component import Component as AnyComponent
 from brittle.models import EditModel
 from brittle.models.prompts import cut_prompts
@@ -44,6 +46,7 @@ def manifest(plan: Plan, model: EditModel, notes: Iterable[str] = ()) -> Manifes
         device=str(model.device),
         dtype=str(model.dtype).removeprefix("torch."),
         attack_dtype=str(model.attack_dtype).removeprefix("torch."),
+        vae_dtype=str(model.vae_dtype).removeprefix("torch."),
         cut_prompts=cut_prompts(model, plan.trial.prompts) if model.edits else (),
         model=Model(**plan.model._asdict(), revision=model.revision, safety_checker=SAFETY_CHECKER),
         photos=tuple(_photo(plan, name) for name in plan.photos),
@@ -65,9 +68,14 @@ def declared(plan: Plan, notes: Iterable[str]) -> dict[str, Any]:
         "primary": plan.primary,
         "notes": tuple(notes),
         "batch": plan.batch,
+        "together": plan.together,
         "code": {"version": VERSION, "git": _git_commit()},
         "packages": {package: metadata.version(package) for package in PACKAGES},
-        "machine": {"python": platform.python_version(), "system": platform.platform()},
+        "machine": {
+            "python": platform.python_version(),
+            "system": platform.platform(),
+            "threads": str(torch.get_num_threads()),
+        },
         "arms": tuple(plan.arms.values()),
         "transforms": _components(plan.transforms),
         "editors": _components(plan.editors),

@@ -48,15 +48,18 @@ def make_plan(
     model: "EditModel",
     *,
     shard: tuple[int, int] = (1, 1),
+    together: int | None = None,
 ) -> Plan:
     """Lay out the work of a trial over photos (by name) with one edit model.
 
     ``shard`` (i, n) keeps the work of every n-th subject, beginning with number i of 1..n.
+    ``together`` is how many photos a call that protects has at most: as many as an edit's, if None.
 
     Raises:
         UserError: a component that is unknown or wrongly set; a collection that can't be learned.
     """
     plan = plan_components(trial, photos, model)
+    plan.together = together or plan.batch
     index, count = shard
     for subject in list(plan.subjects)[index - 1 :: count]:
         for editor, prompt, seed in product(plan.editors, trial.prompts, trial.seeds):

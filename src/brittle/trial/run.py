@@ -4,8 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from brittle.declaration.trial import Trial
 from brittle.errors import UserError
 from brittle.models import EditModel, load_model
@@ -15,12 +13,14 @@ from brittle.record.record import IndexEntry, Record, index_json
 from brittle.record.rows import format_results
 from brittle.record.store import INDEX, RESULTS, FolderStore, dump
 from brittle.sources.photos import read_photos
-from brittle.trial.fits import check_memory
+from brittle.trial.fits import OutOfMemory, Part, check_memory, out_of_memory
 from brittle.trial.manifest import manifest
 from brittle.trial.plan import make_plan
 from brittle.trial.results import index, rows
 from brittle.trial.stages import compute
 from brittle.trial.tasks import Plan
+
+SMALLER = "use smaller photos (`square`), a smaller `size`, or --dtype"
 
 
 def run(
@@ -30,6 +30,7 @@ def run(
     device: str | None = None,
     dtype: str | None = None,
     shard: tuple[int, int] = (1, 1),
+    continue_on_this_device: bool = False,
     notes: Sequence[str] = (),
     say: Callable[[str], None] = lambda text: None,
     progress: Progress = silent,
@@ -38,19 +39,25 @@ def run(
 
     With ``shard`` (i, n) only every n-th subject's work is done, and no table is written: shards
     may run anywhere on one folder, and a last run without ``shard`` gathers them. Files that are
-    damaged are made again, and ``say`` is told.
+    damaged are made again, and ``say`` is told. ``continue_on_this_device``: on another kind of
+    device than the folder was begun on.
 
     Raises:
         UserError: a photo, model or component that can't be used; a folder with another trial.
     """
-    found = FolderStore(directory).manifest
-    if found is not None:
-        # A batch that had to be halved for memory stays halved: it is part of every result.
-        trial = trial.model_copy(update={"batch": found.batch})
     photos = read_photos(trial)
     model = load_model(trial.model, size=trial.size, device=device, dtype=dtype)
     plan = make_plan(trial, photos, model, shard=shard)
-    return run_plan(plan, model, directory, shard=shard, notes=notes, say=say, progress=progress)
+    return run_plan(
+        plan,
+        model,
+        directory,
+        shard=shard,
+        continue_on_this_device=continue_on_this_device,
+        notes=notes,
+        say=say,
+        progress=progress,
+    )
 
 
 def run_plan(
@@ -59,34 +66,72 @@ def run_plan(
     directory: Path,
     *,
     shard: tuple[int, int] = (1, 1),
+    continue_on_this_device: bool = False,
     notes: Sequence[str] = (),
     say: Callable[[str], None] = lambda text: None,
     progress: Progress = silent,
 ) -> Record | None:
     """As `run`, of a trial whose photos were read and whose work was laid out."""
     store = FolderStore(directory)
+    plan = _as_begun(plan, model, store, shard)
     check_memory(plan, model, store.has)
     with store.at_work():
         while True:
-            claimed = store.open(manifest(plan, model, notes))
+            said = manifest(plan, model, notes).model_copy(update={"sharded": shard != (1, 1)})
+            claimed = store.open(said, continue_on_this_device=continue_on_this_device)
             try:
                 compute(plan, store, model, progress)
                 break
+            except OutOfMemory as error:
+                part = error.part
             except (MemoryError, RuntimeError) as error:
-                if not _out_of_memory(error):
-                    raise
-                if plan.batch == 1:
-                    raise UserError(
-                        "One edit does not fit into memory: use smaller photos (`square`) or "
-                        "--dtype."
-                    ) from None
-                halved = plan.trial.model_copy(update={"batch": plan.batch // 2})
-                notes = (*notes, f"Out of memory: the batch was halved to {halved.batch}.")
-                plan = make_plan(halved, plan.photos, model, shard=shard)
+                if out_of_memory(error):
+                    raise UserError(f"Memory ran out: {SMALLER}.") from None
+                raise
+            plan, note = _with_fewer_rows(plan, part, model, claimed, shard)
+            notes = (*notes, note)
         for sentence in store.mended():
             say(sentence)
         claimed = store.add_notes(claimed, store.mended())
         return gather(plan, store, claimed, index(plan)) if shard == (1, 1) else None
+
+
+def _as_begun(plan: Plan, model: EditModel, store: FolderStore, shard: tuple[int, int]) -> Plan:
+    """The plan with as many rows a call as the folder was begun with: they are part of its keys."""
+    found = store.begun(plan.trial)
+    if found is None or found.rows == (plan.batch, plan.together):
+        return plan
+    batch, together = found.rows
+    trial = plan.trial.model_copy(update={"batch": batch})
+    return make_plan(trial, plan.photos, model, shard=shard, together=together)
+
+
+def _with_fewer_rows(
+    plan: Plan, part: Part, model: EditModel, claimed: Manifest, shard: tuple[int, int]
+) -> tuple[Plan, str]:
+    """The plan with half as many rows in a call that memory ran out in, and what to say of it.
+
+    Raises:
+        UserError: there is one row, or shards have to keep to what the folder was begun with.
+    """
+    batch, together = plan.batch, plan.together
+    if part == "edits":
+        rows, one, batch = batch, "edit", batch // 2
+        note = f"Out of memory: the batch was halved to {batch}."
+    else:
+        rows, one = max(map(plan.rows, plan.photos)), "protected photo"
+        together = rows // 2
+        note = f"Out of memory: protections take {together} of {rows} photos a call."
+    if rows == 1:
+        raise UserError(f"One {one} does not fit into memory: {SMALLER}.")
+    if claimed.sharded:
+        raise UserError(
+            f"{rows} {one}s a call don't fit into this memory. Shards keep to the rows that their "
+            "folder was begun with, or one would void what others did: run this one where "
+            f"more memory is free, or begin another folder with --set batch={rows // 2}."
+        )
+    trial = plan.trial.model_copy(update={"batch": batch})
+    return make_plan(trial, plan.photos, model, shard=shard, together=together), note
 
 
 def gather(
@@ -99,9 +144,3 @@ def gather(
         INDEX: dump(index_json(record.index)),
     }
     return replace(record, manifest=store.write_results(manifest, made))
-
-
-def _out_of_memory(error: Exception) -> bool:
-    """Whether memory ran out, on a GPU or on the CPU, where torch raises a plain RuntimeError."""
-    known = isinstance(error, (MemoryError, torch.OutOfMemoryError))
-    return known or "allocate memory" in str(error)

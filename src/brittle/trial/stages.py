@@ -9,7 +9,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from threading import Event
 from typing import Any
@@ -28,6 +28,7 @@ from brittle.protections import Trace
 from brittle.record.arms import ORIGINAL
 from brittle.record.store import FINE_TUNES, FolderStore, Store
 from brittle.transforms import Jpeg
+from brittle.trial.fits import told_where
 from brittle.trial.scoring import lacking_cells, score
 from brittle.trial.tasks import Edit, Plan, Reception, Release
 
@@ -140,7 +141,11 @@ def _protect(
     images = [photo.image for photo in photos]
     masks = [photo.mask for photo in photos if photo.mask is not None]
     seeds = [one.seed for one in filled]
-    protected = protection.together(model, images, masks=masks or None, seeds=seeds, trace=trace)
+    # A collection is protected as a whole: no fewer of its pictures would do.
+    with nullcontext() if protection.needs_collection else told_where("protections"):
+        protected = protection.together(
+            model, images, masks=masks or None, seeds=seeds, trace=trace
+        )
     told = trace.summary() or [{}] * len(filled)
     for one, image, optimised, more in zip(batch, images, protected, told, strict=False):
         used = float(protection.budget.spent(image, optimised)) / protection.budget.radius
@@ -326,13 +331,14 @@ def _edit(
 ) -> int:
     filled = fill(batch, plan.batch)
     needs_mask = plan.editors[editor].needs_mask
-    edited = plan.editors[editor].edit(
-        model,
-        torch.cat([image for _, image in filled]),
-        prompts=[one.prompt for one, _ in filled],
-        mask=torch.cat([plan.received_mask(one) for one, _ in filled]) if needs_mask else None,
-        seeds=[one.seed for one, _ in filled],
-    )
+    with told_where("edits"):
+        edited = plan.editors[editor].edit(
+            model,
+            torch.cat([image for _, image in filled]),
+            prompts=[one.prompt for one, _ in filled],
+            mask=torch.cat([plan.received_mask(one) for one, _ in filled]) if needs_mask else None,
+            seeds=[one.seed for one, _ in filled],
+        )
     # Where nothing is meant to be edited, that it wasn't is worth no note.
     idle = plan.editors[editor].name == Identity.name
     for (one, image), levels in zip(batch, to_bytes(edited), strict=False):

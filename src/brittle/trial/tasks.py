@@ -137,7 +137,9 @@ class Plan:
     """The thresholds of usable edits; None with ``not_calibrated`` saying why."""
     not_calibrated: str = ""
     batch: int = 1
-    """Rows a call of the model."""
+    """Rows a call of the model that edits."""
+    together: int | None = None
+    """Photos a call that protects has at most; None: ``batch``."""
     given: dict[tuple[str, str], TrialPhoto] = field(default_factory=dict)
     """By photo and arm, released files that were made elsewhere."""
     references: dict[str, tuple[Photo, ...]] = field(default_factory=dict)
@@ -168,10 +170,10 @@ class Plan:
         return self._subject_of[photo].pictures
 
     def rows(self, photo: str) -> int:
-        """Photos that are protected together: of one shape, at most a batch or `at_once`."""
+        """Photos that are protected together: of one shape, at most ``together`` or `at_once`."""
         shape = self.photos[photo].image.shape
         alike: int = sum(other.image.shape == shape for other in self.photos.values())
-        return min(self.batch, alike, at_once(*shape[-2:]))
+        return min(self.together or self.batch, alike, at_once(*shape[-2:]))
 
     def shown(self, photo: str) -> int:
         """The long side, in pixels, at which the model sees a photo."""
