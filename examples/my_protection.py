@@ -12,7 +12,7 @@ from brittle.sources.photos import load_photos
 
 @register
 class Flatten(PGD):
-    """Makes the latent flat: what the editor starts from has less to say."""
+    """Flattens the latent, so that the editor starts from less information."""
 
     name = "flatten"
 

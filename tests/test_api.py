@@ -47,6 +47,7 @@ def folder(tmp_path_factory):
     for name, crop in (("a", data.chelsea()[:200, :220]), ("b", data.chelsea()[90:290, 100:280])):
         write_image(folder / "paintings" / f"{name}.png", from_bytes(crop[None].copy()))
     (folder / "trial.yaml").write_text(TRIAL)
+    (folder / "mine.py").write_text("from brittle.component import register")
     (folder / "demo.yaml").write_text(TRIAL.replace("size: 128", "square: 64"))
     write_edits(folder, photos=2)
     for name in ("old", "new"):

@@ -9,8 +9,12 @@ import hashlib
 import importlib.metadata
 import json
 import re
+import sys
+import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Any, ClassVar, Self, TypeVar, get_args
 
 import yaml
@@ -246,6 +250,40 @@ def registry(family: str) -> Registry:
                     f"The plugin {entry_point.name} can't be loaded ({error}): update or remove it."
                 ) from error
     return _registries[family]
+
+
+def load_plugin(path: str | Path) -> str:
+    """Run a Python file of one's own, whose components are then known; returns its SHA-256.
+
+    >>> len(brittle.load_plugin("mine.py"))
+    64
+
+    A file with the same content runs once. Its ``if __name__ == "__main__"`` doesn't run.
+
+    Raises:
+        UserError: no such file, or it can't be run, with the place.
+    """
+    path = Path(path)
+    try:
+        code = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"The plugin {path} can't be read: {error.strerror}.") from None
+    digest = hashlib.sha256(code).hexdigest()
+    name = f"brittle_plugin_{digest[:16]}"
+    if name not in sys.modules:
+        module = sys.modules[name] = ModuleType(name)
+        module.__file__ = str(path)
+        try:
+            exec(compile(code, str(path), "exec"), module.__dict__)
+        except Exception as error:
+            del sys.modules[name]
+            lines = [one.lineno for one in traceback.extract_tb(error.__traceback__)
+                     if one.filename == str(path)]  # fmt: skip
+            place = f", line {lines[-1]}" if lines else ""
+            raise UserError(
+                f"The plugin {path}{place} can't be loaded: {type(error).__name__}: {error}"
+            ) from error
+    return digest
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:

@@ -12,6 +12,7 @@ from brittle.api.pictures import edit, protect, transform
 from brittle.api.reports import Report
 from brittle.api.trials import check, compare, demo, dry_run, report, run_trial, score
 from brittle.catalogue import describe, fetch_models
+from brittle.component import load_plugin
 from brittle.declaration.trial import Trial, load_trial
 from brittle.models import EditModel, load_model
 
@@ -32,6 +33,7 @@ __all__ = [
     "export",
     "fetch_models",
     "load_model",
+    "load_plugin",
     "load_trial",
     "mimic",
     "placebo_files",

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,10 +16,11 @@ from brittle.errors import UserError, out_of_memory, printable
 class Commands(TyperGroup):
     """The commands; what a user can mend is one sentence and exit code 2, never a traceback."""
 
-    def main(self, *args: Any, **options: Any) -> Any:
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **options: Any) -> Any:
         """Run the command line."""
         try:
-            return super().main(*args, **options)
+            given = _without_plugins(sys.argv[1:] if args is None else args)
+            return super().main([*given], *rest, **options)
         except UserError as error:
             problem = str(error)
         except OSError as error:
@@ -40,6 +42,19 @@ class Commands(TyperGroup):
         except KeyboardInterrupt:
             to_stderr("\nStopped; what was done is kept, and the same command goes on.")
             raise typer.Exit(130) from None
+
+
+def _without_plugins(arguments: Iterable[str]) -> Iterator[str]:
+    """Load what ``--plugin FILE`` names, on whatever command, and leave it out."""
+    rest = iter(arguments)
+    for argument in rest:
+        option, equals, path = argument.partition("=")
+        if option != "--plugin":
+            yield argument
+        elif path := path if equals else next(rest, ""):
+            brittle.load_plugin(path)
+        else:
+            raise UserError("--plugin names no file: say --plugin my.py.")
 
 
 def _of_system(error: OSError) -> str:
@@ -89,6 +104,13 @@ def root(
         bool,
         typer.Option("--version", callback=_say_version, is_eager=True, help="Say the version."),
     ] = False,
+    plugin: Annotated[
+        Path | None,
+        typer.Option(
+            help="With any command: a Python file of your own, whose components are then known. It "
+            "runs; may be repeated."
+        ),
+    ] = None,
 ) -> None:
     """Does the protection of a photo against diffusion editing survive the world?"""
 

@@ -9,7 +9,7 @@ from typing import Any, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from brittle.component import explain, registry, unknown
+from brittle.component import explain, load_plugin, registry, unknown
 from brittle.declaration.placebos import PlaceboKind
 from brittle.declaration.primary import Primary
 from brittle.errors import UserError, shortened
@@ -59,6 +59,9 @@ class Trial(BaseModel):
     floor_seeds: tuple[int, ...] = Field(
         (1, 2), description="more seeds for the clean edit: how far two honest edits lie apart"
     )
+    plugins: tuple[str, ...] = Field(
+        (), description="Python files of your own whose components the trial names; they run"
+    )
     metrics: tuple[str, ...] = Field(("perceptual", "ssim", "psnr", "follow", "keep"), min_length=1)
     calibration: str | None = Field(
         None, description="thresholds of usable edits, by `brittle calibrate`; else the model's own"
@@ -76,6 +79,7 @@ class Trial(BaseModel):
 
     @field_validator(
         *("protections", "budgets", "transforms", "editors", "prompts", "metrics", "not_tried"),
+        "plugins",
         mode="before",
     )
     @classmethod
@@ -165,7 +169,7 @@ def load_trial(path: str | Path, settings: Iterable[str] = ()) -> Trial:
     (0, 1)
 
     Paths in the file are relative to its folder and stay inside it; a path that the user gives as a
-    setting is taken as it is.
+    setting is taken as it is. The trial's plugins run.
 
     Raises:
         UserError: no such file, not YAML, an unknown key (with the nearest known one), a bad value.
@@ -176,9 +180,18 @@ def load_trial(path: str | Path, settings: Iterable[str] = ()) -> Trial:
         value = written.get(field)
         if isinstance(value, (str, int)) and not isinstance(value, bool):  # a folder named 2026
             written[field] = _inside(path.parent, str(value), f"{path.name}: {field}")
+    plugins = written.get("plugins")
+    if isinstance(plugins, (str, list)):
+        named = [plugins] if isinstance(plugins, str) else plugins
+        where = f"{path.name}: plugins"
+        written["plugins"] = [
+            _inside(path.parent, one, where) if isinstance(one, str) else one for one in named
+        ]
     for setting in settings:
         _apply(written, setting)
     trial = make_trial(written, path.name)
+    for plugin in trial.plugins:
+        load_plugin(plugin)
     if not trial.protections:  # as for what is only learned from
         raise UserError(f"{path.name}: protections: needs at least one entry")
     return trial
