@@ -31,6 +31,7 @@ from brittle.analysis.intervals import (
     t_quantile,
 )
 from brittle.analysis.randomization_test import DRAWS, placebo_tests
+from brittle.analysis.sampling_units import groups_of
 from brittle.analysis.worst_case import cross_fit
 from brittle.declaration.primary import Primary
 from brittle.record.rows import Row, format_results, parse_results
@@ -786,6 +787,26 @@ def uneven_photos(rng: np.random.Generator, trials: int) -> Iterator[Found]:
             yield Found(
                 name, setting, "t over photos: the effect", value, 0.935, 0.965, trials, True
             )
+
+
+@design("photos of one shoot")
+def photos_of_one_shoot(rng: np.random.Generator, trials: int) -> Iterator[Found]:
+    """Photos that belong together, half of the scatter theirs in common: groups are what counts."""
+    for groups, size in ((8, 3), (8, 6), (16, 4)):
+        shape = (trials, groups, size)
+        together = np.repeat(rng.standard_normal((trials, groups, 1)), size, axis=2)
+        strength = 1 + 0.4 * np.sqrt(0.5) * (together + rng.standard_normal(shape))
+        values = EFFECT * strength + rng.normal(0, 0.05 / np.sqrt(2), shape)
+        unit = groups_of(map(str, range(groups * size)),
+                         {str(i): str(i // size) for i in range(groups * size)})  # fmt: skip
+        means = np.stack([unit.means(one)[0] for one in values.reshape(trials, -1)])
+        setting = f"{groups} groups of {size}"
+        value = covers(mean_bounds(means, LEVEL), EFFECT)
+        yield Found("photos of one shoot", setting, "t over groups", value, 0.935, 0.965, trials)
+        value = covers(mean_bounds(values.reshape(trials, -1), LEVEL), EFFECT)
+        yield Found(
+            "photos of one shoot", setting, "t over photos", value, 0.935, 0.965, trials, True
+        )
 
 
 @design("two prompts")

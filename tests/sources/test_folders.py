@@ -91,3 +91,21 @@ def test_collections_are_the_folders_that_are_seen(tmp_path):
     Image.open(tmp_path / "a/1.jfif").save(tmp_path / "2.png")
     with pytest.raises(UserError, match="holds pictures and folders"):
         collections(tmp_path)
+
+
+def test_folders_of_photos_are_groups_of_photos_that_belong_together(tmp_path):
+    def darker(by: float) -> bytes:
+        return encoded((photo() * by).astype("uint8"), "PNG")
+
+    files = {"beach/1.png": darker(0.9), "beach/2.png": darker(0.8), "wedding/1.png": darker(0.7)}
+    folder = folder_of(tmp_path, {**files, "notes.txt": b"a", "beach/list.txt": b"b"})
+    photos = load_photos(str(folder))
+    assert {name: one.group for name, one in photos.items()} == {
+        "beach/1": "beach",
+        "beach/2": "beach",
+        "wedding/1": "wedding",
+    }
+    said = notes_on(Trial(photos=str(folder), prompts=("a",)))
+    assert [note for note in said if "list.txt" in note]
+    (folder / "own.png").write_bytes(darker(0.2))
+    assert {one.group for one in load_photos(str(folder)).values()} == {""}

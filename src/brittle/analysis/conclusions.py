@@ -26,6 +26,7 @@ def summarise_record(record: Record) -> Summary:
         manifest.primary,
         scope=_scope(manifest),
         arms=manifest.arms,
+        groups=manifest.groups,
         evidence=evidence_of(record),
     )
     marks = {} if record.directory is None else kept_marks(record.directory)

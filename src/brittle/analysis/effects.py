@@ -106,7 +106,7 @@ class Effects:
             if len(blocks) < 2:
                 self._noise[key] = blocks[0] if blocks else self.table.nothing
             else:
-                chosen = chosen_by_others(self._placebo_means(labels, transform))
+                chosen = self._choices(labels, transform)
                 values = np.stack([block.values for block in blocks])
                 everywhere = np.isfinite(values).all(0)
                 mine = values[chosen, np.arange(len(chosen))]
@@ -122,7 +122,7 @@ class Effects:
         means = self._placebo_means(placebos.values(), transform)
         if not np.isfinite(means).any():
             return None
-        chosen = chosen_by_others(means)[np.isfinite(means).all(0)]
+        chosen = self._choices(placebos.values(), transform)[np.isfinite(means).all(0)]
         return StrongerNoise(
             arm=arm,
             transform=transform,
@@ -132,6 +132,17 @@ class Effects:
             },
             photos={kind: int((chosen == place).sum()) for place, kind in enumerate(placebos)},
         )
+
+    def _choices(self, labels: Iterable[str], transform: str) -> NDArray[np.intp]:
+        """Which placebo stands for each photo: a group chooses, and is chosen for, as one."""
+        means = self._placebo_means(labels, transform)
+        if not self.unit.members:
+            return chosen_by_others(means)
+        group = np.array(self.unit.members)
+        there = np.unique(group[np.isfinite(means).all(0)])
+        chosen = np.zeros(group.max() + 1, np.intp)
+        chosen[there] = chosen_by_others(np.stack(self.unit.means(*means)))
+        return chosen[group]
 
     def _placebo_means(self, labels: Iterable[str], transform: str) -> Array:
         """Mean distances (placebos, units) at the points where all of them have a number."""
@@ -182,12 +193,13 @@ class Effects:
     ) -> tuple[Array, Array]:
         """Effects under a transform and without, (units,) each, at the points that both have.
 
-        ``against``: the one placebo that the effect under the transform is held against.
+        NaN where a unit lacks one of them. ``against``: the one placebo that the effect under the
+        transform is held against.
         """
         after = self.contrast(arm, transform, paired="none", against=against)
         before = self.contrast(arm, "none", paired=transform)
         both = after.known & before.known
-        return after.effect[both], before.effect[both]
+        return np.where(both, after.effect, np.nan), np.where(both, before.effect, np.nan)
 
     def reach(
         self, arm: str, transform: str, alpha: float, *, against: str | None = None
@@ -219,7 +231,7 @@ class Effects:
         if transform == "none":
             return None, "the effect without a transform is what the others are compared with"
         after, before = self.share_pair(arm, transform)
-        if len(before) == 0:
+        if not np.isfinite(before).any():
             return None, f"no {self.unit.name} has an effect both with and without the transform"
         return self.share(after, before, alpha)
 
@@ -235,7 +247,7 @@ class Effects:
 
     def above_zero(self, values: Array, *, quantiles: int = 1) -> bool:
         """Whether numbers (units,) lie above 0 for sure, as `clearly_above_zero`."""
-        known = values[np.isfinite(values)]
+        (known,) = self.unit.means(values)
         return clearly_above_zero(known, self.unit, GATE_ALPHA, quantiles=quantiles)
 
     def half_left(self, arm: str, transform: str) -> HalfLeft:
@@ -254,16 +266,16 @@ class Effects:
         if not block.asked.any():
             return None
         contrast = self.contrast(arm, transform)
-        values = contrast.effect[contrast.known]
+        known = contrast.effect[contrast.known]
         retention, reason = self.retention(arm, transform, alpha)
-        scale = contrast.room[contrast.known].mean() if len(values) else np.nan
+        scale = contrast.room[contrast.known].mean() if len(known) else np.nan
         record = Effect(
             arm=arm,
             transform=transform,
             editor=self.editor,
             metric=self.metric,
             exploratory=not primary,
-            n=len(values),
+            n=self.unit.count(contrast.known),
             rows=contrast.rows,
             dropped=contrast.dropped,
             distance=known_mean(
@@ -271,15 +283,15 @@ class Effects:
             ),
             placebo=known_mean(contrast.placebo),
             ceiling=known_mean(contrast.ceiling),
-            effect=mean_interval(values, alpha, self.unit),
+            effect=mean_interval(contrast.effect, alpha, self.unit),
             reach=self.reach(arm, transform, alpha),
             retention=retention,
             retention_reason=reason,
             win_rate=contrast.win_rate,
-            cross_check=_cross_check(values, alpha, self.unit) if primary else None,
+            cross_check=_cross_check(contrast.effect, alpha, self.unit) if primary else None,
             per_photo=self.table.by_unit(contrast.effect),
             per_photo_reach=self.table.by_unit(contrast.effect / scale) if scale > 0 else {},
-            photos_above=int((values > 0).sum()),
+            photos_above=int((known > 0).sum()),
             summary="",
         )
         return record.model_copy(update={"summary": describe(record, self.unit)})
@@ -289,15 +301,16 @@ def describe(effect: Effect, unit: Unit) -> str:
     """Put an effect in words, for a table: reach and retention together, never without n."""
     if effect.n == 0:
         return f"no {unit.name} has a number"
-    why_not = NO_SCALE if unit is PHOTO else NOTHING_LEARNED
-    if unit is PHOTO and effect.ceiling is None:
+    why_not = NOTHING_LEARNED if unit.learned else NO_SCALE
+    if not unit.learned and effect.ceiling is None:
         why_not = "no ceiling, so no reach"
     reach = f"reach {with_bounds(effect.reach)}" if effect.reach else why_not
     if effect.n < unit.enough:
         values = list(effect.per_photo_reach.values()) or list(effect.per_photo.values())
+        one = unit.name if unit.learned else PHOTO.name
         return (
-            f"{all_or_some(effect.photos_above, effect.n, unit.name)} moved further than noise of "
-            f"its size; from {decimal(min(values))} to {decimal(max(values))} a {unit.name}; "
+            f"{all_or_some(effect.photos_above, len(effect.per_photo), one)} moved further than "
+            f"noise of its size; from {decimal(min(values))} to {decimal(max(values))} a {one}; "
             f"{reach}"
         )
     if effect.retention:
@@ -371,10 +384,11 @@ def _placebo_words(stronger: Sequence[StrongerNoise], untransformed: bool) -> st
 
 
 def _cross_check(values: Array, alpha: float, unit: Unit) -> Interval | None:
-    n = len(values)
+    (known,) = unit.means(values)
+    n = len(known)
     if n < unit.enough:
         return None
-    return make_interval(bootstrap_t_bounds(values, alpha), alpha=alpha, method="bootstrap-t", n=n)
+    return make_interval(bootstrap_t_bounds(known, alpha), alpha=alpha, method="bootstrap-t", n=n)
 
 
 def _win_rate(arm: Array, placebo: Array) -> float | None:

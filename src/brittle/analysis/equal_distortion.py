@@ -105,7 +105,7 @@ class FairComparison:
         )
 
     def _curve(self, sweeps: dict[str, Sweep]) -> Iterator[FairPoint]:
-        alpha = self.primary.alpha
+        alpha, unit = self.primary.alpha, self.effects.unit
         points = product(sweeps.items(), self.names, self.transforms, PLACES)
         for (ruler, sweep), name, transform, place in points:
             found = sweep.read(name, transform, place)
@@ -119,25 +119,26 @@ class FairComparison:
                 ruler=ruler,
                 place=place,
                 distortion=-20 * float(np.log10(distortion)) if ruler == "psnr" else distortion,
-                effect=mean_interval(found.effect, alpha),
+                effect=mean_interval(found.effect, alpha, unit),
                 reach=(
-                    ratio_interval(found.effect, found.room, alpha)
+                    ratio_interval(found.effect, found.room, alpha, unit)
                     if (known_mean(found.room) or 0) > 0
                     else None
                 ),
                 usable=None if self.usable.reason else known_mean(found.usable),
-                n=int(here.sum()),
+                n=unit.count(here),
             )
 
     def _differences(self, sweeps: dict[str, Sweep]) -> Iterator[FairDifference]:
+        unit = self.effects.unit
         for (ruler, sweep), transform in product(sweeps.items(), self.transforms):
             read = {name: sweep.read(name, transform, MIDDLE) for name in self.names}
             for left, right in combinations(self.names, 2):
                 one, other = read[left], read[right]
-                found = {"reach": mean_interval(one.effect - other.effect, self.alpha)}
+                found = {"reach": mean_interval(one.effect - other.effect, self.alpha, unit)}
                 if not self.usable.reason:
                     usable = one.usable - other.usable
-                    found["usable"] = share_difference_interval(usable, self.alpha)
+                    found["usable"] = share_difference_interval(usable, self.alpha, unit)
                 for outcome in OUTCOMES:
                     if difference := found.get(outcome):
                         yield FairDifference(

@@ -98,7 +98,7 @@ def half_life(
 
     ``details`` stand beside the finding, and of ``bits`` a pixel those at its ends.
     """
-    pairs = [effects.share_pair(arm, text) for _, text in rungs]
+    pairs = [effects.unit.means(*effects.share_pair(arm, text)) for _, text in rungs]
     if min(len(before) for _, before in pairs) < MIN_PHOTOS:
         return None
     values = [after - 0.5 * before for after, before in pairs]
@@ -106,7 +106,8 @@ def half_life(
     strict = np.array([mean_bounds(value, ALPHA / len(rungs))[1:] for value in values]).T
     strengths = [strength for strength, _ in rungs]
     clean = effects.contrast(arm, "none")
-    protects = bool(mean_bounds(clean.effect[clean.known], ALPHA)[1] > 0)
+    (known,) = effects.unit.means(clean.effect)
+    protects = bool(mean_bounds(known, ALPHA)[1] > 0)
     (more, less), gap = walk(*loose), window(*strict) if protects else None
     high = strengths[more - 1] if more and protects else None
     low = strengths[len(strengths) - less] if less and protects else None

@@ -74,7 +74,7 @@ def _opening(scope: Scope, effects: Effects, arm: str, *, several: bool) -> str:
     """What the sentence is about: scope, arm, who made it against what, and how many prompts."""
     parts = [scope.statement, *([f"for {arm}"] if several else []), BOX[scope.white_box]]
     if scope.prompts is not None:
-        intervals = len(_by_effect(effects, arm)) >= MIN_PHOTOS
+        intervals = effects.unit.count(effects.contrast(arm, "none").known) >= MIN_PHOTOS
         prompts = count(scope.prompts, "prompt")
         parts.append(f"{prompts} (which the intervals do not cover)" if intervals else prompts)
     return ", ".join(parts)

@@ -154,16 +154,17 @@ def share_interval(shares: Array, rows: int, alpha: float, unit: Unit = PHOTO) -
     return _interval(bounds, "korn-graubard", unit, alpha, shares)
 
 
-def share_difference_interval(differences: Array, alpha: float) -> Interval | None:
+def share_difference_interval(
+    differences: Array, alpha: float, unit: Unit = PHOTO
+) -> Interval | None:
     """A difference of two shares, paired by photo (NaN: none); None without numbers."""
-    return _interval(share_difference_bounds, "t + pseudo-photo", PHOTO, alpha, differences)
+    return _interval(share_difference_bounds, "t + pseudo-photo", unit, alpha, differences)
 
 
 def _interval(
     bounds: Callable[..., Bounds], method: str, unit: Unit, alpha: float, *columns: Array
 ) -> Interval | None:
-    there = np.isfinite(columns).all(0)
-    known = [column[there] for column in columns]
+    known = unit.means(*columns)
     n = len(known[0])
     if not n or (len(known) > 1 and known[1].mean() == 0):
         return None

@@ -20,6 +20,7 @@ NAMES = {
     "impress": "IMPRESS",
 }
 ABOUT = "the intervals cover photos, not models"
+COVERS_GROUPS = "the intervals cover groups of photos, not models"
 MIN_EDITS = 20
 """Fewest edits of which a count is given in a hundred."""
 NOISES = {

@@ -47,8 +47,10 @@ def photos_for(effect: float, deviation: float, alpha: float) -> int | None:
     return high
 
 
-def photos_needed(after: Array, before: Array, primary: Primary, alpha: float) -> PhotosNeeded:
-    """From a trial's own effects, (photos,) each: its strength, and its scatter's upper bound."""
+def photos_needed(
+    after: Array, before: Array, primary: Primary, alpha: float, unit: str = "photo"
+) -> PhotosNeeded:
+    """From a trial's own effects, one a unit each: its strength, and its scatter's upper bound."""
     strength = float(before.mean())
 
     def needed(margin: float, truth: float) -> int | None:
@@ -57,7 +59,7 @@ def photos_needed(after: Array, before: Array, primary: Primary, alpha: float) -
         return photos_for(abs(truth - margin) * strength, float(np.sqrt(bound)), alpha)
 
     margins = primary.margins
-    return _in_words(needed(margins.broken, 0.0), needed(margins.survived, 1.0))
+    return _in_words(needed(margins.broken, 0.0), needed(margins.survived, 1.0), unit)
 
 
 def chi_square_quantile(degrees: int) -> float:
@@ -83,9 +85,9 @@ def plan_photos(primary: Primary, *, arms: int, rows_a_photo: int) -> PhotosNeed
     return _in_words(needed(margins.broken, 0.0), needed(margins.survived, 1.0))
 
 
-def _in_words(broken: int | None, survived: int | None) -> PhotosNeeded:
+def _in_words(broken: int | None, survived: int | None, unit: str = "photo") -> PhotosNeeded:
     def would_do(number: int | None) -> str:
-        return f"about {count(number, 'photo')}" if number else "more photos than can be had"
+        return f"about {count(number, unit)}" if number else f"more {unit}s than can be had"
 
     sentence = (
         f"To find it broken if nothing is left takes {would_do(broken)}; "

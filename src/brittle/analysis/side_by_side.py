@@ -17,6 +17,7 @@ from brittle.analysis.intervals import (
     t_quantile,
 )
 from brittle.analysis.phrases import count
+from brittle.analysis.sampling_units import groups_of
 from brittle.analysis.summary import MIN_PHOTOS, Interval
 from brittle.analysis.table import Table
 from brittle.analysis.usable import UsableEdits
@@ -99,8 +100,7 @@ def pair(first: Protected, second: Protected) -> Pairing:
     found = []
     for transform in (name for name in outcomes[0].transforms if name in outcomes[1].transforms):
         for outcome in ("reach", "usable"):
-            values = [one.values(outcome, transform) for one in outcomes]
-            interval = _difference(values[1], values[0], paired, shares=outcome == "usable")
+            interval = _difference(outcomes[1], outcomes[0], outcome, transform, paired=paired)
             if interval is not None:
                 found.append(Difference(outcome, transform, interval))
     return Pairing(first, second, paired, tuple(found), _words(photos, shared, outcomes))
@@ -138,12 +138,14 @@ class _Outcomes:
     def __init__(
         self, of: Protected, shared: set[tuple[str, str, int]] | None, metric: str
     ) -> None:
-        digests = of.trial.digests
+        digests, manifest = of.trial.digests, of.trial.finished.manifest
         summary, rows = of.trial.finished.summary, of.trial.finished.record.rows
+        self.groups = manifest.groups
         if shared is not None:
             renamed = (replace(row, image=digests.get(row.image, "")) for row in rows)
             rows = [row for row in renamed if (row.image, row.prompt, row.seed) in shared]
-        table = Table(rows, of.trial.finished.manifest.arms)
+            self.groups = {digests[name]: group for name, group in self.groups.items()}
+        table = Table(rows, manifest.arms, self.groups)
         editor = summary.primary.editor or ""
         self.table, self.arm, self.transforms = table, of.arm, table.names("transform")
         self.effects = Effects(table, editor=editor, metric=metric)
@@ -177,14 +179,19 @@ class _Outcomes:
 
 
 def _difference(
-    values: dict[str, float], others: dict[str, float], paired: bool, *, shares: bool
+    one: _Outcomes, other: _Outcomes, outcome: str, transform: str, *, paired: bool
 ) -> Interval | None:
+    values, others = one.values(outcome, transform), other.values(outcome, transform)
+    shares = outcome == "usable"
     if paired:
         both = sorted(values.keys() & others.keys())
         differences = np.array([values[photo] - others[photo] for photo in both])
         interval = share_difference_interval if shares else mean_interval
-        return interval(differences, EXPLORATORY_ALPHA)
-    left, right = (np.array(list(side.values())) for side in (values, others))
+        return interval(differences, EXPLORATORY_ALPHA, groups_of(both, one.groups))
+    left, right = (
+        groups_of(side, of.groups).means(np.array(list(side.values())))[0]
+        for side, of in ((values, one), (others, other))
+    )
     return unpaired_interval(left, right, EXPLORATORY_ALPHA, extra=float(shares))
 
 

@@ -1,6 +1,6 @@
 """From rows to the summary: everything that a trial found, in one pass."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import product
 
 import numpy as np
@@ -12,7 +12,7 @@ from brittle.analysis.equal_distortion import compare_fairly
 from brittle.analysis.evidence import Evidence
 from brittle.analysis.half_life import half_life, ladders
 from brittle.analysis.headline import headline
-from brittle.analysis.phrases import ABOUT, count, scope_statement
+from brittle.analysis.phrases import ABOUT, COVERS_GROUPS, count, scope_statement
 from brittle.analysis.style import style_headline, style_section, unit_words
 from brittle.analysis.summary import (
     Effect,
@@ -29,7 +29,7 @@ from brittle.analysis.summary import (
     Verdict,
     WorstCase,
 )
-from brittle.analysis.table import Table
+from brittle.analysis.table import NO_GROUPS, Mask, Table
 from brittle.analysis.usable import UsableEdits, transform_cost
 from brittle.analysis.verdicts import Judge, needed_for_attacker
 from brittle.analysis.worst_case import Search
@@ -47,6 +47,7 @@ def summarise(
     *,
     scope: Scope,
     arms: Iterable[Arm] = (),
+    groups: Mapping[str, str] = NO_GROUPS,
     evidence: Evidence = NO_EVIDENCE,
 ) -> Summary:
     """Draw all conclusions from a trial's scores.
@@ -56,13 +57,14 @@ def summarise(
         primary: what the trial declared before it ran.
         scope: which model made the edits; its statement is filled in where it is empty.
         arms: what each label stands for; of others the label itself tells.
+        groups: by photo, the group of photos that belong together, which intervals then count.
         evidence: what the record knows about how the files were made.
 
     Raises:
         UserError: no rows, contradicting rows, or a declaration that names what isn't there.
 
     """
-    table = Table(rows, arms)
+    table = Table(rows, arms, groups)
     primary = fill_in(primary, table)
     return _Summariser(table, primary, scope, evidence).summary()
 
@@ -113,10 +115,11 @@ class _Summariser:
         }
         self.main = self._main()
         self.main_usable = self.usable[self.editor]
-        self.n = self._units_with_numbers()
+        self.n = table.unit.count(self._with_numbers())
         few = f"an illustration on {count(self.n, table.unit.name)}"
         self.illustration = few if self.n < table.unit.enough else ""
-        about = unit_words(table.sampling) if table.learned else self.illustration or ABOUT
+        covered = COVERS_GROUPS if table.unit.members else ABOUT
+        about = unit_words(table.sampling) if table.learned else self.illustration or covered
         statement = scope.statement or scope_statement(scope, about)
         prompts = self._prompts() if scope.prompts is None else scope.prompts
         self.scope = scope.model_copy(update={"statement": statement, "prompts": prompts})
@@ -140,7 +143,8 @@ class _Summariser:
         worst_cases = tuple(self._worst_cases())
         return Summary(
             scope=self.scope,
-            n_photos=self.n,
+            n_photos=int(self._with_numbers().sum()),
+            n_groups=self.n if self.table.unit.members else 0,
             photos=self.table.units,
             illustration=bool(self.illustration),
             illustration_words=self.illustration,
@@ -281,11 +285,11 @@ class _Summariser:
                 by_metric[effect.metric] = effect.retention.estimate
         return shares
 
-    def _units_with_numbers(self) -> int:
-        """Units that have an effect without a transform in some primary arm, or any score."""
+    def _with_numbers(self) -> Mask:
+        """Which rows have an effect without a transform in some primary arm, or else any score."""
         masks = [self.main.contrast(arm, "none").known for arm in self.primary.arms]
-        there = np.logical_or.reduce(masks) if masks else np.zeros(0, bool)
-        return int(there.sum()) or len(self.table.units)
+        there: Mask = np.logical_or.reduce(masks) if masks else np.zeros(0, bool)
+        return there if there.any() else np.ones(len(self.table.units), bool)
 
     def _missing(self) -> Missing:
         blocks = [

@@ -59,7 +59,7 @@ class Interval(Data):
     method: str
     """``t``, ``fieller``, ``korn-graubard``, ``t + pseudo-photo``, ``bootstrap-t`` or ``none``."""
     n: int = Field(ge=0)
-    """Photos behind it; over collections, the collections or fine-tunes."""
+    """Photos behind it, or groups of them; over collections, the collections or fine-tunes."""
     note: str = ""
     """What a reader must know: ``no bound``, ``4 photos: no interval``; empty otherwise."""
 
@@ -700,6 +700,8 @@ class Summary(Data):
     """What the numbers are about."""
     n_photos: int
     """Photos with an effect."""
+    n_groups: int = 0
+    """Groups of photos that belong together, which intervals and verdicts count; 0: none do."""
     photos: tuple[str, ...]
     """All photos by name, sorted."""
     illustration: bool

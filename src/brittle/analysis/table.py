@@ -2,19 +2,20 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from brittle.analysis.intervals import Array
-from brittle.analysis.sampling_units import PHOTO, Sampling
+from brittle.analysis.sampling_units import Sampling, groups_of
 from brittle.errors import UserError
 from brittle.record.arms import Arm
 from brittle.record.rows import Row
 
 Mask = NDArray[np.bool_]
+NO_GROUPS: Mapping[str, str] = {}
 Point = tuple[str, str, int]
 """What differs within a unit: a further name where there is one, the prompt, the seed."""
 
@@ -37,8 +38,12 @@ class Block:
 class Table:
     """All scores, by (editor, metric, reference, arm, transform)."""
 
-    def __init__(self, rows: Iterable[Row], arms: Iterable[Arm] = ()) -> None:
+    def __init__(
+        self, rows: Iterable[Row], arms: Iterable[Arm] = (), groups: Mapping[str, str] = NO_GROUPS
+    ) -> None:
         """Index the rows; a repeated row counts once. Of other arms than ``arms`` the label tells.
+
+        ``groups`` names the group of photos that belong together.
 
         Raises:
             UserError: no rows, or the same cell with two different values.
@@ -46,7 +51,6 @@ class Table:
         """
         rows = list(rows)
         self.sampling = Sampling(rows)
-        self.unit = self.sampling.unit
         found: dict[tuple[str, str, str, str, str], dict[tuple[str, Point], float]] = defaultdict(
             dict
         )
@@ -66,6 +70,9 @@ class Table:
             raise UserError("There are no results to draw conclusions from.")
         places = {place for cells in found.values() for place in cells}
         self.units = tuple(sorted({unit for unit, _ in places}))
+        self.unit = self.sampling.unit
+        if not self.unit.learned:
+            self.unit = groups_of(self.units, groups)
         self.points = tuple(sorted({point for _, point in places}))
         shape = len(self.units), len(self.points)
         self.nothing = Block(np.full(shape, np.nan), np.zeros(shape, bool))
@@ -79,7 +86,7 @@ class Table:
     @property
     def learned(self) -> bool:
         """Whether models learned from collections, and the units are no photos."""
-        return self.unit is not PHOTO
+        return self.unit.learned
 
     @property
     def reference(self) -> str:

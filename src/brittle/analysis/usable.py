@@ -72,7 +72,7 @@ class UsableEdits:
         if self.reason:
             return None
         shares = self.shares(arm, transform)
-        return share_interval(shares.per_photo, shares.rows, alpha)
+        return share_interval(shares.per_photo, shares.rows, alpha, self.table.unit)
 
     def difference(
         self, arm: str, transform: str, other: str, other_transform: str, alpha: float
@@ -83,7 +83,7 @@ class UsableEdits:
         blocks = [self.block(arm, transform), self.block(other, other_transform)]
         valid, _ = shared_points(blocks)
         left, right = (unit_means(block.values, valid) for block in blocks)
-        return share_difference_interval(left - right, alpha)
+        return share_difference_interval(left - right, alpha, self.table.unit)
 
     def best_of(self, arm: str, transform: str, tries: int) -> BestOf | None:
         """How often at least one of several tries is usable."""
@@ -118,7 +118,7 @@ class UsableEdits:
             transform=transform,
             editor=self.editor,
             exploratory=not primary,
-            n=len(per_photo),
+            n=self.table.unit.count(np.isfinite(shares.per_photo)),
             rows=shares.rows,
             usable=round(shares.hits),
             rate=self.rate(arm, transform, alpha),
@@ -165,7 +165,9 @@ def transform_cost(
     lost = usable.difference(ORIGINAL, "none", ORIGINAL, transform, alpha)
     if not moved.asked.any() and lost is None:
         return None
-    distance, seed_floor = mean_interval(moved.means, alpha), mean_interval(floor.means, alpha)
+    distance, seed_floor = (
+        mean_interval(block.means, alpha, table.unit) for block in (moved, floor)
+    )
     return TransformCost(
         transform=transform,
         editor=usable.editor,

@@ -52,7 +52,7 @@ Claims = dict[str, Claim]
 
 @dataclass(frozen=True)
 class Tested:
-    """An interval, and what it asks of each photo: a number whose mean is compared with 0."""
+    """An interval, and what it asks of each unit: a number whose mean is compared with 0."""
 
     interval: Interval | None
     values: Array
@@ -76,7 +76,7 @@ class Judge:
         After the transforms ``not_edited`` no edits were made, though they were tried otherwise.
         """
         self.effects, self.usable, self.primary, self.flags = effects, usable, primary, flags
-        self.scope, self.not_edited = scope, not_edited
+        self.scope, self.not_edited, self.unit = scope, not_edited, effects.unit
         self.alpha = primary.alpha_each
 
     def verdicts(self) -> tuple[list[Verdict], list[Outcome]]:
@@ -115,10 +115,10 @@ class Judge:
         self, arm: str, transform: str, claims: Claims, ruling: Ruling, label: str
     ) -> Verdict:
         attacker = self._attacker(arm, transform, claims, ruling)
-        after, before = self.effects.share_pair(arm, transform)
-        enough = len(before) >= MIN_PHOTOS
-        known = enough and transform != "none"  # what would do is said of what is left after one
-        needed = photos_needed(after, before, self.primary, self.alpha) if known else None
+        after, before = self.unit.means(*self.effects.share_pair(arm, transform))
+        needed = None
+        if len(before) >= MIN_PHOTOS and transform != "none":  # said of what is left after one
+            needed = photos_needed(after, before, self.primary, self.alpha, self.unit.name)
         settled = _settled(claims.get("untestable")) or _holds(claims, "room lost")
         sentence = verdict_sentence(
             findings(self.effects, arm, transform, ruling, self.alpha),
@@ -135,7 +135,7 @@ class Judge:
                 f" Whether {transform_name(transform)} also ruins edits of unprotected photos is "
                 "not settled."
             )
-        sentence += _weaker_against(claims, ruling) + _doubtful(claims, ruling)
+        sentence += _weaker_against(claims, ruling) + _doubtful(claims, ruling, self.unit.name)
         if not attacker.said:
             sentence += f" {attacker.why[0].upper()}{attacker.why[1:]}."
         return Verdict(
@@ -208,11 +208,14 @@ class Judge:
 
     def _room(self, arm: str, transform: str) -> Tested:
         room = self.effects.contrast(arm, transform).room
-        return Tested(self.effects.room(arm, transform, self.alpha), room)
+        return self._tested(self.effects.room(arm, transform, self.alpha), room)
+
+    def _tested(self, interval: Interval | None, values: Array) -> Tested:
+        return Tested(interval, self.unit.means(values)[0])
 
     def _reach(self, arm: str, transform: str, against: str | None = None) -> Tested:
         contrast = self.effects.contrast(arm, transform, against=against)
-        return Tested(
+        return self._tested(
             self.effects.reach(arm, transform, self.alpha, against=against),
             contrast.effect - self.primary.margins.protected * contrast.room,
         )
@@ -220,7 +223,7 @@ class Judge:
     def _room_left(self, arm: str, transform: str) -> Tested:
         after = self.effects.contrast(arm, transform, paired="none").room
         before = self.effects.contrast(arm, "none", paired=transform).room
-        return Tested(
+        return self._tested(
             self.effects.room_left(arm, transform, self.alpha), after - ROOM_LEFT * before
         )
 
@@ -237,8 +240,8 @@ class Judge:
             after, before = self.effects.share_pair(arm, transform, against=against)
             values = after - margin * before
             if shown:
-                return Tested(ratio_interval(after, before, self.alpha), values)
-            return Tested(mean_interval(values, self.alpha), values)
+                return self._tested(ratio_interval(after, before, self.alpha, self.unit), values)
+            return self._tested(mean_interval(values, self.alpha, self.unit), values)
 
         def words(compared: str, margin: float) -> str:
             statement = f"{compared} than {percent(margin)} % of the effect is left"
@@ -346,9 +349,9 @@ class Judge:
         asked = after.rows + after.dropped
         if too_many(after.dropped, asked):
             return f"{after.dropped} of {count(asked, 'cell')} have no number"
-        n = int(after.known.sum())
+        n = self.unit.count(after.known)
         if n < MIN_PHOTOS:
-            return f"it has {count(n, 'photo')}, and a verdict takes {MIN_PHOTOS}"
+            return f"it has {count(n, self.unit.name)}, and a verdict takes {MIN_PHOTOS}"
         if "room" not in claims:
             return "there are no edits of a gray picture, so no ceiling"
         if not claims["room"].holds:
@@ -412,8 +415,8 @@ def claim(
         sure = interval.low is not None and interval.low > threshold
     twice = None
     if sure and values is not None:
-        known = values[np.isfinite(values)] * (-1 if side == "below" else 1)
-        twice = bool(doubtful_low(known, (1 - interval.level) / 2) > 0)
+        favourable = -values if side == "below" else values
+        twice = bool(doubtful_low(favourable, (1 - interval.level) / 2) > 0)
     return Claim(
         name=name,
         statement=statement,
@@ -465,7 +468,7 @@ def _settled(untestable: Claim | None) -> bool:
     return untestable.holds or (low is not None and low > untestable.threshold)
 
 
-def _doubtful(claims: Claims, ruling: Ruling) -> str:
+def _doubtful(claims: Claims, ruling: Ruling, unit: str) -> str:
     """Which word of a rule before the one that applies was withheld as the two methods disagree."""
     asked = ["never protected", "protected", "broken", "survived", "weakened"]
     before = asked[: asked.index(ruling.word)] if ruling.word in asked else asked
@@ -474,5 +477,5 @@ def _doubtful(claims: Claims, ruling: Ruling) -> str:
         return ""
     return (
         f" The two methods disagree whether {claims[doubted[0]].statement}: it is not sure with "
-        "the photo that speaks most against it counted twice. More photos would settle it."
+        f"the {unit} that speaks most against it counted twice. More {unit}s would settle it."
     )

@@ -123,12 +123,16 @@ class Search:
             metric=self.effects.metric,
             transforms=len(self.transforms),
             chosen_by=chosen_by,
-            effect=None if left.values is None else mean_interval(left.values, ALPHA),
+            effect=None
+            if left.values is None
+            else mean_interval(left.values, ALPHA, self.table.unit),
             effect_chosen=dict(left.chosen),
             effect_reason=left.reason,
             share=share,
             share_reason=share_reason,
-            usable=None if got.values is None else share_interval(got.values, got.rows, ALPHA),
+            usable=None
+            if got.values is None
+            else share_interval(got.values, got.rows, ALPHA, self.table.unit),
             usable_chosen=dict(got.chosen),
             usable_reason=got.reason,
             plain_minimum=(

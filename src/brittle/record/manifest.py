@@ -69,6 +69,8 @@ class PhotoEntry(Data):
     width: int = 0
     height: int = 0
     credit: str = ""
+    group: str = ""
+    """The photos that it belongs together with: intervals are over groups. Empty: none."""
     notes: tuple[str, ...] = ()
     source_format: str = ""
     jpeg_traces: bool = False
@@ -150,6 +152,11 @@ class Manifest(Data):
     def protections(self) -> list[str]:
         """The labels of the protections, in order."""
         return [arm.label for arm in self.arms if arm.kind == "protection"]
+
+    @property
+    def groups(self) -> dict[str, str]:
+        """The group of each photo that has one."""
+        return {photo.name: photo.group for photo in self.photos if photo.group}
 
     def to_json(self) -> dict[str, Any]:
         """As plain data, without what says nothing."""

@@ -25,6 +25,8 @@ def facts(trial: Finished) -> list[str]:
     """The line under a report's title."""
     manifest, style = trial.manifest, trial.summary.style
     about = [count(trial.summary.n_photos, "photo")]
+    if groups := trial.summary.n_groups:
+        about = [f"{about[0]} in {count(groups, 'group')}"]
     if style:
         about = [
             count(len(style.collections), "collection"),

@@ -89,9 +89,9 @@ def transform_table(trial: Finished, arm: str, editor: str) -> TransformTable:
             f"{count(len(style.seeds), 'picture')} a prompt",
         )
     intervals = (
-        f"; no intervals on {count(summary.n_photos, 'photo')}"
+        f"; no intervals: {summary.illustration_words}"
         if summary.illustration
-        else " with 95 % intervals over photos"
+        else f" with 95 % intervals over {'groups of ' if summary.n_groups else ''}photos"
     )
     judged = [
         found

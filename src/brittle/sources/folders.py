@@ -53,14 +53,26 @@ def collections(source: Path) -> list[Path]:
     """
     if not source.is_dir():
         return [source]
-    inner = sorted(
+    inner = folders_of(source)
+    if inner and holds_photos(source):
+        raise UserError(f"{source} holds pictures and folders: give one collection, or several.")
+    return inner or [source]
+
+
+def folders_of(source: Path) -> list[Path]:
+    """The folders in a folder, in the order of their names; none where it is not there."""
+    if not source.is_dir():
+        return []
+    return sorted(
         path
         for path in source.iterdir()
         if path.is_dir() and not path.name.startswith((".", "__MACOSX"))
     )
-    if inner and any(_is_photo(path) for path in _shown(source)):
-        raise UserError(f"{source} holds pictures and folders: give one collection, or several.")
-    return inner or [source]
+
+
+def holds_photos(folder: Path) -> bool:
+    """Whether photos lie in a folder itself."""
+    return folder.is_dir() and any(_is_photo(path) for path in _shown(folder))
 
 
 def _shown(folder: Path) -> list[Path]:

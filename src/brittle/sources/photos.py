@@ -20,7 +20,13 @@ from brittle.images import (
     read_photo,
     stretch,
 )
-from brittle.sources.folders import collections, left_out, photo_files
+from brittle.sources.folders import (
+    collections,
+    folders_of,
+    holds_photos,
+    left_out,
+    photo_files,
+)
 
 SAMPLE = {
     ("skimage", "data/astronaut.png"): "NASA, public domain (scikit-image)",
@@ -45,6 +51,8 @@ class TrialPhoto:
     photo: Photo
     credit: str = ""
     mask: Tensor | None = None
+    group: str = ""
+    """The photos that it belongs together with; empty: none."""
 
     @property
     def image(self) -> Tensor:
@@ -67,7 +75,9 @@ def load_photos(
 ) -> dict[str, TrialPhoto]:
     """Read a trial's photos by name, in the order of their files.
 
-    ``source`` is ``sample``, a folder or a file. With ``square`` each is cropped to its centre and
+    ``source`` is ``sample``, a folder or a file. A folder without photos of its own may hold
+    folders of them: then each is a group of photos that belong together, as of one shoot, and its
+    photos are named GROUP/NAME. With ``square`` each is cropped to its centre and
     resampled to that many pixels a side. ``mask`` is ``auto``, ``alpha``, a file for all of them,
     or a folder with a mask for each, NAME.mask.png or NAME.png.
 
@@ -75,21 +85,30 @@ def load_photos(
         UserError: nothing there, two photos of one name or with the same pixels, a file that is
             no usable image, a photo without its mask.
     """
-    found = _sample() if source == "sample" else [(path, "") for path in photo_files(Path(source))]
+    found = _sample() if source == "sample" else _files(Path(source))
     photos: dict[str, TrialPhoto] = {}
     digests: dict[str, Path] = {}
-    for path, credit in found:
+    for path, credit, group in found:
         photo = read_photo(path)
         masked = None if mask is None else _mask_of(photo, path, mask)
         if square is not None:
             photo, masked = centre_square(photo, square), _centre_mask(masked, square)
-        if photo.name in photos:
-            raise UserError(f"Two photos are named {photo.name}: rename {path}.")
+        name = f"{group}/{photo.name}" if group else photo.name
+        if name in photos:
+            raise UserError(f"Two photos are named {name}: rename {path}.")
         if photo.digest in digests:
             raise UserError(f"{path} and {digests[photo.digest]} are the same picture: keep one.")
-        photos[photo.name] = TrialPhoto(photo, credit, masked)
+        photos[name] = TrialPhoto(photo, credit, masked, group)
         digests[photo.digest] = path
     return photos
+
+
+def _files(source: Path) -> list[tuple[Path, str, str]]:
+    """The photos, without credits, and the group of each: the folder in a folder of folders."""
+    groups = [] if source.is_file() or holds_photos(source) else folders_of(source)
+    if not groups:
+        return [(path, "", "") for path in photo_files(source)]
+    return [(path, "", folder.name) for folder in groups for path in photo_files(folder)]
 
 
 def learns(trial: Trial) -> bool:
@@ -122,7 +141,8 @@ def notes_on(trial: Trial) -> list[str]:
     """What to say of the files beside a trial's photos."""
     if trial.photos == "sample":
         return []
-    folders = collections(Path(trial.photos)) if learns(trial) else [Path(trial.photos)]
+    source = Path(trial.photos)
+    folders = collections(source) if learns(trial) or not holds_photos(source) else [source]
     return [note for folder in folders for note in left_out(folder)]
 
 
@@ -164,8 +184,8 @@ def _centre(image: Tensor, side: int) -> Tensor:
     return stretch(middle_square(image), (side, side), "bicubic")
 
 
-def _sample() -> list[tuple[Path, str]]:
+def _sample() -> list[tuple[Path, str, str]]:
     return [
-        (Path(str(resources.files(package) / path)), credit)
+        (Path(str(resources.files(package) / path)), credit, "")
         for (package, path), credit in SAMPLE.items()
     ]

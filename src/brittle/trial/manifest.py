@@ -95,6 +95,7 @@ def _photo(plan: Plan, name: str) -> PhotoEntry:
         width=of.image.shape[-1],
         height=of.image.shape[-2],
         credit=of.credit,
+        group=of.group,
         notes=of.photo.notes,
         source_format=of.photo.source_format,
         jpeg_traces=of.photo.jpeg_traces,
