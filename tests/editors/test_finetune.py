@@ -1,5 +1,6 @@
 """What a fine-tune must do before anyone reads a number from it: learn, repeat itself, resume."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -145,6 +146,35 @@ def test_an_interrupted_fine_tune_goes_on_to_the_same_weights(
 def test_it_is_kept_and_not_learned_twice(embedded, cats, folder, of_cats, monkeypatch):
     monkeypatch.setattr(finetuning.Classroom, "step", None)
     assert torch.equal(pictures(embedded, cats, folder), of_cats)
+
+
+@pytest.mark.parametrize("harm", ["flip", "truncate", "empty"])
+def test_damaged_weights_are_learned_again(embedded, cats, folder, of_cats, tmp_path, harm):
+    weights = FineTune(**SHORT).learn(embedded, cats, folder=folder).files.weights
+    shutil.copytree(folder, tmp_path / "out")
+    weights = tmp_path / "out" / weights.relative_to(folder)
+    held = bytearray(weights.read_bytes())
+    harmed = {"flip": held[:-5] + bytes([held[-5] ^ 1]) + held[-4:], "empty": b""}
+    weights.write_bytes(harmed.get(harm, held[: len(held) // 2]))
+    assert torch.equal(pictures(embedded, cats, tmp_path / "out"), of_cats)
+    assert weights.read_bytes() == held
+
+
+def test_damaged_or_swapped_pictures_of_the_class_are_made_again(
+    embedded, cats, folder, of_cats, tmp_path
+):
+    shutil.copytree(folder, tmp_path / "out")
+    (sums,) = (tmp_path / "out").glob("class-*/SHA256SUMS")
+    first, second = sorted(sums.parent.glob("*.png"))
+    held = first.read_bytes(), second.read_bytes()
+    first.write_bytes(held[1])
+    second.write_bytes(held[0][:100])
+    assert torch.equal(pictures(embedded, cats, tmp_path / "out"), of_cats)
+    assert (first.read_bytes(), second.read_bytes()) == held
+    sums.unlink()  # as a former version left it
+    second.write_bytes(held[1][:100])
+    assert torch.equal(pictures(embedded, cats, tmp_path / "out"), of_cats)
+    assert second.read_bytes() == held[1]
 
 
 def test_it_learns_what_is_shown(embedded, cats, folder):

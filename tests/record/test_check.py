@@ -11,7 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import save_file
 from skimage import data
 from typer.testing import CliRunner
 
@@ -239,6 +241,18 @@ def test_the_command_lists_damage_and_says_how_to_mend_it(whole, tmp_path):
     done = CliRunner().invoke(app, ["check", str(tmp_path)])
     assert done.exit_code == 2
     assert "holds" in done.output
+
+
+def test_damaged_weights_are_told_with_what_to_do(whole, tmp_path):
+    folder = shutil.copytree(whole, tmp_path / "out")
+    weights = folder / "fine-tunes" / "0123" / "weights.safetensors"
+    weights.parent.mkdir(parents=True)
+    save_file({"a": torch.ones(3)}, weights, {"losses": "[0.5]"})
+    assert (check_folder(folder).fine_tunes, check_folder(folder).damaged) == (1, ())
+    save_file({"a": torch.ones(3)}, weights, {"training": '{"losses": [0.5], "digest": "0"}'})
+    (damaged,) = check_folder(folder).damaged
+    assert damaged.path == "fine-tunes/0123/weights.safetensors"
+    assert "delete it: it is learned anew" in damaged.what
 
 
 def unsealed(path):

@@ -15,7 +15,7 @@ from brittle.editors.sampling import Sampling
 from brittle.errors import UserError
 from brittle.images import Mask
 from brittle.models import EditModel, chain
-from brittle.models.edit_model import Part
+from brittle.models.edit_model import Part, file_hash
 from brittle.models.finetuning import Course, Lesson, fine_tune, square
 from brittle.models.memory import check_memory
 from brittle.models.tuned import Scope, TunedFiles
@@ -226,7 +226,9 @@ class FineTune(Sampling):
         made_by = (model.content_hash, str(model.dtype), model.size)
         name = key("prior", self.class_prompt, self.sampling, *made_by)
         paths = [folder / f"class-{name}" / f"{i:03}.png" for i in range(self.num_class_images)]
-        missing = [i for i, path in enumerate(paths) if not path.is_file()]
+        sums = paths[0].with_name("SHA256SUMS")
+        known = sums.read_bytes().splitlines() if sums.is_file() else None
+        missing = [i for i, path in enumerate(paths) if not _is_whole(path, known)]
         if missing:
             self.check_memory(model)  # of what they are made for
             with progress("class images", len(missing)) as advance:
@@ -236,6 +238,26 @@ class FineTune(Sampling):
                     prompts = [self.class_prompt] * len(some)
                     made = self.generate(model, prompts=prompts, seeds=seeds)
                     for i, image in zip(some, made.split(1), strict=True):
-                        images.write_image(paths[i], image)
+                        images.write_image(paths[i], image, overwrite=True)
                     advance(len(some))
+        if missing or known is None:
+            images.write_bytes(sums, b"\n".join(map(_sum, paths)) + b"\n", overwrite=True)
         return [images.from_png(path.read_bytes()) for path in paths]
+
+
+def _sum(path: Path) -> bytes:
+    """A picture's line in a file that `sha256sum -c` reads."""
+    return f"{file_hash(path)}  {path.name}".encode()
+
+
+def _is_whole(path: Path, sums: Sequence[bytes] | None) -> bool:
+    """Whether a picture is there as it was made; without sums, whether it can be read."""
+    if not path.is_file():
+        return False
+    if sums is not None:
+        return _sum(path) in sums
+    try:
+        images.from_png(path.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return False
+    return True

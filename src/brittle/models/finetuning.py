@@ -1,9 +1,11 @@
 """Fine-tuning: a model learns from a few pictures what a rare word means, after DreamBooth.
 
 A training that is stopped goes on where it was last kept, to the same weights: each step draws from
-its own stream, and what the optimizer remembers is kept beside the weights, without pickles.
+its own stream, and what the optimizer remembers is kept beside the weights, without pickles. Files
+of weights hold their digest: one that was damaged is learned again.
 """
 
+import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -12,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -28,6 +30,8 @@ from brittle.progress import Progress, silent
 PARTIAL = "partial.safetensors"
 KEEP_SECONDS = 60.0
 """How much work a kill may cost."""
+TRAINING = "training"
+"""The field of a file of weights that holds the loss of each step and the digest, as JSON."""
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
 
@@ -70,13 +74,13 @@ def fine_tune(
     """Train on top of ``model`` and return the file of learned weights; at once if it is there.
 
     The weights are float32; the UNet computes in bfloat16 where the model's dtype is that. The
-    file's metadata holds the loss of each step as JSON.
+    file's metadata holds the loss of each step.
 
     Raises:
         UserError: not enough memory; a loss that isn't a number; LoRA without peft.
     """
     weights = folder / WEIGHTS
-    if weights.is_file():
+    if read_kept(weights) is not None:
         return weights
     check_memory(model, course.scope)
     folder.mkdir(parents=True, exist_ok=True)
@@ -192,14 +196,16 @@ class Classroom:
                 for moment, value in self.optimizer.state[parameter].items():
                     tensors[f"{moment}:{name}"] = value.detach().cpu().contiguous()
         partial = path.with_suffix(".tmp")
-        save_file(tensors, partial, metadata={"losses": json.dumps(self.losses)})
+        noted = {"digest": _digest(tensors, self.losses), "losses": self.losses}
+        # In one field: safetensors writes several in an order of its own, another each time.
+        save_file(tensors, partial, {TRAINING: json.dumps(noted)})
         partial.replace(path)
 
     def resume(self, path: Path) -> None:
-        """Go on from what `keep` wrote, where there is such a file."""
-        if not path.is_file():
+        """Go on from what `keep` wrote, where there is such a file and it is whole."""
+        kept = read_kept(path)
+        if kept is None:
             return
-        kept = load_file(path)
         take(self.modules, kept)
         for name, parameter in self.parameters.items():
             self.optimizer.state[parameter] = {
@@ -214,8 +220,37 @@ def square(image: Tensor, size: int) -> Tensor:
     return quantise(stretch(middle_square(image), (size, size)))
 
 
+def read_kept(path: Path) -> dict[str, Tensor] | None:
+    """The tensors of a file that `Classroom.keep` wrote; None if it is missing or damaged.
+
+    A former version's file has no digest, and is taken if it can be read.
+    """
+    try:
+        kept, noted = load_file(path), _noted(path)
+        digest = _digest(kept, noted["losses"])
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError):
+        return None
+    return kept if noted.get("digest", digest) == digest else None
+
+
+def _noted(path: Path) -> dict[str, Any]:
+    """What a file of weights says of its training; a former version's says the losses alone."""
+    with safe_open(path, "pt") as file:
+        metadata: Mapping[str, str] = file.metadata() or {}
+    if TRAINING in metadata:
+        return dict(json.loads(metadata[TRAINING]))
+    return {"losses": json.loads(metadata["losses"])}
+
+
+def _digest(tensors: Mapping[str, Tensor], losses: list[float]) -> str:
+    """The identity of weights (on the CPU) and of what was noted of their training."""
+    found = hashlib.sha256(json.dumps(losses).encode())
+    for name, tensor in sorted(tensors.items()):
+        found.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+        found.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return found.hexdigest()
+
+
 def losses_of(weights: Path) -> list[float]:
     """The loss of each step of a fine-tune, from its file of weights."""
-    with safe_open(weights, "pt") as file:
-        metadata: Mapping[str, str] = file.metadata()
-    return [float(loss) for loss in json.loads(metadata["losses"])]
+    return [float(loss) for loss in _noted(weights)["losses"]]

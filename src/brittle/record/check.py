@@ -5,12 +5,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from brittle.errors import UserError
+from brittle.models.finetuning import read_kept
+from brittle.models.tuned import WEIGHTS
 from brittle.progress import Progress, silent
 from brittle.record import whole
 from brittle.record.manifest import MANIFEST, Manifest, read_manifest
 from brittle.record.record import IndexEntry, parse_index
 from brittle.record.rows import decode_results
-from brittle.record.store import ARTIFACTS, CELLS, INDEX, REPORT, RESULTS, SUMMARY, FolderStore
+from brittle.record.store import (
+    ARTIFACTS,
+    CELLS,
+    FINE_TUNES,
+    INDEX,
+    REPORT,
+    RESULTS,
+    SUMMARY,
+    FolderStore,
+)
 from brittle.record.whole import CHANGED, UNREADABLE, Damaged
 
 MADE = (RESULTS, INDEX, SUMMARY, REPORT)
@@ -36,6 +47,7 @@ class Checked:
 
     pictures: int
     cells: int
+    fine_tunes: int
     damaged: tuple[Damage, ...]
     unchecked: int
     finished: bool
@@ -65,11 +77,19 @@ def check_folder(directory: Path, progress: Progress = silent) -> Checked:
             except (Damaged, OSError) as error:
                 damaged.append(Damage(name, str(error)))
             advance(1)
+    weights = sorted(directory.glob(f"{FINE_TUNES}/*/{WEIGHTS}"))
+    damaged += [
+        Damage(path.relative_to(directory).as_posix(), f"{CHANGED}; delete it: it is learned anew")
+        for path in weights
+        if read_kept(path) is None
+    ]
     index = [*_index(directory)]
     expected = {*_pictures(index, manifest), *_noted(directory)}
     damaged += [Damage(name, MISSING) for name in sorted(expected - pictures - cells)]
     damaged += _made(directory, {} if manifest is None else manifest.files)
-    return Checked(len(pictures), len(cells), tuple(damaged), unchecked, bool(index))
+    return Checked(
+        len(pictures), len(cells), len(weights), tuple(damaged), unchecked, finished=bool(index)
+    )
 
 
 def _manifest(directory: Path) -> Iterator[Damage]:

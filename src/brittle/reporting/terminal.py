@@ -34,6 +34,8 @@ def answer(trial: Finished) -> str:
 def check_words(found: Checked) -> str:
     """What a look at a folder's files found, in words."""
     looked = f"{count(found.pictures, 'picture')} and {count(found.cells, 'cell')}"
+    if found.fine_tunes:
+        looked += f", {count(found.fine_tunes, 'fine-tune')}"
     lines = [f"{looked}: all whole." if not found.damaged else f"{looked}; damaged:"]
     lines += [f"  {damage.path}: {damage.what}" for damage in found.damaged]
     if found.damaged:
