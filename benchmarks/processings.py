@@ -1,6 +1,6 @@
 """What audits say of files that no protection made, and of protections in disguise.
 
-    python benchmarks/processings.py PHOTOS OUT [--count 40] [--size 256] [--minutes 30]
+    python benchmarks/processings.py PHOTOS OUT [--count 40] [--size 256] [--editor img2img] [--minutes 30]
 
 PHOTOS is a folder of photos; squares of ``--size`` px are made of them. Every processing is done to
 every photo and audited with edits; OUT keeps each answer, from which the same command goes on. The
@@ -304,6 +304,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--count", type=int, default=40)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--prompt", default="a sepia photo")
+    parser.add_argument("--editor", default="img2img")
     parser.add_argument("--protection", default="photoguard-encoder")
     parser.add_argument("--minutes", type=float, default=30)
     asked = parser.parse_args(arguments)
@@ -315,6 +316,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "models": [brittle.load_model("embedded", size=asked.size)],
         "transforms": [],
         "prompts": [asked.prompt],
+        "editor": asked.editor,
     }
     for file in files(photos, asked.size, asked.out, asked.protection):
         if time.monotonic() > end:

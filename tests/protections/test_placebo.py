@@ -212,7 +212,7 @@ def test_local_noise_keeps_the_spectrum(photos) -> None:
     wanted = band_energies(levels(image, protected))
     found = band_energies(levels(image, NoiseLocal().draw(image, protected, seeds=[1])))
     assert wanted[0] > 20 * wanted[-1]
-    assert torch.allclose(found[:3], wanted[:3], rtol=0.4)
+    assert torch.allclose(found[:2], wanted[:2], rtol=0.3)  # where 99 % of the energy lies
 
 
 def captioned(image: Tensor) -> Tensor:

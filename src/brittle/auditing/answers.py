@@ -168,8 +168,8 @@ def _answer(none: Answer, others: Sequence[Answer], scope: str, edits: bool) -> 
     if none.reach is not None and none.reach < SMALL:
         beaten = test.words.removeprefix("acts ")
         return [
-            f"{scope}, no protection can be seen in the file: it moves {what} {beaten}, but only"
-            f"{size}; below {percent(SMALL)} % nothing is called protected."
+            f"{scope}, the file moves {what} {beaten}, but only{size}: below {percent(SMALL)} % it "
+            "is called no protection."
         ]
     who = "protection" if none.protects else "file"
     acts = test.words if edits else test.words.replace("acts", f"shifts {what}")

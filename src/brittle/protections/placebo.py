@@ -13,6 +13,7 @@ from brittle.component import Component, register
 from brittle.errors import UserError
 from brittle.noise import Seeds, generators
 from brittle.protections.base import Protection
+from brittle.protections.processing import processed
 
 PART = 2**16  # values at once, which stay in a processor's cache
 OVERLAY = 48
@@ -40,7 +41,8 @@ class Placebo(Component):
 
         ``original`` and ``protected`` are (N, 3, H, W) on the 8-bit grid, or (1, 3, H, W) for many
         draws of one photo. What was drawn over the photo (`overlay`) stands in every placebo as it
-        does in the protected file, and the rest alone is what noise is matched to.
+        does in the protected file, and what processing the photo explains (`processed`) is done to
+        every placebo too: the rest alone is what noise is matched to.
 
         Raises:
             UserError: shapes that don't belong together.
@@ -53,14 +55,21 @@ class Placebo(Component):
             )
         start = (original * 255).round_().cpu().contiguous()
         delta = (protected * 255).round_().cpu().contiguous().sub_(start)
+        largest = delta.abs().amax((1, 2, 3), keepdim=True)
         covered = torch.stack([overlay(change) for change in delta]).unsqueeze(1)
         delta.masked_fill_(covered, 0)
+        photo = start
+        if (known := _processed(start, delta)) is not None:
+            start, delta = start + known, delta.sub_(known)
         start, delta = (one.expand(len(seeds), -1, -1, -1) for one in (start, delta))
         drawn = [
             self.perturbation(levels, change, stream) if change.any() else change
             for levels, change, stream in zip(start, delta, generators(seeds), strict=True)
         ]
-        placebos = torch.stack(drawn).add_(start).div_(start.new_tensor(255)).to(original)
+        placebos = torch.stack(drawn).add_(start)
+        if known is not None:
+            placebos = placebos.sub_(photo).clamp_(-largest, largest).add_(photo)
+        placebos = placebos.div_(start.new_tensor(255)).to(original)
         return torch.where(covered.to(original.device), protected, placebos)
 
     def perturbation(self, start: Tensor, delta: Tensor, stream: torch.Generator) -> Tensor:
@@ -167,6 +176,15 @@ class Transplant(Placebo):
         mirrored = [axis for axis in (1, 2) if torch.rand((), generator=stream) < 0.5]
         moved = delta.roll((down, right), (1, 2)).flip(mirrored)
         return moved.add_(start).clamp_(0, 255).sub_(start)
+
+
+def _processed(start: Tensor, delta: Tensor) -> Tensor | None:
+    """`processed` for pictures (N, 3, H, W); None where it finds nothing in any."""
+    found = [processed(photo, change) for photo, change in zip(start, delta, strict=True)]
+    if all(one is None for one in found):
+        return None
+    zero = torch.zeros_like(start[0])
+    return torch.stack([zero if one is None else one for one in found])
 
 
 def overlay(delta: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 from brittle.data import Data
 from brittle.errors import UserError, printable
 from brittle.images import LOSSY, Photo, digest, quantise, read_photo, stretch
+from brittle.protections.placebo import overlay
 from brittle.sources import names
 from brittle.sources.alignment import aligned
 from brittle.sources.folders import photo_files
@@ -136,9 +137,12 @@ def read_pair(pair: Pair) -> Pictures:
     first, second = read_photo(pair.original), read_photo(pair.protected)
     files = describe(pair.original, first), describe(pair.protected, second)
     first, flags = _laid_under(pair, first, second)
-    refuse_others(first.image, second.image, f"{pair.original} and {pair.protected}")
+    # What was drawn over the photo says nothing of whether it is the same, at the same place.
+    covered = overlay((second.image - first.image)[0] * 255)
+    under = torch.where(covered, second.image, first.image)
+    refuse_others(under, second.image, f"{pair.original} and {pair.protected}")
     flags += [*_jpeg_flags(first, second), *_lossy_flags(second)]
-    unsure = doubts(first.image, second.image)
+    unsure = doubts(under, second.image)
     return Pictures(pair, (first, second), files, tuple(flags), unsure)
 
 
