@@ -1,6 +1,6 @@
 """What audits say of files that no protection made, and of protections in disguise.
 
-    python benchmarks/processings.py PHOTOS OUT [--count 40] [--size 256] [--editor img2img] [--minutes 30]
+    python benchmarks/processings.py PHOTOS OUT [--count 40] [--size 256] [--minutes 30]
 
 PHOTOS is a folder of photos; squares of ``--size`` px are made of them. Every processing is done to
 every photo and audited with edits; OUT keeps each answer, from which the same command goes on. The

@@ -68,8 +68,8 @@ def test_a_small_effect_is_no_protection_and_no_share_of_it_is_said():
     found = comparisons("edits", 1.95, 1.9, 1.95)
     assert words.photo_answer(found, "On the embedded model")[0] == (
         "On the embedded model, the file moves edits more strongly than all 57 random "
-        "perturbations of its size, but only by 6 % of what a gray picture does: below 10 % it is called no "
-        "protection."
+        "perturbations of its size, but only by 6 % of what a gray picture does: below 10 % it is "
+        "called no protection."
     )
     assert [one.test.stronger for one in found] == [True, False, False]
     assert not any(one.protects for one in found)
