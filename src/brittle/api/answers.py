@@ -12,6 +12,7 @@ from brittle.errors import UserError
 from brittle.images import read_photo, write_image
 from brittle.metrics import Calibration, Follow, Keep
 from brittle.models import EditModel, load_model
+from brittle.places import shown
 from brittle.progress import Progress, silent
 from brittle.reporting.audit import audit_text, write_audit
 from brittle.sources.folders import left_out
@@ -33,6 +34,7 @@ def audit(
     draws: int | None = None,
     seed: int = 0,
     out: str | Path | None = None,
+    show_paths: bool = False,
     say: Say = quiet,
     progress: Progress = silent,
 ) -> Report[Audited]:
@@ -57,18 +59,19 @@ def audit(
         seed: of edits and perturbations.
         out: a folder, or an .html file, for a report with pictures. A folder keeps what was
             computed too, and the same audit goes on from it.
+        show_paths: name files by their whole paths; else from the current folder, or by name.
         say: told what edits will cost before they are made.
         progress: told of each stage.
 
     Raises:
         UserError: files that can't be read or don't belong together; an unknown transform.
     """
-    at = None if out is None else Path(out)
+    at, show = None if out is None else Path(out), str if show_paths else shown
     for path in (original, protected):
         for note in () if path is None else left_out(Path(path)):
             say(note)
     if original is None:
-        found = run.audit_alone(Path(protected))
+        found = run.audit_alone(Path(protected), show)
     else:
         request = Request.read(
             TRANSFORMS if transforms is None else transforms,
@@ -88,6 +91,7 @@ def audit(
             folder=None if at is None or at.suffix else at,
             progress=progress,
             say=say,
+            show=show,
         )
     page = None if at is None else write_audit(found, at)
     return Report(found, audit_text(found.document), page)

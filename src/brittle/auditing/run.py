@@ -18,6 +18,7 @@ from brittle.auditing import cost, folders
 from brittle.auditing.comparisons import comparisons
 from brittle.auditing.distortion import measure
 from brittle.auditing.document import Answer, Audit, ModelResult, ModelScope, PhotoAudit
+from brittle.auditing.published import Show, published
 from brittle.auditing.reduction import Tried
 from brittle.auditing.request import Request
 from brittle.auditing.setting import FURTHER, Setting
@@ -26,6 +27,7 @@ from brittle.errors import UserError
 from brittle.images import read_photo
 from brittle.models import EditModel
 from brittle.models.prompts import check_prompts, cut_note, cut_prompts
+from brittle.places import shown as by_place
 from brittle.progress import Advance, Progress, silent
 from brittle.record.arms import ORIGINAL
 from brittle.record.store import FolderStore, MemoryStore, Store
@@ -47,13 +49,12 @@ class Audited:
     document: Audit
     edits: dict[tuple[str, str, str, str], dict[str, Tensor]] = field(default_factory=dict)
     """By photo, model, transform and prompt: edits by arm."""
+    pairs: dict[str, Pair] = field(default_factory=dict)
+    """By photo, both files."""
 
     def pictures(self, photo: PhotoAudit) -> Pictures | None:
         """Both files of a photo, read again; None without an original."""
-        if photo.original is None:
-            return None
-        pair = Pair(photo.name, Path(photo.original.path), Path(photo.protected.path))
-        return read_pair(pair)
+        return read_pair(self.pairs[photo.name]) if photo.name in self.pairs else None
 
 
 def audit(
@@ -64,11 +65,12 @@ def audit(
     folder: Path | None = None,
     progress: Progress = silent,
     say: Say = lambda text: None,
+    show: Show = by_place,
 ) -> Audited:
     """Audit a protected file, or a folder of them, against the originals.
 
     What was computed is kept in a ``folder``, from which the same audit goes on. ``say`` is told
-    what edits will cost before they are made.
+    what edits will cost before they are made. The document names files as ``show`` does.
 
     Raises:
         UserError: files that can't be read or don't belong together; a model that is no model.
@@ -89,25 +91,24 @@ def audit(
         for model, loaded in zip(models, loading, strict=True):
             work.run(model, loaded)
     photos = work.photos(tuple(cut))
-    return Audited(
-        Audit(
-            version=VERSION,
-            quick=request.quick,
-            thorough=request.thorough,
-            seed=request.seed,
-            transforms=tuple(map(str, request.transforms)),
-            prompts=request.prompts if any(scope.edits for scope in work.scopes) else (),
-            models=tuple(folders.over_photos(scope, photos) for scope in work.scopes),
-            photos=photos,
-            without_partner=alone,
-            refused=work.refused,
-        ),
-        work.edits,
+    document = Audit(
+        version=VERSION,
+        quick=request.quick,
+        thorough=request.thorough,
+        seed=request.seed,
+        transforms=tuple(map(str, request.transforms)),
+        prompts=request.prompts if any(scope.edits for scope in work.scopes) else (),
+        models=tuple(folders.over_photos(scope, photos) for scope in work.scopes),
+        photos=photos,
+        without_partner=alone,
+        refused=work.refused,
     )
+    files = {pair.name: pair for pair in pairs}
+    return Audited(published(document, pairs, show), work.edits, files)
 
 
-def audit_alone(protected: Path) -> Audited:
-    """What can be said of files without their originals.
+def audit_alone(protected: Path, show: Show = by_place) -> Audited:
+    """What can be said of files without their originals, named as ``show`` does.
 
     Raises:
         UserError: files that can't be read.
@@ -127,19 +128,18 @@ def audit_alone(protected: Path) -> Audited:
                 flags=(),
             )
         )
-    return Audited(
-        Audit(
-            version=VERSION,
-            quick=True,
-            thorough=False,
-            seed=0,
-            transforms=(),
-            prompts=(),
-            models=(),
-            photos=tuple(photos),
-            without_partner=(),
-        )
+    document = Audit(
+        version=VERSION,
+        quick=True,
+        thorough=False,
+        seed=0,
+        transforms=(),
+        prompts=(),
+        models=(),
+        photos=tuple(photos),
+        without_partner=(),
     )
+    return Audited(published(document, (), show))
 
 
 class _Work:

@@ -57,6 +57,10 @@ def audit(
         Path | None,
         typer.Option("-o", "--out", help="A folder, or an .html file, for a report with pictures."),
     ] = None,
+    show_paths: Annotated[
+        bool,
+        typer.Option("--show-paths", help="Name files by whole paths, in JSON and report too."),
+    ] = False,
     size: Size = None,
     device: Device = None,
     dtype: Dtype = None,
@@ -84,6 +88,7 @@ def audit(
             draws=draws,
             seed=seed,
             out=out,
+            show_paths=show_paths,
             say=to_stderr,
             progress=progress,
         )

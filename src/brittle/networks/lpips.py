@@ -49,8 +49,9 @@ def checkpoint(net: Net, path: str | None) -> Path:
     found = Path(path or Path(home) / "hub" / "checkpoints" / CHECKPOINTS[net])
     if not found.is_file():
         raise Unavailable(
-            f"LPIPS needs torchvision's ImageNet checkpoint {CHECKPOINTS[net]}: put it at "
-            f"{found}, or name its place as lpips:net={net},path=FILE"
+            f"LPIPS needs torchvision's ImageNet checkpoint {CHECKPOINTS[net]}: put it into "
+            f"hub/checkpoints of $TORCH_HOME (if that is not set, of ~/.cache/torch), or name its "
+            f"place as lpips:net={net},path=FILE"
         )
     return found
 
@@ -122,7 +123,7 @@ def _load(net: Net, checkpoint: str, device: str) -> Network:
     except Exception as error:  # whatever a foreign file does to torch.load
         reason = str(error).splitlines()[0]
         raise Unavailable(
-            f"LPIPS can't read {checkpoint} as {CHECKPOINTS[net]}: {reason}"
+            f"LPIPS can't read {Path(checkpoint).name} as {CHECKPOINTS[net]}: {reason}"
         ) from None
     return Network(
         f"lpips:{checkpoint}",

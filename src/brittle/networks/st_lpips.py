@@ -77,6 +77,6 @@ def _load(path: str, device: str) -> Network:
         heads = tuple(found[f"lin{tap}.model.1.weight"].to(device) for tap in range(len(TAPS)))
     except Exception as error:  # whatever a foreign file does to torch.load
         reason = str(error).splitlines()[0]
-        raise Unavailable(f"ST-LPIPS can't read {path}: {reason}") from None
+        raise Unavailable(f"ST-LPIPS can't read {Path(path).name}: {reason}") from None
     layers = layers.eval().requires_grad_(False).to(device)
     return Network(f"st-lpips:{path}", layers, TAPS, heads)

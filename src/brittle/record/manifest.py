@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import ConfigDict, Field, ValidationError, field_validator
 
@@ -10,11 +10,14 @@ from brittle.data import Data
 from brittle.declaration.primary import Primary
 from brittle.declaration.trial import Trial, make_trial
 from brittle.errors import UserError
+from brittle.places import Hidden, shown
 from brittle.record.arms import FORMER, Arm
 from brittle.record.whole import CHANGED, UNREADABLE, Damaged, unseal
 
 MANIFEST = "manifest.json"
 SCHEMA_VERSION = 1
+PLACES = ("photos", "mask", "model", "calibration")
+"""Fields of a trial that say where something lies."""
 ELSEWHERE = "elsewhere"
 """What `Manifest.made` says where brittle did not make the edits."""
 
@@ -157,6 +160,17 @@ class Manifest(Data):
     def groups(self) -> dict[str, str]:
         """The group of each photo that has one."""
         return {photo.name: photo.group for photo in self.photos if photo.group}
+
+    def published(self) -> Self:
+        """The same without the folders in which a user's files lie."""
+        records = [arm.record for arm in self.arms if arm.record is not None]
+        records += [one.record for one in (*self.transforms, *self.editors, *self.metrics)]
+        data = Hidden(records)(self.model_dump(mode="json"))
+        for fields in data["trial"].values():
+            for place in PLACES:
+                if isinstance(fields.get(place), str):
+                    fields[place] = shown(fields[place])
+        return self.model_validate(data)
 
     def to_json(self) -> dict[str, Any]:
         """As plain data, without what says nothing."""

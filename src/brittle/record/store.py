@@ -29,11 +29,12 @@ from brittle.images import (
     write_bytes,
 )
 from brittle.record import whole
-from brittle.record.manifest import MANIFEST, Manifest, read_manifest
+from brittle.record.manifest import MANIFEST, PLACES, Manifest, read_manifest
 from brittle.record.whole import Damaged
 
-MAY_DIFFER = ("title", "metrics", "calibration", "threat_model", "not_tried", "batch")
-"""Fields of a trial that a folder may see change: all others would mix two trials."""
+MAY_DIFFER = ("title", "metrics", "threat_model", "not_tried", "batch", *PLACES)
+"""Fields of a trial that a folder may see change: all others would mix two trials. What lies at a
+place is compared by its content: each photo and its mask, and the model's files."""
 
 RESULTS, INDEX, SUMMARY, REPORT = "results.csv", "index.json", "summary.json", "report.html"
 MEND = "the command that made the folder makes it anew"
@@ -213,7 +214,7 @@ class FolderStore(Store):
         """
         found = self.manifest
         manifest = manifest.model_copy(update={"noted": self.noted})
-        differing = [] if found is None else _differing(found, manifest)
+        differing = [] if found is None else _differing(found.published(), manifest)
         if differing and self._holds_work:
             raise UserError(
                 f"{self.directory} holds another trial (its {', '.join(differing)} differ); "

@@ -10,6 +10,7 @@ from torch import Tensor
 from brittle.data import Data
 from brittle.errors import UserError, printable
 from brittle.images import LOSSY, Photo, digest, quantise, read_photo, stretch
+from brittle.places import shown
 from brittle.protections.placebo import overlay
 from brittle.sources import names
 from brittle.sources.alignment import aligned
@@ -24,7 +25,7 @@ class PictureFile(Data):
     """One file, as it was read."""
 
     path: str
-    """Where it lies."""
+    """Where it lies, as it may be published: from the current folder, or its name."""
     format: str
     """The file's format: ``PNG``, ``JPEG`` …"""
     width: int
@@ -115,7 +116,8 @@ def _alone(files: dict[str, Path], others: dict[str, Path]) -> Iterator[str]:
     """Files without a partner, each with the names that come nearest."""
     for stem, path in files.items():
         near = [others[other].name for other in names.nearest(stem, others)]
-        yield printable(f"{path} (nearest: {', '.join(near)})" if near else path)
+        told = f"{shown(path.parent)}/{path.name}"
+        yield printable(f"{told} (nearest: {', '.join(near)})" if near else told)
 
 
 def _by_stem(paths: Iterable[Path]) -> dict[str, Path]:

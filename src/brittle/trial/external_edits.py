@@ -255,7 +255,7 @@ def _manifest(plan: Plan, size: int, notes: Sequence[str]) -> Manifest:
         made=ELSEWHERE,
         model=Model(name=plan.model.name, size=size),
         photos=tuple(_photo(plan, name) for name in names),
-    )
+    ).published()
 
 
 def _photo(plan: Plan, name: str) -> PhotoEntry:

@@ -14,6 +14,7 @@ from brittle.component import Component as AnyComponent
 from brittle.models import EditModel
 from brittle.models.prompts import cut_prompts
 from brittle.noise import derive_seed
+from brittle.places import Hidden
 from brittle.record.manifest import (
     SCHEMA_VERSION,
     Collection,
@@ -51,7 +52,13 @@ def manifest(plan: Plan, model: EditModel, notes: Iterable[str] = ()) -> Manifes
         model=Model(**plan.model._asdict(), revision=model.revision, safety_checker=SAFETY_CHECKER),
         photos=tuple(_photo(plan, name) for name in plan.photos),
         collections=tuple(_collections(plan)),
-    )
+    ).published()
+
+
+def hidden(plan: Plan) -> Hidden:
+    """What stands in a plan's labels and reasons for the paths in its components' settings."""
+    families = (plan.protections, plan.transforms, plan.editors, plan.metrics)
+    return Hidden(one.record() for family in families for one in family.values())
 
 
 def declared(plan: Plan, notes: Iterable[str]) -> dict[str, Any]:
@@ -73,7 +80,7 @@ def declared(plan: Plan, notes: Iterable[str]) -> dict[str, Any]:
         "packages": {package: metadata.version(package) for package in PACKAGES},
         "machine": {
             "python": platform.python_version(),
-            "system": platform.platform(),
+            "system": f"{platform.system()} {platform.machine()}",
             "threads": str(torch.get_num_threads()),
         },
         "arms": tuple(plan.arms.values()),

@@ -1,24 +1,37 @@
 """From cells to the rows of ``results.csv``, and the index of each cell's pictures."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
+from typing import TypeVar
 
 from brittle.errors import Unavailable
 from brittle.metrics.thresholds import mask_kind
+from brittle.places import Hidden
 from brittle.record.record import IndexEntry, Point
 from brittle.record.rows import Row
 from brittle.record.store import Store, artifact, cell_file
+from brittle.trial.manifest import hidden
 from brittle.trial.scoring import Score
 from brittle.trial.tasks import Cell, Plan
+
+T = TypeVar("T", Row, IndexEntry)
 
 
 def rows(plan: Plan, store: Store) -> list[Row]:
     """All rows of a plan's cells; a score that is missing has its reason."""
-    found = []
+    found, hide = [], hidden(plan)
     for cell in plan.cells:
         kept = store.read_cell(cell.key)["scores"]
         scores = [score for label in plan.scored_by(cell.editor) for score in kept[label]]
-        found += [_row(cell, score) for score in [*scores, *_judge(plan, cell, scores)]]
+        scores += _judge(plan, cell, scores)
+        found += [_hiding(hide, _row(cell, score)) for score in scores]
     return found
+
+
+def _hiding(hide: Hidden, one: T) -> T:
+    """A row or an entry without the paths that stand in its texts."""
+    if not hide.instead:
+        return one
+    return replace(one, **hide({field.name: getattr(one, field.name) for field in fields(one)}))
 
 
 def _row(cell: Cell, score: Score) -> Row:
@@ -72,7 +85,8 @@ def index(plan: Plan) -> list[IndexEntry]:
                 _entry(plan, cell.point._replace(seed=seed), edit)
                 for seed, edit in zip(plan.trial.floor_seeds, cell.floor, strict=True)
             ]
-    return pictures + _learned_from(plan)
+    hide = hidden(plan)
+    return [_hiding(hide, one) for one in [*pictures, *_learned_from(plan)]]
 
 
 def _entry(plan: Plan, point: Point, edit: str) -> IndexEntry:
