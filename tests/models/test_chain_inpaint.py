@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from brittle import noise
+from brittle.editors import FineTune, Img2Img, Inpaint
 from brittle.errors import UserError
 from brittle.models import chain, load_model
 from tests.models import tiny
@@ -114,6 +115,14 @@ def test_gradients_reach_the_image_through_mask_and_channels(tiny_inpainting, ma
     assert plain[outside].abs().max() > 0
     assert plain[~outside].abs().max() == 0  # a UNet made for inpainting never sees under the mask
     assert (plain - recomputed).norm() <= 1e-5 * plain.norm()
+
+
+@pytest.mark.parametrize("editor", [Img2Img(), FineTune()])
+def test_an_editor_that_a_model_can_not_run_is_refused_before_work(tiny_inpainting, editor):
+    model = load_model(tiny_inpainting, device="cpu", dtype="float32")
+    with pytest.raises(UserError, match="nine is made for inpainting"):
+        editor.resolve(model)
+    assert Inpaint().resolve(model).strength == 1
 
 
 def test_a_unet_for_inpainting_is_refused_without_a_mask(tiny_inpainting):

@@ -97,7 +97,7 @@ def test_a_clip_that_was_replaced_under_its_path_judges_anew(tmp_path):
         MEMORY.forget()
         api.score(table, tmp_path / "out", clip=clip)
         rows = read_results(tmp_path / "out" / "results.csv")
-        return {row.key: row.value for row in rows if row.metric == f"follow:clip={clip}"}
+        return {row.key: row.value for row in rows if row.metric == "follow:clip=clip"}
 
     first = judged()
     assert first

@@ -224,6 +224,12 @@ def test_what_is_declared_is_read_as_what_is_measured(model, photos):
     assert found.contrasts == (Contrast(left="none", right="jpeg:quality=75"),)
 
 
+def test_an_edit_without_a_step_is_refused_before_work(model, photos):
+    editors = ("img2img:strength=0.1,num_inference_steps=2",)
+    with pytest.raises(UserError, match="leaves no step to run"):
+        make_plan(TRIAL.model_copy(update={"editors": editors}), photos, model)
+
+
 def test_of_several_editors_one_decides(model, photos):
     editors = ("img2img:strength=0.4", "img2img:strength=0.6")
     with pytest.raises(UserError, match="name the one that decides"):

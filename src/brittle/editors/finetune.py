@@ -208,8 +208,6 @@ class FineTune(Sampling):
                 f"{min(sides) // model.factor * model.factor}, or `size` in a trial) or larger "
                 f"pictures."
             )
-        if model.unet_channels != model.latent_channels:
-            raise UserError(f"{model.name} is made for inpainting, and finetune can't teach it.")
         pieces = model.tokenizer(self.token, add_special_tokens=False).input_ids
         if len(pieces) != 1:
             raise UserError(

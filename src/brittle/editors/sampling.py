@@ -37,30 +37,36 @@ class Sampling(Editor):
     scheduler: str | None = None
 
     def resolve(self, model: EditModel) -> Self:
-        """As `Editor.resolve`; the scheduler becomes the name of the one that runs."""
+        """As `Editor.resolve`; the scheduler becomes the name of the one that runs.
+
+        Raises:
+            UserError: this model can't run such an edit, or no step of the denoising is left.
+        """
         if model.why_no_edits:
             raise UserError(model.why_no_edits)
+        chain.check_inputs(model, inpaint=self.needs_mask)
         advised = {**self.FALLBACKS, **model.recommended.get(self.name, {})}
         fields = {field: getattr(self, field) for field in type(self).model_fields}
         open_fields = {field: advised[field] for field in self.FALLBACKS if fields[field] is None}
         name = scheduler_name(model.scheduler_config, self.scheduler or advised.get("scheduler"))
         try:
-            return self.model_validate({**fields, **open_fields, "scheduler": name})
+            resolved = self.model_validate({**fields, **open_fields, "scheduler": name})
         except ValidationError as error:
             raise UserError(
                 explain(error, f"{model.name}, recommended.json: {self.name}")
             ) from None
+        resolved._steps(model)
+        return resolved
 
     def evaluations(self, model: EditModel) -> int:
         """As `Editor.evaluations`."""
+        return self.resolve(model)._steps(model)
+
+    def _steps(self, model: EditModel) -> int:
+        """How many steps a resolved editor runs; UserError if none."""
         names = ("num_inference_steps", "strength", "eta")
-        settings = self.resolve(model)
-        scheduler = make_scheduler(
-            model.scheduler_config,
-            settings.scheduler,
-            **{name: getattr(settings, name) for name in names},
-        )
-        return len(scheduler.timesteps)
+        settings = {name: getattr(self, name) for name in names}
+        return len(make_scheduler(model.scheduler_config, self.scheduler, **settings).timesteps)
 
     def plan(
         self,

@@ -98,15 +98,7 @@ def plan(
         raise UserError(
             "No gradient goes through this model's scheduler: choose scheduler=ddim or plms."
         )
-    concatenates = model.unet_channels == 2 * model.latent_channels + 1
-    if concatenates and not inpaint:
-        raise UserError(f"{model.name} is made for inpainting: use the editor inpaint with a mask.")
-    if not concatenates and model.unet_channels != model.latent_channels:
-        raise UserError(
-            f"{model.name} has a UNet of {model.unet_channels} input channels for latents of "
-            f"{model.latent_channels}: brittle knows no such edit."
-        )
-
+    concatenates = check_inputs(model, inpaint=inpaint)
     latent = (model.latent_channels, *(side // model.factor for side in shape))
     draw = partial(noise.gaussian, latent, streams)
     needs_image = not from_noise and (not inpaint or not concatenates or strength < 1)
@@ -125,6 +117,23 @@ def plan(
         masked_noise=_on(model.device, masked_noise),
         step_noise=tuple(draw().to(model.device) if eta > 0 else None for _ in schedule.timesteps),
     )
+
+
+def check_inputs(model: EditModel, *, inpaint: bool) -> bool:
+    """Whether a model's UNet was made for inpainting: it reads mask and masked image as well.
+
+    Raises:
+        UserError: it can't run such an edit.
+    """
+    concatenates = model.unet_channels == 2 * model.latent_channels + 1
+    if concatenates and not inpaint:
+        raise UserError(f"{model.name} is made for inpainting: use the editor inpaint with a mask.")
+    if not concatenates and model.unet_channels != model.latent_channels:
+        raise UserError(
+            f"{model.name} has a UNet of {model.unet_channels} input channels for latents of "
+            f"{model.latent_channels}: brittle knows no such edit."
+        )
+    return concatenates
 
 
 def start_img2img(model: EditModel, image: Tensor, plan: Plan, *, recompute: bool = False) -> Start:
