@@ -77,12 +77,16 @@ def test_a_trials_folder_tells_no_user(home, tmp_path):
     as_former_versions_wrote_it(out, home)
     run("run", home / "trial.yaml", *settings)
     assert (out / "results.csv").read_bytes() == before
+    assert "of a former version" in Record.open(out).manifest.notes
     check(out)
 
 
 def as_former_versions_wrote_it(out, home):
-    """With whole paths in the manifest."""
+    """With whole paths in the manifest, and no digests."""
     manifest = json.loads((out / "manifest.json").read_bytes())
+    manifest["notes"] = ["of a former version"]
+    for digests in ("whole", "noted", "files"):
+        del manifest[digests]
     for fields in manifest["trial"].values():
         fields["photos"] = str(home / "photos")
     text = json.dumps(manifest).replace(
