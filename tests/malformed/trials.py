@@ -7,7 +7,7 @@ BASE = ("prompts: heavy rain", "photos: photos")
 KEYS = (
     *("title", "photos", "square", "mask", "model", "size", "protections", "names", "budgets"),
     *("placebos", "transforms", "editors", "prompts", "seeds", "tuning_seeds", "floor_seeds"),
-    *("metrics", "calibration", "primary", "threat_model", "not_tried", "batch"),
+    *("metrics", "calibration", "primary", "threat_model", "not_tried", "batch", "plugins"),
     *("primary.metric", "primary.arms", "primary.transforms", "primary.editor", "primary.alpha"),
     *("primary.margins", "primary.margins.broken", "primary.contrasts", "nonsense", "names.short"),
 )

@@ -170,6 +170,8 @@ class Manifest(Data):
             for place in PLACES:
                 if isinstance(fields.get(place), str):
                     fields[place] = shown(fields[place])
+            if "plugins" in fields:
+                fields["plugins"] = [*map(shown, fields["plugins"])]
         return self.model_validate(data)
 
     def to_json(self) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def collections(source: Path) -> list[Path]:
 
 def folders_of(source: Path) -> list[Path]:
     """The folders in a folder, in the order of their names; none where it is not there."""
-    if not source.is_dir():
+    if not os.path.isdir(source):
         return []
     return sorted(
         path
@@ -72,7 +72,7 @@ def folders_of(source: Path) -> list[Path]:
 
 def holds_photos(folder: Path) -> bool:
     """Whether photos lie in a folder itself."""
-    return folder.is_dir() and any(_is_photo(path) for path in _shown(folder))
+    return os.path.isdir(folder) and any(_is_photo(path) for path in _shown(folder))
 
 
 def _shown(folder: Path) -> list[Path]:

@@ -1,5 +1,6 @@
 """The photos of a trial: a folder of one's own, or the eight that brittle's dependencies bring."""
 
+import os
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -105,7 +106,7 @@ def load_photos(
 
 def _files(source: Path) -> list[tuple[Path, str, str]]:
     """The photos, without credits, and the group of each: the folder in a folder of folders."""
-    groups = [] if source.is_file() or holds_photos(source) else folders_of(source)
+    groups = [] if os.path.isfile(source) or holds_photos(source) else folders_of(source)
     if not groups:
         return [(path, "", "") for path in photo_files(source)]
     return [(path, "", folder.name) for folder in groups for path in photo_files(folder)]
