@@ -16,10 +16,11 @@ from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaincinv
+from scipy.special import betaincinv, ndtr, ndtri
 
 from brittle.analysis import Scope, Summary, summarise
 from brittle.analysis.effects import chosen_by_others
+from brittle.analysis.evidence import ThresholdErrors, UsableFrom
 from brittle.analysis.half_life import ALPHA, walk, window
 from brittle.analysis.intervals import (
     bootstrap_t_bounds,
@@ -32,6 +33,8 @@ from brittle.analysis.intervals import (
 )
 from brittle.analysis.randomization_test import DRAWS, placebo_tests
 from brittle.analysis.sampling_units import groups_of
+from brittle.analysis.table import Table
+from brittle.analysis.usable import UsableEdits
 from brittle.analysis.worst_case import cross_fit
 from brittle.declaration.primary import Primary
 from brittle.record.rows import Row, format_results, parse_results
@@ -486,6 +489,48 @@ def usable_share(rng: np.random.Generator, trials: int) -> Iterator[Found]:
         trials,
         is_rate=False,
     )
+
+
+@design("thresholds of few photos")
+def few_calibration_photos(rng: np.random.Generator, trials: int) -> Iterator[Found]:
+    """Thresholds that other photos would have moved move the share: intervals allow for that."""
+    from brittle.metrics.thresholds import SHARE, threshold_error
+
+    name, trials, n, edits = "thresholds of few photos", max(trials // 4, 100), 40, 4
+    true = float(ndtri(SHARE))
+    for calibrated in (24, 42):
+        inside = {True: 0, False: 0}
+        for _ in range(trials):
+            scores = rng.standard_normal(calibrated)
+            tau, error = float(np.quantile(scores, SHARE)), threshold_error([scores.tolist()])
+            keep = (rng.standard_normal((n, 1)) + rng.standard_normal((n, edits))) / np.sqrt(2) - 1
+            table = Table(
+                Row(f"p{photo:03}", "original", "none", "img2img", "", edit, metric, "photo", value)
+                for (photo, edit), score in np.ndenumerate(keep)
+                for metric, value in (
+                    ("usable", float(score >= tau)), ("keep", float(score)), ("follow", 1.0),
+                )
+            )  # fmt: skip
+            errors = ThresholdErrors(follow=("follow", 0.0), keep=("keep", error))
+            photos = table.units
+            known = UsableFrom(
+                follow="follow", keep="keep", photos=calibrated,
+                least={photo: {"": (0.0, tau)} for photo in photos},
+                errors={photo: {"": errors} for photo in photos},
+            )  # fmt: skip
+            share = 1 - float(ndtr(true + 1))
+            for counted in (True, False):
+                usable = UsableEdits(table, editor="img2img", thresholds=known if counted else None)
+                usable.reason = ""
+                interval = usable.rate("original", "none", LEVEL)
+                if interval and interval.low is not None and interval.high is not None:
+                    inside[counted] += interval.low <= share <= interval.high
+        for counted, hits in inside.items():
+            method = "thresholds counted in" if counted else "thresholds taken as known"
+            yield Found(
+                name, f"{calibrated} calibration photos", method, hits / trials,
+                0.90, 1.0, trials, not counted,
+            )  # fmt: skip
 
 
 @design("difference of usable shares")

@@ -8,7 +8,7 @@ import torch
 from brittle.analysis.evidence import ProtectedFile, evidence_of
 from brittle.editors import Img2Img
 from brittle.images import digest, png_from_levels, quantise, to_bytes
-from brittle.metrics.thresholds import Calibration
+from brittle.metrics.thresholds import Calibration, Errors
 from brittle.models import load_model
 from brittle.record.manifest import Manifest
 from brittle.record.record import IndexEntry, Record
@@ -173,6 +173,22 @@ def test_thresholds_are_those_of_the_photos_size_and_the_prompts_class(folder):
         # There is no threshold for dragons.
         assert found.least[photo] == {"night": (expected.tau_follow["night"], expected.tau_keep)}
     assert found.least["small"] != found.least["large"]
+
+
+def test_how_unsure_thresholds_are_is_known_where_the_calibration_says(folder):
+    found, calibration, _ = thresholds_of(folder)
+    assert (found.errors, found.photos) == ({}, 42)
+    errors = Errors(tau_follow={"night": 0.01}, tau_keep=0.02)
+    sure = calibration.model_copy(
+        update={
+            "thresholds": tuple(
+                one.model_copy(update={"errors": errors}) for one in calibration.thresholds
+            )
+        }
+    )
+    found, _, _ = thresholds_of(folder, calibration=sure.model_dump())
+    assert found.errors["small"]["night"].follow == ("follow, night, 128 px", 0.01)
+    assert found.errors["large"]["night"].keep == ("keep, 512 px", 0.02)
 
 
 def test_thresholds_that_are_not_there_are_not_at_hand(folder):

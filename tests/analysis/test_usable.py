@@ -1,7 +1,10 @@
 import dataclasses
 
+import numpy as np
 import pytest
 
+from brittle.analysis import Evidence
+from brittle.analysis.evidence import ThresholdErrors, UsableFrom
 from brittle.record.rows import Row
 from tests.analysis.trials import ARM, JPEG, PLACEBO, build, summary_of, trial
 
@@ -175,3 +178,59 @@ def test_a_transforms_cost_stands_beside_what_another_seed_does():
     assert cost.distance.estimate == pytest.approx(0.255)
     assert cost.seed_floor.estimate == pytest.approx(0.355)
     assert cost.within_seed_floor
+
+
+def judged_by(keeps, error):
+    """Ten photos of four edits each, of which ``keeps`` gives the score, by a threshold of 0.5."""
+    rows = [
+        Row(
+            f"p{photo:02}", arm, transform, "img2img", "as a painting", seed, metric, "photo", value
+        )
+        for arm in ("original", PLACEBO, ARM)
+        for transform in ("none", JPEG)
+        for photo in range(10)
+        for seed in range(4)
+        for score in [keeps(arm, transform, photo, seed)]
+        for metric, value in (("usable", float(score >= 0.5)), ("keep", score), ("follow", 1.0))
+    ]
+    photos = {f"p{photo:02}" for photo in range(10)}
+    errors = ThresholdErrors(follow=("follow", 0.1), keep=("keep", error))
+    known = UsableFrom(
+        follow="follow",
+        keep="keep",
+        least={photo: {"as a painting": (0.5, 0.5)} for photo in photos},
+        errors={photo: {"as a painting": errors} for photo in photos} if error else {},
+        photos=24,
+    )
+    found = build(trial(0.6, 0.3), photos=10, points=4) + rows
+    return summary_of(found, evidence=Evidence(usable_from=known))
+
+
+def test_intervals_allow_for_thresholds_that_other_photos_would_have_moved():
+    # Of the protected edits one of four lies at 0.55 and one at 0.45, near the threshold.
+    def keeps(arm, transform, photo, seed):
+        return (0.1, 0.45, 0.55, 0.9)[seed] if arm == ARM else 0.9
+
+    taken, counted = (judged_by(keeps, error) for error in (0.0, 0.1))
+    rate, wider = (one.usable_of(ARM, JPEG).rate for one in (taken, counted))
+    assert rate.estimate == wider.estimate == 0.5
+    # One standard error either way moves a quarter of the edits: 0.5 +- 0.25.
+    half = np.hypot(rate.estimate - rate.low, 1.959964 * 0.25)
+    assert wider.low == pytest.approx(max(0.5 - half, 0))
+    assert wider.method == "korn-graubard + thresholds"
+    clean, same = (one.usable_of("original", JPEG).rate for one in (taken, counted))
+    assert clean == same  # far from the threshold nothing moves
+    narrow, wide = (one.usable_of(ARM, JPEG).from_clean for one in (taken, counted))
+    assert wide.low < narrow.low
+    assert wide.high > narrow.high
+    assert counted.thresholds.endswith("allow for thresholds that come from 24 photos.")
+    assert "their calibration doesn't say how unsure they are" in taken.thresholds
+
+
+def test_what_moves_with_the_same_threshold_cancels_in_a_difference():
+    def keeps(arm, transform, photo, seed):
+        return (0.45, 0.55, 0.9, 0.9)[seed]
+
+    taken, counted = (judged_by(keeps, error) for error in (0.0, 0.1))
+    assert taken.usable_of(ARM, JPEG).rate != counted.usable_of(ARM, JPEG).rate
+    assert taken.usable_of(ARM, JPEG).difference == counted.usable_of(ARM, JPEG).difference

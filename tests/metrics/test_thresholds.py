@@ -6,7 +6,7 @@ import torch
 
 from brittle.errors import Unavailable
 from brittle.metrics import Calibration, Follow, Keep, Thresholds, calibrate
-from brittle.metrics.thresholds import mask_kind
+from brittle.metrics.thresholds import mask_kind, threshold_error
 from tests.metrics import files
 
 EDITOR = "img2img:strength=0.35"
@@ -155,6 +155,8 @@ def test_thresholds_are_tenth_percentiles_over_edits_of_untouched_photos(model):
     assert set(found.tau_follow) == {"snow", "night"}
     assert (found.editor, found.mask, found.n, found.photos) == (EDITOR, "none", 20, "made up")
     assert (found.follow, found.keep) == ("follow", "keep")
+    assert set(found.errors.tau_follow) == {"snow", "night"}
+    assert found.errors.tau_keep == pytest.approx(threshold_error([keep.tolist()]), rel=0.05)
 
     others = torch.tensor([
         Keep().score(photos[i : i + 1], photos[j : j + 1]).item()
@@ -163,6 +165,16 @@ def test_thresholds_are_tenth_percentiles_over_edits_of_untouched_photos(model):
     assert found.validity.keep_between_photos == pytest.approx(
         others.quantile(0.95).item(), abs=1e-6
     )
+
+
+def test_a_thresholds_error_is_what_other_photos_would_have_moved_it_by():
+    scores = torch.randn(400, 60, generator=torch.Generator().manual_seed(1)).double()
+    true = scores.quantile(0.1, dim=1).std().item()
+    found = torch.tensor([threshold_error([row.tolist()]) for row in scores[:60]])
+    assert true < found.mean().item() < 1.25 * true  # of a quantile the bootstrap errs upwards
+    # Two prompts of one photo are no further photos.
+    twice = threshold_error([scores[0].tolist()] * 2)
+    assert twice == pytest.approx(threshold_error([scores[0].tolist()]), rel=0.2)
 
 
 def test_under_masks_follow_is_judged_on_what_was_painted(model):

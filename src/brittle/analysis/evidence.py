@@ -30,6 +30,15 @@ class ProtectedFile(Data):
     saved_as_optimised: bool | None = None
 
 
+class ThresholdErrors(Data):
+    """How unsure the thresholds of a photo and prompt are: standard errors over other photos."""
+
+    follow: tuple[str, float]
+    """What names the threshold of ``follow``, and its error: edits that share one move together."""
+    keep: tuple[str, float]
+    """The same of ``keep``."""
+
+
 class UsableFrom(Data):
     """From which scores on an edit counts as usable."""
 
@@ -39,6 +48,10 @@ class UsableFrom(Data):
     """The metric, as one types it."""
     least: dict[str, dict[str, tuple[float, float]]]
     """By photo and prompt, the least of ``follow`` and of ``keep``."""
+    errors: dict[str, dict[str, ThresholdErrors]] = Field(default_factory=dict)
+    """By photo and prompt, where the calibration knows them."""
+    photos: int = 0
+    """How many calibration photos the thresholds come from; the fewest, of several sets."""
 
 
 class Evidence(Data):
@@ -169,15 +182,43 @@ def _usable_from(manifest: "Manifest") -> UsableFrom | None:
     if not known:
         return None
     first = next(iter(known.values()))
+    same = {
+        photo: one
+        for photo, one in known.items()
+        if (one.follow, one.keep) == (first.follow, first.keep)
+    }
     return UsableFrom(
         follow=first.follow,
         keep=first.keep,
         least={
-            photo: dict(_least(one, manifest.prompts))
-            for photo, one in known.items()
-            if (one.follow, one.keep) == (first.follow, first.keep)
+            photo: {
+                prompt: (one.tau_follow[asked], one.tau_keep)
+                for prompt, asked in _asked(one, manifest.prompts)
+            }
+            for photo, one in same.items()
         },
+        errors={
+            photo: dict(_errors(one, manifest.prompts))
+            for photo, one in same.items()
+            if one.errors is not None
+        },
+        photos=min(one.n for one in same.values()),
     )
+
+
+def _errors(
+    thresholds: "Thresholds", prompts: Iterable[str]
+) -> Iterator[tuple[str, ThresholdErrors]]:
+    errors, size = thresholds.errors, thresholds.size
+    for prompt, asked in _asked(thresholds, prompts) if errors else ():
+        if errors and asked in errors.tau_follow:
+            yield (
+                prompt,
+                ThresholdErrors(
+                    follow=(f"follow, {asked}, {size} px", errors.tau_follow[asked]),
+                    keep=(f"keep, {size} px", errors.tau_keep),
+                ),
+            )
 
 
 def _thresholds(manifest: "Manifest", photo: "PhotoEntry") -> "Thresholds | None":
@@ -197,9 +238,8 @@ def _thresholds(manifest: "Manifest", photo: "PhotoEntry") -> "Thresholds | None
         return None
 
 
-def _least(
-    thresholds: "Thresholds", prompts: Iterable[str]
-) -> Iterator[tuple[str, tuple[float, float]]]:
+def _asked(thresholds: "Thresholds", prompts: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """The prompts that have valid thresholds, each with the name of that of `follow`."""
     from brittle.errors import Unavailable
 
     for prompt in prompts:
@@ -208,4 +248,4 @@ def _least(
         except Unavailable:
             continue
         if not thresholds.why_not(asked):
-            yield prompt, (thresholds.tau_follow[asked], thresholds.tau_keep)
+            yield prompt, asked

@@ -187,6 +187,24 @@ def clearly_above_zero(values: Array, unit: Unit, alpha: float, *, quantiles: in
     return bool(values.mean() > max(quantiles * t_quantile(n - 1, alpha) * error, 0))
 
 
+def widened(interval: Interval, error: float, least: float) -> Interval:
+    """An interval of a share, or of a difference, with a further standard error counted in.
+
+    Its ends keep to ``least`` and 1.
+    """
+    if not error or interval.low is None or interval.high is None:
+        return interval
+    further = error * float(ndtri((1 + interval.level) / 2))
+    middle = interval.estimate
+    return interval.model_copy(
+        update={
+            "low": max(middle - float(np.hypot(middle - interval.low, further)), least),
+            "high": min(middle + float(np.hypot(interval.high - middle, further)), 1.0),
+            "method": f"{interval.method} + thresholds",
+        }
+    )
+
+
 def known_mean(values: Array) -> float | None:
     """The mean of what is a number; None where nothing is."""
     known = values[np.isfinite(values)]

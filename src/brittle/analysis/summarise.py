@@ -106,7 +106,12 @@ class _Summariser:
             table, arms=primary.arms, editor=self.editor, metric=primary.metric
         )
         self.usable = {
-            editor: UsableEdits(table, editor=editor) for editor in table.names("editor")
+            editor: UsableEdits(
+                table,
+                editor=editor,
+                thresholds=evidence.usable_from if editor == self.editor else None,
+            )
+            for editor in table.names("editor")
         }
         self.effects = {
             (editor, metric): Effects(table, editor=editor, metric=metric)
@@ -162,6 +167,7 @@ class _Summariser:
             effects=tuple(effects),
             usable=tuple(self._usable_records()),
             usable_reason=self.main_usable.reason,
+            thresholds=self._thresholds(),
             transform_costs=tuple(self._costs()),
             half_lives=tuple(self._half_lives()),
             comparisons=tuple(compare(self.main, self.main_usable, self.primary)),
@@ -174,6 +180,18 @@ class _Summariser:
             flags=flags,
             missing=self._missing(),
             style=style,
+        )
+
+    def _thresholds(self) -> str:
+        known = self.evidence.usable_from
+        if known is None or self.main_usable.reason:
+            return ""
+        photos = count(known.photos, "photo")
+        if set(known.errors) == set(known.least):
+            return f"Intervals of usable shares allow for thresholds that come from {photos}."
+        return (
+            f"Intervals of usable shares don't allow for the thresholds, which come from {photos}: "
+            "their calibration doesn't say how unsure they are."
         )
 
     def _prompts(self) -> int:

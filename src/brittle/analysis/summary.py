@@ -57,7 +57,8 @@ class Interval(Data):
     level: float = Field(0.95, gt=0, lt=1)
     """Coverage of the two-sided interval: 0.95, or 1 - 2 alpha / K where it decides a verdict."""
     method: str
-    """``t``, ``fieller``, ``korn-graubard``, ``t + pseudo-photo``, ``bootstrap-t`` or ``none``."""
+    """``t``, ``fieller``, ``korn-graubard``, ``t + pseudo-photo``, ``bootstrap-t`` or ``none``;
+    with ``+ thresholds`` where the thresholds of usable edits are counted in."""
     n: int = Field(ge=0)
     """Photos behind it, or groups of them; over collections, the collections or fine-tunes."""
     note: str = ""
@@ -728,6 +729,8 @@ class Summary(Data):
     """Usable shares of every arm, the original and placebos among them."""
     usable_reason: str
     """Why usable can't be judged in this trial; empty where it can."""
+    thresholds: str = ""
+    """Whether intervals allow for how unsure the thresholds of usable edits are, in words."""
     transform_costs: tuple[TransformCost, ...]
     """What each transform costs anyone."""
     half_lives: tuple[HalfLife, ...]

@@ -6,16 +6,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from brittle.analysis.evidence import UsableFrom
 from brittle.analysis.intervals import (
     Array,
     known_mean,
     mean_interval,
     share_difference_interval,
     share_interval,
+    widened,
 )
 from brittle.analysis.phrases import of_edits
 from brittle.analysis.summary import BestOf, Interval, TransformCost, Usable
 from brittle.analysis.table import Block, Table, shared_points, unit_means
+from brittle.analysis.threshold_errors import ThresholdMoves
 from brittle.record.arms import ORIGINAL
 
 MIN_CLEAN_SHARE = 0.6
@@ -36,9 +39,22 @@ class Shares:
 class UsableEdits:
     """All judgements of one editor."""
 
-    def __init__(self, table: Table, *, editor: str, invalid: str = "") -> None:
-        """Look at one editor; ``invalid`` says why nothing may be judged, if so."""
+    def __init__(
+        self,
+        table: Table,
+        *,
+        editor: str,
+        invalid: str = "",
+        thresholds: UsableFrom | None = None,
+    ) -> None:
+        """Look at one editor; ``invalid`` says why nothing may be judged, if so.
+
+        Of ``thresholds`` the errors count in intervals, where they are known.
+        """
         self.table, self.editor = table, editor
+        self.moves = (
+            ThresholdMoves(table, editor, thresholds) if thresholds and thresholds.errors else None
+        )
         self.reason = invalid or self._why_not()
 
     def block(self, arm: str, transform: str, metric: str = "usable") -> Block:
@@ -55,8 +71,8 @@ class UsableEdits:
         """Edits (photo, prompt, seed) that lack a judgement in some of these arms and transforms.
 
         Returns them and how many were asked for. Of all but the first, what nobody asked for is not
-        lacking. A prompt on which no edit of the unprotected photo
-        was judged has no thresholds, and is not asked about.
+        lacking. A prompt on which no edit of the unprotected photo was judged has no thresholds,
+        and is not asked about.
         """
         first, *rest = (self.block(*cell) for cell in cells)
         asked = [first, *(block for block in rest if block.asked.any())]
@@ -72,7 +88,12 @@ class UsableEdits:
         if self.reason:
             return None
         shares = self.shares(arm, transform)
-        return share_interval(shares.per_photo, shares.rows, alpha, self.table.unit)
+        interval = share_interval(shares.per_photo, shares.rows, alpha, self.table.unit)
+        if interval is None or self.moves is None:
+            return interval
+        valid = np.isfinite(self.block(arm, transform).values)
+        moved = [unit_means(move, valid) for move in self.moves.of(arm, transform)]
+        return widened(interval, self._error(moved), 0.0)
 
     def difference(
         self, arm: str, transform: str, other: str, other_transform: str, alpha: float
@@ -83,7 +104,16 @@ class UsableEdits:
         blocks = [self.block(arm, transform), self.block(other, other_transform)]
         valid, _ = shared_points(blocks)
         left, right = (unit_means(block.values, valid) for block in blocks)
-        return share_difference_interval(left - right, alpha, self.table.unit)
+        interval = share_difference_interval(left - right, alpha, self.table.unit)
+        if interval is None or self.moves is None:
+            return interval
+        moves = (self.moves.of(arm, transform), self.moves.of(other, other_transform))
+        moved = [unit_means(one - two, valid) for one, two in zip(*moves, strict=True)]
+        return widened(interval, self._error(moved), -1.0)
+
+    def _error(self, moved: Iterable[Array]) -> float:
+        """The standard error from what each threshold's own moves the photos' shares by."""
+        return float(np.sqrt(sum(self.table.unit.means(one)[0].mean() ** 2 for one in moved)))
 
     def best_of(self, arm: str, transform: str, tries: int) -> BestOf | None:
         """How often at least one of several tries is usable."""

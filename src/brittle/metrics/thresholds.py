@@ -1,7 +1,7 @@
 """The thresholds behind `usable`: measured on edits of untouched photos, or not judged at all."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -19,6 +19,7 @@ from brittle.networks.prompt_classes import prompt_class
 CALIBRATION = "calibration.json"
 SHARE = 0.10  # of the calibration edits may fall below a threshold
 NEAR = 1.5  # thresholds serve pictures up to this ratio larger or smaller
+RESAMPLES = 1000
 RARE = 0.95  # a threshold must lie above this share of what it has to tell apart
 
 
@@ -29,6 +30,14 @@ class Validity(Data):
     """95th percentile of `keep` between different photos."""
     follow_empty: dict[str, float]
     """By prompt class, or prompt: 95th percentile of `follow` in edits with the empty prompt."""
+
+
+class Errors(Data):
+    """Standard errors of thresholds over the calibration photos, by the bootstrap."""
+
+    tau_follow: dict[str, float]
+    """By prompt class, or prompt."""
+    tau_keep: float
 
 
 class Thresholds(Data):
@@ -54,6 +63,8 @@ class Thresholds(Data):
     follow: str = "follow"
     keep: str = "keep"
     """The metrics as one types them: thresholds of one are worth nothing for another."""
+    errors: Errors | None = None
+    """How far other photos would have moved them; null: not known."""
 
     def usable(self, follow: float, keep: float, prompt: str) -> float:
         """1 if an edit follows the prompt and keeps the subject, else 0.
@@ -233,9 +244,9 @@ def calibrate(
 
     painted = [None] * n if masks is None else masks.split(1)
     unasked = edits("")
-    followed: dict[str, list[float]] = {}
-    empty: dict[str, list[float]] = {}
-    kept = []
+    followed: dict[str, list[list[float]]] = {}  # by prompt class: a list of photos each prompt
+    empty: dict[str, list[list[float]]] = {}
+    kept: list[list[float]] = []
     for prompt in prompts:
         named = prompt_class(prompt) if follow.clip is None else None
         asked = named or prompt
@@ -247,28 +258,41 @@ def calibrate(
                     pictures.split(1), photos.split(1), painted, strict=True
                 )
             ]
-            found.setdefault(asked, []).extend(scores)
-        kept.append(keep.score(edited, photos, model=model))
+            found.setdefault(asked, []).append(scores)
+        kept.append(keep.score(edited, photos, model=model).tolist())
     between = [keep.score(photos, photos.roll(by, 0), model=model) for by in range(1, min(n, 5))]
     return Thresholds(
         editor=editor,
         mask=mask,
         size=max(photos.shape[-2:]),
-        tau_follow=_quantiles(followed, SHARE),
-        tau_keep=float(torch.cat(kept).quantile(SHARE)),
+        tau_follow={asked: _quantile(scores, SHARE) for asked, scores in followed.items()},
+        tau_keep=_quantile(kept, SHARE),
         validity=Validity(
             keep_between_photos=float(torch.cat(between).quantile(RARE)),
-            follow_empty=_quantiles(empty, RARE),
+            follow_empty={asked: _quantile(scores, RARE) for asked, scores in empty.items()},
         ),
         n=n,
         photos=source,
         follow=str(follow),
         keep=str(keep),
+        errors=Errors(
+            tau_follow={asked: threshold_error(scores) for asked, scores in followed.items()},
+            tau_keep=threshold_error(kept),
+        ),
     )
 
 
-def _quantiles(scores: Mapping[str, list[float]], share: float) -> dict[str, float]:
-    return {
-        asked: float(torch.tensor(found, dtype=torch.float64).quantile(share))
-        for asked, found in scores.items()
-    }
+def _quantile(scores: Sequence[Sequence[float]], share: float) -> float:
+    return float(torch.tensor(scores, dtype=torch.float64).quantile(share))
+
+
+def threshold_error(scores: Sequence[Sequence[float]]) -> float:
+    """The standard error of a threshold, from its scores by prompt and photo.
+
+    By drawing photos, each with all of its prompts, again and again from the same stream.
+    """
+    known = torch.tensor(scores, dtype=torch.float64)
+    stream = torch.Generator().manual_seed(0)
+    picks = torch.randint(known.shape[1], (RESAMPLES, known.shape[1]), generator=stream)
+    drawn = known[:, picks].movedim(0, 1).flatten(1)  # (resamples, prompts x photos)
+    return float(drawn.quantile(SHARE, dim=1).std())
