@@ -82,6 +82,13 @@ def test_noise_is_no_more_than_noise(files, embedded):
     assert "No shift of the encoder can be seen in it." in said
 
 
+def test_draws_that_are_asked_for_are_counted(files, embedded):
+    document = quick(files, "protected.png", embedded, transforms=[], draws=19).document
+    (none,) = document.photos[0].results[0].comparisons
+    assert [len(of) for of in none.placebos.values()] == [19, 19, 19]
+    assert (none.test.p, none.test.stronger) == (1 / 20, True)
+
+
 def test_nothing_changed_is_said_plainly_and_costs_no_model(files, embedded):
     document = quick(files, "same.tif", embedded).document
     assert document.photos[0].unchanged
@@ -400,6 +407,7 @@ def test_the_command_refuses_in_a_sentence(files):
         [files / "original.png", files / "missing.png"],
         [files / "original.png", files / "noise.png", "--with", "jpg:quality=3"],
         [files / "original.png", files / "noise.png", "--prompt", " "],
+        [files / "original.png", files / "noise.png", "--quick", "--draws", "5"],
         [files / "original.png", files / "noise.png", "--editor", "inpaint"],
         [files / "original.png"] * 3,
     ):

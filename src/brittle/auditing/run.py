@@ -248,8 +248,9 @@ class _OneModel:
     def compare(self) -> Iterator[tuple[Pair, tuple[tuple[Answer, ...], list[Shown]]]]:
         """All comparisons of each photo, latents first, and edits to show."""
         setting, pairs = self.setting, self.work.changed
-        # Each row is received, taken as it is and scored; each edit is made and scored.
-        work = 3 * setting.rows_looked_at
+        # Each row is received, taken as it is and scored, and a third more follow the first ones;
+        # each edit is made and scored.
+        work = 4 * setting.rows_looked_at
         if setting.editor is not None:
             work += 2 * setting.rows_at_most * len(setting.request.prompts)
         with self.work.progress("comparisons", work * len(pairs)) as advance:
