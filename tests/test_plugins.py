@@ -75,6 +75,10 @@ def test_a_trial_runs_with_the_plugin_beside_it(folder):
     done = brittle(folder, "run", "trial.yaml", "--out", "out")
     assert done.returncode == 0, done.stderr
     assert "posterise-mine" in (folder / "out" / "results.csv").read_text()
+    (folder / "mine.py").write_text(PLUGIN + "# changed")
+    done = brittle(folder, "run", "trial.yaml", "--out", "out")
+    assert done.returncode == 2
+    assert "its plugins differ" in done.stderr
 
 
 def test_a_trials_plugin_lies_beside_it(folder):

@@ -110,6 +110,8 @@ class Manifest(Data):
     """Whether shards worked here: then both numbers stay, or one would void what others did."""
     code: dict[str, str | None] = Field(default_factory=dict)
     packages: dict[str, str] = Field(default_factory=dict)
+    plugins: dict[str, str] = Field(default_factory=dict)
+    """SHA-256 of the files that the trial's components come from, by name."""
     machine: dict[str, str] = Field(default_factory=dict)
     codecs: dict[str, str | None] = Field(default_factory=dict)
     device: str = ""

@@ -32,9 +32,9 @@ from brittle.record import whole
 from brittle.record.manifest import MANIFEST, PLACES, Manifest, read_manifest
 from brittle.record.whole import Damaged
 
-MAY_DIFFER = ("title", "metrics", "threat_model", "not_tried", "batch", *PLACES)
+MAY_DIFFER = ("title", "metrics", "threat_model", "not_tried", "batch", "plugins", *PLACES)
 """Fields of a trial that a folder may see change: all others would mix two trials. What lies at a
-place is compared by its content: each photo and its mask, and the model's files."""
+place is compared by its content: photos, masks, plugins, and the model's files."""
 
 RESULTS, INDEX, SUMMARY, REPORT = "results.csv", "index.json", "summary.json", "report.html"
 MEND = "the command that made the folder makes it anew"
@@ -424,10 +424,13 @@ def _shared_lock(directory: Path, alone: Callable[[], None]) -> Iterator[None]:
 
 def _differing(found: Manifest, wanted: Manifest) -> list[str]:
     """The parts in which two manifests are of different trials."""
-    parts = ("photos", "model", "primary", *(["vae_dtype"] if found.vae_dtype else []))
+    parts = ("photos", "primary", "plugins", *(["vae_dtype"] if found.vae_dtype else []))
+    # A revision says whence a model came; its content is in the hash, and old folders lack it.
+    models = (one.model.model_copy(update={"revision": ""}) for one in (found, wanted))
     return [
         *_fields(found.trial.resolved, wanted.trial.resolved),
         *(part for part in parts if getattr(found, part) != getattr(wanted, part)),
+        *([] if len({one.model_dump_json() for one in models}) == 1 else ["model"]),
     ]
 
 

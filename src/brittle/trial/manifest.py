@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from brittle.component import Component as AnyComponent
+from brittle.component import load_plugin
 from brittle.models import EditModel
 from brittle.models.prompts import cut_prompts
 from brittle.noise import derive_seed
@@ -77,6 +78,7 @@ def declared(plan: Plan, notes: Iterable[str]) -> dict[str, Any]:
         "batch": plan.batch,
         "together": plan.together,
         "code": {"version": VERSION, "git": _git_commit()},
+        "plugins": {Path(one).name: load_plugin(one) for one in trial.plugins},
         "packages": {package: metadata.version(package) for package in PACKAGES},
         "machine": {
             "python": platform.python_version(),
