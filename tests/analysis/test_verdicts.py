@@ -369,6 +369,11 @@ def test_a_claim_of_acting_holds_against_each_kind_of_noise():
     assert (found.word, alone.word) == ("inconclusive", "survived")
     assert " Against noise of the same size and spectrum alone, reach is 0." in found.sentence
     assert "Against" not in alone.sentence
+    # Where nothing is sure against the stronger one either, no kind is to blame.
+    rows = with_spectrum(trial(0.18, 0.3), lambda photo, point: 0.16 * (photo % 2), 0.1)
+    found = summary_of(rows).verdict(ARM, JPEG)
+    assert found.word in ("inconclusive", "protects only after", "never protected")
+    assert "Against" not in found.sentence
 
 
 def test_fewer_usable_edits_than_with_noise_means_each_kind_of_it():

@@ -446,12 +446,15 @@ def _least_sure(claims: Sequence[Claim | None]) -> Claim | None:
 
 def _weaker_against(claims: Claims, ruling: Ruling) -> str:
     """Which noise leaves a claim of acting open that holds against the stronger on each photo."""
-    asked = {1: "protected", 6: "survived"}.get(ruling.rule)
-    found = claims.get(asked or "")
-    if ruling.word != "inconclusive" or found is None or not found.against:
+    asked = {1: ("protected", "never protected"), 6: ("survived", "weakened")}
+    name, opposite = asked.get(ruling.rule, ("", ""))
+    if ruling.word != "inconclusive" or not {name, opposite} <= set(claims):
         return ""
-    share = found.name == "survived" and found.threshold > 0
-    what = "the effect that is left" if found.name == "survived" else "reach"
+    found, low = claims[name], claims[opposite].interval.low
+    if not found.against or low is None or low <= found.threshold:
+        return ""
+    share = name == "survived" and found.threshold > 0
+    what = "the effect that is left" if name == "survived" else "reach"
     shown = with_bounds(found.interval, as_percent=share)
     return f" Against {noise_name(found.against)} alone, {what} is {shown}."
 
