@@ -24,6 +24,7 @@ from brittle.images import from_bytes, write_image
 from brittle.models import load_model
 from brittle.record.check import check_folder
 from brittle.record.store import FolderStore
+from brittle.record.whole import seal, unseal
 from brittle.sources.photos import load_photos
 from brittle.trial.manifest import manifest
 from brittle.trial.plan import make_plan
@@ -365,3 +366,32 @@ def test_damaged_scores_of_edits_made_elsewhere_are_mended(tmp_path):
     assert content(tmp_path / "out") == before
     notes = json.loads((tmp_path / "out" / "manifest.json").read_text())["notes"]
     assert any("damaged and made again" in note for note in notes)
+
+
+def test_new_fields_and_changed_defaults_do_not_stop_a_folder(trial, former, whole, monkeypatch):
+    """As if `plugins` came later, and the default of `floor_seeds` had been another."""
+    path = former / "manifest.json"
+    held = json.loads(path.read_text())
+    del held["trial"]["resolved"]["plugins"]
+    del held["trial"]["as_written"]["floor_seeds"]
+    held["model"].pop("revision", None)
+    for photo in held["photos"]:
+        photo["notes"] = ["in other words"]
+    path.write_text(json.dumps(held))
+    unnamed = brittle.Trial(**trial.model_dump(exclude_unset=True, exclude={"floor_seeds"}))
+    assert unnamed.floor_seeds != trial.floor_seeds
+    monkeypatch.setattr("brittle.models.EditModel.predict", None)
+    brittle.run_trial(unnamed, former)
+    assert (former / "results.csv").read_bytes() == (whole / "results.csv").read_bytes()
+    with pytest.raises(UserError, match="its floor_seeds, photos differ"):
+        brittle.run_trial(trial.model_copy(update={"floor_seeds": (3,)}), former)
+
+
+def test_the_manifest_of_another_version_is_no_damage(trial, whole, tmp_path):
+    folder = shutil.copytree(whole, tmp_path / "out")
+    path = folder / "manifest.json"
+    text = unseal("manifest.json", path.read_bytes()).text
+    path.write_bytes(seal("manifest.json", text.replace(b'"batch": 2', b'"batch": [2, 2]')))
+    for work in (lambda: brittle.run_trial(trial, folder), lambda: brittle.report(folder)):
+        with pytest.raises(UserError, match=r"is of another version of brittle \(batch"):
+            work()

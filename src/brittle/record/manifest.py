@@ -210,7 +210,10 @@ def read_manifest(path: Path) -> Manifest:
                 f"{path} has schema version {first['input']}, and this brittle reads "
                 f"{SCHEMA_VERSION}."
             ) from None
-        raise Damaged(f"{place}: {first['msg']}" if place else UNREADABLE) from None
+        what = f"{place}: {first['msg']}" if place else UNREADABLE
+        if sealed:
+            raise UserError(f"{path} is of another version of brittle ({what}).") from None
+        raise Damaged(what) from None
     if found.noted and not sealed:
         raise Damaged(CHANGED)
     return found

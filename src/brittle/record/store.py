@@ -29,12 +29,9 @@ from brittle.images import (
     write_bytes,
 )
 from brittle.record import whole
-from brittle.record.manifest import MANIFEST, PLACES, Manifest, read_manifest
+from brittle.record.begun import differing, differing_fields
+from brittle.record.manifest import MANIFEST, Manifest, read_manifest
 from brittle.record.whole import Damaged
-
-MAY_DIFFER = ("title", "metrics", "threat_model", "not_tried", "batch", "plugins", *PLACES)
-"""Fields of a trial that a folder may see change: all others would mix two trials. What lies at a
-place is compared by its content: photos, masks, plugins, and the model's files."""
 
 RESULTS, INDEX, SUMMARY, REPORT = "results.csv", "index.json", "summary.json", "report.html"
 MEND = "the command that made the folder makes it anew"
@@ -199,7 +196,9 @@ class FolderStore(Store):
     def begun(self, trial: Trial) -> Manifest | None:
         """What the folder says, if this trial was begun in it or any has made something."""
         found, wanted = self.manifest, trial.model_dump(mode="json")
-        if found is None or (_fields(found.trial.resolved, wanted) and not self._holds_work):
+        if found is None or (
+            differing_fields(found.trial.resolved, wanted) and not self._holds_work
+        ):
             return None
         return found
 
@@ -214,13 +213,13 @@ class FolderStore(Store):
         """
         found = self.manifest
         manifest = manifest.model_copy(update={"noted": self.noted})
-        differing = [] if found is None else _differing(found.published(), manifest)
-        if differing and self._holds_work:
+        others = [] if found is None else differing(found.published(), manifest)
+        if others and self._holds_work:
             raise UserError(
-                f"{self.directory} holds another trial (its {', '.join(differing)} differ); "
+                f"{self.directory} holds another trial (its {', '.join(others)} differ); "
                 "choose another folder with --out."
             )
-        if found is not None and not differing:
+        if found is not None and not others:
             if found.sharded and found.rows != manifest.rows:
                 raise UserError(
                     f"Another shard has just begun {self.directory} with other rows a call: run "
@@ -420,24 +419,3 @@ def _shared_lock(directory: Path, alone: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         os.close(folder)
-
-
-def _differing(found: Manifest, wanted: Manifest) -> list[str]:
-    """The parts in which two manifests are of different trials."""
-    parts = ("photos", "primary", "plugins", *(["vae_dtype"] if found.vae_dtype else []))
-    # A revision says whence a model came; its content is in the hash, and old folders lack it.
-    models = (one.model.model_copy(update={"revision": ""}) for one in (found, wanted))
-    return [
-        *_fields(found.trial.resolved, wanted.trial.resolved),
-        *(part for part in parts if getattr(found, part) != getattr(wanted, part)),
-        *([] if len({one.model_dump_json() for one in models}) == 1 else ["model"]),
-    ]
-
-
-def _fields(found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
-    """The fields in which two trials differ, of those that may not."""
-    return [
-        field
-        for field in sorted({*found, *wanted} - set(MAY_DIFFER))
-        if found.get(field) != wanted.get(field)
-    ]

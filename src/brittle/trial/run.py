@@ -8,6 +8,7 @@ from brittle.declaration.trial import Trial
 from brittle.errors import UserError
 from brittle.models import EditModel, load_model
 from brittle.progress import Progress, silent
+from brittle.record.begun import as_begun
 from brittle.record.manifest import Manifest
 from brittle.record.record import IndexEntry, Record, index_json
 from brittle.record.rows import format_results
@@ -45,6 +46,9 @@ def run(
     Raises:
         UserError: a photo, model or component that can't be used; a folder with another trial.
     """
+    found = FolderStore(directory).begun(trial)
+    if found is not None:
+        trial = as_begun(trial, found)
     photos = read_photos(trial)
     model = load_model(trial.model, size=trial.size, device=device, dtype=dtype)
     plan = make_plan(trial, photos, model, shard=shard)
