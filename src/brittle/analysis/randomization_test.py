@@ -4,7 +4,8 @@ The file is compared with random perturbations of several kinds, as it is and af
 acts beyond noise if it does so beyond each kind: p is the largest over the kinds. A photo has one
 answer over its lines. The first, without a transform, is tested alone at 5 %. The others count only
 where it is stronger, and are corrected for their number after Holm at 2.5 %: the rest is left for
-what looking after each draw adds, and for tails that are heavier than normal ones.
+what looking after each draw adds. Against tails that are heavier than normal ones, p of a line also
+has to be smaller than that of any draw, on any line, held against the others.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,7 +40,8 @@ class PlaceboTest(Data):
     placebos)``, where one lies as far, and without a transform where there are 19 and more of each
     kind; else by Student's t on the logarithms of the distances."""
     p_of_lines: float
-    """p corrected for the number of lines of the photo: at most 0.05 where it is stronger."""
+    """p corrected for the number of lines of the photo: at most 0.05 where it is stronger; 1 where
+    some draw of noise stands out as much."""
     closest: str
     """The kind of placebo with the largest p."""
     placebos: int
@@ -62,7 +64,11 @@ def placebo_tests(lines: Sequence[tuple[float, Draws]]) -> list[PlaceboTest]:
     count = all(len(of) >= DRAWS for of in draws.values())
     found = [p_values(first, draws, count=count), *(p_values(*line) for line in others)]
     gate, *after = (max(p.values()) for p in found)
-    corrected = [gate, *(max(min(1.0, 2 * p), gate) for p in holm(after))]
+    chance = min(_least(of) for _, of in lines)
+    stands_out = (max(by_spread(*line).values()) < chance for line in others)
+    corrected = [gate]
+    for p, out in zip(holm(after), stands_out, strict=True):
+        corrected.append(max(min(1.0, 2 * p), gate) if out else 1.0)
     return [
         _test(*line, p, of_lines, gate=gate)
         for line, p, of_lines in zip(lines, found, corrected, strict=True)
@@ -104,16 +110,33 @@ def p_values(protected: float, draws: Draws, *, count: bool = False) -> dict[str
     logarithms of the distances: by the spread that all kinds have within themselves and, from
     `ALONE` draws on, by the kind's own, whichever p is larger.
     """
+    found = {kind: max(p, SMALLEST) for kind, p in by_spread(protected, draws).items()}
+    for kind, of in draws.items():
+        far = sum(distance >= protected for distance in of)
+        if count or far:
+            found[kind] = (1 + far) / (1 + len(of))
+    return found
+
+
+def by_spread(protected: float, draws: Draws) -> dict[str, float]:
+    """`p_values` by Student's t alone."""
     logs = {kind: _logs(of) for kind, of in draws.items()}
     found = {}
     for kind, own in logs.items():
-        far = sum(distance >= protected for distance in draws[kind])
-        if count or far:
-            found[kind] = (1 + far) / (1 + len(own))
-            continue
         spreads = [[*logs.values()]] if len(own) < ALONE else [[*logs.values()], [own]]
         found[kind] = max(_beyond(protected, own, groups) for groups in spreads)
     return found
+
+
+def _least(draws: Draws) -> float:
+    """The least p that a draw itself has, each held against the others of its kind."""
+    least = 1.0
+    for kind, of in draws.items():
+        for at, distance in enumerate(of):
+            others = {**draws, kind: [*of[:at], *of[at + 1 :]]}
+            if others[kind]:
+                least = min(least, by_spread(distance, others)[kind])
+    return least
 
 
 def _beyond(protected: float, logs: Sequence[float], groups: Sequence[Sequence[float]]) -> float:
@@ -128,7 +151,7 @@ def _beyond(protected: float, logs: Sequence[float], groups: Sequence[Sequence[f
         square**2 / (len(group) - 1) for square, group in zip(squares, groups, strict=True)
     )
     spread = sqrt(sum(squares) / known * (1 + 1 / len(logs)))
-    return max(_tail((log(protected) - fmean(logs)) / spread, degrees), SMALLEST)
+    return _tail((log(protected) - fmean(logs)) / spread, degrees)
 
 
 def unsettled(protected: float, draws: Draws) -> list[str]:
@@ -169,7 +192,7 @@ def together(photos: Sequence[tuple[float, Draws]]) -> float:
     for kind in photos[0][1]:
         logs = [_logs(draws[kind]) for _, draws in photos]
         scores = (
-            -normal.inv_cdf(min(_beyond(protected, own, logs), 1 - SMALLEST))
+            -normal.inv_cdf(min(max(_beyond(protected, own, logs), SMALLEST), 1 - SMALLEST))
             for (protected, _), own in zip(photos, logs, strict=True)
         )
         found.append(1 - normal.cdf(sum(scores) / sqrt(len(photos))))
