@@ -323,6 +323,23 @@ def test_a_folder_with_something_wrong_gets_one_sentence(tiny_sd, tmp_path, how,
     assert "\n" not in str(caught.value)
 
 
+def test_a_part_that_can_not_run_is_told_by_its_name(tiny_sd, tmp_path):
+    folder = copy_of(tiny_sd, tmp_path)
+    rewrite(folder / "unet" / "config.json", norm_num_groups=-1)
+    model = load_model(folder, device="cpu", dtype="float32")
+    with pytest.raises(UserError, match=r"model: its UNet .*can't run \(.*num groups"):
+        api.edit(IMAGES, "night", editor="img2img:num_inference_steps=2", model=model)
+
+
+def test_a_part_that_can_not_be_read_leaves_no_other_dtype_behind(tiny_sd, tmp_path):
+    folder = copy_of(tiny_sd, tmp_path)
+    rewrite(folder / "unet" / "config.json", down_block_types=["Made up"])
+    model = load_model(folder, device="cpu", dtype="bfloat16")
+    with pytest.raises(UserError, match=r"model: its UNet .*can't be read"):
+        api.edit(IMAGES, "night", editor="img2img:num_inference_steps=2", model=model)
+    assert torch.get_default_dtype() == torch.float32
+
+
 def test_a_tokenizer_with_words_that_the_text_encoder_lacks_is_refused(tiny_sd):
     model = load_model(tiny_sd, device="cpu", dtype="float32")
     model.tokenizer.add_tokens(["zwzwzw"])

@@ -6,6 +6,7 @@ from typer.testing import CliRunner
 
 from brittle.cli import app
 from brittle.declaration.trial import Trial
+from brittle.editors import Editor
 from brittle.errors import UserError
 from brittle.images import from_bytes, write_image
 from brittle.metrics import Calibration
@@ -18,6 +19,7 @@ from brittle.trial.run import run
 from tests.metrics import files
 
 PROMPT = "a house of glass"
+FEW = "img2img:num_inference_steps=4,strength=0.5"
 IMG2IMG, INPAINT = "img2img:num_inference_steps=2", "inpaint:num_inference_steps=2"
 
 
@@ -77,18 +79,19 @@ def test_a_trial_that_names_the_file_judges_by_it(calibrated, folder, tiny_sd, c
     named = trial(folder, tiny_sd, calibration=str(calibrated))
     run(named, tmp_path / "out", device="cpu", dtype="float32")
     rows = [row for row in read_results(tmp_path / "out" / "results.csv") if row.arm == "original"]
-    assert {row.metric for row in rows} == {"usable", f"follow:clip={clip}", f"keep:clip={clip}"}
+    follow, keep = f"follow:clip={clip.name}", f"keep:clip={clip.name}"  # no folder is told
+    assert {row.metric for row in rows} == {"usable", follow, keep}
     found = Calibration.load(calibrated)
     kinds = ((IMG2IMG, found.thresholds[0]), (INPAINT, found.thresholds[1]))
     for editor, thresholds in kinds:
         values = {
             name: {row.image: row for row in rows if (row.editor, row.metric) == (editor, name)}
-            for name in (thresholds.follow, thresholds.keep, "usable")
+            for name in (follow, keep, "usable")
         }
         for photo, judged in values["usable"].items():
             reached = [
-                values[thresholds.follow][photo].value >= thresholds.tau_follow[PROMPT],
-                values[thresholds.keep][photo].value >= thresholds.tau_keep,
+                values[follow][photo].value >= thresholds.tau_follow[PROMPT],
+                values[keep][photo].value >= thresholds.tau_keep,
             ]
             if reason := thresholds.why_not(PROMPT):
                 assert (judged.value, judged.reason) == (None, reason)
@@ -136,3 +139,26 @@ def test_what_cannot_work_is_said_before_the_work(folder, clip, tiny_sd, tmp_pat
     assert (result.exit_code, "follow:clip=DIR" in result.output) == (2, True)
     result = CliRunner().invoke(app, [*command, "--clip", str(clip)])
     assert (result.exit_code, "Name the prompts" in result.output) == (2, True)
+
+
+def test_prompts_and_editors_are_checked_before_the_first_edit(folder, embedded):
+    photos = read_photos(str(folder), embedded, "auto")
+
+    def refused(message, editors=(FEW,), prompts=()):
+        with pytest.raises(UserError, match=message):
+            calibrate_model(
+                embedded, [*map(Editor.parse, editors)], photos, prompts, progress=never
+            )
+
+    def never(*stage):
+        raise AssertionError("work began")
+
+    refused("knows no word of 'xylophone'", prompts=["heavy rain", "xylophone"])
+    refused("A prompt is empty", prompts=["heavy rain", " "])
+    refused("finetune learns from collections", editors=[FEW, "finetune"])
+    refused("leaves no step", editors=["img2img:num_inference_steps=2,strength=0.1"])
+
+
+def test_thresholds_are_written_into_a_new_folder(calibrated, tmp_path):
+    Calibration.load(calibrated).save(tmp_path / "new" / "sd.json")
+    assert (tmp_path / "new" / "sd.json").read_bytes() == calibrated.read_bytes()

@@ -12,6 +12,7 @@ from torch import Tensor
 from brittle.component import explain
 from brittle.data import Data
 from brittle.errors import Unavailable
+from brittle.images import write_bytes
 from brittle.metrics.usable import Follow, Keep
 from brittle.models import EditModel
 from brittle.networks.prompt_classes import prompt_class
@@ -187,9 +188,9 @@ class Calibration(Data):
         return nearest
 
     def save(self, path: str | Path) -> None:
-        """Write it as JSON."""
+        """Write it as JSON; UserError as `write_bytes`."""
         text = json.dumps(self.model_dump(), indent=1, sort_keys=True)
-        Path(path).write_text(text + "\n", encoding="utf-8")
+        write_bytes(path, f"{text}\n".encode(), overwrite=True)
 
 
 def mask_kind(mask: str | None) -> str:

@@ -4,6 +4,7 @@ import copy
 import gc
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -15,6 +16,7 @@ from brittle import images
 from brittle.errors import UserError
 from brittle.models.configs import factor_of
 from brittle.models.hub import revision
+from brittle.models.reading import running
 from brittle.silence import silence
 
 Part = Literal["vae", "unet", "text_encoder", "tokenizer"]
@@ -300,7 +302,8 @@ class EditModel:
         if pixels.requires_grad and not self.has_latent_distribution:
             # As in the decoder; edits encode in diffusers' layout, to agree with it to 1e-5.
             pixels = pixels.contiguous(memory_format=torch.channels_last)
-        output = self.vae.encode(pixels)
+        with self._running("vae"):
+            output = self.vae.encode(pixels)
         if not self.has_latent_distribution:
             latents = output.latents
         elif noise is None:
@@ -319,7 +322,9 @@ class EditModel:
             self._parts["attacked"] = lower.to(memory_format=torch.channels_last)
         pixels = (image * 2 - 1).to(self.device, self.attack_dtype)
         pixels = pixels.contiguous(memory_format=torch.channels_last)
-        return self._latents(self._parts["attacked"].encode(pixels).latents, pixels)
+        with self._running("vae"):
+            latents = self._parts["attacked"].encode(pixels).latents
+        return self._latents(latents, pixels)
 
     def _latents(self, encoded: Tensor, pixels: Tensor) -> Tensor:
         """The autoencoder's latents as the UNet takes them."""
@@ -338,7 +343,8 @@ class EditModel:
         scaled = latents.to(self.device, self.vae_dtype) / self.vae.config.scaling_factor
         if self._shift:
             scaled = scaled + self._shift
-        image = self.vae.decode(scaled, return_dict=False)[0]
+        with self._running("vae"):
+            image = self.vae.decode(scaled, return_dict=False)[0]
         return self._numbers(_at_least_float32(image) / 2 + 0.5, "vae", scaled)
 
     def embed(self, prompts: Sequence[str]) -> Tensor:
@@ -352,8 +358,9 @@ class EditModel:
         return torch.cat([self._embeddings[prompt] for prompt in prompts])
 
     def _embed(self, prompt: str) -> Tensor:
-        with torch.inference_mode(False), torch.no_grad():
-            embedding: Tensor = self.text_encoder(self.tokens(prompt))[0]
+        tokens = self.tokens(prompt)
+        with torch.inference_mode(False), torch.no_grad(), self._running("text_encoder"):
+            embedding: Tensor = self.text_encoder(tokens)[0]
         return self._numbers(embedding, "text_encoder")
 
     @property
@@ -384,7 +391,7 @@ class EditModel:
             UserError: the tokenizer belongs to another text encoder.
         """
         shape = {"padding": "max_length", "max_length": self.tokens_read, "return_tensors": "pt"}
-        with silence():
+        with silence(), self._running("tokenizer"):
             tokens: Tensor = self.tokenizer(prompt, truncation=True, **shape).input_ids
         if int(tokens.max()) >= self.text_encoder.config.vocab_size:
             raise UserError(
@@ -397,10 +404,14 @@ class EditModel:
     def predict(self, latents: Tensor, timestep: int | Tensor, embeddings: Tensor) -> Tensor:
         """The UNet's output (N, C, h, w) in the latents' dtype, for noisy latents at a timestep."""
         noisy = latents.to(self.dtype)
-        output: Tensor = self.unet(
-            noisy, timestep, encoder_hidden_states=embeddings, return_dict=False
-        )[0]
+        with self._running("unet"):
+            output: Tensor = self.unet(
+                noisy, timestep, encoder_hidden_states=embeddings, return_dict=False
+            )[0]
         return self._numbers(output.to(latents.dtype), "unet", noisy)
+
+    def _running(self, part: Part) -> AbstractContextManager[None]:
+        return running(f"{self.name}: its {CALLED[part]}")
 
     def _numbers(self, output: Tensor, part: Part, given: Tensor | None = None) -> Tensor:
         """What a part computed of ``given``, which has to be numbers; one sum finds out.

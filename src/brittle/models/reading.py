@@ -5,18 +5,21 @@ Only safetensors are read, never a pickle, and nothing is asked of a network.
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from brittle.errors import UserError
+from brittle.errors import UserError, out_of_memory, shortened
 from brittle.models.marks import refuse_scaled
 from brittle.silence import silence
 
 TOKENIZERS = ("CLIPTokenizer", "CLIPTokenizerFast")
 """Classes whose code is transformers' own, and which text encoders of CLIP's kind go with."""
+_FAULTS = (RuntimeError, ValueError, TypeError, ArithmeticError, LookupError, AttributeError)
+"""What a part's code raises; not what torch raises to end a recomputation."""
 CONFIG_FILES = {"tokenizer": "tokenizer_config.json", "scheduler": "scheduler_config.json"}
 
 
@@ -153,16 +156,33 @@ def open_weights(path: Path) -> Any:
 
 def reading(what: str, read: Callable[[], Any]) -> Any:
     """Run a library's loading function: without its chatter, and its errors in a sentence."""
+    dtype = torch.get_default_dtype()
     try:
         with silence():
             return read()
-    except (torch.OutOfMemoryError, MemoryError, UserError):
-        raise
     except Exception as error:  # what the libraries raise about files has no common class
+        if isinstance(error, UserError) or out_of_memory(error):
+            raise
         raise UserError(f"{what} can't be read: {_first(error)}") from error
+    finally:
+        torch.set_default_dtype(dtype)  # which a library that fails leaves changed
+
+
+@contextmanager
+def running(what: str) -> Iterator[None]:
+    """Run a part of a model: what its code raises is told as a fault of the model's files."""
+    try:
+        yield
+    except _FAULTS as error:
+        if isinstance(error, UserError) or out_of_memory(error):
+            raise
+        raise UserError(
+            f"{what} can't run ({_first(error).rstrip('.')}): its files don't belong together; "
+            f"export or download the model again."
+        ) from error
 
 
 def _first(error: Exception) -> str:
     """An error's first line that says something."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{lines[0].rstrip('.')}." if lines else f"{type(error).__name__}."
+    return f"{shortened(lines[0], 200).rstrip('.')}." if lines else f"{type(error).__name__}."

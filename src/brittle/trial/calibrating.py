@@ -8,11 +8,13 @@ from torch import Tensor
 
 from brittle.component import key
 from brittle.editors import Editor
+from brittle.editors.sampling import Sampling
 from brittle.errors import Unavailable, UserError
 from brittle.images import digest, quantise
 from brittle.metrics import Calibration, Follow, Keep, Thresholds, calibrate
 from brittle.metrics.thresholds import mask_kind
 from brittle.models import EditModel
+from brittle.models.prompts import check_prompts
 from brittle.networks.prompt_classes import PROMPT_CLASSES
 from brittle.noise import derive_seed
 from brittle.progress import Advance, Progress, silent
@@ -74,13 +76,21 @@ def calibrate_model(
     to 8 bits and pasted as a trial's are before they are scored.
 
     Raises:
-        UserError: nothing can judge whether an edit follows its prompt, or no prompt is named.
+        UserError: nothing can judge whether an edit follows its prompt, no prompt is named or one
+            that can't be edited by, an editor that learns from collections.
     """
     follow, keep = follow or Follow(), keep or Keep()
     if follow.clip is not None and not prompts:
         raise UserError("Name the prompts to calibrate, such as --prompt 'a dog in heavy rain'.")
-    asked, found = prompts or list(PROMPT_CLASSES), []
-    for editor in (one.resolve(model) for one in editors):
+    if any(not prompt.strip() for prompt in prompts):
+        raise UserError("A prompt is empty: say what the edits should show, as --prompt rain.")
+    if learning := [one.name for one in editors if one.takes_collection]:
+        raise UserError(f"{learning[0]} learns from collections, whose edits need no thresholds.")
+    resolved, asked, found = [one.resolve(model) for one in editors], list(prompts), []
+    if any(isinstance(one, Sampling) for one in resolved):
+        check_prompts(model, asked)
+    asked = asked or list(PROMPT_CLASSES)
+    for editor in resolved:
         painted = photos.masks if editor.needs_mask else None
         with progress(editor.name, len(photos.images) * (len(asked) + 1)) as advance:
             try:
