@@ -406,3 +406,25 @@ def test_one_photo_that_speaks_against_it_withholds_a_word_and_the_sentence_says
     without = summary_of(build(trial(0.6, 0.1), photos=16)).verdict(ARM, JPEG)
     assert without.word == "broken"
     assert "disagree" not in without.sentence
+
+
+def test_what_rises_with_the_effect_needs_half_of_the_share():
+    # Photos of small effect lose everything; the few of large effect keep half.
+    def before(photo, point):
+        return 0.3 + (0.6 * (photo % 8 == 0)) + 0.05 * (photo % 3)
+
+    def after(photo, point):
+        return 0.1 + 0.8 * kept * (before(photo, point) - 0.1) ** 2
+
+    kept = 0.4
+    found = summary_of(build(trial(before, after), photos=24)).verdict(ARM, JPEG)
+    claims = {claim.name: claim for claim in found.claims}
+    assert claims["broken"].interval.high < 0.25
+    assert claims["broken"].twice
+    assert (claims["broken"].rises, claims["broken"].holds) == (True, False)
+    assert found.word == "weakened"
+    assert "not called broken: the share that is left rises with the effect" in found.sentence
+    kept = 0.1
+    less = summary_of(build(trial(before, after), photos=24)).verdict(ARM, JPEG)
+    assert less.word == "broken"
+    assert "rises" not in less.sentence

@@ -50,6 +50,29 @@ def doubtful_low(values: Array, alpha: float) -> Array:
     return low
 
 
+def share_rises(after: Array, before: Array, alpha: float) -> NDArray[np.bool_]:
+    """Whether after / before rises with before for sure: b > 0 in after = a before + b before^2.
+
+    One-sided, by least squares through the origin; photos on the last axis, three at least.
+    """
+    n = before.shape[-1]
+
+    def product_sum(one: Array, other: Array) -> Array:
+        total: Array = (one * other).sum(-1, keepdims=True)
+        return total
+
+    square, norm = before * before, product_sum(before, before)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        bent = square - before * product_sum(before, square) / norm
+        rest = after - before * product_sum(before, after) / norm
+        slope = product_sum(bent, rest) / product_sum(bent, bent)
+        error = np.sqrt(product_sum(rest - slope * bent, rest - slope * bent) / (n - 2))
+        t = slope / error * np.sqrt(product_sum(bent, bent))
+    differ = product_sum(bent, bent) > 1e-12 * product_sum(square, square)  # else only rounding
+    rises: NDArray[np.bool_] = (differ & (t > t_quantile(n - 2, alpha)))[..., 0]
+    return rises
+
+
 def fieller_bounds(numerator: Array, denominator: Array, alpha: float) -> Bounds:
     """Fieller's set for a ratio of means: all m for which mean(numerator - m denominator) may be 0.
 

@@ -256,8 +256,11 @@ class Claim(Data):
     twice: bool | None = None
     """Whether it still holds with the photo that speaks most against it counted twice; null: not
     asked, since its bound decides against it, or since it is about usable edits."""
+    rises: bool = False
+    """Of *broken* and *weakened*: whether the word is withheld since the share that is left rises
+    with a photo's effect for sure, and is not for sure below half of the threshold."""
     holds: bool
-    """Whether both say so."""
+    """Whether the bound says so, and nothing withholds it."""
 
 
 class PhotosNeeded(Data):

@@ -7,7 +7,14 @@ from functools import partial
 import numpy as np
 
 from brittle.analysis.effects import Effects
-from brittle.analysis.intervals import Array, doubtful_low, mean_interval, ratio_interval
+from brittle.analysis.intervals import (
+    Array,
+    doubtful_low,
+    mean_bounds,
+    mean_interval,
+    ratio_interval,
+    share_rises,
+)
 from brittle.analysis.phrases import (
     count,
     noise_name,
@@ -44,6 +51,8 @@ MAX_MISSING = 0.1
 TRIES = 4
 ROOM_LEFT = 0.25
 """Share of the room below which a transform has shrunk every distance, a gray picture's too."""
+RISES = 0.05
+"""Error, one-sided, at which the share that is left is found to rise with the effect."""
 OPTIMISED = "latent"
 """The metric that protections optimise: its numbers are printed without a word."""
 
@@ -247,12 +256,23 @@ class Judge:
             statement = f"{compared} than {percent(margin)} % of the effect is left"
             return statement if shown else f"{statement} (effect minus that share)"
 
+        def less(name: str, margin: float) -> Claim | None:
+            threshold = margin if shown else 0.0
+            found = claim(name, words("less", margin), left(margin), threshold, "below")
+            if found is None or not found.holds:
+                return found
+            after, before = self.unit.means(*self.effects.share_pair(arm, transform))
+            half = margin / 2 * before - after
+            sure = mean_bounds(half, self.alpha)[1] > 0 and doubtful_low(half, self.alpha) > 0
+            rises = bool(share_rises(after, before, RISES)) and not sure
+            return found.model_copy(update={"rises": rises, "holds": not rises})
+
         few, many = margins.broken, margins.survived
         return [
-            claim("broken", words("less", few), left(few), few if shown else 0.0, "below"),
+            less("broken", few),
             self._acts(arm, transform, "survived", words("more", many), partial(left, many),
                        many if shown else 0.0),
-            claim("weakened", words("less", many), left(many), many if shown else 0.0, "below"),
+            less("weakened", many),
         ]  # fmt: skip
 
     def _acts(
@@ -472,9 +492,16 @@ def _settled(untestable: Claim | None) -> bool:
 
 
 def _doubtful(claims: Claims, ruling: Ruling, unit: str) -> str:
-    """Which word of a rule before the one that applies was withheld as the two methods disagree."""
+    """Why a word of a rule before the one that applies was withheld, though its interval holds."""
     asked = ["never protected", "protected", "broken", "survived", "weakened"]
     before = asked[: asked.index(ruling.word)] if ruling.word in asked else asked
+    rising = [name for name in before if name in claims and claims[name].rises]
+    if ruling.rule > 1 and rising:
+        return (
+            f" It is not called {rising[0]}: the share that is left rises with the effect, and the "
+            f"{unit}s where the protection acts most are few. Half of that share would have to be "
+            "left at most."
+        )
     doubted = [name for name in before if name in claims and claims[name].twice is False]
     if ruling.rule == 0 or not doubted:
         return ""
