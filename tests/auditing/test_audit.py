@@ -223,7 +223,7 @@ def test_edits_with_counts_and_a_report(files, embedded):
     assert edits.usable.edits == 1
     assert 3 * FIRST <= edits.usable.placebo_edits == edits.test.placebos < 3 * DRAWS
     assert said == [said[0]]
-    assert ": 15 to 39 edits on the embedded model at 128 × 128 px; --quick makes none." in said[0]
+    assert ": 15 to 27 edits on the embedded model at 128 × 128 px; --quick makes none." in said[0]
     everything = quick(files, "protected.png", embedded, thorough=True, **options).document
     thorough = everything.photos[0].results[0].comparisons[1]
     assert thorough.test.stronger == edits.test.stronger

@@ -15,7 +15,7 @@ from brittle.record.arms import NOISES
 QUICK = "only the encoder was asked for (quick)"
 BATCH = 2
 """Rows that go through the model at once, always: a row's bytes depend on that number."""
-FURTHER = 24
+FURTHER = 12
 """Random perturbations that all lines of a photo may take beyond their first, in all."""
 COMPARED = 3
 """What is edited beside random perturbations: the original, the protected file, a gray picture."""
