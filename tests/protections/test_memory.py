@@ -14,6 +14,7 @@ from brittle.images import quantise, write_image
 from brittle.models import load_model, memory
 from brittle.protections import Protection
 from brittle.sources.photos import read_photos
+from brittle.transforms import Transform
 from brittle.trial.fits import check_memory
 from brittle.trial.plan import make_plan
 
@@ -76,6 +77,52 @@ def test_a_trial_that_cannot_fit_is_refused_too(embedded, photos, tmp_path, monk
     with pytest.raises(UserError, match=r"Protecting a photo of 128 × 128 px with encoder needs"):
         check_memory(plan, embedded)
     check_memory(plan, embedded, lambda key: True)
+
+
+def test_edits_are_refused_where_the_weights_do_not_fit(embedded, photos, tmp_path, monkeypatch):
+    new = embedded.with_files(embedded.files)
+    whole = new.unread_bytes
+    new.embed(["rain"])
+    read = sum(weight.nbytes for weight in new.weights())
+    assert new.unread_bytes == whole - read > 0
+    monkeypatch.setattr(memory, "free_memory", lambda device: 2**10)
+    with pytest.raises(UserError, match=r"^Editing with embedded needs .* are free on cpu: say --"):
+        api.edit(photos[:1], "heavy rain", model=new)
+    write_image(tmp_path / "one.png", photos[:1])
+    with pytest.raises(UserError, match=r"^Editing with embedded needs"):
+        api.edit_files(tmp_path / "one.png", tmp_path / "out", "heavy rain", model=new)
+    trial = Trial(photos=str(tmp_path), size=128, prompts=("rain",), protections=())
+    plan = make_plan(trial, read_photos(trial), new)
+    with pytest.raises(UserError, match=r"^Editing with embedded needs"):
+        check_memory(plan, new)
+
+
+def test_transforms_are_refused_before_any_photo_is_passed(photos, tmp_path, monkeypatch):
+    for name in "ab":
+        write_image(tmp_path / "in" / f"{name}.png", photos[:1] if name == "a" else big(photos))
+    monkeypatch.setattr(memory, "free_memory", lambda device: 40 * 2**20)
+    said = r"^Passing a photo of 1024 × 1024 px through jpeg:.* needs 0.1 GiB and"
+    with pytest.raises(UserError, match=said):
+        api.transform_files(tmp_path / "in", tmp_path / "out", "jpeg:quality=75")
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(UserError, match=r"^Passing a photo of 1024 × 1024 px"):
+        api.transform(big(photos), "flip")
+    assert api.transform(photos[:1], "flip").shape == photos[:1].shape
+
+
+def big(photos):
+    return quantise(functional.interpolate(photos[:1], (1024, 1024), mode="bilinear"))
+
+
+def test_a_chain_takes_what_its_largest_step_takes():
+    small, blur = (
+        Transform.parse("resize:factor=0.5,back=false"),
+        Transform.parse("gaussian-blur:sigma=1"),
+    )
+    chain = Transform.parse(f"{small}+{blur}")
+    assert chain.memory((800, 600)) == max(small.memory((800, 600)), blur.memory((400, 300)))
+    other = Transform.parse(f"{blur}+{small}")
+    assert other.memory((800, 600)) == blur.memory((800, 600)) > chain.memory((800, 600))
 
 
 def test_the_library_refuses_it_too(embedded, photos, monkeypatch):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 from torch import Tensor
@@ -24,6 +25,7 @@ from brittle.images import (
     write_image,
 )
 from brittle.models import EditModel, load_model
+from brittle.models.memory import check_edit
 from brittle.models.prompts import check_prompts, cut_note, cut_prompts
 from brittle.progress import Progress, silent
 from brittle.protections import Protection, Trace
@@ -231,6 +233,8 @@ def transform_files(
     """
     to = out if isinstance(out, Destination) else Destination(out)
     files, component = _files(photos, to, say), Transform.read(transform)
+    for path in files:
+        component.check_memory(size_of(path))
     model = load() if component.capabilities.needs_model else None
 
     def received(photo: Photo) -> Tensor:
@@ -263,6 +267,7 @@ def edit_files(
     files, component = _files(photos, to, say), Editor.read(editor)
     model = model or load_model()
     check_prompts(model, [prompt])
+    check_edit(model, max(prod(size_of(path)) for path in files))
     for cut in cut_prompts(model, [prompt]) if model.edits else ():
         say(f"Note: {cut_note(model, cut)}")
 

@@ -7,6 +7,7 @@ from torch import Tensor
 from brittle.budgets import Budget, read_budget
 from brittle.editors import Editor
 from brittle.models import EditModel, load_model
+from brittle.models.memory import check_edit
 from brittle.models.prompts import check_prompts
 from brittle.protections import Protection
 from brittle.transforms import Transform
@@ -93,9 +94,12 @@ def transform(
         seed: of what the transform draws.
 
     Raises:
-        UserError: an unknown transform or parameter; one that this model can't run.
+        UserError: an unknown transform or parameter; one that this model can't run; more than fits
+            into memory.
     """
     component = Transform.read(transform)
+    if image.ndim == 4:  # the call says what is wrong with others
+        component.check_memory(image.shape[-2:])
     if component.capabilities.needs_model:
         model = model or load_model()
     return component.apply(image, seeds=[seed] * len(image), model=model)
@@ -128,10 +132,12 @@ def edit(
 
     Raises:
         UserError: an unknown editor, a setting that leaves no denoising step, a mask that the
-            editor needs or doesn't take, a prompt of which the embedded model knows no word.
+            editor needs or doesn't take, a prompt of which the embedded model knows no word; too
+            little memory for the model.
     """
     prompts = [prompt] * len(image) if isinstance(prompt, str) else prompt
     component, model = Editor.read(editor), model or load_model()
     for one in dict.fromkeys(prompts):
         check_prompts(model, [one])
+    check_edit(model, 0)  # the images are in memory
     return component.edit(model, image, prompts=prompts, mask=mask, seeds=[seed] * len(image))

@@ -281,6 +281,16 @@ class EditModel:
             if isinstance(part, torch.nn.Module):
                 yield from part.parameters()
 
+    @property
+    def unread_bytes(self) -> int:
+        """Bytes of the weights that editing reads and that are not in memory yet."""
+        parts: tuple[Part, ...] = ("vae", "unet", "text_encoder")
+        return sum(
+            self.files.count(part) * (self.vae_dtype if part == "vae" else self.dtype).itemsize
+            for part in parts
+            if part not in self._parts
+        )
+
     # What it computes.
 
     def fit(self, image: Tensor) -> Tensor:

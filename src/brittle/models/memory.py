@@ -12,6 +12,9 @@ from brittle.models.tuned import Scope
 
 TRIED = 64
 """Side in px of the picture on which a gradient is tried."""
+PHOTO_BYTES = 60
+"""Bytes a pixel of a photo that is read and brought to the model's size."""
+SMALLER = "make the photo smaller, or close other programs"
 MEMBERSHIP, CGROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 _FILES = (
     ("memory.max", "memory.current", "inactive_file"),
@@ -34,6 +37,21 @@ def check_memory(
         return
     needed = 4 * copies * sum(model.files.count(part) for part in scope.parts)
     check_free(needed, f"A full fine-tune of {model.name}", model.device, instead)
+
+
+def check_edit(model: EditModel, pixels: int) -> None:
+    """Refuse to edit a photo of so many pixels where not even the weights and it fit.
+
+    What the model computes with is not counted: it is small beside large weights.
+
+    Raises:
+        UserError: less memory is free.
+    """
+    if model.why_no_edits:  # which is said where it is to edit
+        return
+    needed = model.unread_bytes + PHOTO_BYTES * pixels
+    instead = "say --dtype bfloat16, take a smaller photo or model, or close other programs"
+    check_free(needed, f"Editing with {model.name}", model.device, instead)
 
 
 def check_free(needed: float, what: str, device: torch.device, instead: str) -> None:

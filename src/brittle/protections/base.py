@@ -12,7 +12,7 @@ from brittle.component import Component
 from brittle.errors import UserError
 from brittle.images import Mask
 from brittle.models import EditModel
-from brittle.models.memory import check_free
+from brittle.models.memory import SMALLER, check_free
 from brittle.noise import Seeds
 
 FIXED_BYTES = 550e6
@@ -22,7 +22,6 @@ PHOTO_BYTES = {"linf": 110, "l2": 160, "perceptual": 200, "lpips": 200, "st-lpip
 
 Above the peaks that `benchmarks/protection_memory.py` measures.
 """
-SMALLER = "make the photo smaller, or close other programs"
 PIXELS_AT_ONCE = 512 * 512
 """Small batches of large photos stay in a CPU's cache: `benchmarks/encoder_attack.py --batches`."""
 

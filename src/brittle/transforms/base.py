@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from math import prod
 from typing import ClassVar, Self, final
 
 import torch
@@ -15,6 +16,7 @@ from brittle.decoding import Levels
 from brittle.errors import UserError
 from brittle.images import from_bytes, quantise, to_bytes
 from brittle.models import EditModel
+from brittle.models.memory import SMALLER, check_free
 from brittle.noise import Seeds, generators
 from brittle.transforms.geometry import Geometry
 
@@ -63,6 +65,8 @@ class Transform(Component):
     """Parameters whose large values change an image least; of all others the small ones do."""
     two_sided: ClassVar[frozenset[str]] = frozenset()
     """Parameters that change an image the more the farther they lie from a middle value."""
+    bytes_a_pixel: ClassVar[float] = 75
+    """What a transform takes of memory for each pixel, reading and writing the photo included."""
 
     # The pixels.
 
@@ -131,6 +135,20 @@ class Transform(Component):
             UserError: nothing is left of it, or it is too large.
         """
         return self.geometry.received_size(size)
+
+    def memory(self, size: Sequence[int]) -> float:
+        """Bytes that it takes at most, about, on a photo of ``size`` (height, width)."""
+        return self.bytes_a_pixel * max(prod(size), prod(self.received_size(size)))
+
+    def check_memory(self, size: Sequence[int]) -> None:
+        """Refuse a photo of ``size`` (height, width) that can't fit into memory.
+
+        Raises:
+            UserError: so it is; the sentence says what is needed, what is free and what to do.
+        """
+        height, width = size
+        what = f"Passing a photo of {width} × {height} px through {self}"
+        check_free(self.memory(size), what, torch.device("cpu"), SMALLER)
 
     @property
     def capabilities(self) -> Capabilities:

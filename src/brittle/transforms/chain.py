@@ -52,6 +52,13 @@ class Chain(Transform):
         """After all steps."""
         return reduce(lambda size, step: step.received_size(size), self.steps, size)
 
+    def memory(self, size: Sequence[int]) -> float:
+        """That of the step which takes most."""
+        most = 0.0
+        for step in self.steps:
+            most, size = max(most, step.memory(size)), step.received_size(size)
+        return most
+
     @property
     def capabilities(self) -> Capabilities:
         """Those of all steps."""

@@ -23,6 +23,7 @@ class GaussianBlur(Transform):
 
     name = "gaussian-blur"
     example = "gaussian-blur:sigma=1"
+    bytes_a_pixel = 175
 
     sigma: Annotated[float, Field(gt=0, le=100)]
 
@@ -74,6 +75,7 @@ class Bilateral(Transform):
     name = "bilateral"
     source = "Tomasi and Manduchi, ICCV 1998"
     example = "bilateral:size=5"
+    bytes_a_pixel = 120
 
     size: Annotated[int, Field(strict=True, ge=3, le=31), AfterValidator(_odd)]
     sigma_colour: Annotated[Fraction, Field(gt=0, le=10)] = 0.1

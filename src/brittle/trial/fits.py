@@ -8,6 +8,7 @@ import torch
 
 from brittle.editors import FineTune
 from brittle.models import EditModel
+from brittle.models.memory import check_edit
 from brittle.trial.tasks import Plan, Release
 
 Part = Literal["edits", "protections"]
@@ -44,12 +45,20 @@ def check_memory(
     """Refuse a plan that can't fit into memory; ``done`` says which keys need no work.
 
     Raises:
-        UserError: too little for a full fine-tune; a protection that can't run with the model here.
+        UserError: too little for a full fine-tune, a protection or the model that edits; a
+            protection that can't run with the model here.
     """
     ahead = {one.editor for one in plan.edits.values() if one.source and not done(one.key)}
     for editor in (plan.editors[label] for label in ahead):
         if isinstance(editor, FineTune):
             editor.check_memory(model)
+    _check_protections(plan, model, done)
+    if ahead and not plan.learns:
+        check_edit(model, 0)  # the photos are in memory
+
+
+def _check_protections(plan: Plan, model: EditModel, done: Callable[[str], bool]) -> None:
+    """Refuse protections that can't fit; as `check_memory`."""
     lacking = [one for one in plan.releases.values() if not done(one.key)]
     for arm, protection in plan.protections.items():
         calls = {_shapes_of_a_call(plan, one) for one in lacking if one.arm == arm}
