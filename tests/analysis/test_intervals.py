@@ -12,7 +12,7 @@ from brittle.analysis.intervals import (
     share_bounds,
     share_difference_bounds,
     share_interval,
-    share_rises,
+    strong_keep_more,
 )
 
 RNG = np.random.default_rng(3)
@@ -151,18 +151,22 @@ def test_the_doubtful_bound_counts_the_least_value_twice():
     assert doubtful_low(np.stack([TOP, BOTTOM]), 0.025).shape == (2,)
 
 
-def test_a_share_rises_where_the_square_has_a_positive_slope():
+def test_strong_effects_keep_more_where_the_square_has_a_positive_slope():
     before = np.abs(BOTTOM) + 0.1
     noise = 0.01 * RNG.standard_normal((3, 12))
     after = np.stack([0.3 * before**2, 0.3 * before, 0.3 * before**0.5]) + noise
-    found = share_rises(after, np.broadcast_to(before, after.shape), 0.05)
-    assert found.tolist() == [True, False, False]
+    every = np.broadcast_to(before, after.shape)
+    assert strong_keep_more(after, every, 0.2, 0.05).tolist() == [True, False, False]
     exact = np.linalg.lstsq(np.stack([before, before**2], -1), after[0], rcond=None)
     error = np.sqrt(exact[1][0] / 10 * np.linalg.inv(
         np.array([[(before**2).sum(), (before**3).sum()], [(before**3).sum(), (before**4).sum()]])
     )[1, 1])  # fmt: skip
     p = stats.t.sf(exact[0][1] / error, 10)
-    assert share_rises(after[0], before, p * 1.01)
-    assert not share_rises(after[0], before, p * 0.99)
+    assert strong_keep_more(after[0], before, 0.2, p * 1.01)
+    assert not strong_keep_more(after[0], before, 0.2, p * 0.99)
+    far = min(3 * before.mean(), before.mean() + 4 * before.std(ddof=1))
+    kept = exact[0][0] + exact[0][1] * far
+    assert strong_keep_more(after[0], before, kept - 1e-6, 0.05)
+    assert not strong_keep_more(after[0], before, kept + 1e-6, 0.05)
     alike = np.full(12, 0.4)  # one effect for all: there is nothing to rise with
-    assert not share_rises(noise[0], alike, 0.05)
+    assert not strong_keep_more(noise[0], alike, 0.0, 0.05)

@@ -21,6 +21,8 @@ Array = NDArray[np.float64]
 Bounds = tuple[Array, Array, Array]
 
 BOOTSTRAP_DRAWS = 2000
+STRONG, FAR = 3.0, 4.0
+"""Times the mean effect, and standard deviations above it: the nearer is a photo that few draw."""
 
 
 @lru_cache
@@ -50,10 +52,12 @@ def doubtful_low(values: Array, alpha: float) -> Array:
     return low
 
 
-def share_rises(after: Array, before: Array, alpha: float) -> NDArray[np.bool_]:
-    """Whether after / before rises with before for sure: b > 0 in after = a before + b before^2.
+def strong_keep_more(after: Array, before: Array, share: float, alpha: float) -> NDArray[np.bool_]:
+    """Whether a share rises with the effect for sure, so that strong effects would keep more of it.
 
-    One-sided, by least squares through the origin; photos on the last axis, three at least.
+    Fits after = a before + b before^2 by least squares; b must be above 0 for sure, one-sided, and
+    a photo of `STRONG` times the mean keep ``share`` or more; or of `FAR` standard deviations above
+    it, where that is less. Photos on the last axis.
     """
     n = before.shape[-1]
 
@@ -63,14 +67,18 @@ def share_rises(after: Array, before: Array, alpha: float) -> NDArray[np.bool_]:
 
     square, norm = before * before, product_sum(before, before)
     with np.errstate(divide="ignore", invalid="ignore"):
-        bent = square - before * product_sum(before, square) / norm
-        rest = after - before * product_sum(before, after) / norm
+        bend = product_sum(before, square) / norm
+        straight = product_sum(before, after) / norm
+        bent, rest = square - bend * before, after - straight * before
         slope = product_sum(bent, rest) / product_sum(bent, bent)
-        error = np.sqrt(product_sum(rest - slope * bent, rest - slope * bent) / (n - 2))
-        t = slope / error * np.sqrt(product_sum(bent, bent))
+        left = rest - slope * bent
+        error = np.sqrt(product_sum(left, left) / (n - 2) / product_sum(bent, bent))
+        rises = slope / error > t_quantile(n - 2, alpha)
+        mean, scatter = before.mean(-1, keepdims=True), before.std(-1, ddof=1, keepdims=True)
+        kept = straight - slope * bend + slope * np.minimum(STRONG * mean, mean + FAR * scatter)
     differ = product_sum(bent, bent) > 1e-12 * product_sum(square, square)  # else only rounding
-    rises: NDArray[np.bool_] = (differ & (t > t_quantile(n - 2, alpha)))[..., 0]
-    return rises
+    found: NDArray[np.bool_] = (differ & rises & (kept >= share))[..., 0]
+    return found
 
 
 def fieller_bounds(numerator: Array, denominator: Array, alpha: float) -> Bounds:

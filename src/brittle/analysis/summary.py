@@ -258,7 +258,7 @@ class Claim(Data):
     asked, since its bound decides against it, or since it is about usable edits."""
     rises: bool = False
     """Of *broken* and *weakened*: whether the word is withheld since the share that is left rises
-    with a photo's effect for sure, and is not for sure below half of the threshold."""
+    with a photo's effect for sure, and one of three times the mean would keep more."""
     holds: bool
     """Whether the bound says so, and nothing withholds it."""
 

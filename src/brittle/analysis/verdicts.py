@@ -10,10 +10,9 @@ from brittle.analysis.effects import Effects
 from brittle.analysis.intervals import (
     Array,
     doubtful_low,
-    mean_bounds,
     mean_interval,
     ratio_interval,
-    share_rises,
+    strong_keep_more,
 )
 from brittle.analysis.phrases import (
     count,
@@ -262,9 +261,7 @@ class Judge:
             if found is None or not found.holds:
                 return found
             after, before = self.unit.means(*self.effects.share_pair(arm, transform))
-            half = margin / 2 * before - after
-            sure = mean_bounds(half, self.alpha)[1] > 0 and doubtful_low(half, self.alpha) > 0
-            rises = bool(share_rises(after, before, RISES)) and not sure
+            rises = bool(strong_keep_more(after, before, margin, RISES))
             return found.model_copy(update={"rises": rises, "holds": not rises})
 
         few, many = margins.broken, margins.survived
@@ -499,8 +496,7 @@ def _doubtful(claims: Claims, ruling: Ruling, unit: str) -> str:
     if ruling.rule > 1 and rising:
         return (
             f" It is not called {rising[0]}: the share that is left rises with the effect, and the "
-            f"{unit}s where the protection acts most are few. Half of that share would have to be "
-            "left at most."
+            f"{unit}s where the protection acts most, which are few, would keep more."
         )
     doubted = [name for name in before if name in claims and claims[name].twice is False]
     if ruling.rule == 0 or not doubted:
