@@ -182,6 +182,13 @@ def test_a_folder_keeps_what_was_done_and_the_audit_goes_on_from_it(
     monkeypatch.setattr("brittle.auditing.run.cost.describe", lambda *_: "")
     again = quick(files, "protected.png", embedded, out=tmp_path, **options)
     assert again.document == alone.document
+    monkeypatch.undo()
+    damaged, said = sorted(kept)[0], []
+    damaged.write_bytes(kept[damaged][:20])
+    mended = quick(files, "protected.png", embedded, out=tmp_path, say=said.append, **options)
+    assert mended.document == alone.document
+    assert damaged.read_bytes() == kept[damaged]
+    assert any(one.endswith(": 1 cell was damaged and made again.") for one in said)
 
 
 class Countdown:

@@ -51,6 +51,12 @@ def test_pictures_are_written_once_and_the_fine_tune_is_kept(folder, tmp_path):
     assert "exists" in again.output
     assert run(*wanted, "--seed", 3).exit_code == 0
     assert weights.stat().st_mtime_ns == kept
+    picture = sorted(out.glob("artifacts/*/*.png"))[0]
+    held = picture.read_bytes()
+    picture.write_bytes(held[:100])
+    mended = run(*wanted, "--seed", 3, "--force")
+    assert "1 picture was damaged and made again." in mended.output
+    assert picture.read_bytes() == held
 
 
 def test_pictures_that_are_too_small_are_told_a_size(folder, tmp_path):

@@ -60,7 +60,7 @@ def audit(
         out: a folder, or an .html file, for a report with pictures. A folder keeps what was
             computed too, and the same audit goes on from it.
         show_paths: name files by their whole paths; else from the current folder, or by name.
-        say: told what edits will cost before they are made.
+        say: told what edits will cost before they are made, and what of a folder was damaged.
         progress: told of each stage.
 
     Raises:
@@ -197,6 +197,7 @@ def mimic(
     seeds: Sequence[int] = (0,),
     originals: str | Path | None = None,
     overwrite: bool = False,
+    say: Say = quiet,
     progress: Progress = silent,
 ) -> Report[Mimicry]:
     """Fine-tune a model on a collection (DreamBooth), paint from prompts, and measure how near.
@@ -216,6 +217,7 @@ def mimic(
         seeds: a picture for each, and each prompt.
         originals: measure against these, where the collection is a copy of them.
         overwrite: pictures that are there.
+        say: told what was damaged in the folder, and made again.
         progress: told of the steps and the pictures.
 
     Raises:
@@ -231,6 +233,7 @@ def mimic(
         seeds=seeds,
         originals=None if originals is None else Path(originals),
         overwrite=overwrite,
+        say=say,
         progress=progress,
     )
     rows = [*zip(map(str, found.paths), found.distances, strict=True), *found.ends.items()]

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import product
@@ -69,8 +70,9 @@ def audit(
 ) -> Audited:
     """Audit a protected file, or a folder of them, against the originals.
 
-    What was computed is kept in a ``folder``, from which the same audit goes on. ``say`` is told
-    what edits will cost before they are made. The document names files as ``show`` does.
+    What was computed is kept in a ``folder``, from which the same audit goes on; what is damaged
+    there is made again. ``say`` is told of that, and what edits will cost before they are made. The
+    document names files as ``show`` does.
 
     Raises:
         UserError: files that can't be read or don't belong together; a model that is no model.
@@ -85,7 +87,8 @@ def audit(
         if model.edits:
             check_prompts(model, request.prompts)
             cut += [cut_note(model, prompt) for prompt in cut_prompts(model, request.prompts)]
-    with ThreadPoolExecutor(1) as pool:
+    at_work = nullcontext() if folder is None else FolderStore(folder).at_work()
+    with at_work, ThreadPoolExecutor(1) as pool:
         loading = [pool.submit(getattr, model, "vae") for model in models]
         work = _Work(pairs, request, folder, progress, say)
         for model, loaded in zip(models, loading, strict=True):
@@ -260,6 +263,8 @@ class _OneModel:
                 if setting.editor is not None:
                     found += comparisons(photo.edits())
                     shown = list(photo.pictures_of((ORIGINAL, PROTECTED)))
+                for sentence in photo.store.mended():
+                    self.work.say(f"{pair.name}: {sentence}")
                 yield pair, (tuple(found), shown)
 
 

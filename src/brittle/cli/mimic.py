@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import brittle
-from brittle.cli.app import Device, Dtype, Force, Model, Size, app, tell
+from brittle.cli.app import Device, Dtype, Force, Model, Size, app, tell, to_stderr
 from brittle.progress import bars
 
 
@@ -52,6 +52,7 @@ def mimic(
             seeds=seeds or [0],
             originals=originals,
             overwrite=force,
+            say=to_stderr,
             progress=progress,
         )
     tell(found.text)

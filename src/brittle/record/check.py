@@ -42,7 +42,7 @@ class Checked:
     """What a look at all files of a folder found.
 
     ``unchecked`` counts pictures and cells of a former version: they can be read, and have no
-    digest that would tell a swap. ``finished``: the folder has its table.
+    digest that would tell a swap. ``finished``: no trial here lacks its table yet.
     """
 
     pictures: int
@@ -87,9 +87,8 @@ def check_folder(directory: Path, progress: Progress = silent) -> Checked:
     expected = {*_pictures(index, manifest), *_noted(directory)}
     damaged += [Damage(name, MISSING) for name in sorted(expected - pictures - cells)]
     damaged += _made(directory, {} if manifest is None else manifest.files)
-    return Checked(
-        len(pictures), len(cells), len(weights), tuple(damaged), unchecked, finished=bool(index)
-    )
+    finished = bool(index) or not (directory / MANIFEST).is_file()
+    return Checked(len(pictures), len(cells), len(weights), tuple(damaged), unchecked, finished)
 
 
 def _manifest(directory: Path) -> Iterator[Damage]:

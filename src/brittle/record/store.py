@@ -90,6 +90,10 @@ class Store(ABC):
     def write_cell(self, key: str, cell: dict[str, Any]) -> None:
         """Keep a cell's scores; written after every picture that they depend on."""
 
+    def mended(self) -> tuple[str, ...]:
+        """One sentence on what was found damaged, once it was made again; none if nothing was."""
+        return ()
+
     def read(self, key: str) -> Tensor:
         """The picture of a key, (1, 3, H, W) in [0, 1] on the 8-bit grid."""
         return from_bytes(self.read_levels(key)[None])
@@ -297,7 +301,7 @@ class FolderStore(Store):
         return manifest
 
     def mended(self) -> tuple[str, ...]:
-        """One sentence on what was found damaged, once it was made again; none if nothing was."""
+        """As `Store.mended`."""
         kinds = {"picture": f"{ARTIFACTS}/", "cell": f"{CELLS}/"}
         counts = {
             kind: sum(path.startswith(folder) for path in self.damaged)

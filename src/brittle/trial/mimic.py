@@ -1,7 +1,7 @@
 """One point of a trial over collections, on folders: what a model generates once it has learned."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -54,6 +54,7 @@ def mimic(
     seeds: Sequence[int],
     originals: Path | None = None,
     overwrite: bool = False,
+    say: Callable[[str], None] = lambda text: None,
     progress: Progress = silent,
 ) -> Mimicry:
     """Fine-tune on a folder's pictures, write a PNG for each prompt and seed, and measure them.
@@ -61,7 +62,8 @@ def mimic(
     The noise follows from the seed and the pictures, as in a trial, whose store the folder has: the
     fine-tune and every picture are made once. What the model generates without having learned goes
     to ``out/base-model``, the distances to ``out/mimicry.json``. They are to ``originals``, where
-    the collection is a protected or transformed copy of those.
+    the collection is a protected or transformed copy of those. ``say`` is told what was damaged in
+    the folder, and made again.
 
     Raises:
         UserError: an editor that learns from no collection; a folder, picture, token or setting
@@ -76,6 +78,8 @@ def mimic(
     store = FolderStore(out)
     with store.at_work():
         compute(plan, store, model, progress)
+        for sentence in store.mended():
+            say(sentence)
     for cell in plan.cells:
         path = out / ("" if cell.arm == ORIGINAL else BASE) / names[cell.prompt, cell.seed]
         write_bytes(path, (out / artifact(cell.edit)).read_bytes(), overwrite=True)
