@@ -329,6 +329,13 @@ def explain(error: ValidationError, where: str, model: type[BaseModel] | None = 
     return "; ".join(sentences)
 
 
+def first_problem(error: ValidationError) -> tuple[str, str]:
+    """Where in plain data pydantic found its first problem, empty for all of it, and what it is."""
+    first = error.errors()[0]
+    place = shortened(".".join(str(part) for part in first["loc"]))
+    return place, first["msg"].removeprefix("Value error, ")
+
+
 def _range(model: type[BaseModel] | None, location: tuple[int | str, ...]) -> str:
     """Both ends of a field's range, in brackets: pydantic tells the one that was passed."""
     field = model.model_fields.get(str(location[0])) if model and len(location) == 1 else None

@@ -38,6 +38,11 @@ def printable(text: object) -> str:
     return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", str(text))
 
 
+def is_utf8(name: str) -> bool:
+    """Whether a file's name is UTF-8: bytes that aren't are lone surrogates in it."""
+    return name.encode("utf-8", "replace").decode() == name
+
+
 def shortened(text: object, most: int = 80) -> str:
     """A text with at most so many characters, and three dots for the rest."""
     text = str(text)

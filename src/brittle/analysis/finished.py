@@ -7,6 +7,7 @@ from typing import Self
 from pydantic import ValidationError
 
 from brittle.analysis.summary import Summary
+from brittle.component import first_problem
 from brittle.errors import UserError
 from brittle.record.arms import ORIGINAL, placebo_label
 from brittle.record.manifest import Manifest
@@ -34,9 +35,9 @@ class Finished:
                 data = read_made(directory, record.manifest, SUMMARY)
                 return cls(record, Summary.model_validate_json(data))
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"]) or "the file"
-            what = f"has a {SUMMARY} that this brittle does not read ({place}: {first['msg']})"
+            place, problem = first_problem(error)
+            what = f"has a {SUMMARY} that this brittle does not read"
+            what += f" ({place or 'the file'}: {problem})"
         raise UserError(f"{directory} {what}: make it with brittle report {directory}.")
 
     @property

@@ -13,7 +13,7 @@ from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
 from brittle.decoding import png
 from brittle.decoding.samples import ORIENTATION, Levels, Samples, read_samples
 from brittle.decoding.statements import Statement, Unnamed, refuse_hdr, say_srgb, statements
-from brittle.errors import UserError, printable
+from brittle.errors import UserError, is_utf8
 
 # The raster formats that people have photos in; Pillow's others can start programs or read files.
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "JPEG2000")
@@ -145,7 +145,7 @@ def check_name(path: Path) -> None:
     Raises:
         UserError: it has bytes that are no UTF-8.
     """
-    if printable(path.name) != path.name:
+    if not is_utf8(path.name):
         raise UserError(f"{path.name} is a file name that is no UTF-8: rename the file.")
 
 

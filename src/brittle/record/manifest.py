@@ -6,10 +6,11 @@ from typing import Any, Literal, Self
 
 from pydantic import ConfigDict, Field, ValidationError, field_validator
 
+from brittle.component import first_problem
 from brittle.data import Data
 from brittle.declaration.primary import Primary
 from brittle.declaration.trial import Trial, make_trial
-from brittle.errors import UserError
+from brittle.errors import UserError, shortened
 from brittle.places import Hidden, shown
 from brittle.record.arms import FORMER, Arm
 from brittle.record.whole import CHANGED, UNREADABLE, Damaged, unseal
@@ -203,14 +204,13 @@ def read_manifest(path: Path) -> Manifest:
     try:
         found = Manifest.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        if place == "schema_version" and first["type"] == "literal_error":
+        place, problem = first_problem(error)
+        if place == "schema_version" and (first := error.errors()[0])["type"] == "literal_error":
             raise UserError(
-                f"{path} has schema version {first['input']}, and this brittle reads "
+                f"{path} has schema version {shortened(first['input'])}, and this brittle reads "
                 f"{SCHEMA_VERSION}."
             ) from None
-        what = f"{place}: {first['msg']}" if place else UNREADABLE
+        what = f"{place}: {problem}" if place else UNREADABLE
         if sealed:
             raise UserError(f"{path} is of another version of brittle ({what}).") from None
         raise Damaged(what) from None
