@@ -108,6 +108,15 @@ def test_what_is_no_bundle_is_one_sentence(tmp_path):
         brittle.report(tmp_path / "bad.zip")
 
 
+def test_a_damaged_picture_is_not_packed(trial, tmp_path):
+    folder = shutil.copytree(trial.record.directory, tmp_path / "old")
+    picture = sorted(folder.glob("artifacts/*/*.png"))[0]
+    picture.write_bytes(picture.read_bytes()[:-20])
+    with pytest.raises(UserError, match=f"{picture.name} is damaged"):
+        brittle.export(folder, "bundle", tmp_path / "old.zip")
+    assert not (tmp_path / "old.zip").exists()
+
+
 def test_nothing_is_overwritten_unasked(trial, tmp_path):
     for form, name in (("latex", "t.tex"), ("bundle", "t.zip"), ("csv", "tables")):
         brittle.export(trial.record.directory, form, tmp_path / name)

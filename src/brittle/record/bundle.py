@@ -8,7 +8,7 @@ from brittle.errors import UserError
 from brittle.images import write_bytes
 from brittle.record.manifest import MANIFEST
 from brittle.record.record import ARTIFACT, Record
-from brittle.record.store import INDEX, RESULTS
+from brittle.record.store import INDEX, MEND, RESULTS
 
 SUFFIX = ".zip"
 FILES = (MANIFEST, RESULTS, INDEX)
@@ -22,18 +22,19 @@ def pack(record: Record, path: Path, *, overwrite: bool = False) -> None:
     """Write a trial's folder as a bundle: manifest, scores, index and pictures.
 
     Raises:
-        UserError: no .zip file, one that is there, or it can't be written.
+        UserError: no .zip file, one that is there, or it can't be written; a picture is damaged.
     """
     assert record.directory is not None, "a trial in memory has no folder"
     if path.suffix != SUFFIX:
         raise UserError(f"A bundle is a {SUFFIX} file: name one in place of {path}.")
     if path.exists() and not overwrite:
         raise UserError(f"{path} exists already, and is never overwritten unless you say so.")
+    members = list(dict.fromkeys(_members(record)))
     whole = path.with_name(f".{path.name}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with zipfile.ZipFile(whole, "w") as bundle:
-            for name in dict.fromkeys(_members(record)):
+            for name in members:
                 about = zipfile.ZipInfo(name, EPOCH)
                 if not name.endswith(".png"):
                     about.compress_type = zipfile.ZIP_DEFLATED
@@ -51,6 +52,8 @@ def _members(record: Record) -> Iterator[str]:
             picture = record.path(relative)
             if relative is None or picture is None:
                 continue
+            if record.picture(relative) is None:
+                raise UserError(f"{picture} is damaged: {MEND}.")
             yield relative
             if picture.with_suffix(".json").is_file():
                 yield str(PurePosixPath(relative).with_suffix(".json"))
