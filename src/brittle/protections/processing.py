@@ -6,24 +6,27 @@ from torch.nn import functional
 
 EXPLAINED = 0.25
 """Share of a change's energy from which a processing is believed to have been done. Of what
-protections add, the features below explain a few hundredths."""
-PATCH, PATCHES = 64, 64
+the encoder attack adds, the features below explain a tenth at most."""
+PATCH, PATCHES = 64, 16
 """Side of the patches from which a processing is read, in pixels, and how many of them at most."""
+BLURS = (3, 5, 9)
+EDGES = (0.01, 0.03, 0.1)
+"""Standard deviations, in [0, 1], from which a denoiser takes texture for edges."""
+BAND, SEEN = 128, max(BLURS) - 1
+"""Rows that are computed at once, and how many around a pixel count for its features."""
 ENOUGH = 50
 """Pixels for each feature, below which chance explains too much."""
-BLURS = (3, 5, 9)
-MARGIN = 48
-"""Levels from 0 and 255 that are left out at most."""
 
 
 def processed(start: Tensor, delta: Tensor) -> Tensor | None:
     """The part of a change (3, H, W) in levels that processing the photo ``start`` explains.
 
     By least squares, for each channel, from the photo's channels, their squares and cubes, what
-    blurs of it leave, and the distance from its middle; where levels could move both ways, since
-    near 0 and 255 any change follows tones. None where it explains less than `EXPLAINED`.
+    blurs and edge-keeping smoothing leave of it, and the distance from its middle; where levels
+    could move both ways, since near 0 and 255 any change follows tones. None where it explains less
+    than `EXPLAINED`.
     """
-    reach = float(delta.abs().max().clamp_max(MARGIN))
+    reach = 2 * float(delta.square().mean().sqrt())
     tops, lefts = (_starts(side) for side in start.shape[-2:])
     places = [(top, left) for top in tops for left in lefts]
     causes, seen = [], []
@@ -38,12 +41,30 @@ def processed(start: Tensor, delta: Tensor) -> Tensor | None:
     energy = change.square().sum()
     if design.shape[1] < ENOUGH * len(design) or not energy:
         return None
-    weights = torch.linalg.lstsq(design.T, change.T).solution.T
+    weights = torch.linalg.lstsq(design @ design.T, design @ change.T).solution.T
     if (change - weights @ design).square().sum() > (1 - EXPLAINED) * energy:
         return None
-    found = torch.einsum("ij,jhw->ihw", weights.float(), _features(start, _distance(start, (...,))))
-    found = found.round_().add_(start).clamp_(0, 255).sub_(start)
-    return found.mul_(delta.any(0))
+    found = (
+        _weighted(weights.float(), start)
+        .round_()
+        .add_(start)
+        .clamp_(0, 255)
+        .sub_(start)
+        .mul_(delta.any(0))
+    )
+    left = (delta - found).square().sum()
+    return found if left <= (1 - EXPLAINED) * delta.square().sum() else None
+
+
+def _weighted(weights: Tensor, start: Tensor) -> Tensor:
+    """The sum of a picture's features, in bands of rows that overlap by what counts for a pixel."""
+    found, distance = torch.empty_like(start), _distance(start, (...,))
+    for top in range(0, start.shape[1], BAND):
+        first, end = max(top - SEEN, 0), top + BAND
+        rows = slice(first, end + SEEN)
+        band = torch.einsum("ij,jhw->ihw", weights, _features(start[:, rows], distance[rows]))
+        found[:, top:end] = band[:, top - first :][:, :BAND]
+    return found
 
 
 def _starts(side: int) -> list[int]:
@@ -61,9 +82,19 @@ def _distance(start: Tensor, box: tuple[object, ...]) -> Tensor:
 def _features(levels: Tensor, distance: Tensor) -> Tensor:
     """What a processing may be made of, (features, h, w)."""
     tone = levels / 255
-    blurred = [
-        functional.avg_pool2d(tone, size, stride=1, padding=size // 2, count_include_pad=False)
-        for size in BLURS
-    ]
-    parts = [tone, tone.square(), tone.pow(3), *blurred, tone * distance]
+    blurred = [_mean(tone, size) for size in BLURS]
+    smoothed = [_smooth(tone, size, edge) for size in BLURS[1:] for edge in EDGES]
+    parts = [tone, tone.square(), tone.pow(3), *blurred, *smoothed, tone * distance]
     return torch.cat([torch.ones_like(tone[:1]), *parts])
+
+
+def _mean(tone: Tensor, size: int) -> Tensor:
+    return functional.avg_pool2d(tone, size, stride=1, padding=size // 2, count_include_pad=False)
+
+
+def _smooth(tone: Tensor, size: int, edge: float) -> Tensor:
+    """What a denoiser that keeps edges makes of it: a guided filter (He, Sun and Tang 2013)."""
+    mean = _mean(tone, size)
+    variance = (_mean(tone.square(), size) - mean.square()).clamp_min_(0)
+    kept = variance / (variance + edge**2)
+    return _mean(kept, size) * tone + _mean(mean * (1 - kept), size)
