@@ -395,3 +395,26 @@ def test_the_manifest_of_another_version_is_no_damage(trial, whole, tmp_path):
     for work in (lambda: brittle.run_trial(trial, folder), lambda: brittle.report(folder)):
         with pytest.raises(UserError, match=r"is of another version of brittle \(batch"):
             work()
+
+
+def test_a_manifest_that_the_system_refuses_is_one_sentence(trial, whole, tmp_path, monkeypatch):
+    folder, read = shutil.copytree(whole, tmp_path / "out"), Path.read_bytes
+
+    def refused(path):
+        if path.name == "manifest.json":
+            raise PermissionError(13, "Permission denied")
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refused)
+    for work in (lambda: brittle.run_trial(trial, folder), lambda: brittle.report(folder)):
+        with pytest.raises(UserError, match=r"manifest\.json can't be read: Permission denied"):
+            work()
+
+
+def test_what_other_shards_noted_meanwhile_stays(whole, tmp_path):
+    store = FolderStore(shutil.copytree(whole, tmp_path / "out"))
+    before = store.manifest
+    store.add_notes(before, ["another shard's"])
+    store.write_results(before, {"summary.json": b"{}"})
+    assert store.manifest.notes == ("another shard's",)
+    assert store.manifest.files["summary.json"] != before.files["summary.json"]

@@ -198,9 +198,15 @@ def read_manifest(path: Path) -> Manifest:
 
     Raises:
         Damaged: it is none, or was changed.
-        UserError: it is one of another version.
+        UserError: it is one of another version, or the system refuses.
     """
-    text, sealed = unseal(path.name, path.read_bytes())
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise UserError(f"{path} can't be read: {error.strerror}.") from None
+    text, sealed = unseal(path.name, data)
     try:
         found = Manifest.model_validate_json(text)
     except ValidationError as error:

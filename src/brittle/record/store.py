@@ -284,8 +284,9 @@ class FolderStore(Store):
         """Add to what the folder's manifest, which this one is, says beside its settings."""
         if not notes:
             return manifest
-        now = self.manifest or manifest  # another shard may have added its own
-        manifest = now.model_copy(update={"notes": tuple(dict.fromkeys([*now.notes, *notes]))})
+        manifest = self.manifest or manifest  # another shard may have added its own
+        all_notes = tuple(dict.fromkeys([*manifest.notes, *notes]))
+        manifest = manifest.model_copy(update={"notes": all_notes})
         self.write_manifest(manifest)
         return manifest
 
@@ -296,6 +297,7 @@ class FolderStore(Store):
         if not manifest.noted:
             return manifest
         digests = {name: whole.sha256(data) for name, data in files.items()}
+        manifest = self.manifest or manifest  # as in `add_notes`
         manifest = manifest.model_copy(update={"files": {**manifest.files, **digests}})
         self.write_manifest(manifest)
         return manifest
