@@ -15,6 +15,7 @@ import brittle
 from brittle.cli import app
 from brittle.errors import UserError, printable
 from brittle.images import from_bytes, write_image
+from tests.trial.edits import write_edits
 
 FULL = Path("/dev/full")
 
@@ -119,3 +120,23 @@ def test_an_error_that_is_nobodys_to_mend_is_not_hidden(photo, monkeypatch):
     monkeypatch.setattr(brittle, "visibility", fails)
     done = CliRunner().invoke(app, ["visibility", str(photo), str(photo)])
     assert isinstance(done.exception, RuntimeError)
+
+
+def test_folders_whose_names_are_no_utf8_are_written_of(photo):
+    odd = Path(os.fsdecode(os.fsencode(photo.parent) + b"/odd\xff"))
+    try:
+        odd.mkdir()
+    except OSError:
+        pytest.skip("the file system takes names of UTF-8 alone")
+    photo.rename(odd / "cat.png")
+    assert json.loads(run("audit", odd / "cat.png", "--json").stdout)
+    table = write_edits(odd / "edits", photos=1)
+    assert brittle.score(table, odd / "out").path.is_file()
+    assert brittle.score(table.rename(odd / "edits" / "more.csv"), odd / "more").path.is_file()
+    assert brittle.compare([odd / "out", odd / "more"], odd / "both.html").path.is_file()
+
+
+def test_a_prompt_that_is_no_text_is_refused(photo):
+    done = CliRunner().invoke(app, ["edit", str(photo), "--prompt", "rain\udcff", "-o", "x.png"])
+    assert done.exit_code == 2
+    assert r"'rain\udcff' has bytes that are no UTF-8" in done.stderr

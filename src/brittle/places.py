@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from brittle.errors import printable
+
 _DIGEST = re.compile(r"#[0-9a-f]{32}")
 
 
@@ -18,8 +20,8 @@ def shown(path: str | Path) -> str:
     place = Path(os.path.abspath(Path(path).expanduser()))
     tells = home != here and home.is_relative_to(here) and place.is_relative_to(home)
     if place.is_relative_to(here) and not tells:
-        return place.relative_to(here).as_posix()
-    return "~" if place == home else place.name or str(place)
+        return printable(place.relative_to(here).as_posix())
+    return "~" if place == home else printable(place.name or place)
 
 
 class Hidden:

@@ -19,9 +19,10 @@ class LinfBudget(Ball):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.radius > 1:
+            levels = f": write {self.radius:g}/255, not {self.radius:g}"
             raise ValueError(
-                f"a linf radius of {self.radius:g} is more than the whole range; "
-                f"budgets are in [0, 1] units: write {self.radius:g}/255, not {self.radius:g}"
+                f"a linf radius of {self.radius:g} is more than the whole range; budgets are in "
+                f"[0, 1] units{levels if self.radius.is_integer() else ''}"
             )
         return self
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import torch
 
-from brittle.errors import UserError
+from brittle.errors import UserError, printable
 from brittle.models.configs import read_config, shifted, stated_size
 from brittle.models.edit_model import CALLED, Part
 from brittle.models.marks import LORA, kind_of, scheduler_marks
@@ -233,7 +233,7 @@ class SingleFile:
         """``configs`` is laid out as a directory in diffusers' format, without weights."""
         self.directory = None
         self.path = path
-        self.name = path.name
+        self.name = printable(path.name)
         self.configs = configs
         check_weights([path])
         with open_weights(path) as file:

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from brittle.component import unknown
-from brittle.errors import UserError
+from brittle.errors import UserError, printable
 from brittle.models import hub
 from brittle.models.edit_model import PARTS, EditModel, ModelFiles
 from brittle.models.files import SD1, Directory, SingleFile, lacking_in
@@ -97,7 +97,8 @@ def find_files(name: str, config: Path = SD1) -> ModelFiles:
 
 def _name_of(folder: Path) -> str:
     """The folder's name; of a pipeline's part with the pipeline's, as many have a part ``vae``."""
-    return f"{folder.parent.name}-{folder.name}" if folder.name in PARTS else folder.name
+    name = f"{folder.parent.name}-{folder.name}" if folder.name in PARTS else folder.name
+    return printable(name)
 
 
 def _as_device(device: str | torch.device) -> torch.device:

@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from brittle.errors import UserError
+from brittle.errors import UserError, is_utf8
 from brittle.models.edit_model import EditModel
 from brittle.models.reading import read_json
 from brittle.networks.prompt_classes import PROMPT_CLASSES, prompt_class
@@ -17,10 +17,12 @@ def check_prompts(model: EditModel, prompts: Sequence[str]) -> None:
     """Refuse prompts that would give one edit twice, or none that was asked for.
 
     Raises:
-        UserError: two that the text encoder reads as one; one of which the embedded model knows no
-            word.
+        UserError: one that is no text; two that the text encoder reads as one; one of which the
+            embedded model knows no word.
     """
     for prompt in prompts:
+        if not is_utf8(prompt):
+            raise UserError(f"The prompt {prompt!r} has bytes that are no UTF-8: type it again.")
         if model.name == "embedded" and not _knows(model, prompt):
             raise UserError(
                 f"The embedded model knows no word of {prompt!r}. It knows "

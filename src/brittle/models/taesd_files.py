@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from brittle.errors import UserError
+from brittle.errors import UserError, printable
 from brittle.models.edit_model import Part
 from brittle.models.taesd import TaesdAutoencoder, channels, read_stack
 
@@ -26,7 +26,7 @@ class TaesdFiles:
         ``name`` and ``size``, the long side in pixels, are stated where somebody knows them.
         """
         self.encoder = _encoder_in(path)
-        self.name = name or self.encoder.stem
+        self.name = printable(name or self.encoder.stem)
         self._size = size
         other = self.encoder.with_name(self.encoder.name.replace("encoder", "decoder"))
         beside = other != self.encoder and other.is_file()

@@ -8,7 +8,7 @@ from typing import Any
 from brittle.analysis.finished import Finished
 from brittle.analysis.side_by_side import Named, Pairing, Protected, pair, protections_of_trials
 from brittle.analysis.summary import Interval
-from brittle.errors import UserError
+from brittle.errors import UserError, printable
 from brittle.images import write_bytes
 from brittle.reporting.formatting import count, estimated, transform_name
 from brittle.reporting.glossary import glossary
@@ -106,7 +106,7 @@ def said(outcome: str, interval: Interval) -> str:
 
 def _names(directories: Sequence[Path]) -> list[str]:
     """Short names of the folders: their last parts, or all of the path where those are alike."""
-    short = [path.resolve().name for path in directories]
+    short = [printable(path.resolve().name) for path in directories]
     return [
         name if short.count(name) == 1 else str(path)
         for name, path in zip(short, directories, strict=True)

@@ -40,7 +40,7 @@ def left_out(source: Path) -> tuple[str, ...]:
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     files = "1 file isn't a picture" if len(names) == 1 else f"{len(names)} files aren't pictures"
     return (
-        f"In {source.name or source}, {files} that can be read, and nothing was made of "
+        f"In {printable(source.name or source)}, {files} that can be read, and nothing was made of "
         f"{'it' if len(names) == 1 else 'them'}: {', '.join(names[:NAMED])}{more}.",
     )
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from brittle.component import key
 from brittle.declaration.trial import Trial
 from brittle.editors import Editor
-from brittle.errors import UserError
+from brittle.errors import UserError, printable
 from brittle.images import (
     Photo,
     digest,
@@ -109,7 +109,8 @@ def _files(source: Path) -> list[tuple[Path, str, str]]:
     groups = [] if os.path.isfile(source) or holds_photos(source) else folders_of(source)
     if not groups:
         return [(path, "", "") for path in photo_files(source)]
-    return [(path, "", folder.name) for folder in groups for path in photo_files(folder)]
+    names = {folder: printable(folder.name) for folder in groups}
+    return [(path, "", name) for folder, name in names.items() for path in photo_files(folder)]
 
 
 def learns(trial: Trial) -> bool:
@@ -130,7 +131,7 @@ def read_photos(trial: Trial) -> dict[str, TrialPhoto]:
     photos: dict[str, TrialPhoto] = {}
     owners: dict[str, str] = {}
     for folder in collections(Path(trial.photos)):
-        collection = folder.resolve().name
+        collection = printable(folder.resolve().name)
         for name, photo in load_photos(str(folder), square=trial.square).items():
             if owners.setdefault(photo.digest, collection) != collection:
                 raise UserError(f"{owners[photo.digest]} and {collection} share {name}: keep one.")

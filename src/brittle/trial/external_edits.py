@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from brittle.declaration.trial import Trial
 from brittle.editors import Editor
-from brittle.errors import Unavailable, UserError
+from brittle.errors import Unavailable, UserError, printable
 from brittle.images import digest
 from brittle.metrics import Calibration, Metric
 from brittle.models import EditModel
@@ -103,8 +103,8 @@ def _plan(
     labels = dict.fromkeys(entry.transform for entry in entries)
     transforms = {label: parse_transform(label) for label in ("none", *labels)}
     trial = Trial(
-        title=f"Edits made elsewhere: {table.name}",
-        photos=table.name,
+        title=f"Edits made elsewhere: {printable(table.name)}",
+        photos=printable(table.name),
         model=ELSEWHERE,
         protections=tuple(protections(entries)),
         placebos=(),

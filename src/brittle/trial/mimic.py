@@ -10,7 +10,7 @@ from brittle.component import Component
 from brittle.declaration.primary import Primary
 from brittle.declaration.trial import Trial
 from brittle.editors import Editor, FineTune
-from brittle.errors import UserError
+from brittle.errors import UserError, printable
 from brittle.images import write_bytes
 from brittle.metrics import Keep, Style
 from brittle.models import EditModel
@@ -96,7 +96,7 @@ def _plan(
     seeds: Sequence[int],
     originals: Path | None,
 ) -> Plan:
-    name = collection.resolve().name
+    name = printable(collection.resolve().name)
     photos = load_photos(str(collection))
     trial = Trial(
         title=f"Mimicry of {name}",
