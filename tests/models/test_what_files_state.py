@@ -271,6 +271,8 @@ def break_folder(folder: Path, how: str) -> None:
         rewrite(scheduler, _class_name="FlowMatchEulerDiscreteScheduler")
     elif how == "no scheduler at all":
         rewrite(scheduler, _class_name="StableDiffusionPipeline")
+    elif how == "65,537 layers":
+        rewrite(folder / "unet" / "config.json", transformer_layers_per_block=65_537)
     elif how == "a size in words":
         rewrite(folder / "unet" / "config.json", sample_size="large")
     elif how == "widths that are none":
@@ -302,6 +304,7 @@ def break_folder(folder: Path, how: str) -> None:
         ("timesteps in words", "num_train_timesteps is 'many'"),
         ("SD 3's scheduler", "isn't made for the models of Stable Diffusion"),
         ("no scheduler at all", "isn't made for the models of Stable Diffusion"),
+        ("65,537 layers", "transformer_layers_per_block.* is 65537"),
         ("a size in words", "sample_size"),
         ("widths that are none", "block_out_channels is 16"),
         ("a scale of zero", "scaling_factor is 0"),

@@ -9,11 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from brittle.errors import UserError
 from brittle.models.reading import read_json
 
-MOST_PIXELS, MOST_STEPS = 16_384, 100_000
-"""What no model states: a longer side in pixels, more timesteps."""
+MOST_PIXELS, MOST_STEPS, MOST_LAYERS = 16_384, 100_000, 1000
+"""What no model states: a longer side in pixels, more timesteps, more layers of one block."""
 
 Count = Annotated[int, Field(ge=1, le=65_536, strict=True)]
 Side = Annotated[int, Field(ge=1, le=MOST_PIXELS, strict=True)]
+Layers = Annotated[int, Field(ge=0, le=MOST_LAYERS, strict=True)]
 Factor = Annotated[float, Field(allow_inf_nan=False)]
 Value = str | int | float | bool | None
 
@@ -32,6 +33,7 @@ class _Named(_Read):
 class _Autoencoder(_Named):
     block_out_channels: list[Count] | None = None
     encoder_block_out_channels: list[Count] | None = None
+    layers_per_block: Layers | list[Layers] | None = None
     latent_channels: Count = 4
     scaling_factor: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     shift_factor: Factor | None = None
@@ -41,10 +43,13 @@ class _Autoencoder(_Named):
 class _Denoiser(_Named):
     sample_size: Side | list[Side] | None = None
     in_channels: Count | None = None
+    layers_per_block: Layers | list[Layers] | None = None
+    transformer_layers_per_block: Layers | list[Layers | list[Layers]] | None = None
 
 
 class _TextEncoder(_Named):
     max_position_embeddings: Count | None = None
+    num_hidden_layers: Layers | None = None
     vocab_size: Annotated[int, Field(ge=1, strict=True)] | None = None
 
 
