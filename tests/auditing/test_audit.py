@@ -289,8 +289,15 @@ def test_several_models_get_one_table_of_transfer(files, embedded, protected, tm
     for shown in (audit_text(found.document), html.unescape(render_audit(found))):
         assert table.title in shown
         assert table.sentence in shown
+        assert table.answer in shown
         assert all(cell in shown for row in table.rows for cell in row)
     twice = found.document.model_copy(update={"photos": (photo, photo)})
+    reach = round(100 * photo.results[0].seen_as("latents")[0].reach)
+    much = f"the embedded model ({reach}\u00a0% of what a gray picture does) sees more than noise"
+    assert much in table.answer
+    said = f"what {other.name} sees no more than noise does" in table.answer
+    assert said != photo.results[1].seen_as("latents")[0].test.stronger
+    assert "the embedded model 2 of 2" in transfer(twice).answer
     assert transfer(twice).title.endswith("mean over 2 photos")
     assert transfer(twice).rows[0][1].endswith("(2 of 2 beyond noise)")
     assert transfer(protected.document) is None

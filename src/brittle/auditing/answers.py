@@ -95,8 +95,8 @@ def grouped(names: Sequence[str]) -> str:
     for name in names:
         kind, _, value = name.rpartition(" ")
         kinds.setdefault(kind or name, []).append(value if kind else "")
-    listed = [f"{kind} {_listed(values)}".strip() for kind, values in kinds.items()]
-    return _listed(listed) if listed else ""
+    listed = [f"{kind} {joined(values)}".strip() for kind, values in kinds.items()]
+    return joined(listed) if listed else ""
 
 
 def left_out(after: Sequence[str], others: int, further: int) -> str:
@@ -201,7 +201,7 @@ def _clauses(lines: Sequence[Answer]) -> list[str]:
         left = [(one.name, percent(one.rest or 0)) for one in strong]
         first, *more = left
         parts = [f"{first[0]} leaves {first[1]} % of {what}", *(f"{a} {b} %" for a, b in more)]
-        clauses.append(_listed(parts))
+        clauses.append(joined(parts))
     behind = [one for one in lines if not one.test.stronger]
     if gone := [one.name for one in behind if one.test.at_least_as_far]:
         verb = "leaves" if len(gone) == 1 else "leave"
@@ -344,7 +344,7 @@ def _shift_only(latents: Sequence[Effect]) -> list[str]:
     ]
     if not left:
         return []
-    return [f"Where nothing was edited, the encoder's shift that is left is {_listed(left)}."]
+    return [f"Where nothing was edited, the encoder's shift that is left is {joined(left)}."]
 
 
 def brackets(photos: int) -> str:
@@ -369,5 +369,6 @@ def shifts(latents: Sequence[Effect]) -> tuple[str, ...]:
     return (*said, brackets(none.n))
 
 
-def _listed(names: Sequence[str]) -> str:
+def joined(names: Sequence[str]) -> str:
+    """Names in a sentence: "a, b and c"."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -87,12 +87,14 @@ def tables(result: ModelResult) -> Iterator[tuple[str, tuple[str, ...], tuple[Li
 
 def audit_text(document: Audit) -> str:
     """The answers, and for few photos the tables behind them."""
-    parts = [sentence for model in document.models for sentence in model.answer]
+    table = transfer(document)
+    parts = [table.answer] if table else []
+    parts += [sentence for model in document.models for sentence in model.answer]
     if len(document.photos) < MIN_PHOTOS or not document.models:
         parts += [part for photo in document.photos for part in _photo_text(photo, document)]
     else:
         parts += _photos_text(document.photos)
-    if table := transfer(document):
+    if table:
         parts += [as_columns([(table.title, *table.models), *table.rows]), table.sentence]
     parts += [
         metric_sentence(model.scope.model, model.metric_reason)

@@ -1,9 +1,12 @@
 """From model to model: how far one protected file reaches on each model of an audit."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from brittle.analysis.phrases import model_name
+from brittle.auditing.answers import SMALL, joined
 from brittle.auditing.document import Answer, Audit
+from brittle.models.known import known_as
 from brittle.reporting.formatting import count, percent
 
 
@@ -16,6 +19,8 @@ class Transfer:
     rows: tuple[tuple[str, ...], ...]
     """The transform's name, then a cell for each model."""
     sentence: str
+    answer: str
+    """On which models the file acts without a transform, and on which it doesn't."""
 
 
 def transfer(document: Audit) -> Transfer | None:
@@ -27,7 +32,9 @@ def transfer(document: Audit) -> Transfer | None:
     names = {one.transform: one.name for one, *_ in _by_model(document)}
     photos = len(next(iter(found.values())))
     of = "" if photos == 1 else f", mean over {count(photos, 'photo')}"
+    untransformed = next(iter(names))
     return Transfer(
+        answer=_answer({model: found[untransformed, model] for model in models}),
         title=f"From model to model: reach by latents{of}",
         models=models,
         rows=tuple(
@@ -50,6 +57,39 @@ def _by_model(document: Audit) -> Iterator[tuple[Answer, str, tuple[Answer, ...]
         latents = [photo.results[at].seen_as("latents") for photo in audited]
         for answers in zip(*latents, strict=True):
             yield answers[0], model.scope.model, answers
+
+
+def _answer(first: Mapping[str, tuple[Answer, ...]]) -> str:
+    """Without a transform, by model: more than noise, next to nothing, or no more than noise."""
+    if len(next(iter(first.values()))) > 1:
+        counts = [
+            f"{_called(model)} {sum(one.test.stronger for one in answers)} of {len(answers)}"
+            for model, answers in first.items()
+        ]
+        return f"Files that shift what an encoder sees more than noise does: {', '.join(counts)}."
+    found: dict[str, list[str]] = {"more than noise does": [], "by next to nothing": []}
+    found["no more than noise does"] = []
+    for model, (one,) in first.items():
+        small = one.reach is not None and one.reach < SMALL
+        much, little, none = found
+        how_far = (little if small else much) if one.test.stronger else none
+        share = ""
+        if one.test.stronger and one.reach is not None:
+            share = f"{percent(one.reach)} of what a gray picture does"
+        found[how_far].append(_called(model, share))
+    parts = [
+        f"what {joined(names)} {'sees' if len(names) == 1 else 'see'} {how_far}"
+        for how_far, names in found.items()
+        if names
+    ]
+    return f"From model to model, the file shifts {'; '.join(parts)}."
+
+
+def _called(model: str, share: str = "") -> str:
+    """A model, with the editor that it stands for and with how far it was moved."""
+    known = known_as(model)
+    inside = [part for part in (known and f"for {known.stands_for}", share) if part]
+    return f"{model_name(model)} ({', '.join(inside)})" if inside else model_name(model)
 
 
 def _cell(answers: tuple[Answer, ...]) -> str:
