@@ -242,6 +242,23 @@ def test_nothing_that_a_folder_brings_along_is_run(tiny_sd, tmp_path, monkeypatc
 # Folders with something wrong.
 
 
+def name_scheduler(folder: Path, name: str) -> None:
+    rewrite(folder / "scheduler" / "scheduler_config.json", _class_name=name)
+    rewrite(folder / "model_index.json", scheduler=["diffusers", name])
+
+
+def test_of_two_schedulers_the_index_decides_as_in_diffusers(tiny_sd, tmp_path):
+    folder = tmp_path / "two"
+    shutil.copytree(tiny_sd, folder)
+    before = load_model(folder, device="cpu", dtype="float32").content_hash
+    name_scheduler(folder, "DDIMScheduler")
+    rewrite(folder / "scheduler" / "scheduler_config.json", _class_name="PNDMScheduler")
+    model = load_model(folder, device="cpu", dtype="float32")
+    theirs = tiny.diffusers_img2img(folder).scheduler
+    assert model.scheduler_config["_class_name"] == type(theirs).__name__ == "DDIMScheduler"
+    assert model.content_hash != before
+
+
 def break_folder(folder: Path, how: str) -> None:
     scheduler = folder / "scheduler" / "scheduler_config.json"
     if how == "an index that lists a list":
@@ -268,9 +285,9 @@ def break_folder(folder: Path, how: str) -> None:
     elif how == "timesteps in words":
         rewrite(scheduler, num_train_timesteps="many")
     elif how == "SD 3's scheduler":
-        rewrite(scheduler, _class_name="FlowMatchEulerDiscreteScheduler")
+        name_scheduler(folder, "FlowMatchEulerDiscreteScheduler")
     elif how == "no scheduler at all":
-        rewrite(scheduler, _class_name="StableDiffusionPipeline")
+        name_scheduler(folder, "StableDiffusionPipeline")
     elif how == "65,537 layers":
         rewrite(folder / "unet" / "config.json", transformer_layers_per_block=65_537)
     elif how == "a size in words":

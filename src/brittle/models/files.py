@@ -134,7 +134,16 @@ class Directory:
                 f"({more[0]}), as Stable Diffusion XL's does: brittle edits with Stable Diffusion "
                 f"1.x and 2.x."
             )
+        if part == "scheduler" and self._other_scheduler(config):
+            return {**config, "_class_name": self._other_scheduler(config)}
         return config
+
+    def _other_scheduler(self, config: Mapping[str, Any]) -> str:
+        """The scheduler that model_index.json names, which diffusers builds, if it is another."""
+        index = self.directory / "model_index.json"
+        listed = read_json(index, missing="").get("scheduler") if index.is_file() else None
+        named = listed[-1] if isinstance(listed, list) and listed else None
+        return named if isinstance(named, str) and named != config.get("_class_name") else ""
 
     def load(self, part: Part, dtype: torch.dtype) -> Any:
         """As `ModelFiles.load`."""
@@ -203,7 +212,10 @@ class Directory:
     def read_as(self) -> list[str]:
         """As `ModelFiles.read_as`."""
         eta = ["eta 0"] if self._scheduler_class == "TCDScheduler" else []
-        return [*eta, *shifted(self.config("vae"))]
+        path = self._place("scheduler") / CONFIG_FILES["scheduler"]
+        written = read_config(path, "scheduler", missing="") if path.is_file() else {}
+        other = self._other_scheduler(written) if written else ""
+        return [*eta, *([f"scheduler {other}"] if other else []), *shifted(self.config("vae"))]
 
     @property
     def _transformer(self) -> Mapping[str, Any]:
