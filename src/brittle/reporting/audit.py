@@ -225,7 +225,8 @@ def _files(found: Audited, photo: PhotoAudit) -> list[Picture]:
         _picture(protected, f"{photo.name}, the protected file", "protected"),
     ]
     difference = perturbation(shown[0].pixels, shown[1].pixels, "the protection")
-    difference.facts.insert(0, "their difference")
+    reduced = original.shape != pictures.original.shape
+    difference.facts.insert(0, f"their difference{', reduced as shown' if reduced else ''}")
     return [*shown, difference]
 
 
