@@ -24,7 +24,7 @@ PROTECTIONS = (
     "encoder-away-jpeg:steps=2",
     "diffusion:steps=1,draws=1",
 )
-PROTECT = """
+MEASURED = """
 import sys
 from brittle.cli import app
 try:
@@ -44,21 +44,21 @@ def main() -> None:
     model = load_model()
     for protection in options.protections:
         for side in options.side:
-            peak = peak_of(protection, side)
+            peak = peak_of("protect", protection, side)
             estimate = Protection.parse(protection).memory(model, [(side, side)])
             print(f"{protection:42}  {side**2 / 1e6:5.1f} Mpx  peak {peak / 1e9:5.2f} GB, "
                   f"estimate {estimate / 1e9:5.2f} GB, {(peak - FIXED_BYTES) / side**2:4.0f} bytes "
                   f"a pixel", flush=True)  # fmt: skip
 
 
-def peak_of(protection: str, side: int) -> float:
-    """Bytes that `brittle protect` took at most."""
+def peak_of(name: str, component: str, side: int) -> float:
+    """Bytes that `brittle protect` or `transform` took at most with a component."""
     from encoder_attack import samples
 
     with tempfile.TemporaryDirectory() as folder:
         photo, out = Path(folder) / "photo.png", Path(folder) / "out.png"
         write_image(photo, quantise(samples(1, side)))
-        command = [sys.executable, "-c", PROTECT, "protect", str(photo), "--with", protection]
+        command = [sys.executable, "-c", MEASURED, name, str(photo), "--with", component]
         done = subprocess.run([*command, "-o", str(out)], capture_output=True, text=True)
     if done.returncode:
         sys.exit(done.stderr)

@@ -7,15 +7,9 @@ so Linux only, less that of the same command on a photo of 16 px.
 """
 
 import argparse
-import subprocess
-import sys
-import tempfile
-from pathlib import Path
 
-from brittle.images import quantise, write_image
 from brittle.transforms import Transform
-from encoder_attack import samples
-from protection_memory import PROTECT
+from protection_memory import peak_of
 
 TRANSFORMS = (
     *("jpeg:quality=75", "webp:quality=75", "avif:quality=75", "resize:factor=0.5", "flip"),
@@ -25,18 +19,6 @@ TRANSFORMS = (
 )
 
 
-def peak_of(transform: str, side: int) -> float:
-    """Bytes that `brittle transform` took at most."""
-    with tempfile.TemporaryDirectory() as folder:
-        photo, out = Path(folder) / "photo.png", Path(folder) / "out.png"
-        write_image(photo, quantise(samples(1, side)))
-        command = [sys.executable, "-c", PROTECT, "transform", str(photo), "--with", transform]
-        done = subprocess.run([*command, "-o", str(out)], capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(done.stderr)
-    return 1024 * float(done.stdout.split("peak")[-1])
-
-
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -44,9 +26,9 @@ def main() -> None:
     parser.add_argument("--with", dest="transforms", nargs="+", default=TRANSFORMS)
     options = parser.parse_args()
     for transform in options.transforms:
-        least = peak_of(transform, 16)
+        least = peak_of("transform", transform, 16)
         for side in options.side:
-            taken = (peak_of(transform, side) - least) / side**2
+            taken = (peak_of("transform", transform, side) - least) / side**2
             estimate = Transform.parse(transform).memory((side, side)) / side**2
             print(f"{transform:40} {side**2 / 1e6:5.1f} Mpx  {taken:4.0f} bytes a pixel, "
                   f"estimate {estimate:4.0f}", flush=True)  # fmt: skip

@@ -28,7 +28,7 @@ def here(tmp_path, monkeypatch):
         ("../elsewhere/photos", "photos"),
         ("{here}/../photos", "photos"),
         ("~/photos", "photos"),
-        ("~/work/photos", "photos"),
+        ("~/holiday/photos", "photos"),
         ("~", "~"),
         ("/srv/photos", "photos"),
         ("/", "/"),

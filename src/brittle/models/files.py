@@ -134,9 +134,8 @@ class Directory:
                 f"({more[0]}), as Stable Diffusion XL's does: brittle edits with Stable Diffusion "
                 f"1.x and 2.x."
             )
-        if part == "scheduler" and self._other_scheduler(config):
-            return {**config, "_class_name": self._other_scheduler(config)}
-        return config
+        other = self._other_scheduler(config) if part == "scheduler" else ""
+        return {**config, "_class_name": other} if other else config
 
     def _other_scheduler(self, config: Mapping[str, Any]) -> str:
         """The scheduler that model_index.json names, which diffusers builds, if it is another."""
