@@ -10,6 +10,7 @@ import brittle
 from brittle.errors import UserError
 from brittle.images import read_photo
 from brittle.record.arms import NOISES
+from brittle.record.rows import read_results
 from tests.photographs import PHOTOS, photograph
 
 
@@ -79,3 +80,13 @@ def test_placebos_are_one_file_a_kind(files, tmp_path):
     ]
     with pytest.raises(UserError, match="exists"):
         brittle.placebo_files(*files, tmp_path / "noise", kinds=["noise"])
+
+
+def test_a_prompt_that_looks_like_a_formula_comes_back_as_it_was(files, tmp_path):
+    prompt = "=a sepia photo"
+    kit = brittle.prepare_edits(*files, tmp_path / "kit", prompts=[prompt])
+    assert ",=" not in kit.path.read_text(encoding="utf-8-sig")
+    edit_all(tmp_path / "kit")
+    found = brittle.score(kit.path, tmp_path / "scored", by="an inversion")
+    assert {row.prompt for row in read_results(tmp_path / "scored" / "results.csv")} == {prompt}
+    assert found.found.scope.prompts == 1

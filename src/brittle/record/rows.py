@@ -147,7 +147,8 @@ def inert(text: str) -> str:
     return f"'{text}" if _FORMULA.match(text) else text
 
 
-def _as_meant(cell: str) -> str:
+def as_meant(cell: str) -> str:
+    """A cell that `inert` wrote, as it was."""
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
@@ -155,7 +156,7 @@ def _parse(cells: list[str], where: str) -> Row:
     if len(cells) != len(COLUMNS):
         raise UserError(f"{where}: {len(cells)} columns, and there must be {len(COLUMNS)}.")
     image, arm, transform, editor, prompt, seed, metric, reference, value, reason = map(
-        _as_meant, cells
+        as_meant, cells
     )
     if not (image and arm and transform and editor and metric):
         raise UserError(f"{where}: image, arm, transform, editor and metric must not be empty.")

@@ -12,6 +12,7 @@ from typing import ClassVar
 from brittle.component import registry, unknown
 from brittle.errors import UserError
 from brittle.record.arms import GRAY, NOISES, ORIGINAL, Arm, placebo_label
+from brittle.record.rows import as_meant
 from brittle.transforms import Transform
 
 REQUIRED = ("photo", "arm", "prompt", "edit")
@@ -122,7 +123,7 @@ def _rows(path: Path) -> Iterator[Entry]:
     try:
         columns = _columns([cell.strip().lower() for cell in next(lines, [])], path)
         for cells in lines:
-            if any(cell.strip() for cell in cells):
+            if any(as_meant(cell.strip()) for cell in cells):
                 where = f"{path.name}, line {lines.line_num}"
                 if len(cells) > len(columns):
                     raise UserError(
@@ -132,7 +133,7 @@ def _rows(path: Path) -> Iterator[Entry]:
                 if max(map(len, cells)) > LONGEST:
                     raise UserError(f"{where}: a cell has more than {LONGEST:,} characters.")
                 given = dict.fromkeys(OPTIONAL, "") | dict.fromkeys(REQUIRED, "")
-                named = zip(columns, (cell.strip() for cell in cells), strict=False)
+                named = zip(columns, (as_meant(cell.strip()) for cell in cells), strict=False)
                 yield _entry(given | dict(named), path.parent, where)
     except csv.Error as error:
         raise UserError(f"{path}, line {lines.line_num}: not a table: {error}.") from None

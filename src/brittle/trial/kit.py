@@ -14,6 +14,7 @@ from brittle.images import write_bytes, write_image
 from brittle.noise import derive_seed
 from brittle.protections import Placebo
 from brittle.record.arms import GRAY, NOISES, ORIGINAL, Arm, placebo_label
+from brittle.record.rows import inert
 from brittle.sources.edits_table import OPTIONAL, REQUIRED
 from brittle.sources.pairs import Pictures, find_pairs, read_pair
 from brittle.transforms import Transform
@@ -124,5 +125,5 @@ def _table(rows: Sequence[Sequence[object]]) -> bytes:
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([*REQUIRED, *OPTIONAL])
-    writer.writerows(rows)
+    writer.writerows(map(inert, map(str, row)) for row in rows)
     return out.getvalue().encode("utf-8-sig")
