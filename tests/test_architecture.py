@@ -37,6 +37,7 @@ LAYERS = [
     {"appearance"},
     {"catalogue"},
     {"api"},
+    {"app"},
     {"cli"},
 ]
 HEIGHT = {name: height for height, layer in enumerate(LAYERS) for name in layer}
@@ -99,7 +100,7 @@ def test_the_command_line_calls_the_front_door_and_nothing_behind_it():
         modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
         inside = {module for module in modules if module.startswith("brittle.")}
         cli = {module for module in inside if module.startswith("brittle.cli")}
-        assert inside - cli <= {"brittle.errors", "brittle.progress"}, path
+        assert inside - cli <= {"brittle.app", "brittle.errors", "brittle.progress"}, path
         assert "brittle" not in modules, path
         called = {
             node.attr
@@ -107,6 +108,12 @@ def test_the_command_line_calls_the_front_door_and_nothing_behind_it():
             if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "brittle"
         }
         assert called <= {*brittle.__all__, "__version__"}, path
+
+
+def test_the_local_page_works_by_the_front_door_too():
+    engine = {"api", "trial", "auditing", "editors", "transforms", "metrics", "models"}
+    for path in (SOURCE / "app").glob("*.py"):
+        assert not {name.split(".")[1] for name in imports_of(path) - {"brittle"}} & engine, path
 
 
 def test_public_names_are_the_declared_ones():

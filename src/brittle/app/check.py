@@ -1,0 +1,25 @@
+"""Check: an original and its protected file, or folders of them; the audit's own report."""
+
+from pathlib import Path
+
+import brittle
+from brittle.app.jobs import Job
+
+REPORT = "audit.html"
+
+
+def check(job: Job, originals: list[Path], protected: list[Path], *, edits: bool) -> None:
+    """Audit the files, and show the page that ``brittle audit -o`` writes.
+
+    One file each belong together whatever their names; of more, those that share names.
+    """
+    single = len(originals) == len(protected) == 1
+    pair = [files[0] if single else files[0].parent for files in (originals, protected)]
+    brittle.audit(
+        *pair,
+        quick=not edits,
+        out=job.folder / REPORT,
+        say=job.say,
+        progress=job.progress,
+    )
+    job.found["report"] = f"{job.name}/{REPORT}"

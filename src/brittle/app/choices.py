@@ -1,0 +1,69 @@
+"""What the page offers to choose from, in the words of the components themselves."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from brittle.budgets import STRENGTHS
+from brittle.component import registry
+from brittle.errors import UserError
+from brittle.networks.prompt_classes import PROMPT_CLASSES
+from brittle.protections import Protection
+from brittle.sources.photos import SAMPLE
+
+LOOKS = tuple(PROMPT_CLASSES)
+RECOMMENDED = {
+    "encoder-away-jpeg": "Withstands JPEG best",
+    "photoguard-encoder": "PhotoGuard, as published",
+}
+
+
+@dataclass(frozen=True)
+class Option:
+    """One of several: its value, its name, and what to say of it."""
+
+    value: str
+    name: str
+    says: str
+
+
+def protections() -> tuple[list[Option], list[Option]]:
+    """The presets that protect one photo by itself: those to take first, and all others."""
+    presets = registry("protection").presets
+    first = [Option(name, f"{say} ({name})", _for(name)) for name, say in RECOMMENDED.items()]
+    others = [Option(one, one, _for(one)) for one in presets if one not in RECOMMENDED]
+    return first, [one for one in others if not Protection.parse(one.value).needs_collection]
+
+
+def _for(preset: str) -> str:
+    """When to take a preset, without the file that it cites."""
+    return registry("protection").presets[preset].advice.partition(" (docs/")[0].rstrip(".") + "."
+
+
+def strengths() -> Iterator[Option]:
+    """How visible a protection may be; an empty value: as the preset has it."""
+    for name, one in STRENGTHS.items():
+        looks = one.looks[0].upper() + one.looks[1:]
+        yield Option(name, name.capitalize(), f"{looks}; about {one.decibels} dB at 512 px.")
+    yield Option("", "As published", "The preset's own budget; most are visible in flat areas.")
+
+
+def samples() -> dict[str, tuple[Path, str]]:
+    """The photos that come with brittle's dependencies, by name, each with its credit."""
+    files = {
+        Path(path).stem: (Path(str(resources.files(package) / path)), credit)
+        for (package, path), credit in SAMPLE.items()
+    }
+    return files
+
+
+def sample(name: str) -> Path:
+    """The file of a sample photo.
+
+    Raises:
+        UserError: there is none of this name.
+    """
+    if name not in samples():
+        raise UserError(f"There is no sample photo named {name}.")
+    return samples()[name][0]

@@ -1,0 +1,84 @@
+"""See it break: the paper's figure for one photo, drawn anew at each quality of JPEG."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import brittle
+from brittle.app.jobs import Job
+from brittle.images import fit, quantise, read_photo, write_image
+
+SIZE = 256
+"""The long side in px at which photos are protected, compressed and edited: an edit takes a second
+or two there, and the slider can be dragged."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What to draw: ``quality`` of JPEG, or None for the PNG that was released."""
+
+    photo: Path
+    look: str
+    protection: str
+    budget: str | None
+    quality: int | None
+
+
+class Figure:
+    """The pictures of all figures, each made once: ``root/PHOTO/ARM/…``."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def draw(self, job: Job, choice: Choice) -> None:
+        """Make what of the figure is missing, and show each picture as soon as it is there."""
+        model = brittle.load_model(size=SIZE)
+        photo = self._reduced(choice.photo)
+        protected = self._protected(job, photo, choice, model)
+        files = {"unprotected": photo, "protected": protected}
+        for arm, file in files.items():
+            self._show(job, f"{arm} received", _received(file, choice.quality))
+        for arm, file in files.items():
+            job.heed()
+            self._show(job, f"{arm} edit", _edited(file, choice, model))
+
+    def _reduced(self, path: Path) -> Path:
+        """The photo at the figure's size; one of another content has another folder."""
+        photo = read_photo(path)
+        file = self.root / photo.digest / "unprotected" / "photo.png"
+        if not file.exists():
+            write_image(file, quantise(fit(photo.image, size=SIZE, multiple=1)))
+        return file
+
+    def _protected(self, job: Job, photo: Path, choice: Choice, model: brittle.EditModel) -> Path:
+        arm = f"{choice.protection} {choice.budget or 'own'}".replace("/", " of ")
+        file = photo.parent.parent / arm / "photo.png"
+        if not file.exists():
+            brittle.protect_files(
+                photo,
+                file,
+                choice.protection,
+                budget=choice.budget,
+                model=model,
+                progress=job.progress,
+            )
+        return file
+
+    def _show(self, job: Job, name: str, file: Path) -> None:
+        job.found[name] = file.relative_to(self.root.parent).as_posix()
+
+
+def _received(file: Path, quality: int | None) -> Path:
+    if quality is None:
+        return file
+    received = file.with_name(f"jpeg {quality}.png")
+    if not received.exists():
+        brittle.transform_files(file, received, f"jpeg:quality={quality}")
+    return received
+
+
+def _edited(file: Path, choice: Choice, model: brittle.EditModel) -> Path:
+    received = _received(file, choice.quality)
+    edit = received.with_name(f"{received.stem}, {choice.look}.png")
+    if not edit.exists():
+        brittle.edit_files(received, edit, choice.look, model=model)
+    return edit
