@@ -45,7 +45,9 @@ def folder(tmp_path_factory):
     for number in range(2):
         write_image(folder / "holiday" / f"{number}.png", from_bytes(photo(64 + 8 * number)[None]))
     for name, crop in (("a", data.chelsea()[:200, :220]), ("b", data.chelsea()[90:290, 100:280])):
-        write_image(folder / "paintings" / f"{name}.png", from_bytes(crop[None].copy()))
+        painting = from_bytes(crop[None].copy())
+        write_image(folder / "paintings" / f"{name}.png", painting)
+        write_image(folder / "cloaked" / f"{name}.png", (painting + 4 / 255).clamp(0, 1))
     (folder / "trial.yaml").write_text(TRIAL)
     (folder / "mine.py").write_text("from brittle.component import register")
     (folder / "demo.yaml").write_text(TRIAL.replace("size: 128", "square: 64"))
@@ -94,8 +96,8 @@ def test_photos_are_protected_with_what_memory_there_is(folder, tmp_path, monkey
 
 def test_a_folder_of_photos_is_written_as_the_photos_by_themselves(folder, tmp_path):
     setting = "photoguard-encoder:steps=1"
-    made = brittle.protect_files(folder / "paintings", tmp_path / "out", setting)
-    assert [path.name for path in made] == ["a.png", "b.png"]
+    made = brittle.protect_files(folder / "paintings", tmp_path / "out", setting).found
+    assert [path.name for path in made.files] == ["a.png", "b.png"]
     alone = tmp_path / "b.png"
     brittle.protect_files(folder / "paintings" / "b.png", alone, setting)
     assert alone.read_bytes() == (tmp_path / "out" / "b.png").read_bytes()

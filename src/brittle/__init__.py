@@ -17,6 +17,7 @@ from brittle.version import VERSION
 
 if TYPE_CHECKING:
     from brittle.api import (
+        Batch,
         Destination,
         EditModel,
         Report,
@@ -46,10 +47,12 @@ if TYPE_CHECKING:
         transform,
         transform_files,
         visibility,
+        visibility_files,
     )
 
 __version__ = VERSION
 __all__ = [
+    "Batch",
     "Destination",
     "EditModel",
     "Report",
@@ -81,6 +84,7 @@ __all__ = [
     "transform",
     "transform_files",
     "visibility",
+    "visibility_files",
 ]
 
 

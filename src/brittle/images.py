@@ -147,13 +147,23 @@ def write_image(
         UserError: the file exists, can't be written, or its suffix is lossy or unknown.
     """
     path = Path(path)
-    suffix = writable_suffix(path, lossy=lossy)
-    if suffix == ".png":
-        data = png_bytes(image, exif=exif)
-    else:
-        extra: dict[str, Any] = {"subsampling": "4:4:4"} if suffix != ".webp" else {}
-        data = _encode(image, LOSSY[suffix], exif=exif, quality=95, **extra)
-    write_bytes(path, data, overwrite=overwrite)
+    writable_suffix(path, lossy=lossy)
+    write_bytes(path, file_bytes(path, image, exif=exif), overwrite=overwrite)
+
+
+def file_bytes(path: Path, image: Tensor, *, exif: bytes | None = None) -> bytes:
+    """The file of an image (1, 3, H, W) or (3, H, W), in the format that a path's suffix names."""
+    suffix = path.suffix.lower()
+    if suffix not in LOSSY:
+        return png_bytes(image, exif=exif)
+    extra: dict[str, Any] = {"subsampling": "4:4:4"} if suffix != ".webp" else {}
+    return _encode(image, LOSSY[suffix], exif=exif, quality=95, **extra)
+
+
+def from_file(data: bytes) -> Tensor:
+    """The image (1, 3, H, W) in a file that `file_bytes` made."""
+    with Image.open(io.BytesIO(data), formats=("PNG", *LONGEST_SIDE)) as picture:
+        return from_bytes(np.array(picture.convert("RGB"))[None])
 
 
 def writable_suffix(path: Path, *, lossy: bool) -> str:

@@ -1,5 +1,6 @@
 """What a protection takes of memory: estimated, refused where it can't fit, and measured."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -97,14 +98,17 @@ def test_edits_are_refused_where_the_weights_do_not_fit(embedded, photos, tmp_pa
         check_memory(plan, new)
 
 
-def test_transforms_are_refused_before_any_photo_is_passed(photos, tmp_path, monkeypatch):
+def test_a_photo_too_large_for_a_transform_is_left_out(photos, tmp_path, monkeypatch):
     for name in "ab":
         write_image(tmp_path / "in" / f"{name}.png", photos[:1] if name == "a" else big(photos))
     monkeypatch.setattr(memory, "free_memory", lambda device: 40 * 2**20)
     said = r"^Passing a photo of 1024 × 1024 px through jpeg:.* needs 0.1 GiB and"
+    batch = api.transform_files(tmp_path / "in", tmp_path / "out", "jpeg:quality=75").found
+    assert batch.files == [tmp_path / "out" / "a.png"]
+    assert re.match(said, batch.failed["b.png"])
     with pytest.raises(UserError, match=said):
-        api.transform_files(tmp_path / "in", tmp_path / "out", "jpeg:quality=75")
-    assert not (tmp_path / "out").exists()
+        api.transform_files(tmp_path / "in" / "b.png", tmp_path / "b.png", "jpeg:quality=75")
+    assert not (tmp_path / "b.png").exists()
     with pytest.raises(UserError, match=r"^Passing a photo of 1024 × 1024 px"):
         api.transform(big(photos), "flip")
     assert api.transform(photos[:1], "flip").shape == photos[:1].shape

@@ -1,13 +1,14 @@
 """The library's front door: all that the command line does, on tensors and on files.
 
-`pictures` works on tensors, `files` from photos to files, `trials` on trials and their folders,
-`answers` on all else that one may ask. `brittle` itself has all of their names.
+`pictures` works on tensors, `files` from photos to files and `batches` of them, `trials` on trials
+and their folders, `answers` on all else that one may ask. `brittle` itself has all of their names.
 """
 
 from brittle.api.answers import audit, calibrate, mimic, visibility
+from brittle.api.batches import Batch, Destination
 from brittle.api.elsewhere import placebo_files, prepare_edits
 from brittle.api.exports import export
-from brittle.api.files import Destination, edit_files, protect_files, transform_files
+from brittle.api.files import edit_files, protect_files, transform_files, visibility_files
 from brittle.api.pictures import edit, protect, transform
 from brittle.api.reports import Report
 from brittle.api.trials import check, compare, demo, dry_run, report, run_trial, score
@@ -17,6 +18,7 @@ from brittle.declaration.trial import Trial, load_trial
 from brittle.models import EditModel, load_model
 
 __all__ = [
+    "Batch",
     "Destination",
     "EditModel",
     "Report",
@@ -46,4 +48,5 @@ __all__ = [
     "transform",
     "transform_files",
     "visibility",
+    "visibility_files",
 ]

@@ -1,108 +1,31 @@
-"""From photos to files: where pictures are written, and what is said of them."""
+"""From photos to files: what is made of each, and what is said of it."""
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 
 from torch import Tensor
 
+from brittle import appearance
 from brittle.api import pictures
-from brittle.api.pictures import check_fits, read_protection
-from brittle.api.reports import Say, quiet
+from brittle.api.batches import Batch, Destination, Job, Photos, Piece, Result, Work
+from brittle.api.pictures import read_protection
+from brittle.api.reports import Report, Say, quiet
 from brittle.appearance import Visibility, essentials, looks, spent
 from brittle.budgets import BEYOND, STRENGTHS, Budget
 from brittle.decoding import size_of
 from brittle.editors import Editor
 from brittle.errors import UserError
-from brittle.images import (
-    LOSSY,
-    Photo,
-    check_side,
-    named_mask,
-    read_photo,
-    writable_suffix,
-    write_image,
-)
+from brittle.images import Photo, from_file, named_mask, read_photo
 from brittle.models import EditModel, load_model
 from brittle.models.memory import check_edit
 from brittle.models.prompts import check_prompts, cut_note, cut_prompts
-from brittle.progress import Progress, silent
+from brittle.progress import Advance, Progress, silent
 from brittle.protections import Protection, Trace
-from brittle.sources.folders import left_out, photo_files
+from brittle.sources.pairs import pairs_below
+from brittle.sources.photos import mask_of
 from brittle.transforms import Transform
-
-Photos = str | Path | Iterable[str | Path]
-"""Photo files, and folders of them."""
-
-
-@dataclass(frozen=True)
-class Destination:
-    """Where pictures go, and how: a file for one photo, or a folder, which gets a PNG for each.
-
-    >>> at = brittle.Destination("rainy", overwrite=True)
-    >>> brittle.transform_files("me.png", at, "flip")
-    [PosixPath('rainy/me.png')]
-
-    Args:
-        path: a file (it has a suffix) or a folder.
-        overwrite: what is there; an input never is.
-        lossy: allow .jpg, .webp and .avif, which undo protections.
-        keep_metadata: keep EXIF, GPS position included.
-    """
-
-    path: str | Path
-    overwrite: bool = False
-    lossy: bool = False
-    keep_metadata: bool = False
-
-    def files(self, photos: Photos) -> dict[Path, Path]:
-        """The file to write for each photo. All that would fail after work is refused here.
-
-        Raises:
-            UserError: no such photo, several of them for one file, two of one name, an output that
-                is an input, or one that exists.
-        """
-        found = [file for one in _paths(photos) for file in photo_files(one)]
-        path = Path(self.path)
-        named = path.suffix != "" or path.name.lower() in {".png", *LOSSY}  # which is refused
-        single = named and not path.is_dir()
-        if single and len(found) > 1:
-            raise UserError(f"{len(found)} photos don't fit into {path}: name a folder with -o.")
-        files = {photo: path if single else path / f"{photo.stem}.png" for photo in found}
-        if len(set(files.values())) < len(found):
-            raise UserError("Two of the photos have the same name and would share one output file.")
-        for file in files.values():
-            self._check(file, files)
-        return files
-
-    def write(self, file: Path, image: Tensor, photo: Photo) -> Path:
-        """Write a picture (1, 3, H, W) made from a photo."""
-        exif = photo.exif if self.keep_metadata else None
-        write_image(file, image, overwrite=self.overwrite, exif=exif, lossy=self.lossy)
-        return file
-
-    def _check(self, file: Path, photos: Iterable[Path]) -> None:
-        for photo in photos:
-            if file.exists() and photo.exists() and file.samefile(photo):
-                raise UserError(f"{file} is an input, and inputs are never overwritten: change -o.")
-        writable_suffix(file, lossy=self.lossy)
-        if file.exists() and not self.overwrite:
-            raise UserError(f"{file} exists; choose another -o, or say --force.")
-
-
-def _paths(photos: Photos) -> list[Path]:
-    return [Path(one) for one in ([photos] if isinstance(photos, (str, Path)) else photos)]
-
-
-def _files(photos: Photos, to: Destination, say: Say) -> dict[Path, Path]:
-    """The file to write for each photo; what a folder holds beside photos is said."""
-    paths = _paths(photos)
-    files = to.files(paths)
-    for path in paths:
-        for note in left_out(path):
-            say(note)
-    return files
 
 
 def protect_files(
@@ -116,80 +39,84 @@ def protect_files(
     seed: int = 0,
     say: Say = quiet,
     progress: Progress = silent,
-) -> dict[Path, Visibility]:
-    """Protect photos at their own size; returns how visible that is on each file written.
+) -> Report[Batch]:
+    """Protect photos at their own size; returns each file, and how visible its protection is.
 
     Each photo by itself; all of them together where the protection is one of collections.
 
-    >>> files = brittle.protect_files("me.png", "mine", "photoguard-encoder:steps=2", budget="mild")
-    >>> [(file, seen["PSNR"] > 30) for file, seen in files.items()]
+    >>> report = brittle.protect_files("me.png", "mine", "photoguard-encoder:steps=2")
+    >>> [(one.file, one.found["PSNR"] > 25) for one in report.found.made]
     [(PosixPath('mine/me.png'), True)]
 
+    Into a folder the same call goes on where it was stopped: pictures that it made of the same
+    photos by the same setting are kept. Of several photos one that can't be used is listed among
+    ``failed``, and the others are protected.
+
     Args:
-        photos: files, or folders of them.
+        photos: files, or folders of them, which keep the folders in them.
         out: a .png file, a folder, or a `Destination`, which knows more.
         protection: a protection or its text; `describe` lists them.
         budget: how visible it may be, in place of the protection's own: "mild", "8/255" ….
         model: the edit model to protect against; the embedded one if none is given.
-        mask: a file (white: may be edited), ``alpha``, or ``auto``: an ellipse.
+        mask: a file (white: may be edited), a folder of them by the photos' names, ``alpha``, or
+            ``auto``: an ellipse.
         seed: of what the protection draws.
         say: told how visible each protection is before it is written, and then where it was.
         progress: told of the steps.
 
     Raises:
-        UserError: as `protect`; photos that can't be read or a file that can't be written, before
-            any work where that can be known; a photo that would not be protected at all.
+        UserError: as `protect`; photos that aren't there, or the only one can't be read or would
+            not be protected at all; a file that is there or can't be written.
     """
-    to = out if isinstance(out, Destination) else Destination(out)
-    files = _files(photos, to, say)
+    to = _destination(out)
+    pieces = _with_masks(to.pieces(photos, say), mask)
     component, model = read_protection(protection, budget), model or load_model()
+    component.check_model(model)
     say(f"{component} on {model}")
     if model.why_no_edits:
         say(f"Note: only the autoencoder is used. {model.why_no_edits}")
-    calls = [[*files]] if component.needs_collection else [[path] for path in files]
-    sizes = {path: size_of(path) for path in files}
-    for path, file in files.items():
-        check_side(sizes[path], LOSSY.get(file.suffix.lower(), "PNG"))
-    for paths in calls:
-        check_fits(component, model, [sizes[path] for path in paths])
-    visible = {}
-    for paths in calls:
-        read = {path: read_photo(path) for path in paths}
-        made = _protect_together(component, model, read, mask, seed, progress)
-        for path, protected in made.items():
-            if protected.equal(read[path].image):
-                raise UserError(
-                    f"{path}: {component} moves no pixel by a whole level, so this photo would not "
-                    f"be protected and is not written: allow more (--epsilon), or longer or more "
-                    f"steps."
-                )
-            found = essentials(read[path].image, protected)
-            say(f"{path.name}: {_spent(found)}")
-            file = to.write(files[path], protected, read[path])
-            visible[file] = _as_saved(file, read[path], protected, found, say)
-    return visible
 
-
-def _protect_together(
-    protection: Protection,
-    model: EditModel,
-    photos: dict[Path, Photo],
-    mask: str | None,
-    seed: int,
-    progress: Progress,
-) -> dict[Path, Tensor]:
-    """One call of a protection: photos of a collection, or one."""
-    name = next(iter(photos)).name if len(photos) == 1 else f"{len(photos)} photos"
-    masks = [named_mask(mask, photo) for photo in photos.values()] if mask else None
-    with progress(name, protection.total_steps) as advance:
-        made = protection.together(
+    def protected(group: Sequence[Piece], advance: Advance) -> list[Result]:
+        component.check_memory(model, [size_of(one.photo) for one in group])
+        read = [read_photo(one.photo) for one in group]
+        made = component.together(
             model,
-            [photo.image for photo in photos.values()],
-            masks=masks,
-            seeds=[seed] * len(photos),
+            [photo.image for photo in read],
+            masks=[_mask(one, photo, mask) for one, photo in zip(group, read, strict=True)]
+            if mask
+            else None,
+            seeds=[seed] * len(read),
             trace=Trace(on_step=lambda *_: advance(1)),
         )
-    return dict(zip(photos, made, strict=True))
+        return [_protected(component, to, *one) for one in zip(group, read, made, strict=True)]
+
+    if component.needs_collection:
+        everything = tuple(one.photo for one in pieces)
+        pieces = [replace(one, beside=(*one.beside, *everything)) for one in pieces]
+    how = ["protect", component, _named(mask), seed, *_identity(model)]
+    work = Work(protected, how, component.total_steps, together=component.needs_collection)
+    return Job(pieces, to, work, say).run(progress)
+
+
+def _protected(
+    protection: Protection, to: Destination, piece: Piece, photo: Photo, image: Tensor
+) -> Result:
+    """What is written of a protected photo, with the numbers that the file itself has."""
+    if image.equal(photo.image):
+        raise UserError(
+            f"{piece.photo}: {protection} moves no pixel by a whole level, so this photo would not "
+            f"be protected and is not written: allow more (--epsilon), or longer or more steps."
+        )
+    data = to.encoded(piece, image, photo)
+    saved, notes = from_file(data), photo.notes
+    found = essentials(photo.image, image)
+    said = _spent(found)
+    if not saved.equal(image):
+        found = essentials(photo.image, saved)
+        notes = (*notes, f"saved with loss, which undoes protections: {spent(found)}")
+    budget = protection.budget
+    found["budget"] = float(budget.spent(photo.image, saved)) / budget.radius
+    return Result(data, found, said, notes)
 
 
 def _spent(found: Visibility) -> str:
@@ -201,19 +128,6 @@ def _spent(found: Visibility) -> str:
     return f"{spent(found)}; --epsilon mild is {mild.looks}, about {mild.decibels} dB at 512 px"
 
 
-def _as_saved(
-    file: Path, photo: Photo, protected: Tensor, found: Visibility, say: Say
-) -> Visibility:
-    """How visible a protection is on the file that was written, which may hold other pixels."""
-    notes = [f"  written to {file}", *photo.notes]
-    saved = read_photo(file).image
-    if not saved.equal(protected):
-        found = essentials(photo.image, saved)
-        notes.append(f"saved with loss, which undoes protections: {spent(found)}")
-    say("; ".join(notes))
-    return found
-
-
 def transform_files(
     photos: Photos,
     out: str | Path | Destination,
@@ -222,25 +136,29 @@ def transform_files(
     load: Callable[[], EditModel] = load_model,
     seed: int = 0,
     say: Say = quiet,
-) -> list[Path]:
+    progress: Progress = silent,
+) -> Report[Batch]:
     """Pass photos through a transform, and write what would be received; returns the files.
 
-    >>> brittle.transform_files(["me.png", "paintings"], "received", "jpeg:quality=75")[:2]
+    >>> report = brittle.transform_files(["me.png", "paintings"], "received", "jpeg:quality=75")
+    >>> report.found.files[:2]
     [PosixPath('received/me.png'), PosixPath('received/a.png')]
 
-    Arguments and errors are those of `transform` and of `protect_files`; ``say`` is told each file,
-    and ``load`` is asked for a model only by transforms that run one.
+    Arguments and errors are those of `transform` and of `protect_files`, and so is what happens to
+    a photo that can't be used and to a job that is stopped; ``say`` is told each file, and ``load``
+    is asked for a model only by transforms that run one.
     """
-    to = out if isinstance(out, Destination) else Destination(out)
-    files, component = _files(photos, to, say), Transform.read(transform)
-    for path in files:
-        component.check_memory(size_of(path))
+    to = _destination(out)
+    pieces, component = to.pieces(photos, say), Transform.read(transform)
     model = load() if component.capabilities.needs_model else None
 
-    def received(photo: Photo) -> Tensor:
-        return pictures.transform(photo.image, component, model=model, seed=seed)
+    def received(piece: Piece) -> tuple[Photo, Tensor]:
+        component.check_memory(size_of(piece.photo))
+        photo = read_photo(piece.photo)
+        return photo, pictures.transform(photo.image, component, model=model, seed=seed)
 
-    return [*_write_each(files, to, received, say)]
+    how = ["transform", component, seed, *([] if model is None else _identity(model))]
+    return Job(pieces, to, Work(_one_by_one(to, received), how), say).run(progress)
 
 
 def edit_files(
@@ -253,37 +171,140 @@ def edit_files(
     mask: str | None = None,
     seed: int = 0,
     say: Say = quiet,
-) -> list[Path]:
+    progress: Progress = silent,
+) -> Report[Batch]:
     """Edit photos with a prompt, and write the edits at the model's size; returns the files.
 
-    >>> brittle.edit_files("me.png", "rain.png", "heavy rain", editor="img2img:strength=0.1")
+    >>> mild = "img2img:strength=0.1"
+    >>> report = brittle.edit_files("me.png", "rain.png", "heavy rain", editor=mild)
+    >>> report.found.files
     [PosixPath('rain.png')]
 
-    Arguments and errors are those of `edit` and of `protect_files`; ``say`` is told each file.
+    Arguments and errors are those of `edit` and of `protect_files`, and so is what happens to
+    a photo that can't be used and to a job that is stopped; ``say`` is told each file.
     """
     if not prompt.strip():
         raise UserError("The prompt is empty: say what the edit should show, as --prompt rain.")
-    to = out if isinstance(out, Destination) else Destination(out)
-    files, component = _files(photos, to, say), Editor.read(editor)
+    to = _destination(out)
+    pieces = _with_masks(to.pieces(photos, say), mask)
     model = model or load_model()
+    component = Editor.read(editor).resolve(model)
     check_prompts(model, [prompt])
-    check_edit(model, max(prod(size_of(path)) for path in files))
+    check_edit(model, 0)
     for cut in cut_prompts(model, [prompt]) if model.edits else ():
         say(f"Note: {cut_note(model, cut)}")
 
-    def edited(photo: Photo) -> Tensor:
-        mask_of = named_mask(mask, photo) if mask else None
-        return pictures.edit(
-            photo.image, prompt, editor=component, model=model, mask=mask_of, seed=seed
+    def edited(piece: Piece) -> tuple[Photo, Tensor]:
+        check_edit(model, prod(size_of(piece.photo)))
+        photo = read_photo(piece.photo)
+        return photo, pictures.edit(
+            photo.image,
+            prompt,
+            editor=component,
+            model=model,
+            mask=_mask(piece, photo, mask) if mask else None,
+            seed=seed,
         )
 
-    return [*_write_each(files, to, edited, say)]
+    how = ["edit", component, prompt, _named(mask), seed, *_identity(model)]
+    return Job(pieces, to, Work(_one_by_one(to, edited), how), say).run(progress)
 
 
-def _write_each(
-    files: dict[Path, Path], to: Destination, make: Callable[[Photo], Tensor], say: Say
-) -> Iterator[Path]:
-    for path, file in files.items():
-        photo = read_photo(path)
-        yield to.write(file, make(photo), photo)
-        say(str(file))
+def visibility_files(
+    originals: str | Path,
+    protected: str | Path,
+    out: str | Path | None = None,
+    *,
+    gain: float = 10,
+    overwrite: bool = False,
+    say: Say = quiet,
+    progress: Progress = silent,
+) -> Report[Batch]:
+    """How visible protections are on the photos of two folders, which share their names.
+
+    >>> report = brittle.visibility_files("paintings", "cloaked")
+    >>> [(one.photo, round(one.found["largest change"])) for one in report.found.made]
+    [('a.png', 4), ('b.png', 4)]
+
+    Args:
+        originals: a folder of photos, and of folders of them.
+        protected: the folder of their protected files.
+        out: a folder for the differences, as `visibility` draws them.
+        gain: how much to amplify them.
+        overwrite: the files of the differences.
+        say: told of each photo, and of files without a partner.
+        progress: told of the photos.
+
+    Raises:
+        UserError: folders that aren't there or share no name; a file that is there or can't be
+            written.
+    """
+    to = None if out is None else Destination(out, overwrite)
+    pairs, alone = pairs_below(Path(originals), Path(protected))
+    if alone:
+        say(f"Without a partner, and left out: {'; '.join(alone)}.")
+    partners = {pair.protected: pair.original for _, pair in pairs}
+    pieces = [
+        Piece(
+            pair.protected,
+            None if out is None else Path(out) / folder / f"{pair.protected.stem}.png",
+            (folder / pair.protected.name).as_posix(),
+            beside=(pair.original,),
+        )
+        for folder, pair in pairs
+    ]
+
+    def looked_at(group: Sequence[Piece], advance: Advance) -> list[Result]:
+        (piece,) = group
+        original, published = read_photo(partners[piece.photo]), read_photo(piece.photo)
+        found = appearance.measure(original.image, published.image)
+        data = None
+        if to is not None:
+            added = appearance.difference(original.image, published.image, gain)
+            data = to.encoded(piece, added, published)
+        advance(1)
+        return [Result(data, found, spent(found))]
+
+    return Job(pieces, to, Work(looked_at, ["visibility", gain]), say).run(progress)
+
+
+def _destination(out: str | Path | Destination) -> Destination:
+    return out if isinstance(out, Destination) else Destination(out)
+
+
+def _one_by_one(
+    to: Destination, make: Callable[[Piece], tuple[Photo, Tensor]]
+) -> Callable[[Sequence[Piece], Advance], list[Result]]:
+    """Work on one photo after another, of which nothing is said but the file."""
+
+    def made(group: Sequence[Piece], advance: Advance) -> list[Result]:
+        (piece,) = group
+        photo, image = make(piece)
+        advance(1)
+        return [Result(to.encoded(piece, image, photo))]
+
+    return made
+
+
+def _identity(model: EditModel) -> tuple[str, str, int]:
+    """What of a model its output depends on, as in a trial's keys."""
+    return model.content_hash, str(model.dtype), model.size
+
+
+def _named(mask: str | None) -> str | None:
+    """A mask that is no file, whose content would count."""
+    return mask if mask in ("auto", "alpha") else None
+
+
+def _with_masks(pieces: Iterable[Piece], mask: str | None) -> list[Piece]:
+    """The pieces, each with the file of its mask, if it has one, which can be read."""
+    if mask is None or _named(mask):
+        return [*pieces]
+    masked = [replace(one, beside=(Path(mask_of(one.photo, mask)),)) for one in pieces]
+    for path in {path for one in masked for path in one.beside}:
+        size_of(path)
+    return masked
+
+
+def _mask(piece: Piece, photo: Photo, mask: str) -> Tensor:
+    return named_mask(mask_of(piece.photo, mask), photo)

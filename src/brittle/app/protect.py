@@ -38,13 +38,14 @@ def protect(job: Job, photos: list[Path], protection: str, budget: str | None) -
 def _protected(job: Job, photo: Path, protection: str, budget: str | None) -> dict[str, str]:
     name = f"{photo.stem}.png"
     before, after = job.folder / "photos" / name, job.folder / "protected" / name
-    visible = brittle.protect_files(photo, after, protection, budget=budget, progress=job.progress)
+    report = brittle.protect_files(photo, after, protection, budget=budget, progress=job.progress)
+    (made,) = report.found.made
     read = read_photo(photo)
     write_image(before, read.image)
     return {
         "name": name,
         "photo": photo.name,
-        "costs": spent(visible[after]),
+        "costs": spent(made.found),
         "notes": "; ".join(read.notes),
         "before": f"{job.name}/photos/{name}",
         "after": f"{job.name}/protected/{name}",

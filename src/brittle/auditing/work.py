@@ -183,7 +183,7 @@ class PhotoWork:
         """Compute what is planned; by transform and arm, the distance, mean over prompts."""
 
         @contextmanager
-        def inside(stage: str, total: int) -> Iterator[Advance]:
+        def inside(stage: str, total: float) -> Iterator[Advance]:
             yield self.advance
 
         model = self.setting.model

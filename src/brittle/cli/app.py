@@ -40,7 +40,7 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            to_stderr("\nStopped; what was done is kept, and the same command goes on.")
+            to_stderr("\nStopped. Finished work is saved; run the same command to resume.")
             raise typer.Exit(130) from None
 
 
@@ -76,6 +76,15 @@ def _discard_output() -> None:
 def tell(text: str) -> None:
     """Print a part of a command's answer."""
     typer.echo(printable(text))
+
+
+def tell_batch(made: "brittle.Report[brittle.Batch]") -> None:
+    """Print the table of a job on several photos; exit with 1 if any of them failed."""
+    batch = made.found
+    if len(batch.made) + len(batch.failed) > 1:
+        tell(f"\n{made.text}")
+    if batch.failed:
+        raise typer.Exit(1)
 
 
 def to_stderr(text: str) -> None:
@@ -115,7 +124,9 @@ def root(
     """Does the protection of a photo against diffusion editing survive the world?"""
 
 
-Photos = Annotated[list[Path], typer.Argument(help="Photo files.", show_default=False)]
+Photos = Annotated[
+    list[Path], typer.Argument(help="Photo files, or folders of them.", show_default=False)
+]
 Out = Annotated[Path, typer.Option("-o", "--out", help="A .png file, or a folder.")]
 Model = Annotated[
     str,
@@ -125,7 +136,10 @@ Model = Annotated[
     ),
 ]
 Mask = Annotated[
-    str | None, typer.Option(help="File (white: may be edited), `alpha`, or `auto`: an ellipse.")
+    str | None,
+    typer.Option(
+        help="File (white: may be edited), folder of them, `alpha`, or `auto`: an ellipse."
+    ),
 ]
 Device = Annotated[
     str | None, typer.Option(help="cpu, cuda, mps …; chosen by itself if not given.")

@@ -8,7 +8,7 @@ import typer
 import brittle
 from brittle.cli.app import Device, Dtype, Size, app, tell, to_stderr
 from brittle.errors import UserError
-from brittle.progress import bars
+from brittle.progress import on_stderr
 
 
 @app.command()
@@ -75,7 +75,7 @@ def audit(
         brittle.load_model(name, size=size, device=device, dtype=dtype)
         for name in models or ["embedded"]
     ]
-    with bars() as progress:
+    with on_stderr(to_stderr) as progress:
         report = brittle.audit(
             files[0] if len(files) == 2 else None,
             files[-1],

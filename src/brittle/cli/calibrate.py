@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 import brittle
-from brittle.cli.app import Device, Dtype, Force, Model, app, tell
-from brittle.progress import bars
+from brittle.cli.app import Device, Dtype, Force, Model, app, tell, to_stderr
+from brittle.progress import on_stderr
 
 
 @app.command()
@@ -47,7 +47,7 @@ def calibrate(
 
     Example: brittle calibrate photos/ --model sd/ --clip clip/ --prompt "heavy rain" -o sd.json
     """
-    with bars() as progress:
+    with on_stderr(to_stderr) as progress:
         found = brittle.calibrate(
             photos,
             out,

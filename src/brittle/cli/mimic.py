@@ -7,7 +7,7 @@ import typer
 
 import brittle
 from brittle.cli.app import Device, Dtype, Force, Model, Size, app, tell, to_stderr
-from brittle.progress import bars
+from brittle.progress import on_stderr
 
 
 @app.command()
@@ -42,7 +42,7 @@ def mimic(
 
     Example: brittle mimic paintings/ --prompt "a photo of sks, a boat" -o mimicry/
     """
-    with bars() as progress:
+    with on_stderr(to_stderr) as progress:
         found = brittle.mimic(
             collection,
             prompts,

@@ -19,8 +19,10 @@ from brittle.cli.app import (
     Size,
     app,
     tell,
+    tell_batch,
+    to_stderr,
 )
-from brittle.progress import bars
+from brittle.progress import on_stderr
 
 
 @app.command()
@@ -49,12 +51,13 @@ def protect(
 ) -> None:
     """Protect photos at their own size, and say how visible that is before they are written.
 
-    anti-dreambooth takes all of them as one collection.
+    Into a folder, the same command resumes after an interruption. anti-dreambooth takes all photos
+    as one collection.
 
-    Example: brittle protect me.jpg --with encoder-away-jpeg --epsilon mild -o protected/
+    Example: brittle protect holiday/ --with encoder-away-jpeg --epsilon mild -o protected/
     """
-    with bars() as progress:
-        brittle.protect_files(
+    with on_stderr(to_stderr) as progress:
+        made = brittle.protect_files(
             photos,
             brittle.Destination(out, force, lossy, keep_metadata),
             protection,
@@ -65,6 +68,7 @@ def protect(
             say=tell,
             progress=progress,
         )
+    tell_batch(made)
 
 
 @app.command()
@@ -83,23 +87,27 @@ def transform(
 ) -> None:
     """Pass photos through a transform, and keep what would be received as PNG.
 
-    A model is read only for transforms that run one (denoise, autoencode, impress).
+    Into a folder, the same command resumes after an interruption. A model is read only for
+    transforms that run one (denoise, autoencode, impress).
 
     Example: brittle transform protected/me.png --with jpeg:quality=65+flip -o received/
     """
-    brittle.transform_files(
-        photos,
-        brittle.Destination(out, force, lossy, keep_metadata),
-        transform,
-        load=lambda: brittle.load_model(model, size=size, device=device, dtype=dtype),
-        seed=seed,
-        say=tell,
-    )
+    with on_stderr(to_stderr) as progress:
+        made = brittle.transform_files(
+            photos,
+            brittle.Destination(out, force, lossy, keep_metadata),
+            transform,
+            load=lambda: brittle.load_model(model, size=size, device=device, dtype=dtype),
+            seed=seed,
+            say=tell,
+            progress=progress,
+        )
+    tell_batch(made)
 
 
 @app.command()
 def edit(
-    photo: Annotated[Path, typer.Argument(help="A photo file.", show_default=False)],
+    photos: Photos,
     prompt: Annotated[str, typer.Option(help="What the edit should show.")],
     out: Out,
     editor: Annotated[str, typer.Option(help="An editor; see `brittle list editors`.")] = "img2img",
@@ -113,20 +121,23 @@ def edit(
     lossy: Lossy = False,
     keep_metadata: KeepMetadata = False,
 ) -> None:
-    """Edit a photo with a prompt.
+    """Edit photos with a prompt. Into a folder, the same command resumes after an interruption.
 
     Example: brittle edit me.png --prompt "heavy rain" --editor img2img:strength=0.4 -o rain.png
     """
-    brittle.edit_files(
-        photo,
-        brittle.Destination(out, force, lossy, keep_metadata),
-        prompt,
-        editor=editor,
-        model=brittle.load_model(model, size=size, device=device, dtype=dtype),
-        mask=mask,
-        seed=seed,
-        say=tell,
-    )
+    with on_stderr(to_stderr) as progress:
+        made = brittle.edit_files(
+            photos,
+            brittle.Destination(out, force, lossy, keep_metadata),
+            prompt,
+            editor=editor,
+            model=brittle.load_model(model, size=size, device=device, dtype=dtype),
+            mask=mask,
+            seed=seed,
+            say=tell,
+            progress=progress,
+        )
+    tell_batch(made)
 
 
 @app.command()

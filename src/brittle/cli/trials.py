@@ -8,7 +8,7 @@ import typer
 import brittle
 from brittle.cli.app import Device, Dtype, Force, app, tell, to_stderr
 from brittle.errors import UserError
-from brittle.progress import bars
+from brittle.progress import on_stderr
 
 
 @app.command()
@@ -32,7 +32,7 @@ def demo(
 
     Example: brittle demo --photos holiday/
     """
-    with bars() as progress:
+    with on_stderr(to_stderr) as progress:
         found = brittle.demo(
             out,
             photos,
@@ -77,7 +77,7 @@ def run(
         tell(brittle.dry_run(loaded, device=device, dtype=dtype))
         return
     part = _shard(shard)
-    with bars() as progress:
+    with on_stderr(to_stderr) as progress:
         found = brittle.run_trial(
             loaded,
             out or Path(trial.stem),
@@ -144,7 +144,7 @@ def score(
         return tell(kit.text)
     if edits is None:
         raise UserError("Name a table of edits; --prepare writes one with what has to be edited.")
-    with bars() as progress:
+    with on_stderr(to_stderr) as progress:
         found = brittle.score(
             edits,
             out or edits.with_suffix(""),
@@ -181,7 +181,7 @@ def check(
 
     Example: brittle check brittle-demo
     """
-    with bars() as progress:
+    with on_stderr(to_stderr) as progress:
         checked = brittle.check(directory, progress=progress)
     tell(checked.text)
     if checked.found.damaged:

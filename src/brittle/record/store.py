@@ -8,9 +8,8 @@ made again.
 """
 
 import json
-import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +29,7 @@ from brittle.images import (
 )
 from brittle.record import whole
 from brittle.record.begun import differing, differing_fields
+from brittle.record.lock import shared_lock
 from brittle.record.manifest import MANIFEST, Manifest, read_manifest
 from brittle.record.whole import Damaged
 
@@ -266,7 +266,7 @@ class FolderStore(Store):
         """
         with suppress(OSError):  # what is wrong with the folder is said where it is opened
             self.directory.mkdir(parents=True, exist_ok=True)
-        with _shared_lock(self.directory, self._clean):
+        with shared_lock(self.directory, self._clean):
             yield
 
     def _clean(self) -> None:
@@ -401,27 +401,3 @@ class FolderStore(Store):
         name = artifact(key).with_suffix(".json").as_posix()
         data = whole.seal(name, dump(note))
         write_bytes(self.directory / name, data, overwrite=True, flush=False)
-
-
-@contextmanager
-def _shared_lock(directory: Path, alone: Callable[[], None]) -> Iterator[None]:
-    """Hold a lock on a folder beside others; ``alone`` is called first if nobody else holds one.
-
-    Without such locks, as on Windows and some network drives, it is never called.
-    """
-    try:
-        import fcntl
-
-        folder = os.open(directory, os.O_RDONLY)
-    except (ImportError, OSError):
-        yield
-        return
-    try:
-        with suppress(OSError):
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            alone()
-        with suppress(OSError):
-            fcntl.flock(folder, fcntl.LOCK_SH)
-        yield
-    finally:
-        os.close(folder)

@@ -1,6 +1,7 @@
 """Which files of a folder are photos, and which were left out."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from brittle.decoding import is_picture
@@ -30,11 +31,19 @@ def photo_files(source: Path) -> list[Path]:
     return files
 
 
-def left_out(source: Path) -> tuple[str, ...]:
-    """A sentence on a folder's files that are neither photos nor masks, if there are any."""
+def left_out(source: Path, folders: Sequence[Path] = ()) -> tuple[str, ...]:
+    """A sentence on a folder's files that are neither photos nor masks, if there are any.
+
+    ``folders`` are those in it, itself among them, whose files count; only its own if none is.
+    """
     if not source.is_dir():
         return ()
-    names = [printable(path.name) for path in _shown(source) if not _is_photo(path)]
+    names = [
+        printable(path.relative_to(source).as_posix())
+        for folder in folders or [source]
+        for path in _shown(folder)
+        if not _is_photo(path)
+    ]
     if not names:
         return ()
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
@@ -43,6 +52,16 @@ def left_out(source: Path) -> tuple[str, ...]:
         f"In {printable(source.name or source)}, {files} that can be read, and nothing was made of "
         f"{'it' if len(names) == 1 else 'them'}: {', '.join(names[:NAMED])}{more}.",
     )
+
+
+def folders_below(source: Path, without: Path | None = None) -> list[Path]:
+    """A folder and all that it holds, at any depth; no links to others, and not ``without``."""
+    found = [source]
+    for folder in folders_of(source):
+        inside = without is not None and without.is_dir() and folder.samefile(without)
+        if not folder.is_symlink() and not inside:
+            found += folders_below(folder, without)
+    return found
 
 
 def collections(source: Path) -> list[Path]:

@@ -14,7 +14,7 @@ from brittle.places import shown
 from brittle.protections.placebo import overlay
 from brittle.sources import names
 from brittle.sources.alignment import aligned
-from brittle.sources.folders import photo_files
+from brittle.sources.folders import folders_below, holds_photos, photo_files
 from brittle.sources.same_photo import doubts, refuse_others
 
 SHOWN = 6
@@ -96,6 +96,18 @@ def find_pairs(original: Path, protected: Path) -> tuple[list[Pair], tuple[str, 
         )
     if not original.is_dir():
         return [Pair(protected.stem, original, protected)], ()
+    pairs, alone = _named_alike(original, protected)
+    if not pairs:
+        raise UserError(
+            f"{original} and {protected} have no file name in common: a protected photo is found "
+            "by its original's name, which its own begins or ends with (x.png, x_protected.png): "
+            f"{'; '.join(alone[:SHOWN])}."
+        )
+    return pairs, alone
+
+
+def _named_alike(original: Path, protected: Path) -> tuple[list[Pair], tuple[str, ...]]:
+    """As `find_pairs` of two folders, which may have no name in common."""
     left, right = (_by_stem(photo_files(folder)) for folder in (original, protected))
     partners = names.match(left, right)
     rest = (
@@ -103,13 +115,25 @@ def find_pairs(original: Path, protected: Path) -> tuple[list[Pair], tuple[str, 
         {stem: right[stem] for stem in right.keys() - partners.values()},
     )
     alone = tuple(sorted([*_alone(rest[0], rest[1]), *_alone(rest[1], rest[0])]))
-    if not partners:
-        raise UserError(
-            f"{original} and {protected} have no file name in common: a protected photo is found "
-            "by its original's name, which its own begins or ends with (x.png, x_protected.png): "
-            f"{'; '.join(alone[:SHOWN])}."
-        )
     return [Pair(name, left[name], right[partners[name]]) for name in sorted(partners)], alone
+
+
+def pairs_below(original: Path, protected: Path) -> tuple[list[tuple[Path, Pair]], tuple[str, ...]]:
+    """As `find_pairs`, of two folders and all that are in both; each pair with its folder in them.
+
+    Raises:
+        UserError: as `find_pairs`.
+    """
+    pairs, alone = list[tuple[Path, Pair]](), list[str]()
+    for folder in folders_below(original, without=protected) if original.is_dir() else ():
+        inner = folder.relative_to(original)
+        if holds_photos(folder) and holds_photos(protected / inner):
+            found, rest = _named_alike(folder, protected / inner)
+            pairs += [(inner, pair) for pair in found]
+            alone += rest
+    if not pairs:
+        return [(Path(), pair) for pair in find_pairs(original, protected)[0]], ()
+    return pairs, tuple(alone)
 
 
 def _alone(files: dict[str, Path], others: dict[str, Path]) -> Iterator[str]:

@@ -17,7 +17,6 @@ from brittle.images import (
     middle_square,
     named_mask,
     quantise,
-    read_mask,
     read_photo,
     stretch,
 )
@@ -91,7 +90,7 @@ def load_photos(
     digests: dict[str, Path] = {}
     for path, credit, group in found:
         photo = read_photo(path)
-        masked = None if mask is None else _mask_of(photo, path, mask)
+        masked = None if mask is None else named_mask(mask_of(path, mask), photo)
         if square is not None:
             photo, masked = centre_square(photo, square), _centre_mask(masked, square)
         name = f"{group}/{photo.name}" if group else photo.name
@@ -148,16 +147,19 @@ def notes_on(trial: Trial) -> list[str]:
     return [note for folder in folders for note in left_out(folder)]
 
 
-def _mask_of(photo: Photo, path: Path, mask: str) -> Tensor:
+def mask_of(path: Path, mask: str) -> str:
+    """The mask that a photo's file has, as `named_mask` takes it: in a folder, that of its name.
+
+    Raises:
+        UserError: the folder holds none for it.
+    """
     place = Path(mask)
     if mask in ("auto", "alpha") or not place.is_dir():
-        return named_mask(mask, photo)
-    for candidate in (place / f"{photo.name}.mask.png", place / f"{photo.name}.png"):
+        return mask
+    for candidate in (place / f"{path.stem}.mask.png", place / f"{path.stem}.png"):
         if candidate.is_file() and not candidate.samefile(path):
-            return read_mask(candidate, like=photo.image)
-    raise UserError(
-        f"{place} holds no mask for {photo.name}: expected {photo.name}.mask.png there."
-    )
+            return str(candidate)
+    raise UserError(f"{place} holds no mask for {path.stem}: expected {path.stem}.mask.png there.")
 
 
 def centre_square(photo: Photo, side: int) -> Photo:
