@@ -22,12 +22,19 @@ def plan():
     return make_plan(trial, load_photos(trial.photos, square=128), load_model(size=128))
 
 
+def measured(plan, seconds, protecting=0.0):
+    """What is expected of a plan: so many seconds for each edit, and for all protections."""
+    return {plan.trial.protections[0]: protecting, "edits": len(plan.edits) * seconds}
+
+
 @pytest.fixture
 def at(plan, monkeypatch):
     """The trial and the notes that the demo comes to where an edit takes so many seconds."""
 
-    def fitting(seconds):
-        monkeypatch.setattr(demo, "estimate", lambda cost, plan, model: cost.edits * seconds)
+    def fitting(seconds, protecting=0.0):
+        monkeypatch.setattr(
+            demo, "stage_seconds", lambda plan, model: measured(plan, seconds, protecting)
+        )
         return demo._fitting(plan, load_model(size=128), minutes=6)
 
     return fitting
@@ -44,7 +51,15 @@ def test_a_slow_machine_leaves_out_prompts_then_transforms_and_says_so(at, plan)
 def test_a_very_slow_machine_is_told_the_time(at):
     trial, notes = at(10)
     assert set(trial.transforms) == {"none", *trial.primary.transforms}
-    assert "Even so it will take about" in notes[-1]
+    assert notes[-1].startswith("6 minutes are too few: on this machine the demo takes at least ")
+
+
+def test_what_protects_takes_as_long_in_a_smaller_demo(at, plan):
+    seconds = 300 / len(plan.edits)
+    assert at(seconds) == (plan.trial, [])
+    trial, notes = at(seconds, protecting=200)
+    assert len(trial.prompts) == 1
+    assert len(notes) == 1
 
 
 def test_a_fast_machine_runs_all_of_it(at, plan):
@@ -104,13 +119,13 @@ def counted(calls, name, do):
 
 
 def test_nothing_is_read_loaded_or_planned_twice(small, tmp_path, monkeypatch):
-    monkeypatch.setattr(demo, "estimate", lambda cost, plan, model: 1.0)
+    monkeypatch.setattr(demo, "stage_seconds", lambda plan, model: measured(plan, 0.01))
     demo.run_demo(tmp_path / "out")
     assert small == {"load_photos": 1, "load_model": 1, "make_plan": 1}
 
 
 def test_a_smaller_demo_is_planned_once_and_resumed_as_it_was_begun(small, tmp_path, monkeypatch):
-    monkeypatch.setattr(demo, "estimate", lambda cost, plan, model: cost.edits * 20)
+    monkeypatch.setattr(demo, "stage_seconds", lambda plan, model: measured(plan, 20))
     said = []
     demo.run_demo(tmp_path / "out", say=said.append)
     assert small == {"load_photos": 1, "load_model": 1, "make_plan": 2}

@@ -15,6 +15,7 @@ from brittle.errors import UserError
 from brittle.images import from_bytes, write_image
 from brittle.models import EditModel, load_model
 from brittle.models.loading import EMBEDDED
+from brittle.progress import ALL
 from brittle.protections import Protection
 from brittle.record.rows import read_results
 from brittle.record.store import FolderStore
@@ -82,7 +83,7 @@ def killing_after(count):
     def progress(stage, total):
         def advance(pieces):
             nonlocal done
-            done += pieces
+            done += pieces if stage != ALL else 0
             if done >= count:
                 raise Killed
 
@@ -146,6 +147,28 @@ def test_sigkill_in_the_middle_of_a_file_loses_nothing(trial, undisturbed, tmp_p
     run(trial, out)
     kept = {name: data for name, data in content(out).items() if "/." not in name}
     assert kept == content(undisturbed)
+
+
+def test_a_run_shows_how_far_all_of_it_is(trial, undisturbed, tmp_path):
+    shown = {}
+
+    @contextmanager
+    def progress(stage, total):
+        shown[stage] = [total, 0]
+
+        def advance(done):
+            shown[stage][1] += done
+
+        yield advance
+
+    run(trial, tmp_path / "out", progress=progress)
+    stages = ["timing", ALL, "photoguard-encoder:steps=2", "transforms", "edits", "scores"]
+    assert sorted(shown) == sorted(stages)
+    assert shown[ALL] == [100, pytest.approx(100)]
+    assert all(done == total for stage, (total, done) in shown.items() if stage not in stages[:2])
+    shown.clear()
+    run(trial, undisturbed, progress=progress)
+    assert [*shown] == ["timing"]
 
 
 def test_a_second_run_computes_nothing(trial, undisturbed, monkeypatch):

@@ -9,10 +9,11 @@ import torch
 from brittle.analysis.phrases import model_name
 from brittle.auditing.reduction import Tried
 from brittle.auditing.setting import BATCH, TRANSPLANTS, Setting
+from brittle.progress import duration
 from brittle.protections import Placebo
 from brittle.record.arms import NOISES
 from brittle.sources.pairs import Pictures
-from brittle.trial.cost import duration, editing_seconds, seconds
+from brittle.trial.cost import editing_seconds, seconds
 from brittle.trial.stages import as_seen
 
 SECONDS_TO_SCORE = 0.15

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -10,6 +11,8 @@ from torch import Tensor
 from brittle.declaration.trial import Trial
 from brittle.editors import FineTune
 from brittle.models import EditModel, load_model
+from brittle.progress import duration
+from brittle.protections import Protection
 from brittle.protections.base import at_once
 from brittle.sources.photos import read_photos
 from brittle.transforms import Impress
@@ -81,42 +84,81 @@ def count(plan: Plan, model: EditModel) -> Cost:
     )
 
 
-def estimate(cost: Cost, plan: Plan, model: EditModel) -> float:
-    """Seconds that the work takes on this machine, from one evaluation and one gradient."""
-    rows, first = plan.batch, next(iter(plan.photos.values())).image
-    photo = model.fit(first).repeat(rows, 1, 1, 1)
+def stage_seconds(plan: Plan, model: EditModel) -> dict[str, float]:
+    """Seconds that each stage takes on this machine, from one evaluation and one gradient.
 
-    def gradient() -> float:
-        """Seconds of one for a photo, as protections take them."""
-        if not cost.steps:
-            return 0.0
-        together = min(rows, at_once(*first.shape[-2:]))
-        image = photo[:1].repeat(together, 1, 1, 1).requires_grad_()
+    Stages have the names that they have in their progress, and none that has nothing to do.
+    """
+    pace = _Pace(plan, model)
+    first = next(iter(plan.photos.values())).image
+    received, seen = (image.shape[-1] * image.shape[-2] / 1e6 for image in (first, pace.photo))
+    cost = count(plan, model)
+    editing = cost.evaluations - cost.purifying_evaluations
+    stages = {
+        arm: _protecting(protection, sum(one.arm == arm for one in plan.releases.values()), pace)
+        for arm, protection in plan.protections.items()
+    }
+    stages |= {
+        "purifiers": pace.evaluations(cost.purifying_evaluations)
+        + pace.purifying(cost.purifying_steps),
+        "transforms": cost.transforms * received * SECONDS_TO_KEEP,
+        "fine-tunes" if plan.learns else "edits": pace.evaluations(editing)
+        # Learning from a picture is an evaluation of it and back, and neither is guided.
+        + pace.evaluations(cost.shown * LEARNING / 2)
+        + pace.codings(cost.edits if editing else 0)
+        + cost.edits * seen * SECONDS_TO_KEEP,
+        "scores": cost.cells * (SECONDS_A_CELL + seen * SECONDS_A_MEGAPIXEL),
+    }
+    return {stage: seconds for stage, seconds in stages.items() if seconds}
+
+
+def _protecting(protection: Protection, photos: int, pace: "_Pace") -> float:
+    through = photos * protection.denoiser_gradients * LEARNING / 2
+    return pace.gradients(photos * protection.total_steps) + pace.evaluations(through)
+
+
+class _Pace:
+    """How long pieces of work take here; each kind is measured where there is some of it."""
+
+    def __init__(self, plan: Plan, model: EditModel) -> None:
+        first = next(iter(plan.photos.values())).image
+        self.model, self.rows = model, plan.batch
+        self.photo = model.fit(first)
+        self._together = min(plan.batch, at_once(*first.shape[-2:]))
+
+    def evaluations(self, number: float) -> float:
+        """Of the denoiser, for a picture twice, which is for guidance."""
+        return number and number * self._editing[0] / self.rows
+
+    def codings(self, number: int) -> float:
+        """Of a picture to latents and back."""
+        return number and number * self._editing[1] / self.rows
+
+    def gradients(self, number: int) -> float:
+        """Of a photo, as protections take them."""
+        return number and number * self._gradient
+
+    def purifying(self, number: int) -> float:
+        """Steps of a purifier; a plugin's is taken to cost what one of IMPRESS's does."""
+        return number and number * self._purifying
+
+    @cached_property
+    def _editing(self) -> tuple[float, float]:
+        return editing_seconds(self.model, self.photo.repeat(self.rows, 1, 1, 1))
+
+    @cached_property
+    def _gradient(self) -> float:
+        image = self.photo.repeat(self._together, 1, 1, 1).requires_grad_()
 
         def back() -> None:
-            torch.autograd.grad(model.encode_to_attack(image).square().sum(), image)
+            torch.autograd.grad(self.model.encode_to_attack(image).square().sum(), image)
 
-        return seconds(back) / together
+        return seconds(back) / self._together
 
-    def purifying() -> float:
-        """Seconds of one step; a plugin's is taken to cost what one of IMPRESS's does."""
-        if not cost.purifying_steps:
-            return 0.0
+    @cached_property
+    def _purifying(self) -> float:
         once = Impress(steps=1)
-        return seconds(lambda: once.purify(model, photo[:1].detach(), seed=0))
-
-    # An evaluation is of a picture twice, for guidance; learning from one is of it and back.
-    evaluations = cost.evaluations + (cost.shown + cost.through) * LEARNING / 2
-    # An autoencoder alone has nothing to measure.
-    evaluation, coding = editing_seconds(model, photo) if evaluations else (0.0, 0.0)
-    received, seen = (image.shape[-1] * image.shape[-2] / 1e6 for image in (first, photo))
-    return (
-        (evaluations * evaluation + cost.edits * coding) / rows
-        + cost.steps * gradient()
-        + cost.purifying_steps * purifying()
-        + (cost.transforms * received + cost.edits * seen) * SECONDS_TO_KEEP
-        + cost.cells * (SECONDS_A_CELL + seen * SECONDS_A_MEGAPIXEL)
-    )
+        return seconds(lambda: once.purify(self.model, self.photo.detach(), seed=0))
 
 
 def editing_seconds(model: EditModel, photo: Tensor) -> tuple[float, float]:
@@ -130,9 +172,17 @@ def editing_seconds(model: EditModel, photo: Tensor) -> tuple[float, float]:
 def seconds(work: Callable[[], object]) -> float:
     """How long ``work`` takes once it is warm."""
     work()
+    _wait()
     start = time.perf_counter()
     work()
+    _wait()
     return time.perf_counter() - start
+
+
+def _wait() -> None:
+    """Until a GPU has done what it was asked for."""
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
 
 
 def describe_cost(trial: Trial, *, device: str | None = None, dtype: str | None = None) -> str:
@@ -144,7 +194,7 @@ def describe_cost(trial: Trial, *, device: str | None = None, dtype: str | None 
     model = load_model(trial.model, size=trial.size, device=device, dtype=dtype)
     plan = make_plan(trial, read_photos(trial), model)
     check_memory(plan, model)
-    cost = count(plan, model)
+    cost, time_here = count(plan, model), duration(sum(stage_seconds(plan, model).values()))
     about, learning = f"{cost.photos} photos", []
     if plan.learns:
         many = len(plan.subjects)
@@ -161,7 +211,7 @@ def describe_cost(trial: Trial, *, device: str | None = None, dtype: str | None 
             *learning,
             f"  edits        {cost.edits:>7,} ({editing:,} evaluations of the denoiser)",
             f"  comparisons  {cost.cells:>7,}",
-            f"  time         about {duration(estimate(cost, plan, model))} on this machine",
+            f"  time         about {time_here} on this machine",
         ]
     )
 
@@ -171,12 +221,3 @@ def _purifiers(cost: Cost) -> str:
         f"  by the model {cost.purifiers:>7,} of these ({cost.purifying_evaluations:,} evaluations "
         f"of the denoiser, {cost.purifying_steps:,} gradient steps)"
     )
-
-
-def duration(seconds: float) -> str:
-    """A time as one says it: 40 seconds, 12 minutes, 3.5 hours."""
-    if seconds < 90:
-        return f"{seconds:.0f} seconds"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} minutes"
-    return f"{seconds / 3600:.1f} hours"

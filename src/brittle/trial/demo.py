@@ -9,12 +9,12 @@ from brittle.data import Data
 from brittle.declaration.trial import Trial, load_trial, make_trial
 from brittle.errors import UserError
 from brittle.models import EditModel, load_model
-from brittle.progress import Progress, silent
+from brittle.progress import Progress, duration, silent
 from brittle.record.record import Record
 from brittle.record.store import FolderStore
 from brittle.safe_yaml import read_yaml
 from brittle.sources.photos import load_photos
-from brittle.trial.cost import count, duration, estimate
+from brittle.trial.cost import stage_seconds
 from brittle.trial.plan import make_plan
 from brittle.trial.run import run, run_plan
 from brittle.trial.tasks import Plan
@@ -88,11 +88,15 @@ def run_demo(
 
 
 def _fitting(plan: Plan, model: EditModel, minutes: float) -> tuple[Trial, list[str]]:
-    """The largest of the plan's smaller trials that fits in the time, and what to say of it."""
-    cost = count(plan, model)
-    rate = estimate(cost, plan, model) / cost.edits
+    """The largest of the plan's smaller trials that fits in the time, and what to say of it.
+
+    Protections take as long in each of them; the rest goes with the number of edits.
+    """
+    stages = stage_seconds(plan, model)
+    protecting = sum(stages.get(arm, 0) for arm in plan.protections)
+    an_edit = (sum(stages.values()) - protecting) / len(plan.edits)
     for trial in _smaller(plan.trial):
-        seconds = START_SECONDS + rate * edits_of(trial, plan)
+        seconds = START_SECONDS + protecting + an_edit * edits_of(trial, plan)
         if seconds <= 60 * minutes:
             break
     left_out = [
@@ -106,7 +110,10 @@ def _fitting(plan: Plan, model: EditModel, minutes: float) -> tuple[Trial, list[
             f"{', '.join(left_out)}."
         )
     if seconds > 60 * minutes:
-        notes.append(f"Even so it will take about {duration(seconds)}.")
+        notes.append(
+            f"{minutes:g} minutes are too few: on this machine the demo takes at least about "
+            f"{duration(seconds)}."
+        )
     return trial, notes
 
 

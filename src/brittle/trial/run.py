@@ -1,24 +1,26 @@
 """Running a trial: reads what it needs, makes its plan, runs the stages, gathers the results."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from brittle.declaration.trial import Trial
 from brittle.errors import UserError
 from brittle.models import EditModel, load_model
-from brittle.progress import Progress, silent
+from brittle.progress import Progress, overall, silent
 from brittle.record.begun import as_begun
 from brittle.record.manifest import Manifest
 from brittle.record.record import IndexEntry, Record, index_json
 from brittle.record.rows import format_results
 from brittle.record.store import INDEX, RESULTS, FolderStore, dump
 from brittle.sources.photos import read_photos
+from brittle.trial.cost import stage_seconds
 from brittle.trial.fits import OutOfMemory, Part, check_memory, out_of_memory
 from brittle.trial.manifest import manifest
 from brittle.trial.plan import make_plan
 from brittle.trial.results import index, rows
-from brittle.trial.stages import compute
+from brittle.trial.stages import compute, lacking
 from brittle.trial.tasks import Plan
 
 SMALLER = "use smaller photos (`square`), a smaller `size`, or --dtype"
@@ -84,7 +86,8 @@ def run_plan(
             said = manifest(plan, model, notes).model_copy(update={"sharded": shard != (1, 1)})
             claimed = store.open(said, continue_on_this_device=continue_on_this_device)
             try:
-                compute(plan, store, model, progress)
+                with _overall(plan, store, model, progress) as shown:
+                    compute(plan, store, model, shown)
                 break
             except OutOfMemory as error:
                 part = error.part
@@ -98,6 +101,25 @@ def run_plan(
             say(sentence)
         claimed = store.add_notes(claimed, store.mended())
         return gather(plan, store, claimed, index(plan)) if shard == (1, 1) else None
+
+
+@contextmanager
+def _overall(
+    plan: Plan, store: FolderStore, model: EditModel, progress: Progress
+) -> Iterator[Progress]:
+    """Progress over all stages, by what is still to do and how long that takes here."""
+    if progress is silent:  # nobody looks: nothing is measured
+        yield progress
+        return
+    with progress("timing", 1):
+        try:
+            weights = stage_seconds(lacking(plan, store, model), model)
+        except (MemoryError, RuntimeError) as error:
+            if not out_of_memory(error):
+                raise
+            weights = {}  # the stages then take fewer rows a call
+    with overall(progress, weights) as shown:
+        yield shown
 
 
 def _as_begun(plan: Plan, model: EditModel, store: FolderStore, shard: tuple[int, int]) -> Plan:

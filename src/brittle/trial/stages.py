@@ -56,6 +56,20 @@ def receive(plan: Plan, store: Store, model: EditModel, progress: Progress = sil
         pass
 
 
+def lacking(plan: Plan, store: Store, model: EditModel) -> Plan:
+    """The part of a plan that a store lacks."""
+    edits = {key: one for key, one in plan.edits.items() if not store.has(key)}
+    learned = {one.source for one in edits.values()}
+    return replace(
+        plan,
+        releases={key: one for key, one in plan.releases.items() if not store.has(key)},
+        receptions={key: one for key, one in plan.receptions.items() if not store.has(key)},
+        learnings={key: one for key, one in plan.learnings.items() if key in learned},
+        edits=edits,
+        cells=lacking_cells(plan, store, model),
+    )
+
+
 def pending(plan: Plan, store: Store, model: EditModel) -> Plan:
     """The part of a plan whose cells lack scores, or whose edits to show are missing."""
     cells = lacking_cells(plan, store, model)
