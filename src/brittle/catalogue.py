@@ -110,7 +110,7 @@ def _entry(known: Registry, name: str) -> Iterator[str]:
     preset = known.presets.get(name)
     yield name
     if preset and preset.advice:
-        yield from map(_paragraph, _advice(component.parse(name), preset))
+        yield from map(_paragraph, _advice(name, component, preset))
     yield _paragraph(
         f"{component.name} with {_settings(fields)}" if preset else _summary(component)
     )
@@ -122,10 +122,15 @@ def _entry(known: Registry, name: str) -> Iterator[str]:
         yield _paragraph(f"Unavailable: {reason}.")
 
 
-def _advice(component: Any, preset: Preset) -> Iterator[str]:
+def _advice(name: str, component: type[Any], preset: Preset) -> Iterator[str]:
     yield f"For: {preset.advice}"
-    yield f"Cost a photo: {component.cost}."
-    yield f"Visibility: at least {component.budget.least_psnr:.1f} dB, by its own budget."
+    try:
+        known = component.parse(name)
+    except UserError as error:
+        yield f"Unavailable: {error}."
+        return
+    yield f"Cost a photo: {known.cost}."
+    yield f"Visibility: at least {known.budget.least_psnr:.1f} dB, by its own budget."
 
 
 def _missing(component: type[Component]) -> str | None:

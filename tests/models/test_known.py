@@ -8,6 +8,7 @@ import brittle
 from brittle.errors import UserError
 from brittle.models import load_model
 from brittle.models.known import KNOWN
+from brittle.protections import Protection
 from tests.models import taesd
 
 COMMIT = "0123456789abcdef"
@@ -102,3 +103,24 @@ def test_the_list_says_what_is_cached(cache):
     assert f"Here: in the cache, madebyollin/taef2@{COMMIT}." in said
     assert said.count("Here: not in the cache.") == len(KNOWN) - 1
     assert brittle.fetch_models(["flux2"]) == [f"flux2: madebyollin/taef2@{COMMIT}"]
+
+
+def test_a_preset_that_names_known_models_fetches_nothing(cache):
+    with pytest.raises(UserError, match="sd1 is not here yet: brittle models fetch sd1"):
+        Protection.parse("encoder-away-everywhere")
+    assert "Unavailable: encoder-ensemble: with_models" in " ".join(
+        brittle.describe("protections").split()
+    )
+
+
+def test_a_preset_holds_known_models_by_their_content(cache):
+    files = {
+        f"taesd_{side}.safetensors": taesd.weights(side, channels=4, pooled=False)
+        for side in ("encoder", "decoder")
+    }
+    folder = snapshot(cache, "sd1", files)
+    preset = Protection.from_record({"name": "encoder-away-everywhere", "with_models": ["sd1"]})
+    assert preset.with_models == (f"sd1#{load_model(folder, device='cpu').content_hash}",)
+    photo = torch.full((1, 3, 32, 32), 0.2)
+    model = load_model("sd1", device="cpu")
+    assert not preset.model_copy(update={"steps": 2})(model, photo, seeds=[0]).equal(photo)

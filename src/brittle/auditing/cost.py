@@ -63,7 +63,7 @@ def _looking(setting: Setting, pictures: Pictures, tried: Callable[[], Sequence[
     _, passing = _timed(pass_on)
     photo = model.fit(pictures.original)
     with torch.inference_mode():
-        encoding = seconds(lambda: model.encode(photo))
+        encoding = seconds(lambda: model.encode_to_attack(photo))
     rows = setting.rows_looked_at
     drawn = len(NOISES) * setting.first_looks + TRANSPLANTS
     return finding + drawn * drawing / cores + rows * (passing / len(lines) / cores + encoding)

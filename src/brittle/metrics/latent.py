@@ -17,10 +17,12 @@ class Latent(Metric):
     """Root mean square difference of two images' latents (means, scaled) in the edit model's VAE.
 
     Never a trial's primary metric: encoder protections optimise these very weights. Pixels that are
-    not valid are mid-gray in both images, and a place counts by its valid share.
+    not valid are mid-gray in both images, and a place counts by its valid share. The encoder runs
+    in `EditModel.attack_dtype`; what that changes is in docs/performance.md.
     """
 
     name = "latent"
+    version = 2
     higher_means = "farther"
 
     def compare(
@@ -47,6 +49,6 @@ def _latents(image: Tensor, model: EditModel) -> Tensor:
     (latents,) = MEMORY.recall(
         f"latent:{model.content_hash}:{model.device}:{model.dtype}",
         image,
-        lambda x: (model.encode(model.fit(x.to(model.device))).cpu(),),
+        lambda x: (model.encode_to_attack(model.fit(x.to(model.device))).cpu(),),
     )
     return latents

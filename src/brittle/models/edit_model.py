@@ -324,7 +324,7 @@ class EditModel:
         return self._latents(latents, pixels)
 
     def encode_to_attack(self, image: Tensor) -> Tensor:
-        """As `encode`, in `attack_dtype`: for protections, which need a gradient's direction."""
+        """As `encode`, in `attack_dtype`: for gradients' directions and latents' distances."""
         if self.attack_dtype == self.vae_dtype:
             return self.encode(image)
         if "attacked" not in self._parts:

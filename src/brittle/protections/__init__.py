@@ -9,7 +9,7 @@ from brittle.protections.anti_dreambooth import AntiDreamBooth
 from brittle.protections.base import Protection, Trace, at_once
 from brittle.protections.cloak import StyleCloak
 from brittle.protections.diffusion import DiffusionProtection
-from brittle.protections.encoder import EncoderProtection
+from brittle.protections.encoder import EncoderEnsemble, EncoderProtection
 from brittle.protections.pgd import PGD
 from brittle.protections.placebo import Noise, NoiseLocal, NoiseSpectrum, Placebo, Transplant
 
@@ -17,6 +17,7 @@ __all__ = [
     "PGD",
     "AntiDreamBooth",
     "DiffusionProtection",
+    "EncoderEnsemble",
     "EncoderProtection",
     "Noise",
     "NoiseLocal",

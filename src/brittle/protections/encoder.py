@@ -1,9 +1,10 @@
 """Protections that mislead the image encoders of latent diffusion models."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Self
+from typing import Literal, Self
 
 import torch
 from pydantic import Field, field_validator, model_validator
@@ -14,9 +15,13 @@ from brittle.component import Fraction, register
 from brittle.errors import UserError
 from brittle.images import Mask
 from brittle.models import EditModel, load_model
+from brittle.models.known import known_as
 from brittle.noise import Seeds
 from brittle.protections.pgd import PGD, Batch
 from brittle.protections.target import GRAY, target_image, with_digest
+
+SMALLEST = 1e-12
+"""Squared distances of latents below it count as this one: 0 has no logarithm."""
 
 
 @register
@@ -87,15 +92,18 @@ class EncoderProtection(PGD):
         self, model: EditModel, image: Tensor, *, mask: Mask, seeds: Seeds
     ) -> list["_Encoder"]:
         """The encoders to be misled, with an empty store of target latents each."""
-        encoders = [_Encoder(model)]
-        encoders += [
-            _Encoder(_recorded(name, str(model.device), model.dtype, model.size))
-            for name in self.with_models
-        ]
+        encoders = [_Encoder(one, one.encode) for one in self._models(model)]
         if self.with_models:
             for encoder in encoders:
                 encoder.scale = encoder.latent_span(image)
         return encoders
+
+    def _models(self, model: EditModel) -> list[EditModel]:
+        """The model, and those that ``with_models`` names, beside it."""
+        others = [
+            _recorded(name, str(model.device), model.dtype, model.size) for name in self.with_models
+        ]
+        return [model, *others]
 
     def objective(
         self,
@@ -132,11 +140,66 @@ class EncoderProtection(PGD):
         return model.encode(target_image(self.target, seen))
 
 
+@register
+class EncoderEnsemble(EncoderProtection):
+    """Leaves the photo's latents behind in many encoders at once.
+
+    Maximises the geometric mean of ‖E(x + δ) − E(x)‖² over the model's encoder and those of
+    ``with_models``: a step counts for each encoder as a share of what it has reached there, so that
+    none outweighs the others. Both latents are computed in `EditModel.attack_dtype`.
+    """
+
+    name = "encoder-ensemble"
+    version = 1
+    source = "brittle's own, after EditShield's objective (Chen et al. 2023, arXiv 2311.12066)"
+
+    random_start: bool = True
+    target: Literal["away"] = "away"
+
+    @property
+    def graphs(self) -> int:
+        """See `PGD.graphs`: one encoder's at a time."""
+        return 1
+
+    def prepare(
+        self, model: EditModel, image: Tensor, *, mask: Mask, seeds: Seeds
+    ) -> list["_Encoder"]:
+        """The encoders to be misled."""
+        return [_Encoder(one, one.encode_to_attack) for one in self._models(model)]
+
+    def objective(
+        self,
+        model: EditModel,
+        perturbed: Tensor,
+        image: Tensor,
+        *,
+        mask: Mask,
+        seeds: Seeds,
+        prepared: list["_Encoder"],
+    ) -> Tensor:
+        """Minus the mean logarithm of the latents' squared distances, (N,).
+
+        Each encoder's gradient is taken before the next one runs, so memory doesn't grow with
+        their number; the result is linear in ``perturbed``, with the loss's value and gradient.
+        """
+        picture = perturbed.detach().requires_grad_()
+        loss, gradient = perturbed.new_zeros(len(perturbed)), torch.zeros_like(picture)
+        for encoder in prepared:
+            with torch.enable_grad():
+                distance = self._distance(encoder, picture, image, mask)
+                share = -distance.clamp(min=SMALLEST).log() / len(prepared)
+                gradient += torch.autograd.grad(share.sum(), picture)[0]
+            loss += share.detach()
+        return loss + ((perturbed - picture.detach()) * gradient).flatten(1).sum(1)
+
+
 @dataclass
 class _Encoder:
     """A model whose encoder is to be misled, and what stays the same over the steps."""
 
     model: EditModel
+    encode: Callable[[Tensor], Tensor]
+    """Gives the latents that are led away from."""
     targets: dict[torch.Size, Tensor] = field(default_factory=dict)
     scale: Tensor | float = 1.0
     _photo: tuple[Tensor, Tensor] | None = None
@@ -151,7 +214,7 @@ class _Encoder:
         """The latents of photos, computed once while they are the same."""
         if self._photo is None or self._photo[0] is not image:
             with torch.no_grad():
-                self._photo = image, self.model.encode(self.sees(image, mask))
+                self._photo = image, self.encode(self.sees(image, mask))
         return self._photo[1]
 
     def latent_span(self, image: Tensor) -> Tensor:
@@ -168,16 +231,22 @@ def _hides_what_is_edited(model: EditModel) -> bool:
 
 
 def _with_content(name: str) -> str:
-    """The model's name as it is recorded: ``name#digest``, the digest of its files."""
+    """The model's name as it is recorded: ``name#digest``, the digest of its files.
+
+    Raises:
+        ValueError: it is no model, or not on this machine yet: a setting fetches nothing.
+    """
     if re.fullmatch(r".+#[0-9a-f]{32}", name):
         return name
+    if (known := known_as(name)) is not None and known.folder is None:
+        raise ValueError(f"the encoder {name} is not here yet: brittle models fetch {known.name}")
     try:
         return f"{name}#{load_model(name, device='cpu').content_hash}"
     except UserError as error:
         raise ValueError(str(error)) from error
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def _recorded(name: str, device: str, dtype: torch.dtype, size: int) -> EditModel:
     """The model behind ``name#digest``, in the dtype and at the size of the one that it joins.
 
