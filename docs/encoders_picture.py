@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path, required=True)
     options = parser.parse_args()
     photos = [json.loads(one.read_text()) for one in sorted(options.folder.glob("results/*.json"))]
-    figure, panels = pyplot.subplots(2, 3, figsize=(11, 6.6), sharex=True, sharey=True)
+    figure, panels = pyplot.subplots(2, 3, figsize=(11, 6.6), sharex=True, sharey="row")
     for panel, model in zip(panels.flat, MODELS, strict=True):
         for place, (name, (words, colour)) in enumerate(FILES.items()):
             cells = [Cell(photos, one, model, name.format(model)) for one in TRANSFORMS]
