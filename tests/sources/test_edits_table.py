@@ -3,7 +3,7 @@
 import pytest
 
 from brittle.errors import UserError
-from brittle.sources.edits_table import protections, read_edits
+from brittle.sources.edits_table import groups, protections, read_edits
 from tests.trial.edits import COLUMNS, JPEG, write_table
 
 PROMPT = "heavy rain"
@@ -124,3 +124,16 @@ def test_another_encoding_is_named(tmp_path):
     (tmp_path / "edits.csv").write_bytes("photo,arm,prompt,edit\nBär,a,b,c".encode("latin-1"))
     with pytest.raises(UserError, match="CSV UTF-8"):
         read_edits(tmp_path / "edits.csv")
+
+
+def test_a_photo_is_in_one_group(tmp_path):
+    for name in "abc":
+        (tmp_path / f"{name}.png").touch()
+    path = tmp_path / "edits.csv"
+    rows = ["a.png,rain,original,dog,", "b.png,rain,cloak,dog,zoo", "c.png,rain,gray,dog,{}"]
+    text = "\n".join(["edit,prompt,arm,photo,group", *rows])
+    path.write_text(text.format("zoo"))
+    assert groups(read_edits(path)) == {"dog": "zoo"}
+    path.write_text(text.format("park"))
+    with pytest.raises(UserError, match="line 4: dog is in the group park here and in zoo above"):
+        groups(read_edits(path))

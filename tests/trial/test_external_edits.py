@@ -221,3 +221,14 @@ def test_without_any_transform_it_is_said_whether_a_protection_protects(tmp_path
     table = write_edits(tmp_path / "few", {"shield": {"none": 0.8}}, photos=4, side=32)
     (few,) = api.score(table, tmp_path / "few-out").found.verdicts
     assert (few.word, few.why) == ("no verdict", "it has 4 photos, and a verdict takes 8")
+
+
+def test_photos_that_belong_together_count_once(tmp_path):
+    table = write_edits(tmp_path / "t", {"shield": {"none": 0.8}}, photos=9, side=32)
+    first, *rows = table.read_text().splitlines()
+    column = first.split(",").index("photo")
+    grouped = [f"{row},shoot {int(row.split(',')[column][-1]) % 3}" for row in rows]
+    table.write_text("\n".join([f"{first},group", *grouped]))
+    report = api.score(table, tmp_path / "out")
+    assert report.found.n_groups == 3
+    assert report.found.verdicts[0].why == "it has 3 groups, and a verdict takes 8"

@@ -16,7 +16,7 @@ from brittle.record.rows import as_meant
 from brittle.transforms import Transform
 
 REQUIRED = ("photo", "arm", "prompt", "edit")
-OPTIONAL = ("transform", "seed", "original")
+OPTIONAL = ("transform", "seed", "original", "group")
 PLACEBO = "placebo"
 LONGEST = 4000
 """Characters of a cell: more than any prompt has."""
@@ -65,6 +65,8 @@ class Entry:
     original: Path | None
     where: str
     """File and line, for messages."""
+    group: str = ""
+    """What the photo belongs to, as one shoot; empty where the row doesn't say."""
 
     @property
     def point(self) -> Point:
@@ -104,6 +106,22 @@ def protections(entries: Iterable[Entry]) -> list[str]:
     """The arms that are protections, in the table's order."""
     arms = dict.fromkeys(entry.arm for entry in entries)
     return [arm for arm in arms if Arm.named(arm).kind == "protection"]
+
+
+def groups(entries: Iterable[Entry]) -> dict[str, str]:
+    """The group of each photo that the table names one for, in any of its rows.
+
+    Raises:
+        UserError: a photo in two groups.
+    """
+    found: dict[str, Entry] = {}
+    for entry in entries:
+        if entry.group and found.setdefault(entry.photo, entry).group != entry.group:
+            raise UserError(
+                f"{entry.where}: {entry.photo} is in the group {entry.group} here and in "
+                f"{found[entry.photo].group} above."
+            )
+    return {photo: entry.group for photo, entry in found.items()}
 
 
 def _rows(path: Path) -> Iterator[Entry]:
@@ -170,6 +188,7 @@ def _entry(cells: dict[str, str], folder: Path, where: str) -> Entry:
         edit=_inside(cells["edit"], folder, where),
         original=_inside(cells["original"], folder, where) if cells["original"] else None,
         where=where,
+        group=cells["group"],
     )
 
 

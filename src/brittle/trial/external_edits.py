@@ -20,6 +20,7 @@ from brittle.sources.edits_table import (
     Entry,
     Point,
     Unknown,
+    groups,
     parse_transform,
     protections,
     read_edits,
@@ -79,7 +80,8 @@ def score_edits(
         plan.cells.extend(_cells(plan, edits))
         _note_unedited(plan, store, edits, pictures.digests)
         notes = [*pictures.notes(), *_notes(plan, entries)]
-        said = _manifest(plan, pictures.longest, notes).model_copy(update={"noted": store.noted})
+        said = _manifest(plan, pictures.longest, notes, groups(entries))
+        said = said.model_copy(update={"noted": store.noted})
         store.write_manifest(said)
         score(plan, store, model, progress)
         said = store.add_notes(said, store.mended())
@@ -248,23 +250,24 @@ def _with_original(plan: Plan, entry: IndexEntry) -> IndexEntry:
     return replace(entry, released=path, received=path if entry.transform == "none" else None)
 
 
-def _manifest(plan: Plan, size: int, notes: Sequence[str]) -> Manifest:
+def _manifest(plan: Plan, size: int, notes: Sequence[str], grouped: Mapping[str, str]) -> Manifest:
     names = dict.fromkeys(cell.subject for cell in plan.cells)
     return Manifest(
         **declared(plan, notes),
         made=ELSEWHERE,
         model=Model(name=plan.model.name, size=size),
-        photos=tuple(_photo(plan, name) for name in names),
+        photos=tuple(_photo(plan, name, grouped.get(name, "")) for name in names),
     ).published()
 
 
-def _photo(plan: Plan, name: str) -> PhotoEntry:
+def _photo(plan: Plan, name: str, group: str) -> PhotoEntry:
     if name not in plan.photos:
-        return PhotoEntry(name=name)
+        return PhotoEntry(name=name, group=group)
     photo = plan.photos[name].photo
     height, width = photo.image.shape[-2:]
     return PhotoEntry(
         name=name,
+        group=group,
         digest=photo.digest,
         width=width,
         height=height,

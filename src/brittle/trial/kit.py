@@ -96,7 +96,7 @@ def write_kit(
             for number, prompt in enumerate(prompts or (UNSAID,)):
                 prefix = f"{number + 1}--" if len(prompts) > 1 else ""
                 edit = f"{EDITS}/{prefix}{piece.file}"
-                row = (pair.name, piece.arm, prompt, edit, piece.transform, 0, original_file)
+                row = (pair.name, piece.arm, prompt, edit, piece.transform, 0, original_file, "")
                 rows.append(row)
     (directory / EDITS).mkdir()
     write_bytes(directory / TABLE, _table(rows))
