@@ -29,11 +29,19 @@ class Option:
 
 
 def protections() -> tuple[list[Option], list[Option]]:
-    """The presets that protect one photo by itself: those to take first, and all others."""
+    """The presets that protect one photo by itself here: those to take first, and all others."""
     presets = registry("protection").presets
     first = [Option(name, f"{say} ({name})", _for(name)) for name, say in RECOMMENDED.items()]
-    others = [Option(one, one, _for(one)) for one in presets if one not in RECOMMENDED]
-    return first, [one for one in others if not Protection.parse(one.value).needs_collection]
+    others = [one for one in presets if one not in RECOMMENDED and _protects_one_photo(one)]
+    return first, [Option(one, one, _for(one)) for one in others]
+
+
+def _protects_one_photo(preset: str) -> bool:
+    """Whether a preset needs no collection, and no encoders that aren't on this computer."""
+    try:
+        return not Protection.parse(preset).needs_collection
+    except UserError:
+        return False
 
 
 def _for(preset: str) -> str:
