@@ -24,6 +24,7 @@ from brittle.record.store import FolderStore
 from brittle.reporting.build import REPORT, build_report, render
 from brittle.reporting.glossary import glossary
 from brittle.reporting.pictures import FIRST_SIDE, SIDE
+from brittle.reporting.plain import plain_answer
 from tests.reporting.made import NOISE, PROMPTS, PROTECTION, finish, make_trial
 
 TWO = ("none", "jpeg:quality=75")
@@ -163,11 +164,17 @@ def test_every_element_is_closed_and_every_id_is_used_once(page: Page) -> None:
 def test_first_screen_says_counts_with_scope_and_placebo(page: Page, trial: Finished) -> None:
     summary = trial.summary
     answer = page.text[page.text.index("The answer") :]
+    plain = plain_answer(summary)
+    assert answer.startswith(f"The answer {plain} {summary.scope.statement}. ")
+    assert re.match(r"JPEG 75 \w+ the protection: \d+ of 16 edits of protected photos are", plain)
+    numbers = answer.index(summary.headline.sentence)
+    assert answer.index("median effect") < numbers
+    answer = answer[numbers:]
     assert answer.startswith(
-        f"The answer {summary.headline.sentence} {PROTECTION} : {summary.outcomes[0].sentence}"
+        f"{summary.headline.sentence} {PROTECTION} : {summary.outcomes[0].sentence}"
     )
     assert answer.startswith(
-        f"The answer {summary.scope.statement}, white-box (made against the model that edits), "
+        f"{summary.scope.statement}, white-box (made against the model that edits), "
     )
     first = answer[: answer.index(". ")]
     assert ", 2 prompts (which the intervals do not cover), usable edits: " in first

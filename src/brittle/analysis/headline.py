@@ -1,4 +1,4 @@
-"""The report's first sentence: counts of usable edits, placebo and worst case included."""
+"""The report's sentence in numbers: counts of usable edits, placebo and worst case included."""
 
 from collections.abc import Sequence
 

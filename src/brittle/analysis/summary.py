@@ -567,7 +567,7 @@ class Fair(Data):
 
 
 class Headline(Data):
-    """The report's first sentence, in counts of usable edits, placebo and worst case included."""
+    """The report's sentence in counts of usable edits, placebo and worst case included."""
 
     sentence: str
     """The sentence, scope first."""
@@ -721,7 +721,7 @@ class Summary(Data):
     placebo: Placebo
     """The choice of placebo."""
     headline: Headline
-    """The first sentence."""
+    """The sentence of counts."""
     verdicts: tuple[Verdict, ...]
     """Both verdicts for each primary arm and transform."""
     outcomes: tuple[Outcome, ...]

@@ -6,15 +6,17 @@ from brittle.analysis.finished import Finished
 from brittle.record.check import Checked
 from brittle.record.store import MEND
 from brittle.reporting.formatting import count, scoped, sentence
+from brittle.reporting.plain import plain_answer
 from brittle.reporting.tables import Cell, TransformTable, transform_table
 
 ILLUSTRATION = "This is {}: counts and ranges; no interval over photos and no verdict."
 
 
 def answer(trial: Finished) -> str:
-    """The first sentence of a trial's report, its verdicts and its main tables."""
+    """The first lines of a trial's report, its verdicts and its main tables."""
     summary = trial.summary
-    parts = [scoped(summary, summary.headline.sentence)]
+    plain = plain_answer(summary)
+    parts = [*([plain] if plain else []), scoped(summary, summary.headline.sentence)]
     parts += summary.fair.sentences if summary.fair else []
     if summary.style:
         parts.append(sentence(summary.style.unit_words))
