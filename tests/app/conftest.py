@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -22,17 +24,22 @@ def pictures(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def server(tmp_path, monkeypatch):
-    """The app over a folder of its own, without a browser; figures as small as the model allows."""
+@pytest.fixture(scope="session")
+def app(tmp_path_factory):
+    """The app, with one process for all tests; its figures are as small as the model allows."""
     pytest.importorskip("starlette", reason="pip install 'brittle[app]'")
-    from brittle.app import figure
     from brittle.app.server import App
 
-    monkeypatch.setattr(figure, "SIZE", 128)
-    app = App(tmp_path)
+    app = App(tmp_path_factory.mktemp("server"), size=128)
     yield app
     app.jobs.close()
+
+
+@pytest.fixture
+def server(app):
+    """The app without photos."""
+    shutil.rmtree(app.uploads.root, ignore_errors=True)
+    return app
 
 
 @pytest.fixture

@@ -1,76 +1,128 @@
-from threading import Event
+import os
+import time
+from functools import partial
+from pathlib import Path
 
 import pytest
 
-from brittle.app.jobs import BUG, KEPT, MEMORY, Jobs
+from brittle.app.jobs import ENDED, KEPT, Jobs
+from brittle.app.running import BUG, MEMORY
 from brittle.errors import UserError
 
 
-@pytest.fixture
-def jobs(tmp_path):
-    found = Jobs(tmp_path / "made", private=tmp_path)
+@pytest.fixture(scope="module")
+def jobs(tmp_path_factory):
+    root = tmp_path_factory.mktemp("server")
+    found = Jobs(root / "made", private=root)
     yield found
     found.close()
 
 
-def ended(jobs, work):
+def until(true, seconds=200):
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def ended(jobs, work, *arguments):
     """A job that has ended, whatever its end."""
-    over = Event()
-
-    def until(job):
-        try:
-            work(job)
-        finally:
-            over.set()
-
-    job = jobs.start(until)
-    assert over.wait(60)
-    jobs._pool.submit(lambda: None).result()  # the job's last lines have run
+    job = jobs.start(partial(work, *arguments))
+    until(lambda: job.state not in ("waiting", "running"))
     return job
 
 
+# What runs in the other process.
+
+
+def talk(running):
+    running.say("Three edits.")
+    with running.progress("photos", 2) as outer, running.progress("steps", 10) as inner:
+        inner(4)
+        outer(1)
+        running.show(one=1)
+        time.sleep(0.5)
+    running.show(two=[2])
+
+
+def count(running):
+    with running.progress("steps", 10_000) as advance:
+        for step in range(10_000):
+            running.show(step=step)
+            time.sleep(0.05)
+            advance(1)
+
+
+def never_heed(running):
+    running.show(process=os.getpid())
+    time.sleep(600)
+
+
+def fail(error, running):
+    raise error
+
+
+def name_folders(running):
+    running.say(f"  written to {running.folder / 'protected' / 'cat.png'}")
+    tray = running.folder.parents[1] / "trays" / ("a" * 32) / "photos"
+    raise UserError(f"{tray / 'cat.png'} is damaged.")
+
+
+def touch(path, running):
+    Path(path).touch()
+    (running.folder / "x").touch()
+
+
 def test_what_work_says_and_finds_is_told(jobs):
-    def work(job):
-        job.say("Three edits.")
-        with job.progress("photos", 2) as outer, job.progress("steps", 10) as inner:
-            inner(4)
-            outer(1)
-            job.found["stages"] = job.told()["stages"]
-
-    told = ended(jobs, work).told()
-    assert told["state"] == "done"
-    assert told["notes"] == ["Three edits."]
-    assert [(one["name"], one["done"], one["total"]) for one in told["found"]["stages"]] == [
-        ("photos", 1, 2),
-        ("steps", 4, 10),
-    ]
-    assert told["stages"] == []
+    job = jobs.start(talk)
+    until(lambda: job.found)
+    told = [(one["name"], one["done"], one["total"]) for one in job.told()["stages"]]
+    assert told == [("photos", 1, 2), ("steps", 4, 10)]
+    until(lambda: job.state == "done")
+    assert job.told() == {
+        "state": "done",
+        "stages": [],
+        "notes": ["Three edits."],
+        "found": {"one": 1, "two": [2]},
+        "problem": "",
+    }
 
 
-def test_cancelled_work_ends_at_its_next_step(jobs):
-    steps = []
-
-    def work(job):
-        with job.progress("steps", 100) as advance:
-            for step in range(100):
-                steps.append(step)
-                if step == 3:
-                    job.stop()
-                advance(1)
-
-    assert ended(jobs, work).state == "stopped"
-    assert steps == [0, 1, 2, 3]
+def test_cancelled_work_ends_at_its_next_step_and_its_process_goes_on(jobs):
+    job = jobs.start(count)
+    until(lambda: job.found.get("step", 0) >= 2)
+    process = jobs._worker._process.pid
+    job.stop()
+    until(lambda: job.state == "stopped")
+    assert job.found["step"] < 9_000
+    assert jobs._worker._process.pid == process
 
 
-def test_work_that_was_cancelled_before_its_turn_never_begins(jobs):
-    first, begun = Event(), []
-    jobs.start(lambda job: first.wait(60))
-    second = jobs.start(lambda job: begun.append(1))
+def test_work_that_comes_to_no_step_is_ended_with_its_process(jobs):
+    job = jobs.start(never_heed)
+    until(lambda: job.found)
+    job.stop()
+    until(lambda: job.state == "stopped", seconds=60)
+    assert jobs._worker._process.pid != job.found["process"]
+    assert ended(jobs, talk).state == "done"
+
+
+def test_what_the_system_ends_is_said(jobs):
+    job = jobs.start(never_heed)
+    until(lambda: job.found)
+    jobs._worker._process.kill()
+    until(lambda: job.state == "failed")
+    assert job.problem == ENDED
+    assert ended(jobs, talk).state == "done"
+
+
+def test_work_that_was_cancelled_before_its_turn_never_begins(jobs, tmp_path):
+    first = jobs.start(count)
+    second = jobs.start(partial(touch, tmp_path / "begun"))
     second.stop()
-    first.set()
-    ended(jobs, lambda job: None)
-    assert second.state == "stopped"
-    assert not begun
+    first.stop()
+    until(lambda: second.state == "stopped")
+    assert not (tmp_path / "begun").exists()
 
 
 @pytest.mark.parametrize(
@@ -82,27 +134,19 @@ def test_work_that_was_cancelled_before_its_turn_never_begins(jobs):
         (ZeroDivisionError("oops"), BUG),
     ],
 )
-def test_what_goes_wrong_is_one_sentence(jobs, error, said, capsys):
-    def work(job):
-        raise error
-
-    job = ended(jobs, work)
+def test_what_goes_wrong_is_one_sentence(jobs, error, said):
+    job = ended(jobs, fail, error)
     assert (job.state, job.problem) == ("failed", said)
-    assert ("ZeroDivisionError: oops" in capsys.readouterr().err) is (said == BUG)
 
 
-def test_folders_that_only_the_server_knows_are_not_named(jobs, tmp_path):
-    def work(job):
-        job.say(f"  written to {tmp_path / 'made' / job.name / 'protected' / 'cat.png'}")
-        raise UserError(f"{tmp_path / 'trays' / ('a' * 32) / 'photos' / 'cat.png'} is damaged.")
-
-    told = ended(jobs, work).told()
-    assert told["notes"] == ["  written to protected/cat.png"]
-    assert told["problem"] == "photos/cat.png is damaged."
+def test_folders_that_only_the_server_knows_are_not_named(jobs):
+    job = ended(jobs, name_folders)
+    assert job.notes == ["  written to protected/cat.png"]
+    assert job.problem == "photos/cat.png is damaged."
 
 
-def test_the_oldest_work_is_forgotten_with_its_files(jobs):
-    made = [ended(jobs, lambda job: (job.folder / "x").touch()) for _ in range(KEPT + 2)]
+def test_the_oldest_work_is_forgotten_with_its_files(jobs, tmp_path):
+    made = [ended(jobs, touch, tmp_path / "x") for _ in range(KEPT + 2)]
     assert [job.folder.exists() for job in made] == [False, False, *[True] * KEPT]
     assert jobs.named(made[-1].name) is made[-1]
     with pytest.raises(UserError, match="no longer known"):

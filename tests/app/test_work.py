@@ -63,7 +63,7 @@ def test_a_photo_that_can_t_be_protected_is_listed_and_the_others_are_protected(
     assert "all" not in told["found"]
 
 
-def test_the_figure_is_four_pictures_and_each_is_made_once(page, monkeypatch):
+def test_the_figure_is_four_pictures_and_each_is_made_once(page, server):
     asked = ASKED | {"sample": "chelsea", "look": "sepia", "quality": 75}
     told = page.work("figure", **asked)
     assert told["problem"] == ""
@@ -72,9 +72,10 @@ def test_the_figure_is_four_pictures_and_each_is_made_once(page, monkeypatch):
     }
     assert set(told["found"]) == names
     assert len({page.made(path) for path in told["found"].values()}) == 4
-    monkeypatch.setattr(brittle, "protect_files", None, raising=False)
-    monkeypatch.setattr(brittle, "edit_files", None, raising=False)
+    made = [server.made / path for path in told["found"].values()]
+    when = [path.stat().st_mtime_ns for path in made]
     assert page.work("figure", **asked)["found"] == told["found"]
+    assert [path.stat().st_mtime_ns for path in made] == when
 
 
 def test_the_figure_takes_one_s_own_photo(page, pictures):

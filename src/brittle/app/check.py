@@ -3,12 +3,13 @@
 from pathlib import Path
 
 import brittle
-from brittle.app.jobs import Job
+from brittle.app.model import embedded
+from brittle.app.running import Running
 
 REPORT = "audit.html"
 
 
-def check(job: Job, originals: list[Path], protected: list[Path], *, edits: bool) -> None:
+def check(running: Running, originals: list[Path], protected: list[Path], *, edits: bool) -> None:
     """Audit the files, and show the page that ``brittle audit -o`` writes.
 
     One file each belong together whatever their names; of more, those that share names.
@@ -17,9 +18,10 @@ def check(job: Job, originals: list[Path], protected: list[Path], *, edits: bool
     pair = [files[0] if single else files[0].parent for files in (originals, protected)]
     brittle.audit(
         *pair,
+        models=[embedded()],
         quick=not edits,
-        out=job.folder / REPORT,
-        say=job.say,
-        progress=job.progress,
+        out=running.folder / REPORT,
+        say=running.say,
+        progress=running.progress,
     )
-    job.found["report"] = f"{job.name}/{REPORT}"
+    running.show(report=f"{running.name}/{REPORT}")

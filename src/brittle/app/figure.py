@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import brittle
-from brittle.app.jobs import Job
+from brittle.app.model import embedded
+from brittle.app.running import Running
 from brittle.images import fit, quantise, read_photo, write_image
 
 SIZE = 256
@@ -23,33 +24,36 @@ class Choice:
     quality: int | None
 
 
+@dataclass(frozen=True)
 class Figure:
     """The pictures of all figures, each made once: ``root/PHOTO/ARM/…``."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    root: Path
+    size: int = SIZE
 
-    def draw(self, job: Job, choice: Choice) -> None:
+    def draw(self, running: Running, choice: Choice) -> None:
         """Make what of the figure is missing, and show each picture as soon as it is there."""
-        model = brittle.load_model(size=SIZE)
+        model = embedded().at(self.size)
         photo = self._reduced(choice.photo)
-        protected = self._protected(job, photo, choice, model)
+        protected = self._protected(running, photo, choice, model)
         files = {"unprotected": photo, "protected": protected}
         for arm, file in files.items():
-            self._show(job, f"{arm} received", _received(file, choice.quality))
+            self._show(running, f"{arm} received", _received(file, choice.quality))
         for arm, file in files.items():
-            job.heed()
-            self._show(job, f"{arm} edit", _edited(file, choice, model))
+            running.heed()
+            self._show(running, f"{arm} edit", _edited(file, choice, model))
 
     def _reduced(self, path: Path) -> Path:
         """The photo at the figure's size; one of another content has another folder."""
         photo = read_photo(path)
         file = self.root / photo.digest / "unprotected" / "photo.png"
         if not file.exists():
-            write_image(file, quantise(fit(photo.image, size=SIZE, multiple=1)))
+            write_image(file, quantise(fit(photo.image, size=self.size, multiple=1)))
         return file
 
-    def _protected(self, job: Job, photo: Path, choice: Choice, model: brittle.EditModel) -> Path:
+    def _protected(
+        self, running: Running, photo: Path, choice: Choice, model: brittle.EditModel
+    ) -> Path:
         arm = f"{choice.protection} {choice.budget or 'own'}".replace("/", " of ")
         file = photo.parent.parent / arm / "photo.png"
         if not file.exists():
@@ -59,12 +63,12 @@ class Figure:
                 choice.protection,
                 budget=choice.budget,
                 model=model,
-                progress=job.progress,
+                progress=running.progress,
             )
         return file
 
-    def _show(self, job: Job, name: str, file: Path) -> None:
-        job.found[name] = file.relative_to(self.root.parent).as_posix()
+    def _show(self, running: Running, name: str, file: Path) -> None:
+        running.show(**{name: file.relative_to(self.root.parent).as_posix()})
 
 
 def _received(file: Path, quality: int | None) -> Path:

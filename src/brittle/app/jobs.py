@@ -1,58 +1,35 @@
-"""Work for the page: one piece after another, with its progress, stopped when somebody cancels."""
+"""Work as the server sees it: one piece after another, in a process that it can end."""
 
-import os
-import re
+import multiprocessing
 import secrets
 import shutil
-import traceback
-from collections.abc import Callable, Iterator
+import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Event, Lock
-from typing import Any, Literal
+from typing import Any
 
-from brittle.errors import UserError, out_of_memory, printable
-from brittle.progress import Advance
+from brittle.app.running import State, Work, serve
+from brittle.errors import UserError
 
-State = Literal["waiting", "running", "done", "failed", "stopped"]
 KEPT = 20
 """Jobs whose files are kept; the oldest goes first."""
-MEMORY = "Memory doesn't suffice for this: use smaller photos, or fewer programs at once."
-BUG = "brittle made an error of its own, and the terminal shows it: please report it."
-
-
-class Stopped(Exception):
-    """Somebody cancelled. Raised inside the work, wherever it next says how far it is."""
-
-
-@dataclass
-class Stage:
-    """A part of a job: how much of it there is, and how much is done."""
-
-    name: str
-    total: float
-    done: float = 0
+PATIENCE = 3.0
+"""Seconds in which cancelled work may come to its next step; then its process is ended."""
+ENDED = "The system ended this work, most likely for lack of memory: use smaller photos."
 
 
 @dataclass
 class Job:
-    """One piece of work: how far it is, what it says, and what it has found so far.
-
-    ``folder`` is its own, and may be read by the page.
-    """
+    """One piece of work: how far it is, what it said, and what it has found so far."""
 
     folder: Path
-    private: Path
-    """What lies below this folder, in two folders more, is named from there."""
     state: State = "waiting"
     notes: list[str] = field(default_factory=list)
+    stages: list[dict[str, Any]] = field(default_factory=list)
     found: dict[str, Any] = field(default_factory=dict)
     problem: str = ""
-    _stages: list[Stage] = field(default_factory=list)
-    _stop: Event = field(default_factory=Event)
-    _lock: Lock = field(default_factory=Lock)
+    cancelled_at: float | None = None
 
     @property
     def name(self) -> str:
@@ -60,85 +37,71 @@ class Job:
         return self.folder.name
 
     def stop(self) -> None:
-        """Let it end at its next step."""
-        self._stop.set()
+        """Let it end at its next step, or soon."""
+        if self.cancelled_at is None:
+            self.cancelled_at = time.monotonic()
 
-    def heed(self) -> None:
-        """End here if somebody cancelled.
-
-        Raises:
-            Stopped: so it is.
-        """
-        if self._stop.is_set():
-            raise Stopped
-
-    def say(self, text: str) -> None:
-        """Tell the page a sentence."""
-        self.heed()
-        self.notes.append(self.hiding(text))
-
-    def hiding(self, text: object) -> str:
-        """A text without the folders that nobody but the server knows."""
-        hidden = (
-            re.escape(f"{self.private}{os.sep}")
-            + rf"\w+[{re.escape(os.sep)}]\w+{re.escape(os.sep)}"
-        )
-        return re.sub(hidden, "", printable(text))
-
-    @contextmanager
-    def progress(self, name: str, total: float) -> Iterator[Advance]:
-        """A `brittle.progress.Progress`; stages may lie inside each other."""
-        self.heed()
-        stage = Stage(printable(name), total)
-        self._stages.append(stage)
-
-        def advance(done: float) -> None:
-            self.heed()
-            with self._lock:  # stages advance in threads
-                stage.done += done
-
-        try:
-            yield advance
-        finally:
-            self._stages.remove(stage)
-
-    def run(self, work: "Work") -> None:
-        """Do the work, and keep how it ended."""
-        try:
-            self.heed()
-            self.state = "running"
-            work(self)
-            self.state = "done"
-        except Stopped:
-            self.state = "stopped"
-        except Exception as error:
-            self.problem = self.hiding(problem(error))
-            self.state = "failed"
+    def take(self, what: str, told: Any) -> None:
+        """Keep what the work tells; the state comes last, since it ends the waiting."""
+        if what == "found":
+            self.found = {**self.found, **told}
+        elif what == "note":
+            self.notes = [*self.notes, told]
+        elif what == "stages":
+            self.stages = told
+        else:
+            state, self.problem = told
+            self.stages, self.state = [], state
 
     def told(self) -> dict[str, Any]:
         """All that the page may know, as JSON has it."""
-        return {
-            "state": self.state,
-            "stages": [vars(one) for one in [*self._stages]],
-            "notes": [*self.notes],
-            "found": dict(self.found),
-            "problem": self.problem,
-        }
+        known = ("state", "stages", "notes", "found", "problem")
+        return {name: getattr(self, name) for name in known}
 
 
-Work = Callable[[Job], None]
+class Worker:
+    """The process: it keeps what it loaded from one job to the next."""
 
+    def __init__(self) -> None:
+        self._context = multiprocessing.get_context("spawn")
+        self._stop = self._context.Event()
+        self._closed = False
+        self._start()
 
-def problem(error: Exception) -> str:
-    """What went wrong, in a sentence for a person."""
-    if isinstance(error, UserError):
-        return str(error)
-    if isinstance(error, OSError) and error.strerror:
-        return str(UserError(f"{error.filename or 'The system'}: {error.strerror}."))
-    if out_of_memory(error):
-        return MEMORY
-    traceback.print_exception(error)
-    return BUG
+    def _start(self) -> None:
+        self._connection, other = self._context.Pipe()
+        self._process = self._context.Process(
+            target=serve, args=(other, self._stop), daemon=True, name="brittle"
+        )
+        self._process.start()
+        other.close()
+
+    def close(self) -> None:
+        """End the process, whatever it does."""
+        self._closed = True
+        self._process.kill()
+        self._process.join()
+
+    def do(self, job: Job, work: Work, private: Path) -> None:
+        """Do some work, and keep with the job what is told of it."""
+        self._stop.clear()
+        job.state = "running"
+        try:
+            self._connection.send((work, job.folder, private))
+            while job.state == "running":
+                if job.cancelled_at is not None:
+                    self._stop.set()
+                    if time.monotonic() > job.cancelled_at + PATIENCE:
+                        self._process.kill()  # its end of the connection closes
+                if self._connection.poll(0.05):
+                    job.take(*self._connection.recv())
+        except (EOFError, OSError):
+            stopped = job.cancelled_at is not None
+            job.take("end", ("stopped", "") if stopped else ("failed", ENDED))
+            self._process.join()
+            self._connection.close()
+            if not self._closed:
+                self._start()
 
 
 class Jobs:
@@ -147,18 +110,19 @@ class Jobs:
     def __init__(self, root: Path, private: Path) -> None:
         self.root, self.private = root, private
         self._known: dict[str, Job] = {}
+        self._worker = Worker()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="brittle")
 
     def start(self, work: Work) -> Job:
         """Do the work as soon as those before it have ended."""
-        job = Job(self.root / secrets.token_hex(16), self.private)
+        job = Job(self.root / secrets.token_hex(16))
         job.folder.mkdir(parents=True)
         self._known[job.name] = job
         for name in [*self._known][:-KEPT]:
             old = self._known.pop(name)
             old.stop()
             shutil.rmtree(old.folder, ignore_errors=True)
-        self._pool.submit(job.run, work)
+        self._pool.submit(self._worker.do, job, work, self.private)
         return job
 
     def named(self, name: str) -> Job:
@@ -172,7 +136,8 @@ class Jobs:
         return self._known[name]
 
     def close(self) -> None:
-        """Stop all work, and wait until it has ended."""
+        """Stop all work at once."""
         for job in self._known.values():
             job.stop()
+        self._worker.close()
         self._pool.shutdown(cancel_futures=True)

@@ -4,49 +4,48 @@ from pathlib import Path
 from zipfile import ZIP_STORED, ZipFile
 
 import brittle
-from brittle.app.jobs import Job
-from brittle.appearance import spent
+from brittle.app.model import embedded
+from brittle.app.running import Running
+from brittle.appearance import Visibility, spent
 from brittle.errors import UserError
 from brittle.images import read_photo, write_image
 
 ALL = "protected.zip"
 
 
-def protect(job: Job, photos: list[Path], protection: str, budget: str | None) -> None:
-    """Protect each photo as the command does; one that can't be protected is said, and left out.
-
-    The photo itself is shown as brittle read it, upright and in sRGB.
-    """
-    shown, left_out = list[dict[str, str]](), list[str]()
-    job.found |= {"photos": shown, "left_out": left_out}
-    with job.progress("photos", len(photos)) as advance:
-        for photo in photos:
-            try:
-                shown.append(_protected(job, photo, protection, budget))
-            except UserError as error:
-                left_out.append(job.hiding(error))
-            advance(1)
+def protect(running: Running, photos: list[Path], protection: str, budget: str | None) -> None:
+    """Protect photos as the command does; one that can't be protected is said, and left out."""
+    folder = running.folder / "protected"
+    batch = brittle.protect_files(
+        photos,
+        folder,
+        protection,
+        budget=budget,
+        model=embedded(),
+        progress=running.progress,
+    ).found
+    failed = [f"{name}: {running.hiding(why)}" for name, why in batch.failed.items()]
+    by_name = {photo.name: photo for photo in photos}
+    shown = [_shown(running, by_name[one.photo], one.found) for one in batch.made]
+    running.show(photos=shown, left_out=failed)
     if not shown:
         raise UserError("No photo could be protected; each line below says why.")
     if len(shown) > 1:
-        with ZipFile(job.folder / ALL, "w", ZIP_STORED) as file:
-            for one in shown:
-                file.write(job.folder / "protected" / one["name"], one["name"])
-        job.found["all"] = f"{job.name}/{ALL}"
+        with ZipFile(running.folder / ALL, "w", ZIP_STORED) as file:
+            for path in batch.files:
+                file.write(path, path.name)
+        running.show(all=f"{running.name}/{ALL}")
 
 
-def _protected(job: Job, photo: Path, protection: str, budget: str | None) -> dict[str, str]:
-    name = f"{photo.stem}.png"
-    before, after = job.folder / "photos" / name, job.folder / "protected" / name
-    report = brittle.protect_files(photo, after, protection, budget=budget, progress=job.progress)
-    (made,) = report.found.made
-    read = read_photo(photo)
-    write_image(before, read.image)
+def _shown(running: Running, photo: Path, visible: Visibility) -> dict[str, str]:
+    """What the page has of a protected photo; the photo itself as brittle read it."""
+    name, read = f"{photo.stem}.png", read_photo(photo)
+    write_image(running.folder / "photos" / name, read.image)
     return {
         "name": name,
         "photo": photo.name,
-        "costs": spent(made.found),
+        "costs": spent(visible),
         "notes": "; ".join(read.notes),
-        "before": f"{job.name}/photos/{name}",
-        "after": f"{job.name}/protected/{name}",
+        "before": f"{running.name}/photos/{name}",
+        "after": f"{running.name}/protected/{name}",
     }

@@ -26,9 +26,10 @@ from starlette.staticfiles import StaticFiles
 
 from brittle.app import choices
 from brittle.app.check import check
-from brittle.app.figure import Choice, Figure
-from brittle.app.jobs import Jobs, Work
+from brittle.app.figure import SIZE, Choice, Figure
+from brittle.app.jobs import Jobs
 from brittle.app.protect import protect
+from brittle.app.running import Work
 from brittle.app.uploads import Uploads, look_at
 from brittle.data import Data
 from brittle.errors import UserError
@@ -90,12 +91,12 @@ class Drawn(Data):
 class App:
     """The routes of one server, over a folder that holds all it is sent and all it makes."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, size: int = SIZE) -> None:
         self.uploads = Uploads(root / "trays")
         self.made = root / "made"
         self.made.mkdir()
         self.jobs = Jobs(self.made, private=root)
-        self.figure = Figure(self.made / "figures")
+        self.figure = Figure(self.made / "figures", size)
         self.page = _page()
 
     def routes(self) -> Starlette:

@@ -150,7 +150,7 @@ const trays = new Map(all(".tray").map((element) => [element.dataset.tray, new T
 for (const kind of ["dragover", "drop"]) addEventListener(kind, (event) => event.preventDefault());
 
 /* Work: started, watched, cancelled. A new piece stops the last one of its panel. */
-const STAGES = { files: "Reading the files", comparisons: "Comparing", photos: "Protecting", transforms: "Compressing", edits: "Editing", all: "Working" };
+const STAGES = { files: "Reading the files", comparisons: "Comparing" };
 class Work {
   constructor(panel) {
     this.element = one(".work", panel);
@@ -215,15 +215,12 @@ class Work {
 
   tell(told, milliseconds) {
     const bar = one("progress", this.element);
-    const [whole] = told.stages;
-    const share = whole && whole.total ? Math.min(whole.done / whole.total, 1) : 0;
-    const part = told.stages[1];
-    const inner = whole && whole.name === "photos" && part && part.total ? Math.min(part.done / part.total, 1) / whole.total : 0;
-    const done = Math.min(share + inner, 1);
+    const whole = told.stages[0];
+    const done = whole && whole.total ? Math.min(whole.done / whole.total, 1) : 0;
     if (done) bar.value = done;
     else bar.removeAttribute("value");
     if (told.state === "waiting") this.stage("Waiting for other work to end …");
-    else if (whole) this.stage([this.words(whole, part), left(done, milliseconds)].filter(Boolean).join("; "));
+    else if (whole) this.stage([words(told.stages), left(done, milliseconds)].filter(Boolean).join("; "));
     const said = one(".said", this.element);
     told.notes.slice(said.childElementCount).forEach((text) => {
       const line = document.createElement("li");
@@ -231,11 +228,12 @@ class Work {
       said.append(line);
     });
   }
+}
 
-  words(whole, part) {
-    if (whole.name === "photos" && whole.total > 1) return `Photo ${Math.min(whole.done + 1, whole.total)} of ${whole.total}: ${part ? part.name : "writing"}`;
-    return STAGES[whole.name] || "Protecting";
-  }
+/* The outermost stage says how far all is; the innermost, what is done now. */
+function words(stages) {
+  const now = stages[stages.length - 1].name;
+  return STAGES[now] || (stages.length > 1 ? now[0].toUpperCase() + now.slice(1) : "Protecting");
 }
 
 function left(done, milliseconds) {
