@@ -39,9 +39,10 @@ class Figure:
         files = {"unprotected": photo, "protected": protected}
         for arm, file in files.items():
             self._show(running, f"{arm} received", _received(file, choice.quality))
-        for arm, file in files.items():
-            running.heed()
-            self._show(running, f"{arm} edit", _edited(file, choice, model))
+        with running.progress("edits", len(files)) as advance:
+            for arm, file in files.items():
+                self._show(running, f"{arm} edit", _edited(file, choice, model))
+                advance(1)
 
     def _reduced(self, path: Path) -> Path:
         """The photo at the figure's size; one of another content has another folder."""

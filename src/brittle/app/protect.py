@@ -24,10 +24,10 @@ def protect(running: Running, photos: list[Path], protection: str, budget: str |
         model=embedded(),
         progress=running.progress,
     ).found
-    failed = [f"{name}: {running.hiding(why)}" for name, why in batch.failed.items()]
+    failed = [why if name in why else f"{name}: {why}" for name, why in batch.failed.items()]
     by_name = {photo.name: photo for photo in photos}
     shown = [_shown(running, by_name[one.photo], one.found) for one in batch.made]
-    running.show(photos=shown, left_out=failed)
+    running.show(photos=shown, left_out=[*map(running.hiding, failed)])
     if not shown:
         raise UserError("No photo could be protected; each line below says why.")
     if len(shown) > 1:

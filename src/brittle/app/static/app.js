@@ -150,7 +150,7 @@ const trays = new Map(all(".tray").map((element) => [element.dataset.tray, new T
 for (const kind of ["dragover", "drop"]) addEventListener(kind, (event) => event.preventDefault());
 
 /* Work: started, watched, cancelled. A new piece stops the last one of its panel. */
-const STAGES = { files: "Reading the files", comparisons: "Comparing" };
+const STAGES = { files: "Reading the files", comparisons: "Comparing", edits: "Editing" };
 class Work {
   constructor(panel) {
     this.element = one(".work", panel);
@@ -220,7 +220,8 @@ class Work {
     if (done) bar.value = done;
     else bar.removeAttribute("value");
     if (told.state === "waiting") this.stage("Waiting for other work to end …");
-    else if (whole) this.stage([words(told.stages), left(done, milliseconds)].filter(Boolean).join("; "));
+    else if (!whole) this.stage("Working …");
+    else this.stage([words(told.stages), left(done, milliseconds)].filter(Boolean).join("; "));
     const said = one(".said", this.element);
     told.notes.slice(said.childElementCount).forEach((text) => {
       const line = document.createElement("li");
