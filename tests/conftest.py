@@ -42,6 +42,16 @@ def tiny_sd(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def small_sd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As `tiny_sd`, a third as deep: for tests of what is done with any model."""
+    from tests.models import tiny
+
+    folder = tmp_path_factory.mktemp("models") / "small-sd"
+    tiny.small().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def embedded():
     """The embedded model at its smallest size, in float32: fast, and the same on every CPU."""
     from brittle.models import load_model

@@ -67,6 +67,23 @@ def protected(files, embedded):
     return quick(files, "protected.png", embedded)
 
 
+@pytest.fixture(scope="module")
+def looked_at(files, embedded):
+    """What the encoder sees of many draws, as the file is and mirrored: the work, and its lines."""
+    work = working(files, "protected.png", embedded, ["flip"])
+    return work, work.latents()
+
+
+EDITS = {"quick": False, "transforms": [], "prompts": ["a sepia photo"]}
+
+
+@pytest.fixture(scope="module")
+def edited(files, embedded):
+    """An audit that edits, and what it said beforehand."""
+    said = []
+    return quick(files, "protected.png", embedded, say=said.append, **EDITS), said
+
+
 def test_a_protection_shifts_the_encoder_and_jpeg_takes_some_of_it(protected):
     none, jpeg = protected.document.photos[0].results[0].comparisons
     assert none.test.stronger
@@ -111,9 +128,8 @@ def test_the_same_seed_gives_the_same_answer(files, embedded, protected):
     assert first.placebos != protected.document.photos[0].results[0].comparisons[0].placebos
 
 
-def test_the_shift_is_the_metric_latent(files, embedded):
-    work = working(files, "protected.png", embedded, ["flip"])
-    none, flip = work.latents()
+def test_the_shift_is_the_metric_latent(looked_at, embedded):
+    work, (none, flip) = looked_at
     assert flip.seen == "latents"
     assert [len(of) for of in none.placebos.values()] == [DRAWS] * len(NOISES)
     assert len(none.transplants) == TRANSPLANTS
@@ -123,9 +139,8 @@ def test_the_shift_is_the_metric_latent(files, embedded):
     assert flip.protected == pytest.approx(float(expected), rel=1e-4)
 
 
-def test_placebos_are_as_large_as_the_protection_on_disk(files, embedded):
-    work = working(files, "protected.png", embedded, [])
-    work.latents()
+def test_placebos_are_as_large_as_the_protection_on_disk(looked_at):
+    work, _ = looked_at
     original = work.pictures.original * 255
     change = work.pictures.protected * 255 - original
     released_ = [one for one in work.plan.releases.values() if one.of is not None]
@@ -164,28 +179,27 @@ def test_what_a_shift_pushed_out_makes_no_edit_useless(files, embedded):
 
 
 def test_a_folder_keeps_what_was_done_and_the_audit_goes_on_from_it(
-    files, embedded, tmp_path, monkeypatch
+    files, embedded, edited, tmp_path, monkeypatch
 ):
-    options = {"quick": False, "transforms": [], "prompts": ["a sepia photo"]}
-    alone = quick(files, "protected.png", embedded, **options)
+    alone, _ = edited
     stop = Countdown(9)
     monkeypatch.setattr(FolderStore, "write_cell", stop.then(FolderStore.write_cell))
     with pytest.raises(KeyboardInterrupt):
-        quick(files, "protected.png", embedded, out=tmp_path, **options)
+        quick(files, "protected.png", embedded, out=tmp_path, **EDITS)
     monkeypatch.undo()
     kept = {path: path.read_bytes() for path in (tmp_path / "cells").rglob("*.json")}
     assert len(kept) == 8
-    resumed = quick(files, "protected.png", embedded, out=tmp_path, **options)
+    resumed = quick(files, "protected.png", embedded, out=tmp_path, **EDITS)
     assert resumed.document == alone.document
     assert all(path.read_bytes() == data for path, data in kept.items())
     monkeypatch.setattr(type(embedded), "encode", None)
     monkeypatch.setattr("brittle.auditing.run.cost.describe", lambda *_: "")
-    again = quick(files, "protected.png", embedded, out=tmp_path, **options)
+    again = quick(files, "protected.png", embedded, out=tmp_path, **EDITS)
     assert again.document == alone.document
     monkeypatch.undo()
     damaged, said = sorted(kept)[0], []
     damaged.write_bytes(kept[damaged][:20])
-    mended = quick(files, "protected.png", embedded, out=tmp_path, say=said.append, **options)
+    mended = quick(files, "protected.png", embedded, out=tmp_path, say=said.append, **EDITS)
     assert mended.document == alone.document
     assert damaged.read_bytes() == kept[damaged]
     assert any(one.endswith(": 1 cell was damaged and made again.") for one in said)
@@ -219,10 +233,8 @@ class Still(Img2Img):
         return "still"
 
 
-def test_edits_with_counts_and_a_report(files, embedded):
-    said = []
-    options = {"quick": False, "transforms": [], "prompts": ["a sepia photo"]}
-    found = quick(files, "protected.png", embedded, say=said.append, **options)
+def test_edits_with_counts_and_a_report(edited):
+    found, said = edited
     result = found.document.photos[0].results[0]
     edits = result.comparisons[1]
     assert result.deciding == (edits,)
@@ -231,13 +243,6 @@ def test_edits_with_counts_and_a_report(files, embedded):
     assert 3 * FIRST <= edits.usable.placebo_edits == edits.test.placebos < 3 * DRAWS
     assert said == [said[0]]
     assert ": 15 to 27 edits on the embedded model at 128 × 128 px; --quick makes none." in said[0]
-    everything = quick(files, "protected.png", embedded, thorough=True, **options).document
-    thorough = everything.photos[0].results[0].comparisons[1]
-    assert thorough.test.stronger == edits.test.stronger
-    for kind, drawn in edits.placebos.items():
-        assert thorough.placebos[kind][: len(drawn)] == drawn
-        assert len(thorough.placebos[kind]) == DRAWS
-    assert everything.models[0].left_out == ""
     assert "--thorough edits after all" in audit_text(found.document)
     page = render_audit(found)
     assert page.count("data:image/webp") == 5  # original, protected, difference, two edits
@@ -251,6 +256,20 @@ def test_edits_with_counts_and_a_report(files, embedded):
         f"acts more strongly than all {edits.test.placebos} random perturbations of its size"
     )
     assert "http" not in page.split("</style>")[1].replace("http-equiv", "")
+
+
+def test_a_thorough_audit_goes_on_with_the_same_draws(files, small_sd, tmp_path):
+    model = brittle.load_model(small_sd, device="cpu", dtype="float32")
+    few = EDITS | {"editor": "img2img:num_inference_steps=2", "out": tmp_path}
+    some = quick(files, "protected.png", model, **few).document
+    everything = quick(files, "protected.png", model, thorough=True, **few).document
+    edits, thorough = (one.photos[0].results[0].comparisons[1] for one in (some, everything))
+    assert edits.seen == thorough.seen == "edits"
+    for kind, drawn in edits.placebos.items():
+        assert FIRST <= len(drawn) < DRAWS
+        assert thorough.placebos[kind][: len(drawn)] == drawn
+        assert len(thorough.placebos[kind]) == DRAWS
+    assert (some.models[0].left_out == "", everything.models[0].left_out) == (False, "")
 
 
 def test_an_autoencoder_alone_compares_latents_and_says_so(files, embedded, monkeypatch):
@@ -304,8 +323,8 @@ def test_several_models_get_one_table_of_transfer(files, embedded, protected, tm
     assert transfer(brittle.audit(None, files / "protected.png").found.document) is None
 
 
-def test_two_edit_models_answer_each_for_itself(files, embedded, tiny_sd):
-    other = brittle.load_model(tiny_sd, device="cpu", dtype="float32")
+def test_two_edit_models_answer_each_for_itself(files, embedded, small_sd):
+    other = brittle.load_model(small_sd, device="cpu", dtype="float32")
     found = quick(
         files, "protected.png", embedded, quick=False, transforms=[], prompts=["a sepia photo"],
         models=[embedded, other], editor="img2img:num_inference_steps=2,strength=0.5",
@@ -324,11 +343,11 @@ def test_two_edit_models_answer_each_for_itself(files, embedded, tiny_sd):
 
 
 def test_edits_on_other_models_are_compared_by_lpips_where_it_is(
-    files, tiny_sd, tmp_path, monkeypatch
+    files, small_sd, tmp_path, monkeypatch
 ):
     pytest.importorskip("torchmetrics")
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    model = brittle.load_model(tiny_sd, device="cpu", dtype="float32")
+    model = brittle.load_model(small_sd, device="cpu", dtype="float32")
     few = {"quick": False, "transforms": ["flip"], "prompts": ["night"]}
     few["editor"] = "img2img:num_inference_steps=2"
     without = quick(files, "noise.png", model, **few).document

@@ -105,8 +105,8 @@ def test_the_guard_holds_where_the_distance_would_allow_more(small) -> None:
     assert moved.abs().max() == pytest.approx(3, abs=1e-3)
 
 
-def test_a_protection_uses_its_budget_and_keeps_to_it(tiny_sd, small) -> None:
-    kl = load_model(tiny_sd, device="cpu", dtype="float32")
+def test_a_protection_uses_its_budget_and_keeps_to_it(small_sd, small) -> None:
+    kl = load_model(small_sd, device="cpu", dtype="float32")
     protection = EncoderProtection(budget="perceptual:0.4", steps=4)
     protected = protection(kl, small, seeds=[1, 2])
     spent = protection.budget.spent(small, protected)

@@ -16,10 +16,10 @@ PROMPTS = ["dog in the snow", "a city at night"]
 
 
 @pytest.fixture(scope="module")
-def score(tiny_sd, tmp_path_factory):
+def score(small_sd, tmp_path_factory):
     """Scores by name, with all that the metrics ask for: random, but of the true layout."""
     folder = tmp_path_factory.mktemp("model")
-    shutil.copytree(tiny_sd / "vae", folder, dirs_exist_ok=True)
+    shutil.copytree(small_sd / "vae", folder, dirs_exist_ok=True)
     files.save_prompt_classifier(folder)
     torch_home = tmp_path_factory.mktemp("torch")
     files.save_checkpoint(

@@ -24,8 +24,8 @@ def small(name: str) -> Protection:
 
 
 @pytest.fixture(scope="module")
-def model(tiny_sd):
-    return load_model(tiny_sd, device="cpu", dtype="float32")
+def model(small_sd):
+    return load_model(small_sd, device="cpu", dtype="float32")
 
 
 @pytest.fixture
@@ -44,8 +44,9 @@ def mask() -> Tensor:
     return mask
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize(
+    ("name", "masked"), [*((name, False) for name in NAMES), *((name, True) for name in CLASSES)]
+)
 def test_the_budget_holds_on_the_file(name, masked, model, image, mask) -> None:
     protection = small(name)
     protected = protection(model, image, mask=mask if masked else None, seeds=[3, 4])

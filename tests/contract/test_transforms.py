@@ -10,7 +10,7 @@ from brittle.component import key, registry
 from brittle.errors import UserError
 from brittle.images import around, quantise
 from brittle.networks.efficientnet import SMALLEST
-from brittle.transforms import Transform
+from brittle.transforms import Impress, Transform
 
 SHAPES = [(16, 16), (17, 40), (64, 48)]
 SEEDS = (3, 4)
@@ -20,7 +20,9 @@ SEEDS = (3, 4)
 def transform(request) -> Transform:
     known = registry("transform")
     preset = request.param in known.presets
-    return Transform.parse(request.param if preset else known.components[request.param].example)
+    text = request.param if preset else known.components[request.param].example
+    transform = Transform.parse(text)
+    return Impress(steps=3) if isinstance(transform, Impress) else transform
 
 
 @pytest.fixture

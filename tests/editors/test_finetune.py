@@ -9,7 +9,7 @@ from skimage import data
 
 from brittle.editors import Editor, FineTune, finetune
 from brittle.errors import UserError
-from brittle.models import finetuning, memory
+from brittle.models import finetuning, load_model, memory
 from brittle.models.finetuning import losses_of
 from brittle.models.tuned import WEIGHTS
 
@@ -51,8 +51,14 @@ def pictures(model, collection, folder, **fields) -> torch.Tensor:
 
 
 @pytest.fixture(scope="module")
-def of_cats(embedded, cats, folder) -> torch.Tensor:
-    return pictures(embedded, cats, folder)
+def model(small_sd):
+    """For what must hold whatever a model knows."""
+    return load_model(small_sd, device="cpu", dtype="float32")
+
+
+@pytest.fixture(scope="module")
+def of_cats(model, cats, folder) -> torch.Tensor:
+    return pictures(model, cats, folder)
 
 
 @pytest.mark.parametrize(
@@ -66,10 +72,10 @@ def of_cats(embedded, cats, folder) -> torch.Tensor:
     ],
     ids=lambda fields: "-".join(map(str, fields)) or "lora",
 )
-def test_zero_steps_change_nothing_and_some_steps_do(embedded, cats, folder, fields):
-    base = FineTune(**SHORT).generate(embedded, prompts=PROMPTS, seeds=SEEDS)
-    assert torch.equal(pictures(embedded, cats, folder, max_train_steps=0, **fields), base)
-    taught = pictures(embedded, cats, folder, max_train_steps=1, prior_loss_weight=0, **fields)
+def test_zero_steps_change_nothing_and_some_steps_do(model, cats, folder, fields):
+    base = FineTune(**SHORT).generate(model, prompts=PROMPTS, seeds=SEEDS)
+    assert torch.equal(pictures(model, cats, folder, max_train_steps=0, **fields), base)
+    taught = pictures(model, cats, folder, max_train_steps=1, prior_loss_weight=0, **fields)
     assert not torch.equal(taught, base)
 
 
@@ -79,10 +85,10 @@ def test_different_collections_give_different_pictures(embedded, cats, coffee, f
     assert ((one - other).abs().mean((1, 2, 3)) > 1 / 255).all()
 
 
-def test_the_seed_and_nothing_else_decides(embedded, cats, of_cats, folder, tmp_path):
-    again = pictures(embedded, cats[::-1], tmp_path)
+def test_the_seed_and_nothing_else_decides(model, cats, of_cats, folder, tmp_path):
+    again = pictures(model, cats[::-1], tmp_path)
     assert torch.equal(again, of_cats)
-    assert not torch.equal(pictures(embedded, cats, folder, tuning_seed=1), of_cats)
+    assert not torch.equal(pictures(model, cats, folder, tuning_seed=1), of_cats)
 
 
 def test_where_the_order_counts_two_versions_of_a_collection_meet_the_same_draws(
@@ -103,9 +109,9 @@ def test_where_the_order_counts_two_versions_of_a_collection_meet_the_same_draws
     assert torch.equal(sorted_, sorted_again)
 
 
-def test_a_picture_does_not_depend_on_what_else_was_asked_for(embedded, cats, folder, of_cats):
+def test_a_picture_does_not_depend_on_what_else_was_asked_for(model, cats, folder, of_cats):
     editor = FineTune(**SHORT)
-    tuned = editor.learn(embedded, cats, folder=folder)
+    tuned = editor.learn(model, cats, folder=folder)
     assert torch.equal(editor.generate(tuned, prompts=PROMPTS[1:], seeds=SEEDS[1:]), of_cats[1:])
 
 
@@ -115,7 +121,7 @@ class Killed(Exception):
 
 @pytest.mark.parametrize("fields", [{}, {"method": "full"}], ids=["lora", "full"])
 def test_an_interrupted_fine_tune_goes_on_to_the_same_weights(
-    embedded, cats, folder, tmp_path, monkeypatch, fields
+    model, cats, folder, tmp_path, monkeypatch, fields
 ):
     monkeypatch.setattr(finetuning, "KEEP_SECONDS", 0)
     step, taken = finetuning.Classroom.step, []
@@ -130,38 +136,38 @@ def test_an_interrupted_fine_tune_goes_on_to_the_same_weights(
     with monkeypatch.context() as once:
         once.setattr(finetuning.Classroom, "step", dies)
         with pytest.raises(Killed):
-            editor.learn(embedded, cats, folder=tmp_path)
+            editor.learn(model, cats, folder=tmp_path)
     resumed = []
     monkeypatch.setattr(
         finetuning.Classroom, "step", lambda self, n: (resumed.append(n), step(self, n))
     )
-    editor.learn(embedded, cats, folder=tmp_path)
+    editor.learn(model, cats, folder=tmp_path)
     assert resumed == [2]
-    editor.learn(embedded, cats, folder=folder)
+    editor.learn(model, cats, folder=folder)
     (weights,) = tmp_path.glob(f"*/{WEIGHTS}")
     assert weights.read_bytes() == (folder / weights.relative_to(tmp_path)).read_bytes()
     assert not list(tmp_path.glob("*/partial*"))
 
 
-def test_it_is_kept_and_not_learned_twice(embedded, cats, folder, of_cats, monkeypatch):
+def test_it_is_kept_and_not_learned_twice(model, cats, folder, of_cats, monkeypatch):
     monkeypatch.setattr(finetuning.Classroom, "step", None)
-    assert torch.equal(pictures(embedded, cats, folder), of_cats)
+    assert torch.equal(pictures(model, cats, folder), of_cats)
 
 
 @pytest.mark.parametrize("harm", ["flip", "truncate", "empty"])
-def test_damaged_weights_are_learned_again(embedded, cats, folder, of_cats, tmp_path, harm):
-    weights = FineTune(**SHORT).learn(embedded, cats, folder=folder).files.weights
+def test_damaged_weights_are_learned_again(model, cats, folder, of_cats, tmp_path, harm):
+    weights = FineTune(**SHORT).learn(model, cats, folder=folder).files.weights
     shutil.copytree(folder, tmp_path / "out")
     weights = tmp_path / "out" / weights.relative_to(folder)
     held = bytearray(weights.read_bytes())
     harmed = {"flip": held[:-5] + bytes([held[-5] ^ 1]) + held[-4:], "empty": b""}
     weights.write_bytes(harmed.get(harm, held[: len(held) // 2]))
-    assert torch.equal(pictures(embedded, cats, tmp_path / "out"), of_cats)
+    assert torch.equal(pictures(model, cats, tmp_path / "out"), of_cats)
     assert weights.read_bytes() == held
 
 
 def test_damaged_or_swapped_pictures_of_the_class_are_made_again(
-    embedded, cats, folder, of_cats, tmp_path
+    model, cats, folder, of_cats, tmp_path
 ):
     shutil.copytree(folder, tmp_path / "out")
     (sums,) = (tmp_path / "out").glob("class-*/SHA256SUMS")
@@ -169,11 +175,11 @@ def test_damaged_or_swapped_pictures_of_the_class_are_made_again(
     held = first.read_bytes(), second.read_bytes()
     first.write_bytes(held[1])
     second.write_bytes(held[0][:100])
-    assert torch.equal(pictures(embedded, cats, tmp_path / "out"), of_cats)
+    assert torch.equal(pictures(model, cats, tmp_path / "out"), of_cats)
     assert (first.read_bytes(), second.read_bytes()) == held
     sums.unlink()  # as a former version left it
     second.write_bytes(held[1][:100])
-    assert torch.equal(pictures(embedded, cats, tmp_path / "out"), of_cats)
+    assert torch.equal(pictures(model, cats, tmp_path / "out"), of_cats)
     assert second.read_bytes() == held[1]
 
 
@@ -192,15 +198,13 @@ def test_it_learns_what_is_shown(embedded, cats, folder):
     assert later_losses(1e-2) < later_losses(1e-9)
 
 
-def test_diffusers_reads_the_lora(tiny_sd, folder):
+def test_diffusers_reads_the_lora(model, small_sd, folder):
     """An independent reader: diffusers' own loader gives the same UNet output."""
-    from brittle.models import load_model
     from tests.models import tiny
 
-    model = load_model(tiny_sd, device="cpu", dtype="float32")
     editor = FineTune(**{**SHORT, "max_train_steps": 1, "prior_loss_weight": 0})
     tuned = editor.learn(model, crops(data.chelsea()), folder=folder)
-    pipeline = tiny.diffusers_img2img(tiny_sd)
+    pipeline = tiny.diffusers_img2img(small_sd)
     pipeline.load_lora_weights(tuned.files.weights.parent, weight_name=WEIGHTS)
     latents, text = torch.randn(1, 4, 8, 8), model.embed(["a photo of sks"])
     with torch.no_grad():
@@ -210,17 +214,15 @@ def test_diffusers_reads_the_lora(tiny_sd, folder):
     assert not torch.allclose(ours, before, atol=1e-5)
 
 
-def test_text_to_image_is_diffusers_own(tiny_sd):
+def test_text_to_image_is_diffusers_own(model, small_sd):
     from diffusers import DDIMScheduler, StableDiffusionPipeline
 
-    from brittle.models import load_model
     from tests.models import tiny
 
-    model = load_model(tiny_sd, device="cpu", dtype="float32")
     editor = FineTune(num_inference_steps=4, guidance_scale=3, scheduler="ddim")
     ours = editor.generate(model, prompts=["a dog in the snow"], seeds=[5])
     pipeline = StableDiffusionPipeline(
-        **tiny.diffusers_img2img(tiny_sd).components,
+        **tiny.diffusers_img2img(small_sd).components,
         requires_safety_checker=False,
     )
     pipeline.set_progress_bar_config(disable=True)

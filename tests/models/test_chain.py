@@ -13,13 +13,13 @@ SEEDS = [11, 12]
 
 
 @pytest.fixture(scope="module")
-def model(tiny_sd):
-    return load_model(tiny_sd, device="cpu", dtype="float32")
+def model(small_sd):
+    return load_model(small_sd, device="cpu", dtype="float32")
 
 
 @pytest.fixture(scope="module")
-def pipeline(tiny_sd):
-    return tiny.diffusers_img2img(tiny_sd)
+def pipeline(small_sd):
+    return tiny.diffusers_img2img(small_sd)
 
 
 def make_plan(model: EditModel, **settings) -> chain.Plan:
@@ -84,12 +84,12 @@ def test_ddim_equals_diffusers_step_by_step(model, pipeline, eta):
 
 
 @pytest.mark.parametrize("name", ["PNDMScheduler", "DDIMScheduler"])
-def test_v_prediction_equals_diffusers_step_by_step(tiny_sd, tmp_path, name):
+def test_v_prediction_equals_diffusers_step_by_step(small_sd, tmp_path, name):
     import json
     import shutil
 
     folder = tmp_path / "v"
-    shutil.copytree(tiny_sd, folder)
+    shutil.copytree(small_sd, folder)
     config = folder / "scheduler" / "scheduler_config.json"
     changed = json.loads(config.read_text()) | {"prediction_type": "v_prediction"}
     config.write_text(json.dumps(changed))
@@ -155,8 +155,8 @@ def test_with_recomputation_memory_does_not_grow_with_the_number_of_steps(model)
     assert bytes_kept(6, False) >= 1.4 * bytes_kept(3, False)
 
 
-def test_the_gradient_of_the_whole_chain_passes_finite_differences(tiny_sd):
-    model = load_model(tiny_sd, device="cpu", dtype=torch.float64, vae_dtype=torch.float64)
+def test_the_gradient_of_the_whole_chain_passes_finite_differences(small_sd):
+    model = load_model(small_sd, device="cpu", dtype=torch.float64, vae_dtype=torch.float64)
     plan = make_plan(model, num_inference_steps=2, guidance_scale=1.5)
     plan = replace(plan, noise=plan.noise.double())
     direction = torch.randn(IMAGES.shape, generator=torch.Generator().manual_seed(5)).double()
@@ -195,8 +195,8 @@ def test_gradients_are_refused_where_the_scheduler_has_none(model):
         make_plan(model, scheduler="EulerDiscrete", differentiable=True)
 
 
-def test_a_float64_chain_is_the_float32_chain(tiny_sd, model):
-    exact = load_model(tiny_sd, device="cpu", dtype=torch.float64, vae_dtype=torch.float64)
+def test_a_float64_chain_is_the_float32_chain(small_sd, model):
+    exact = load_model(small_sd, device="cpu", dtype=torch.float64, vae_dtype=torch.float64)
     plan = make_plan(model, num_inference_steps=3, strength=0.7)
     with torch.inference_mode():
         *_, single = chain.denoise(model, chain.start_img2img(model, IMAGES, plan), plan)

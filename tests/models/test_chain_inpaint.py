@@ -22,14 +22,16 @@ def masks() -> torch.Tensor:
 
 
 @pytest.fixture(scope="module")
-def tiny_inpainting(tmp_path_factory) -> Path:
-    """SD inpainting's layout: a UNet of 9 input channels."""
-    return tiny.save(tmp_path_factory.mktemp("models") / "nine", unet_channels=9)
+def small_inpainting(tmp_path_factory) -> Path:
+    """As SD inpainting: a UNet of 9 input channels."""
+    folder = tmp_path_factory.mktemp("models") / "nine"
+    tiny.small(unet_channels=9).save_pretrained(folder)
+    return folder
 
 
 @pytest.fixture(scope="module", params=[4, 9], ids=["4 channels", "9 channels"])
-def folder(request, tiny_sd, tiny_inpainting) -> Path:
-    return {4: tiny_sd, 9: tiny_inpainting}[request.param]
+def folder(request, small_sd, small_inpainting) -> Path:
+    return {4: small_sd, 9: small_inpainting}[request.param]
 
 
 def ours(model, masks, images=IMAGES, scheduler=None, **settings):
@@ -89,8 +91,8 @@ def test_blending_keeps_the_latents_of_any_number_of_channels(embedded, photos):
     assert painted.abs().max() > 0.1
 
 
-def test_gradients_reach_the_image_through_mask_and_channels(tiny_inpainting, masks):
-    model = load_model(tiny_inpainting, device="cpu", dtype="float32")
+def test_gradients_reach_the_image_through_mask_and_channels(small_inpainting, masks):
+    model = load_model(small_inpainting, device="cpu", dtype="float32")
     plan = chain.plan(
         model,
         prompts=tiny.PROMPTS,
@@ -118,15 +120,15 @@ def test_gradients_reach_the_image_through_mask_and_channels(tiny_inpainting, ma
 
 
 @pytest.mark.parametrize("editor", [Img2Img(), FineTune()])
-def test_an_editor_that_a_model_can_not_run_is_refused_before_work(tiny_inpainting, editor):
-    model = load_model(tiny_inpainting, device="cpu", dtype="float32")
+def test_an_editor_that_a_model_can_not_run_is_refused_before_work(small_inpainting, editor):
+    model = load_model(small_inpainting, device="cpu", dtype="float32")
     with pytest.raises(UserError, match="nine is made for inpainting"):
         editor.resolve(model)
     assert Inpaint().resolve(model).strength == 1
 
 
-def test_a_unet_for_inpainting_is_refused_without_a_mask(tiny_inpainting):
-    model = load_model(tiny_inpainting, device="cpu", dtype="float32")
+def test_a_unet_for_inpainting_is_refused_without_a_mask(small_inpainting):
+    model = load_model(small_inpainting, device="cpu", dtype="float32")
     with pytest.raises(UserError, match="made for inpainting"):
         chain.plan(
             model,

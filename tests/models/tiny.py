@@ -70,30 +70,31 @@ def build(*, unet_channels: int = 4, scheduler: str = "PNDMScheduler", seed: int
         )
 
 
-def smallest(seed: int = 0) -> Any:
-    """A pipeline of two levels and width 8, for tests that run it hundreds of times."""
+def smallest(*, width: int = 8, vae_levels: int = 2, unet_channels: int = 4) -> Any:
+    """A pipeline whose UNet has two levels, for tests that run it hundreds of times."""
     import diffusers
     import transformers
 
     from brittle.models.reading import load_tokenizer
 
-    torch.manual_seed(seed)
-    text = {"hidden_size": 8, "intermediate_size": 8, "num_attention_heads": 2}
+    torch.manual_seed(0)
+    text = {"hidden_size": width, "intermediate_size": width, "num_attention_heads": 2}
     with silence():
         return diffusers.StableDiffusionPipeline(
             vae=diffusers.AutoencoderKL(
-                down_block_types=["DownEncoderBlock2D"] * 2,
-                up_block_types=["UpDecoderBlock2D"] * 2,
-                block_out_channels=[8, 8],
+                down_block_types=["DownEncoderBlock2D"] * vae_levels,
+                up_block_types=["UpDecoderBlock2D"] * vae_levels,
+                block_out_channels=[width] * vae_levels,
                 norm_num_groups=4,
             ).eval(),
             unet=diffusers.UNet2DConditionModel(
                 sample_size=8,
+                in_channels=unet_channels,
                 down_block_types=["CrossAttnDownBlock2D", "DownBlock2D"],
                 up_block_types=["UpBlock2D", "CrossAttnUpBlock2D"],
-                block_out_channels=[8, 8],
+                block_out_channels=[width] * 2,
                 layers_per_block=1,
-                cross_attention_dim=8,
+                cross_attention_dim=width,
                 attention_head_dim=4,
                 norm_num_groups=4,
             ).eval(),
@@ -106,6 +107,11 @@ def smallest(seed: int = 0) -> Any:
             feature_extractor=None,
             requires_safety_checker=False,
         )
+
+
+def small(**options: Any) -> Any:
+    """As `build`, with the same latents and size but a third as deep: for what any model shows."""
+    return smallest(width=32, vae_levels=4, **options)
 
 
 def save(folder: Path, **options: Any) -> Path:

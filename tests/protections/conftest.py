@@ -7,9 +7,9 @@ from brittle.protections import PGD, Trace
 
 
 @pytest.fixture(scope="session")
-def kl(tiny_sd) -> EditModel:
+def kl(small_sd) -> EditModel:
     """A model of SD's layout, random, whose autoencoder is an AutoencoderKL; 64 px."""
-    return load_model(tiny_sd, device="cpu", dtype="float32")
+    return load_model(small_sd, device="cpu", dtype="float32")
 
 
 @pytest.fixture(scope="session")

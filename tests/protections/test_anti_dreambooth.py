@@ -42,8 +42,8 @@ def test_the_files_are_harder_to_learn_from_than_the_placebos(embedded, photos):
         assert not told["gradient_vanished"]
 
 
-def test_pictures_of_a_collection_may_differ_in_size_and_matter_to_each_other(tiny_sd_model):
-    model, one, other, third = tiny_sd_model
+def test_pictures_of_a_collection_may_differ_in_size_and_matter_to_each_other(small_sd_model):
+    model, one, other, third = small_sd_model
     protection = SHORT.model_copy(update={"rounds": 1, "steps": 2})
     files = protection.together(model, [one, other], seeds=[0, 1])
     assert [file.shape for file in files] == [one.shape, other.shape]
@@ -54,10 +54,10 @@ def test_pictures_of_a_collection_may_differ_in_size_and_matter_to_each_other(ti
 
 
 @pytest.fixture
-def tiny_sd_model(tiny_sd, photos):
+def small_sd_model(small_sd, photos):
     from brittle.models import load_model
 
-    model = load_model(tiny_sd, device="cpu", dtype="float32")
+    model = load_model(small_sd, device="cpu", dtype="float32")
     return model, photos[:1, :, :70, :90], photos[1:], photos[:1].flip(-1)
 
 
@@ -109,10 +109,10 @@ def test_the_preset_is_the_codes_setting():
     )
 
 
-def test_an_autoencoder_alone_has_no_surrogate(tiny_sd, photos):
+def test_an_autoencoder_alone_has_no_surrogate(small_sd, photos):
     from brittle.models import load_model
 
-    model = load_model(tiny_sd / "vae", device="cpu", dtype="float32")
+    model = load_model(small_sd / "vae", device="cpu", dtype="float32")
     with pytest.raises(UserError, match="autoencoder alone"):
         SHORT(model, photos, seeds=[0, 1])
 

@@ -44,8 +44,8 @@ def one_loss(protection, model, image, mask=None, seeds=(0, 1)) -> Tensor:
 
 
 @pytest.mark.parametrize("masked", [False, True])
-def test_its_gradient_passes_finite_differences(masked, tiny_sd, photos) -> None:
-    model = load_model(tiny_sd, device="cpu", dtype=torch.float64, vae_dtype=torch.float64)
+def test_its_gradient_passes_finite_differences(masked, small_sd, photos) -> None:
+    model = load_model(small_sd, device="cpu", dtype=torch.float64, vae_dtype=torch.float64)
     protection = DiffusionProtection(evaluations=3, prompt="a dog", guidance_scale=3, draws=1)
     image = photos[:1, :, 40:72, 40:64].double().requires_grad_()
     mask = torch.zeros(1, 1, 32, 24, dtype=torch.float64)

@@ -23,8 +23,8 @@ def gray_latent(model, image: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("size", [(32, 32), (70, 41)])
-def test_its_gradient_passes_finite_differences(tiny_sd, photos, size) -> None:
-    model = load_model(tiny_sd, device="cpu", vae_dtype=torch.float64)
+def test_its_gradient_passes_finite_differences(small_sd, photos, size) -> None:
+    model = load_model(small_sd, device="cpu", vae_dtype=torch.float64)
     image = photos[:, :, : size[0], : size[1]].double() * 0.9 + 0.05
     image.requires_grad_(True)
     protection = EncoderProtection()

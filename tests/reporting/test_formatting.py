@@ -38,7 +38,7 @@ def test_arms_have_names() -> None:
 
 def test_ranges() -> None:
     assert words.spread({"a": 0.2, "b": -0.1}) == "−0.10 to 0.20"
-    assert words.spread({"a": 0.2, "b": 0.2}, per_hundred=True) == "all at 20"
+    assert words.spread({"a": 0.2, "b": 0.2}) == "all at 0.20"
 
 
 def test_record_is_spelt_out() -> None:

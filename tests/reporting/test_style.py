@@ -30,10 +30,10 @@ from tests.trial.test_collections import CLOAK, over, write_pictures
 
 
 @pytest.fixture(scope="module")
-def folder(tiny_sd, tmp_path_factory) -> Path:
+def folder(small_sd, tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("mimicry")
     cats = write_pictures(root / "cats")
-    api.run_trial(over(cats, tiny_sd, title="<b>Cats</b>"), root / "out", device="cpu")
+    api.run_trial(over(cats, small_sd, title="<b>Cats</b>"), root / "out", device="cpu")
     return root / "out"
 
 

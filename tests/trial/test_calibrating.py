@@ -38,9 +38,9 @@ def clip(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def calibrated(folder, clip, tiny_sd, tmp_path_factory):
+def calibrated(folder, clip, small_sd, tmp_path_factory):
     out = tmp_path_factory.mktemp("calibrated") / "sd.json"
-    command = ["calibrate", str(folder), "--model", str(tiny_sd), "--clip", str(clip)]
+    command = ["calibrate", str(folder), "--model", str(small_sd), "--clip", str(clip)]
     command += ["--prompt", PROMPT, "--editor", IMG2IMG, "--editor", INPAINT, "--device", "cpu"]
     result = CliRunner().invoke(app, [*command, "--dtype", "float32", "-o", str(out)])
     assert result.exit_code == 0, result.output
@@ -48,10 +48,10 @@ def calibrated(folder, clip, tiny_sd, tmp_path_factory):
     return out
 
 
-def trial(folder, tiny_sd, **changes):
+def trial(folder, small_sd, **changes):
     fields = {
         "photos": str(folder),
-        "model": str(tiny_sd),
+        "model": str(small_sd),
         "protections": (),
         "editors": (IMG2IMG, INPAINT),
         "mask": "auto",
@@ -63,9 +63,9 @@ def trial(folder, tiny_sd, **changes):
     return Trial.model_validate(fields | changes)
 
 
-def test_the_command_measures_each_editor(calibrated, tiny_sd, clip):
+def test_the_command_measures_each_editor(calibrated, small_sd, clip):
     found = Calibration.load(calibrated)
-    assert found.model == load_model(tiny_sd, device="cpu").content_hash
+    assert found.model == load_model(small_sd, device="cpu").content_hash
     assert [(one.editor.partition(":")[0], one.mask) for one in found.thresholds] == [
         ("img2img", "none"),
         ("inpaint", "auto"),
@@ -75,8 +75,8 @@ def test_the_command_measures_each_editor(calibrated, tiny_sd, clip):
     assert found.metrics == (f"follow:clip={clip}", f"keep:clip={clip}")
 
 
-def test_a_trial_that_names_the_file_judges_by_it(calibrated, folder, tiny_sd, clip, tmp_path):
-    named = trial(folder, tiny_sd, calibration=str(calibrated))
+def test_a_trial_that_names_the_file_judges_by_it(calibrated, folder, small_sd, clip, tmp_path):
+    named = trial(folder, small_sd, calibration=str(calibrated))
     run(named, tmp_path / "out", device="cpu", dtype="float32")
     rows = [row for row in read_results(tmp_path / "out" / "results.csv") if row.arm == "original"]
     follow, keep = f"follow:clip={clip.name}", f"keep:clip={clip.name}"  # no folder is told
@@ -99,10 +99,10 @@ def test_a_trial_that_names_the_file_judges_by_it(calibrated, folder, tiny_sd, c
                 assert judged.value == float(all(reached))
 
 
-def test_the_calibrations_own_photos_pass_as_its_percentile_says(calibrated, folder, tiny_sd):
+def test_the_calibrations_own_photos_pass_as_its_percentile_says(calibrated, folder, small_sd):
     """A trial on the calibration photos gives the very scores that the thresholds came from."""
-    model = load_model(tiny_sd, device="cpu", dtype="float32")
-    named = trial(folder, tiny_sd, calibration=str(calibrated))
+    model = load_model(small_sd, device="cpu", dtype="float32")
+    named = trial(folder, small_sd, calibration=str(calibrated))
     plan = make_plan(named, load_photos(str(folder), mask="auto"), model)
     photos = read_photos(str(folder), model, "auto")
     again = calibrate_model(
@@ -116,25 +116,25 @@ def test_the_calibrations_own_photos_pass_as_its_percentile_says(calibrated, fol
     assert again == plan.calibration
 
 
-def test_without_a_calibration_the_reason_stands_in_the_table(folder, tiny_sd, tmp_path):
-    plain = trial(folder, tiny_sd, editors=(IMG2IMG,), mask=None)
+def test_without_a_calibration_the_reason_stands_in_the_table(folder, small_sd, tmp_path):
+    plain = trial(folder, small_sd, editors=(IMG2IMG,), mask=None)
     run(plain, tmp_path / "out", device="cpu", dtype="float32")
     rows = read_results(tmp_path / "out" / "results.csv")
     reasons = {row.reason for row in rows if row.metric == "usable"}
     assert reasons == {"not calibrated: there are no thresholds for this model"}
 
 
-def test_what_cannot_work_is_said_before_the_work(folder, clip, tiny_sd, tmp_path):
-    model = load_model(tiny_sd, device="cpu")
+def test_what_cannot_work_is_said_before_the_work(folder, clip, small_sd, tmp_path):
+    model = load_model(small_sd, device="cpu")
     photos = load_photos(str(folder), mask="auto")
     with pytest.raises(UserError, match=r"nowhere\.json: not calibrated"):
-        make_plan(trial(folder, tiny_sd, calibration="nowhere.json"), photos, model)
+        make_plan(trial(folder, small_sd, calibration="nowhere.json"), photos, model)
     few = tmp_path / "few"
     few.mkdir()
     write_image(few / "one.png", from_bytes(data.chelsea()[None, :64, :64]))
     with pytest.raises(UserError, match="holds 1 photos, and thresholds need at least 8"):
         read_photos(str(few), model, "auto")
-    command = ["calibrate", str(folder), "--model", str(tiny_sd), "-o", str(tmp_path / "new.json")]
+    command = ["calibrate", str(folder), "--model", str(small_sd), "-o", str(tmp_path / "new.json")]
     result = CliRunner().invoke(app, [*command, "--prompt", PROMPT])
     assert (result.exit_code, "follow:clip=DIR" in result.output) == (2, True)
     result = CliRunner().invoke(app, [*command, "--clip", str(clip)])

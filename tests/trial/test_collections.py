@@ -64,8 +64,8 @@ def cats(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def trial(cats, tiny_sd):
-    return over(cats, tiny_sd)
+def trial(cats, small_sd):
+    return over(cats, small_sd)
 
 
 @pytest.fixture(scope="module")
@@ -80,8 +80,8 @@ def plan_of(trial):
 
 
 @pytest.fixture(scope="module")
-def plan(cats, tiny_sd):
-    return plan_of(over(cats, tiny_sd, placebos=("noise",), tuning_seeds=(0, 1)))
+def plan(cats, small_sd):
+    return plan_of(over(cats, small_sd, placebos=("noise",), tuning_seeds=(0, 1)))
 
 
 def test_each_piece_is_planned_once(plan):
@@ -197,8 +197,8 @@ def test_an_interrupted_fine_tune_goes_on(trial, finished, tmp_path, monkeypatch
     assert again == before
 
 
-def test_zero_steps_change_nothing(cats, tiny_sd, tmp_path):
-    none = over(cats, tiny_sd, editors=(f"finetune:{SHORT.replace('steps=2', 'steps=0', 1)}",),
+def test_zero_steps_change_nothing(cats, small_sd, tmp_path):
+    none = over(cats, small_sd, editors=(f"finetune:{SHORT.replace('steps=2', 'steps=0', 1)}",),
                 transforms=("none",), protections=())  # fmt: skip
     plan = plan_of(none)
     run(none, tmp_path / "out", device="cpu")
@@ -209,12 +209,12 @@ def test_zero_steps_change_nothing(cats, tiny_sd, tmp_path):
     assert all(torch.equal(*pair) for pair in zip(taught, base, strict=True))
 
 
-def test_a_folder_of_folders_is_several_collections_and_shards_share_them(tiny_sd, tmp_path):
+def test_a_folder_of_folders_is_several_collections_and_shards_share_them(small_sd, tmp_path):
     both = tmp_path / "artists"
     write_pictures(both / "cats")
     write_pictures(both / "coffee", "coffee")
-    trial = over(both, tiny_sd)
-    model = load_model(tiny_sd, device="cpu")
+    trial = over(both, small_sd)
+    model = load_model(small_sd, device="cpu")
     plan = plan_of(trial)
     assert {
         name: len(pictures)
@@ -237,16 +237,16 @@ def test_a_folder_of_folders_is_several_collections_and_shards_share_them(tiny_s
         ({"editors": ("finetune:token=xqzzy,instance_prompt=a xqzzy",)}, "cats: .*one token"),
     ],
 )
-def test_a_trial_that_cannot_be_is_refused_in_a_sentence(cats, tiny_sd, tmp_path, changes, said):
+def test_a_trial_that_cannot_be_is_refused_in_a_sentence(cats, small_sd, tmp_path, changes, said):
     with pytest.raises(UserError, match=said):
-        run(over(cats, tiny_sd, **changes), tmp_path / "out", device="cpu")
+        run(over(cats, small_sd, **changes), tmp_path / "out", device="cpu")
     assert not (tmp_path / "out").exists()
 
 
-def test_bad_collections_are_refused_in_a_sentence(tiny_sd, tmp_path):
+def test_bad_collections_are_refused_in_a_sentence(small_sd, tmp_path):
     def refused(folder, said):
         with pytest.raises(UserError, match=said):
-            run(over(folder, tiny_sd), tmp_path / "out", device="cpu")
+            run(over(folder, small_sd), tmp_path / "out", device="cpu")
 
     refused(write_pictures(tmp_path / "one", count=1), "one: A collection holds at least two")
     both = tmp_path / "both"
@@ -261,18 +261,18 @@ def test_bad_collections_are_refused_in_a_sentence(tiny_sd, tmp_path):
     refused(small, "small: A picture of the collection is only 40 px")
 
 
-def test_pictures_of_different_sizes_are_learned_from_together(cats, tiny_sd, tmp_path):
+def test_pictures_of_different_sizes_are_learned_from_together(cats, small_sd, tmp_path):
     mixed = tmp_path / "mixed"
     shutil.copytree(cats, mixed)
     write_image(mixed / "wide.png", from_bytes(data.coffee()[None, :100, :150].copy()))
-    one = over(mixed, tiny_sd, transforms=("none",), seeds=(0,))
+    one = over(mixed, small_sd, transforms=("none",), seeds=(0,))
     run(one, tmp_path / "out", device="cpu")
     assert len(read_results(tmp_path / "out" / "results.csv")) == 3 + 1
 
 
-def test_too_little_memory_is_said_in_a_sentence(cats, tiny_sd, tmp_path, monkeypatch):
-    monkeypatch.setattr(memory, "free_memory", lambda device: 2**20)
-    trial = over(cats, tiny_sd)
+def test_too_little_memory_is_said_in_a_sentence(cats, small_sd, tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "free_memory", lambda device: 2**10)
+    trial = over(cats, small_sd)
     for work in (
         lambda: run(trial, tmp_path / "out", device="cpu"),
         lambda: describe_cost(trial, device="cpu"),
@@ -281,13 +281,13 @@ def test_too_little_memory_is_said_in_a_sentence(cats, tiny_sd, tmp_path, monkey
             work()
     assert not (tmp_path / "out").exists()
     lora = SHORT.replace("method=full", "method=lora")
-    protected = over(cats, tiny_sd, editors=(f"finetune:{lora}",), protections=(TOGETHER,))
+    protected = over(cats, small_sd, editors=(f"finetune:{lora}",), protections=(TOGETHER,))
     with pytest.raises(UserError, match=r"fine-tune of .* needs .* choose another protection"):
         run(protected, tmp_path / "out", device="cpu")
 
 
 def test_a_finished_run_needs_no_memory(trial, finished, monkeypatch):
-    monkeypatch.setattr(memory, "free_memory", lambda device: 2**20)
+    monkeypatch.setattr(memory, "free_memory", lambda device: 2**10)
     run(trial, finished, device="cpu")
 
 
@@ -298,19 +298,19 @@ def releases_of(plan, arm):
     return [one.key for one in plan.releases.values() if one.arm == arm]
 
 
-def test_a_protection_of_collections_depends_on_their_other_pictures(cats, tiny_sd, tmp_path):
+def test_a_protection_of_collections_depends_on_their_other_pictures(cats, small_sd, tmp_path):
     shutil.copytree(cats, tmp_path / "cats")
     fields = {"protections": (TOGETHER, CLOAK), "transforms": ("none",), "batch": 1}
-    before = plan_of(over(tmp_path / "cats", tiny_sd, **fields))
+    before = plan_of(over(tmp_path / "cats", small_sd, **fields))
     write_pictures(tmp_path / "cats", "coffee", count=1)
-    after = plan_of(over(tmp_path / "cats", tiny_sd, **fields))
+    after = plan_of(over(tmp_path / "cats", small_sd, **fields))
     assert not set(releases_of(before, TOGETHER)) & set(releases_of(after, TOGETHER))
     assert set(releases_of(before, CLOAK)) < set(releases_of(after, CLOAK))
 
 
-def test_a_collection_is_protected_together_and_a_part_of_it_is_no_rest(cats, tiny_sd, tmp_path):
-    trial = over(cats, tiny_sd, protections=(TOGETHER,), transforms=("none",))
-    plan, model = plan_of(trial), load_model(tiny_sd, device="cpu")
+def test_a_collection_is_protected_together_and_a_part_of_it_is_no_rest(cats, small_sd, tmp_path):
+    trial = over(cats, small_sd, protections=(TOGETHER,), transforms=("none",))
+    plan, model = plan_of(trial), load_model(small_sd, device="cpu")
     store = FolderStore(tmp_path / "out")
     stages.release(plan, store, model, silent)
     keys = releases_of(plan, TOGETHER)
@@ -324,17 +324,17 @@ def test_a_collection_is_protected_together_and_a_part_of_it_is_no_rest(cats, ti
     assert all(torch.equal(store.read(key), file) for key, file in zip(keys, files, strict=True))
 
 
-def test_a_protection_of_collections_needs_an_editor_that_learns(cats, tiny_sd):
+def test_a_protection_of_collections_needs_an_editor_that_learns(cats, small_sd):
     editors = {"editors": ("img2img",), "tuning_seeds": None}
     with pytest.raises(UserError, match="protects collections"):
-        plan_of(over(cats, tiny_sd, protections=(TOGETHER,), **editors))
+        plan_of(over(cats, small_sd, protections=(TOGETHER,), **editors))
 
 
-def test_a_dry_run_says_how_many_steps_it_would_take(cats, tiny_sd, tmp_path):
+def test_a_dry_run_says_how_many_steps_it_would_take(cats, small_sd, tmp_path):
     file = tmp_path / "trial.yaml"
-    fields = over(cats, tiny_sd).model_dump(mode="json", exclude_unset=True)
+    fields = over(cats, small_sd).model_dump(mode="json", exclude_unset=True)
     file.write_text(json.dumps({**fields, "photos": "sample", "model": "embedded"}))
-    paths = [f"--set=photos={cats}", f"--set=model={tiny_sd}"]
+    paths = [f"--set=photos={cats}", f"--set=model={small_sd}"]
     result = CliRunner().invoke(app, ["run", str(file), *paths, "--dry-run", "--device", "cpu"])
     assert result.exit_code == 0, result.output
     assert "2 photos in 1 collection on" in result.output

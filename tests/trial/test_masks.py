@@ -31,11 +31,11 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def trial(folder, tiny_sd):
+def trial(folder, small_sd):
     return Trial(
         photos=str(folder),
         mask=str(folder),
-        model=str(tiny_sd),
+        model=str(small_sd),
         protections=("photoguard-encoder:steps=1",),
         placebos=("noise",),
         transforms=("none", "rotate:degrees=90"),
@@ -120,8 +120,8 @@ def test_the_perturbation_itself_is_no_effect(trial, out, tmp_path):
     assert distance(tmp_path / "out") == 0
 
 
-def test_masks_and_editors_belong_together(trial, tiny_sd):
-    model, photos = load_model(str(tiny_sd)), load_photos(trial.photos, mask=trial.mask)
+def test_masks_and_editors_belong_together(trial, small_sd):
+    model, photos = load_model(str(small_sd)), load_photos(trial.photos, mask=trial.mask)
     for change in ({"mask": None}, {"editors": ("img2img",)}):
         with pytest.raises(UserError, match="mask"):
             make_plan(trial.model_copy(update=change), photos, model)

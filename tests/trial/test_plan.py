@@ -22,8 +22,8 @@ TRIAL = Trial(
 
 
 @pytest.fixture(scope="module")
-def model(tiny_sd):
-    return load_model(str(tiny_sd), device="cpu")
+def model(small_sd):
+    return load_model(str(small_sd), device="cpu")
 
 
 @pytest.fixture(scope="module")

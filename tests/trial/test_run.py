@@ -25,14 +25,14 @@ from brittle.trial.run import run
 
 
 @pytest.fixture(scope="module")
-def trial(tmp_path_factory, tiny_sd):
+def trial(tmp_path_factory, small_sd):
     folder = tmp_path_factory.mktemp("photos")
     for name in ("astronaut", "chelsea"):
         levels = getattr(data, name)()[None, :240:4, :240:4]
         write_image(folder / f"{name}.png", from_bytes(levels))
     return Trial(
         photos=str(folder),
-        model=str(tiny_sd),
+        model=str(small_sd),
         protections=("photoguard-encoder:steps=2",),
         placebos=("noise",),
         transforms=("none", "jpeg:quality=50"),
@@ -383,11 +383,11 @@ def test_keep_is_scored_against_the_published_file_too(trial, tmp_path):
         assert same == (point[1] == "original") or reference == "photo"
 
 
-def test_a_classifier_that_was_trained_again_judges_anew(trial, tiny_sd, tmp_path, monkeypatch):
+def test_a_classifier_that_was_trained_again_judges_anew(trial, small_sd, tmp_path, monkeypatch):
     from brittle.metrics import Follow
 
     model = tmp_path / "model"
-    shutil.copytree(tiny_sd, model)
+    shutil.copytree(small_sd, model)
     of = trial.model_copy(update={"model": str(model), "metrics": ("psnr", "follow")})
     for name in ("json", "safetensors"):
         shutil.copy(EMBEDDED / f"look_classifier.{name}", model)

@@ -1,6 +1,7 @@
 """The report's sentence in numbers: counts of usable edits, placebo and worst case included."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -34,6 +35,18 @@ WORST: dict[Line, str] = {"oracle": "for each photo", "best fixed": "for all pho
 """Lines of the worst case that have an effect, the first with a number being printed."""
 
 
+@dataclass(frozen=True)
+class _About:
+    """What the sentence says something of: an arm and, if there is one, what was done to it."""
+
+    effects: Effects
+    usable: UsableEdits
+    arm: str
+    transform: str | None
+    opening: str
+    worst_cases: Sequence[WorstCase]
+
+
 def headline(
     effects: Effects,
     usable: UsableEdits,
@@ -55,13 +68,10 @@ def headline(
     ]
     transform = FAVOURITE if FAVOURITE in measured else measured[0] if measured else None
     opening = _opening(scope, effects, arm, several=len(primary.arms) > 1)
-    if usable.reason:
-        sentence = _without_usable(effects, usable, arm, transform, opening, worst_cases)
-    else:
-        sentence = _with_usable(effects, usable, arm, transform, opening, worst_cases)
+    about = _About(effects, usable, arm, transform, opening, worst_cases)
     photos = _by_effect(effects, arm)
     return Headline(
-        sentence=sentence,
+        sentence=_without_usable(about) if usable.reason else _with_usable(about),
         arm=arm,
         transform=transform,
         median_photo=photos[(len(photos) - 1) // 2] if photos else None,
@@ -80,8 +90,9 @@ def _opening(scope: Scope, effects: Effects, arm: str, *, several: bool) -> str:
     return ", ".join(parts)
 
 
-def _worst(effects: Effects, arm: str, worst: Sequence[WorstCase], edits: int) -> str:
+def _worst(about: _About, edits: int) -> str:
     """The worst case over everything tried, as a clause: by usable ``edits`` if there are any."""
+    effects, arm = about.effects, about.arm
     tried = [
         name
         for name in effects.table.names("transform")
@@ -90,7 +101,7 @@ def _worst(effects: Effects, arm: str, worst: Sequence[WorstCase], edits: int) -
     if not tried:
         return "; no transform was tried"
     transforms = count(len(tried), "transform")
-    cases = {(case.arm, case.line): case for case in worst}
+    cases = {(case.arm, case.line): case for case in about.worst_cases}
     if edits and (arm, "any") in cases and cases[arm, "any"].usable:
         got, unprotected = (
             _share_of(cases[which, "any"].usable, edits) for which in (arm, ORIGINAL)
@@ -116,14 +127,8 @@ def _share_of(usable: Interval | None, edits: int) -> str:
     return with_bounds(usable, as_percent=True)
 
 
-def _with_usable(
-    effects: Effects,
-    usable: UsableEdits,
-    arm: str,
-    transform: str | None,
-    opening: str,
-    worst: Sequence[WorstCase],
-) -> str:
+def _with_usable(about: _About) -> str:
+    effects, usable, arm, transform = about.effects, about.usable, about.arm, about.transform
     cells = {"of the unprotected photo": (ORIGINAL, "none")}
     if placebo := effects.placebo(arm, "none"):
         noise = WITH_NOISE.get(effects.table.arms[placebo].noise or "", "with noise of its size")
@@ -147,22 +152,16 @@ def _with_usable(
     if beside is not None and f"of the protected one {after}" in numbers:
         counts[-1] += f" (unprotected {after}: {beside})"
     of = "of 100 edits, usable" if many else "usable edits"
-    at_worst = _worst(effects, arm, worst, usable.shares(arm, "none").rows)
-    return f"{opening}, {of}: {', '.join(counts)}{at_worst}."
+    at_worst = _worst(about, usable.shares(arm, "none").rows)
+    return f"{about.opening}, {of}: {', '.join(counts)}{at_worst}."
 
 
-def _without_usable(
-    effects: Effects,
-    usable: UsableEdits,
-    arm: str,
-    transform: str | None,
-    opening: str,
-    worst: Sequence[WorstCase],
-) -> str:
+def _without_usable(about: _About) -> str:
     """Counts of edits that moved further than noise moves them: half means nothing is left."""
+    effects, arm, transform, opening = about.effects, about.arm, about.transform, about.opening
     before = effects.contrast(arm, "none")
     if before.win_rate is None:
-        text = f"{opening}: usable edits are not judged: {usable.reason}"
+        text = f"{opening}: usable edits are not judged: {about.usable.reason}"
         if not effects.placebos(arm, "none"):
             return f"{text}. Without edits of the photo with noise (placebo) no effect is known."
         return f"{text}. Nothing else is known."
@@ -175,10 +174,8 @@ def _without_usable(
     if transform and after and after.win_rate is not None:
         moved = of_edits(after.win_rate * after.rows, after.rows)
         text += f", and {moved} after {transform_name(transform)}"
-    at_worst = _worst(effects, arm, worst, 0)
-    return (
-        f"{text} (by chance alone: half){at_worst}. Usable edits are not judged: {usable.reason}."
-    )
+    unjudged = f"Usable edits are not judged: {about.usable.reason}"
+    return f"{text} (by chance alone: half){_worst(about, 0)}. {unjudged}."
 
 
 def _by_effect(effects: Effects, arm: str) -> list[str]:

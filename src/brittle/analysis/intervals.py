@@ -136,10 +136,10 @@ def share_difference_bounds(differences: Array, alpha: float) -> Bounds:
     return mean, np.maximum(mean - margin, -1.0), np.minimum(mean + margin, 1.0)
 
 
-def bootstrap_t_bounds(values: Array, alpha: float, *, seed: int = 0) -> Bounds:
+def bootstrap_t_bounds(values: Array, alpha: float) -> Bounds:
     """Bootstrap-t over photos for a mean of one sample (n,): a cross-check of Student's t."""
     n = len(values)
-    draws = values[np.random.default_rng(seed).integers(0, n, (BOOTSTRAP_DRAWS, n))]
+    draws = values[np.random.default_rng(0).integers(0, n, (BOOTSTRAP_DRAWS, n))]
     errors = draws.std(-1, ddof=1) / np.sqrt(n)
     mean, error = values.mean(), values.std(ddof=1) / np.sqrt(n)
     usable = errors > 1e-12 * max(float(error), 1e-300)

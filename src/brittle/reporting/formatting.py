@@ -79,10 +79,9 @@ def known(value: float | None, *, per_hundred: bool = False) -> str:
     return hundred(value) if per_hundred else number(value, 3)
 
 
-def spread(values: Mapping[str, float], *, per_hundred: bool = False) -> str:
+def spread(values: Mapping[str, float]) -> str:
     """The range over photos, in words."""
-    write = hundred if per_hundred else number
-    low, high = write(min(values.values())), write(max(values.values()))
+    low, high = number(min(values.values())), number(max(values.values()))
     return f"all at {low}" if low == high else f"{low} to {high}"
 
 

@@ -4,9 +4,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-import torch
-
 from brittle.editors import FineTune
+from brittle.errors import out_of_memory
 from brittle.models import EditModel
 from brittle.models.memory import check_edit
 from brittle.trial.tasks import Plan, Release
@@ -31,12 +30,6 @@ def told_where(part: Part) -> Iterator[None]:
         if out_of_memory(error):
             raise OutOfMemory(part) from None
         raise
-
-
-def out_of_memory(error: Exception) -> bool:
-    """Whether memory ran out, on a GPU or on the CPU, where torch raises a plain RuntimeError."""
-    known = isinstance(error, (MemoryError, torch.OutOfMemoryError))
-    return known or "allocate memory" in str(error)
 
 
 def check_memory(

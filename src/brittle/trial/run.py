@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from brittle.declaration.trial import Trial
-from brittle.errors import UserError
+from brittle.errors import UserError, out_of_memory
 from brittle.models import EditModel, load_model
 from brittle.progress import Progress, overall, silent
 from brittle.record.begun import as_begun
@@ -16,7 +16,7 @@ from brittle.record.rows import format_results
 from brittle.record.store import INDEX, RESULTS, FolderStore, dump
 from brittle.sources.photos import read_photos
 from brittle.trial.cost import stage_seconds
-from brittle.trial.fits import OutOfMemory, Part, check_memory, out_of_memory
+from brittle.trial.fits import OutOfMemory, Part, check_memory
 from brittle.trial.manifest import manifest
 from brittle.trial.plan import make_plan
 from brittle.trial.results import index, rows
