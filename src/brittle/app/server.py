@@ -1,6 +1,7 @@
 """What the browser may ask, and who may ask it: pages of this server on this computer."""
 
 import errno
+import signal
 import socket
 import tempfile
 import webbrowser
@@ -236,12 +237,17 @@ def serve(port: int, *, browser: bool = True) -> None:
         _listening(port) as listening,
         tempfile.TemporaryDirectory(prefix="brittle-") as folder,
     ):
+        for name in ("SIGTERM", "SIGHUP"):  # the folder is deleted then, too
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), signal.default_int_handler)
         app = App(Path(folder))
         address = f"http://{HOST}:{listening.getsockname()[1]}/"
         print(f"brittle is at {address} (this computer only). Stop it with Ctrl-C.", flush=True)
         if browser:
             webbrowser.open(address)
-        config = uvicorn.Config(app.routes(), log_level="warning", server_header=False)
+        config = uvicorn.Config(
+            app.routes(), log_level="warning", server_header=False, lifespan="off"
+        )
         try:
             with suppress(KeyboardInterrupt):
                 uvicorn.Server(config).run(sockets=[listening])
