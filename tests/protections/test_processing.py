@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from brittle.images import quantise
-from brittle.protections import Placebo
+from brittle.protections import Placebo, placebo
 from brittle.protections.processing import processed
 from brittle.record.arms import NOISES
 
@@ -66,3 +66,17 @@ def test_a_placebo_is_processed_as_the_file_was_and_has_the_size_of_the_rest(kin
     left = levels(drawn) - levels(bright)
     assert left.square().mean().sqrt() == pytest.approx(12, rel=0.05)
     assert (levels(drawn) - levels(photo)).square().mean().sqrt() > 15
+
+
+def test_all_draws_of_a_file_share_what_was_found(photos, monkeypatch):
+    asked = []
+    monkeypatch.setattr(placebo, "processed", lambda *of: asked.append(of) or processed(*of))
+    placebo.EXPLANATIONS.forget()
+    photo = photos[:1]
+    for count, file in enumerate((done(photo, "gamma 0.8"), attacked(photo)), start=1):
+        drawn = [Placebo.parse(kind).draw(photo, file, seeds=[seed])
+                 for kind in NOISES for seed in (1, 2)]  # fmt: skip
+        assert len(asked) == count
+        placebo.EXPLANATIONS.forget()
+        assert torch.equal(drawn[0], Placebo.parse(NOISES[0]).draw(photo, file, seeds=[1]))
+        asked.pop()
