@@ -57,6 +57,21 @@ def test_a_protection_that_jpeg_undoes():
     assert [one.protects for one in found] == [True, False, True]
 
 
+def test_the_plain_line_comes_without_numbers():
+    assert words.plain(comparisons("edits", 5, 1.5, 5), "embedded") == (
+        "On the embedded model, the protection acts; JPEG 75 undoes that.",
+    )
+    assert words.plain(comparisons("edits", 5, 1.5, 1.5), "embedded") == (
+        "On the embedded model, the protection acts; JPEG 75 and flip undo that.",
+    )
+    assert words.plain(comparisons("latents", 5, 5, 5), "sd1") == (
+        "On sd1, the file misleads the image encoder.",
+    )
+    reduced = comparisons("edits", 5, 1.5, 5, trace=0.4)
+    assert words.plain(reduced, "embedded") == ("On the embedded model, the protection acts.",)
+    assert words.plain(comparisons("edits", 1.5, 1.5, 1.5), "embedded") == ()
+
+
 def test_a_protection_that_does_nothing():
     said = answer("edits", 1.5, 1.5, 1.5)
     assert "the file does no more than noise of its size: 27 of 57" in said

@@ -148,6 +148,24 @@ def photo_answer(comparisons: Sequence[Answer], scope: str) -> tuple[str, ...]:
     return tuple(sentences)
 
 
+def plain(comparisons: Sequence[Answer], model: str) -> tuple[str, ...]:
+    """One line without numbers, on a photo whose file does something: what it does, what undoes it.
+
+    Empty where it does no more than noise or next to nothing, which the answer itself says.
+    """
+    edits = [one for one in comparisons if one.seen == "edits"]
+    none, *others = edits or comparisons
+    if not none.test.stronger or (none.reach is not None and none.reach < SMALL):
+        return ()
+    acts = "the protection acts" if edits else "the file misleads the image encoder"
+    behind = [one for one in others if not one.test.stronger and one.test.at_least_as_far]
+    undone = [one.name for one in behind if not one.reduced_first]
+    if not undone:
+        return (f"On {model_name(model)}, {acts}.",)
+    verb = "undoes" if len(undone) == 1 else "undo"
+    return (f"On {model_name(model)}, {acts}; {grouped(undone)} {verb} that.",)
+
+
 SMALL = 0.10
 """Reach below which a file is not said to be protected: a trial's margin."""
 

@@ -315,6 +315,7 @@ def _result(model: EditModel, pictures: Pictures, comparisons: tuple[Answer, ...
         comparisons=comparisons,
         answer=(
             *(words.reduction(model.name, file, seen_at, latents) if reduced else ()),
+            *words.plain(comparisons, model.name),
             *words.photo_answer(comparisons, words.scope_words(model.name, seen_at, 1)),
         ),
     )

@@ -197,11 +197,18 @@ def render_audit(found: Audited, limit: int = PAGE_LIMIT) -> str:
         edits=edits,
         room=room,
         model_name=model_name,
+        main_sentence=_main_sentence,
         tables=tables,
         transfer=transfer(document),
         seen_at=seen_at,
         metric_sentence=metric_sentence,
     )
+
+
+def _main_sentence(result: ModelResult) -> str:
+    """What the file does on a model, whatever had to be said before it."""
+    on = f"On {model_name(result.model)}"
+    return next((sentence for sentence in result.answer if sentence.startswith(on)), "")
 
 
 def _glossary(document: Audit) -> list[Term]:
