@@ -16,7 +16,7 @@ def folder(tmp_path, monkeypatch, embedded):
     monkeypatch.setattr(
         cost, "load_model", lambda name, **options: known.get(name) or load(name, **options)
     )
-    monkeypatch.setattr(cost, "estimate", lambda *of: 1.0)
+    monkeypatch.setattr(cost, "stage_seconds", lambda *of: {"edits": 1.0})
     return tmp_path
 
 
