@@ -51,7 +51,7 @@ def test_a_slow_machine_leaves_out_prompts_then_transforms_and_says_so(at, plan)
 def test_a_very_slow_machine_is_told_the_time(at):
     trial, notes = at(10)
     assert set(trial.transforms) == {"none", *trial.primary.transforms}
-    assert notes[-1].startswith("6 minutes are too few: on this machine the demo takes at least ")
+    assert notes[-1].startswith("--minutes 6 is too few: on this machine the demo takes at least ")
 
 
 def test_what_protects_takes_as_long_in_a_smaller_demo(at, plan):

@@ -106,12 +106,12 @@ def _fitting(plan: Plan, model: EditModel, minutes: float) -> tuple[Trial, list[
     notes = []
     if left_out:
         notes.append(
-            f"To stay near {minutes:g} minutes on this machine, the demo left out "
+            f"To stay near {minutes:g} min on this machine, the demo left out "
             f"{', '.join(left_out)}."
         )
     if seconds > 60 * minutes:
         notes.append(
-            f"{minutes:g} minutes are too few: on this machine the demo takes at least about "
+            f"--minutes {minutes:g} is too few: on this machine the demo takes at least about "
             f"{duration(seconds)}."
         )
     return trial, notes
