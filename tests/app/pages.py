@@ -22,7 +22,7 @@ class Page:
 
     def work(self, task, **asked):
         """Let work end; what is told of it then."""
-        answer = self.client.post(f"/work/{task}", json={"visit": VISIT, **asked})
+        answer = self.client.post(f"/tasks/{task}", json={"visit": VISIT, **asked})
         assert answer.status_code == 200, answer.text
         until = time.monotonic() + 280
         while time.monotonic() < until:

@@ -114,7 +114,7 @@ def test_a_second_photo_of_a_name_is_refused_until_the_first_is_removed(page, pi
     ],
 )
 def test_work_that_can_t_be_is_refused_in_a_sentence(page, task, body):
-    answer = page.client.post(f"/work/{task}", json=body)
+    answer = page.client.post(f"/tasks/{task}", json=body)
     assert answer.status_code == 400
     assert answer.json()["problem"].endswith((".", "page again.", "file."))
 

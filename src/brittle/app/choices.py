@@ -59,11 +59,10 @@ def strengths() -> Iterator[Option]:
 
 def samples() -> dict[str, tuple[Path, str]]:
     """The photos that come with brittle's dependencies, by name, each with its credit."""
-    files = {
+    return {
         Path(path).stem: (Path(str(resources.files(package) / path)), credit)
         for (package, path), credit in SAMPLE.items()
     }
-    return files
 
 
 def sample(name: str) -> Path:
@@ -72,6 +71,7 @@ def sample(name: str) -> Path:
     Raises:
         UserError: there is none of this name.
     """
-    if name not in samples():
+    known = samples()
+    if name not in known:
         raise UserError(f"There is no sample photo named {name}.")
-    return samples()[name][0]
+    return known[name][0]

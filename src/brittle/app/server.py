@@ -110,7 +110,7 @@ class App:
                 Route("/trays/{visit}/{tray}", self.clear, methods=["DELETE"]),
                 Route("/trays/{visit}/{tray}/{name:path}", self.receive, methods=["PUT"]),
                 Route("/trays/{visit}/{tray}/{name:path}", self.remove, methods=["DELETE"]),
-                Route("/work/{task}", self.start, methods=["POST"]),
+                Route("/tasks/{task}", self.start, methods=["POST"]),
                 Route("/jobs/{name}", self.told),
                 Route("/jobs/{name}", self.stop, methods=["DELETE"]),
                 Mount(MADE, StaticFiles(directory=self.made)),

@@ -173,7 +173,7 @@ class Work {
     one(".said", this.element).replaceChildren();
     this.stage("Starting …");
     try {
-      const { name } = await ask("POST", `work/${task}`, JSON.stringify({ visit, ...body }));
+      const { name } = await ask("POST", `tasks/${task}`, JSON.stringify({ visit, ...body }));
       if (this.mine !== mine) return void fetch(`jobs/${name}`, { method: "DELETE" });
       this.job = name;
       const begun = performance.now();
