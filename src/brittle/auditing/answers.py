@@ -20,6 +20,7 @@ from brittle.auditing.document import (
     ModelResult,
     Seen,
     UsableCounts,
+    deciding,
 )
 from brittle.sources.pairs import PictureFile
 
@@ -130,9 +131,8 @@ def metric_sentence(model: str, reason: str) -> str:
 
 def photo_answer(comparisons: Sequence[Answer], scope: str) -> tuple[str, ...]:
     """What was found on one photo: edits if they were made, or else what the encoder sees."""
-    edits = any(one.seen == "edits" for one in comparisons)
-    shown = [one for one in comparisons if one.seen == ("edits" if edits else "latents")]
-    none, others = shown[0], shown[1:]
+    none, *others = deciding(comparisons)
+    edits = none.seen == "edits"
     sentences = _answer(none, others, scope, edits)
     if none.elsewhere is not None:
         sentences.append(
@@ -153,13 +153,12 @@ def plain(comparisons: Sequence[Answer], model: str) -> tuple[str, ...]:
 
     Empty where it does no more than noise or next to nothing, which the answer itself says.
     """
-    edits = [one for one in comparisons if one.seen == "edits"]
-    none, *others = edits or comparisons
+    none, *others = deciding(comparisons)
     if not none.test.stronger or (none.reach is not None and none.reach < SMALL):
         return ()
+    edits = none.seen == "edits"
     acts = "the protection acts" if edits else "the file misleads the image encoder"
-    behind = [one for one in others if not one.test.stronger and one.test.at_least_as_far]
-    undone = [one.name for one in behind if not one.reduced_first]
+    undone = _undone([one for one in others if not one.reduced_first])
     if not undone:
         return (f"On {model_name(model)}, {acts}.",)
     verb = "undoes" if len(undone) == 1 else "undo"
@@ -220,16 +219,20 @@ def _clauses(lines: Sequence[Answer]) -> list[str]:
         first, *more = left
         parts = [f"{first[0]} leaves {first[1]} % of {what}", *(f"{a} {b} %" for a, b in more)]
         clauses.append(joined(parts))
-    behind = [one for one in lines if not one.test.stronger]
-    if gone := [one.name for one in behind if one.test.at_least_as_far]:
+    if gone := _undone(lines):
         verb = "leaves" if len(gone) == 1 else "leave"
         clauses.append(f"{grouped(gone)} {verb} nothing that can be told from noise")
     clauses += [
         f"{one.name} leaves {percent(one.rest or 0)} %, {one.test.words}"
-        for one in behind
-        if not one.test.at_least_as_far
+        for one in lines
+        if not one.test.stronger and not one.test.at_least_as_far
     ]
     return clauses
+
+
+def _undone(lines: Sequence[Answer]) -> list[str]:
+    """Names of the transforms after which nothing can be told from noise."""
+    return [one.name for one in lines if not one.test.stronger and one.test.at_least_as_far]
 
 
 def _usable(none: Answer, others: Sequence[Answer]) -> list[str]:

@@ -4,6 +4,7 @@ Distances have the unit of their metric. ``None`` means that a number can't be h
 stands in the field beside it.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import Field
@@ -111,6 +112,12 @@ class Answer(Data):
         return self.left_reduced if self.reduced_first else self.left
 
 
+def deciding(comparisons: Sequence[Answer]) -> tuple[Answer, ...]:
+    """Edits where there are any, latents otherwise."""
+    edits = tuple(one for one in comparisons if one.seen == "edits")
+    return edits or tuple(comparisons)
+
+
 class ModelResult(Data):
     """One photo on one edit model."""
 
@@ -134,7 +141,7 @@ class ModelResult(Data):
     @property
     def deciding(self) -> tuple[Answer, ...]:
         """Edits where there are any, latents otherwise."""
-        return self.seen_as("edits") or self.seen_as("latents")
+        return deciding(self.comparisons)
 
 
 class PhotoAudit(Data):
