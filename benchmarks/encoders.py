@@ -23,7 +23,6 @@ import argparse
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -83,30 +82,37 @@ def main() -> None:
     photos = load_photos(options.photos, square=options.side)
     results = {label: options.out / "results" / f"{label}.json" for label in photos}
     part, parts = map(int, options.part.split("/"))
-    for at, label in enumerate([*photos][: options.count]):
-        if at % parts == part - 1 and time.monotonic() < end:
-            work_on(options, results[label], label, photos[label].image, at)
+    models = {name: load_model(name) for name in options.models}
+    made = dict(protections(options, models))
+    mine = [*enumerate(photos)][: options.count][part - 1 :: parts]
+    for at, label in mine:
+        photo, found = photos[label].image, kept(results[label])
+        if made.keys() <= found["looks"].keys():
+            continue
+        if time.monotonic() > end:
+            break
+        files = dict(protected(options.out / "files", label, photo, made, at))
+        add(found, models, photo, files, at)
+        results[label].parent.mkdir(parents=True, exist_ok=True)
+        results[label].write_text(json.dumps(found, indent=1))
+        print(f"{label}: done", flush=True)
     done = [json.loads(path.read_text()) for path in results.values() if path.is_file()]
     print("\n".join(tables(done, options.models)))
 
 
-def work_on(options: argparse.Namespace, path: Path, label: str, photo: Tensor, at: int) -> None:
-    """Add to a photo's results what isn't there."""
-    found = json.loads(path.read_text()) if path.is_file() else {"looks": {}, "distances": {}}
-    models = {name: loaded(name) for name in options.models}
-    made = dict(protections(options, models))
-    if made.keys() <= found["looks"].keys():
-        return
-    files = level(photo, dict(protected(options.out / "files", label, photo, made, at)))
-    new = {name: file for name, file in files.items() if name not in found["looks"]}
+def kept(path: Path) -> dict:
+    """What a photo's file of results has, if there is one."""
+    return json.loads(path.read_text()) if path.is_file() else {"looks": {}, "distances": {}}
+
+
+def add(
+    found: dict, models: Mapping[str, EditModel], photo: Tensor, files: dict[str, Tensor], seed: int
+) -> None:
+    """Measure the files that a photo's results don't have."""
+    levelled = level(photo, files)
+    new = {name: file for name, file in levelled.items() if name not in found["looks"]}
     found["looks"] |= {name: looks(photo, file) for name, file in new.items()}
-    found["distances"] |= distances(models, photo, new, at)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(found, indent=1))
-    print(f"{label}: done", flush=True)
-
-
-loaded = lru_cache(load_model)
+    found["distances"] |= distances(models, photo, new, seed)
 
 
 # Making the files.
