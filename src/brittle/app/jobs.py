@@ -84,6 +84,9 @@ class Worker:
 
     def do(self, job: Job, work: Work, private: Path) -> None:
         """Do some work, and keep with the job what is told of it."""
+        if job.cancelled_at is not None:
+            job.take("end", ("stopped", ""))
+            return
         self._stop.clear()
         job.state = "running"
         try:
