@@ -88,6 +88,8 @@ def test_the_oracle_finds_each_photos_weakest_transform():
     oracle = found[ARM, "oracle"]
     assert oracle.effect.estimate == pytest.approx(0.1)
     assert oracle.share.estimate == pytest.approx(0.2)
+    assert oracle.reach.estimate == pytest.approx(0.1 / 0.9, rel=0.02)  # of gray's 1.0 - 0.1
+    assert oracle.reach.low < oracle.reach.estimate < oracle.reach.high
     assert oracle.effect_chosen == {"flip": 12, "median-blur:size=3": 12}
     assert oracle.transforms == 4
     assert found[ARM, "best fixed"].effect.estimate > 0.2

@@ -428,6 +428,9 @@ class WorstCase(Data):
     """That effect over the effect without a transform; a ratio, not clamped."""
     share_reason: str
     """Why there is none: ``too weak for a share``."""
+    reach: Interval | None = None
+    """That effect as a share of all that a perfect protection would add without a transform: 0 like
+    noise of its size, 1 the photo is gone. Null where there is no effect, or no gray picture."""
     usable: Interval | None
     """Usable share."""
     usable_chosen: dict[str, int]

@@ -15,7 +15,13 @@ from scipy.special import ndtr
 
 from brittle.analysis.effects import Effects
 from brittle.analysis.evidence import UsableFrom
-from brittle.analysis.intervals import Array, known_mean, mean_interval, share_interval
+from brittle.analysis.intervals import (
+    Array,
+    known_mean,
+    mean_interval,
+    ratio_interval,
+    share_interval,
+)
 from brittle.analysis.summary import Interval, Line, WorstCase
 from brittle.analysis.table import Block, unit_means
 from brittle.analysis.usable import UsableEdits
@@ -130,6 +136,7 @@ class Search:
             effect_reason=left.reason,
             share=share,
             share_reason=share_reason,
+            reach=self._reach(arm, left),
             usable=None
             if got.values is None
             else share_interval(got.values, got.rows, ALPHA, self.table.unit),
@@ -293,6 +300,14 @@ class Search:
             return None, left.reason
         before = self._means(effect)[:, self.transforms.index("none")].mean(-1)
         return self.effects.share(left.values, before, ALPHA)
+
+    def _reach(self, arm: str, left: _Attempt) -> Interval | None:
+        if left.values is None:
+            return None
+        room = self.effects.contrast(arm, "none").room
+        if (known_mean(room) or 0.0) <= 0:
+            return None  # as in `Effects.reach`
+        return ratio_interval(left.values, room, ALPHA, self.table.unit)
 
 
 def lower_rank(follow: Array, keep: Array) -> Array:

@@ -45,6 +45,9 @@ class Trial(BaseModel):
     names: dict[str, str] = Field(
         {}, description="short names for protections, by which everything else then calls them"
     )
+    files: dict[str, str] = Field(
+        {}, description="arms that any tool made, by name: each a folder of its protected files"
+    )
     budgets: tuple[str, ...] = Field(
         (), description="every protection at each of these budgets, four or more, to be compared"
     )
@@ -107,7 +110,7 @@ class Trial(BaseModel):
             raise ValueError("a prompt is empty; say what the edit should show")
         return value
 
-    @field_validator("names")
+    @field_validator("names", "files")
     @classmethod
     def _names_are_new(cls, value: dict[str, str]) -> dict[str, str]:
         for name in value:
@@ -134,12 +137,19 @@ class Trial(BaseModel):
             values = getattr(self, field) or ()
             if repeated := {str(value) for value in values if values.count(value) > 1}:
                 raise ValueError(f"{field} names {', '.join(sorted(repeated))} twice")
+        if both := self.files.keys() & {*self.names, *self.protections}:
+            raise ValueError(f"files and protections share the name {min(both)}")
         if shared := set(self.seeds) & set(self.floor_seeds):
             raise ValueError(f"seeds and floor_seeds share {', '.join(map(str, sorted(shared)))}")
         return self
 
     @property
     def protection_arms(self) -> tuple[str, ...]:
+        """The protections' labels, those of files that are given as the last."""
+        return (*self.made_arms, *self.files)
+
+    @property
+    def made_arms(self) -> tuple[str, ...]:
         """The protections' labels: as they are named, or each with every budget of the sweep."""
         if not self.budgets:
             return self.protections
@@ -180,6 +190,13 @@ def load_trial(path: str | Path, settings: Iterable[str] = ()) -> Trial:
         value = written.get(field)
         if isinstance(value, (str, int)) and not isinstance(value, bool):  # a folder named 2026
             written[field] = _inside(path.parent, str(value), f"{path.name}: {field}")
+    files = written.get("files")
+    if isinstance(files, dict):
+        where = f"{path.name}: files"
+        written["files"] = {
+            label: _inside(path.parent, folder, where) if isinstance(folder, str) else folder
+            for label, folder in files.items()
+        }
     plugins = written.get("plugins")
     if isinstance(plugins, (str, list)):
         named = [plugins] if isinstance(plugins, str) else plugins
@@ -192,7 +209,7 @@ def load_trial(path: str | Path, settings: Iterable[str] = ()) -> Trial:
     trial = make_trial(written, path.name)
     for plugin in trial.plugins:
         load_plugin(plugin)
-    if not trial.protections:  # as for what is only learned from
+    if not trial.protection_arms:  # as for what is only learned from
         raise UserError(f"{path.name}: protections: needs at least one entry")
     return trial
 

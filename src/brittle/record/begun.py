@@ -10,9 +10,10 @@ from pydantic import ValidationError
 from brittle.declaration.trial import Trial, make_trial
 from brittle.record.manifest import MANIFEST, PLACES, Manifest, Model, PhotoEntry
 
-MAY_DIFFER = ("title", "metrics", "threat_model", "not_tried", "batch", "plugins", *PLACES)
+MAY_DIFFER = ("title", "metrics", "threat_model", "not_tried", "batch", "plugins", "files", *PLACES)
 """Fields of a trial that a folder may see change: all others would mix two trials. What lies at a
-place is compared by its content: photos, masks, plugins, and the model's files."""
+place is compared by its content: photos, masks, plugins, and the model's files; given files are a
+part of the keys of all that is made of them."""
 
 
 def as_begun(trial: Trial, found: Manifest) -> Trial:

@@ -175,6 +175,8 @@ class Manifest(Data):
                     fields[place] = shown(fields[place])
             if "plugins" in fields:
                 fields["plugins"] = [*map(shown, fields["plugins"])]
+            if "files" in fields:
+                fields["files"] = {label: shown(one) for label, one in fields["files"].items()}
         return self.model_validate(data)
 
     def to_json(self) -> dict[str, Any]:

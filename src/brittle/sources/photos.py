@@ -27,6 +27,8 @@ from brittle.sources.folders import (
     left_out,
     photo_files,
 )
+from brittle.sources.names import match
+from brittle.sources.same_photo import refuse_others
 
 SAMPLE = {
     ("skimage", "data/astronaut.png"): "NASA, public domain (scikit-image)",
@@ -136,6 +138,34 @@ def read_photos(trial: Trial) -> dict[str, TrialPhoto]:
                 raise UserError(f"{owners[photo.digest]} and {collection} share {name}: keep one.")
             photos[f"{collection}/{name}"] = photo
     return photos
+
+
+def given_files(trial: Trial, photos: dict[str, TrialPhoto]) -> dict[tuple[str, str], TrialPhoto]:
+    """The protected files that a trial names folders of, by photo and arm.
+
+    A file belongs to the photo whose name its own begins or ends with (`names.match`), and shows it
+    at its size.
+
+    Raises:
+        UserError: a photo without its file, or with one of another size or of another picture.
+    """
+    found: dict[tuple[str, str], TrialPhoto] = {}
+    for label, folder in trial.files.items():
+        files = {path.stem: path for path in photo_files(Path(folder))}
+        partners = match([one.photo.name for one in photos.values()], files)
+        for name, original in photos.items():
+            if original.photo.name not in partners:
+                raise UserError(f"{folder} has no file for the photo {name}: expected {name}.png.")
+            path = files[partners[original.photo.name]]
+            protected = read_photo(path)
+            sizes = [
+                f"{one.shape[-1]} x {one.shape[-2]} px" for one in (protected.image, original.image)
+            ]
+            if protected.image.shape != original.image.shape:
+                raise UserError(f"{path} is {sizes[0]}, and the photo is {sizes[1]} in this trial.")
+            refuse_others(original.image, protected.image, f"{name} and {path}")
+            found[name, label] = replace(original, photo=protected)
+    return found
 
 
 def notes_on(trial: Trial) -> list[str]:

@@ -29,7 +29,7 @@ def refuse_others(original: Tensor, protected: Tensor, names: str) -> None:
     if _apart(original, protected) > FAR and _correlation(original, protected) < ALIKE:
         raise UserError(
             f"{names} show different pictures, or one of them was turned, mirrored, cropped or "
-            "made partly transparent: an audit takes a photo and its protected version, so correct "
+            "made partly transparent: a photo and its protected version are compared, so correct "
             "this pair, or leave it out."
         )
 

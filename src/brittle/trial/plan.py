@@ -20,7 +20,7 @@ from brittle.noise import derive_seed
 from brittle.protections import Placebo, Protection
 from brittle.record.arms import BASE_MODEL, GRAY, ORIGINAL, Arm, placebo_label
 from brittle.record.record import Point
-from brittle.sources.photos import TrialPhoto
+from brittle.sources.photos import TrialPhoto, given_files
 from brittle.transforms import Transform
 from brittle.trial.tasks import (
     Cell,
@@ -56,7 +56,8 @@ def make_plan(
     ``together`` is how many photos a call that protects has at most: as many as an edit's, if None.
 
     Raises:
-        UserError: a component that is unknown or wrongly set; a collection that can't be learned.
+        UserError: a component that is unknown or wrongly set; a collection that can't be learned;
+            given files that don't fit the photos.
     """
     plan = plan_components(trial, photos, model)
     plan.together = together or plan.batch
@@ -76,12 +77,12 @@ def plan_components(trial: Trial, photos: dict[str, TrialPhoto], model: "EditMod
         check_prompts(model, trial.prompts)
     if learns:
         trial, editors = _over_collections(trial), _repeats(editors, trial.tuning_seeds)
-    protections = {
-        label: Protection.parse(trial.written_out(label)) for label in trial.protection_arms
-    }
+    protections = {label: Protection.parse(trial.written_out(label)) for label in trial.made_arms}
     placebos = {
-        placebo_label(kind, label): Placebo.from_record({"name": kind, "of": protection})
-        for label, protection in protections.items()
+        placebo_label(kind, label): Placebo.from_record(
+            {"name": kind, "of": protections.get(label)}
+        )
+        for label in trial.protection_arms
         for kind in trial.placebos
     }
     transforms = _by_text(map(Transform.parse, trial.transforms))
@@ -110,6 +111,7 @@ def plan_components(trial: Trial, photos: dict[str, TrialPhoto], model: "EditMod
         calibration=calibration,
         not_calibrated=not_calibrated,
         batch=trial.batch or rows_a_call(model),
+        given=given_files(trial, photos),
     )
     _check_learning(plan, model)
     return plan
@@ -182,6 +184,10 @@ def _arms(
         preset = registry(Protection.family).presets.get(trial.written_out(label).partition(":")[0])
         source = preset.source if preset else protection.source
         arms.append(Arm(label=label, kind="protection", record=protection.record(), source=source))
+    arms += [
+        Arm(label=label, kind="protection", source="files that another tool made")
+        for label in trial.files
+    ]
     arms += [
         Arm.named(label).model_copy(update={"record": one.record(), "source": one.source})
         for label, one in placebos.items()
