@@ -14,6 +14,7 @@ from protection_memory import peak_of
 TRANSFORMS = (
     *("jpeg:quality=75", "webp:quality=75", "avif:quality=75", "resize:factor=0.5", "flip"),
     *("rotate:degrees=90", "gaussian-blur:sigma=1", "median-blur:size=3", "bilateral:size=5"),
+    *("guided:radius=4", "total-variation:weight=0.05", "nl-means:h=8/255"),
     *("gaussian-noise:sigma=4/255", "gamma:exponent=0.9", "screenshot"),
     "gaussian-blur:sigma=1+jpeg:quality=75",
 )

@@ -4,10 +4,18 @@ import torch
 from PIL import Image, ImageFilter
 from pydantic import ValidationError
 from scipy import ndimage
-from skimage.restoration import denoise_bilateral
+from skimage.restoration import denoise_bilateral, denoise_nl_means, denoise_tv_chambolle
 
 from brittle.images import to_bytes
-from brittle.transforms import Bilateral, GaussianBlur, MedianBlur
+from brittle.transforms import (
+    Bilateral,
+    GaussianBlur,
+    Guided,
+    MedianBlur,
+    NonLocalMeans,
+    TotalVariation,
+    Transform,
+)
 
 
 @pytest.mark.parametrize("sigma", [0.3, 1, 2.5, 6])
@@ -105,3 +113,91 @@ def test_bilateral_twice_is_one_after_the_other(real):
 def test_bilaterals_gradient():
     image = torch.rand(1, 3, 7, 6, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(Bilateral(size=3).surrogate, image)
+
+
+def guided_by_hand(guide, pixels, radius, eps):
+    """He, Sun and Tang's equations 19 to 21, window by window; (H, W, 3) each."""
+    height, width, _ = guide.shape
+
+    def window(row, column):
+        return (
+            slice(max(row - radius, 0), row + radius + 1),
+            slice(max(column - radius, 0), column + radius + 1),
+        )
+
+    slopes, offsets = np.empty((height, width, 3, 3)), np.empty((height, width, 3))
+    for row, column in np.ndindex(height, width):
+        seen = guide[window(row, column)].reshape(-1, 3)
+        wanted = pixels[window(row, column)].reshape(-1, 3)
+        centred = seen - seen.mean(0)
+        covariance = centred.T @ centred / len(seen)
+        shared = centred.T @ (wanted - wanted.mean(0)) / len(seen)
+        slopes[row, column] = np.linalg.inv(covariance + eps * np.eye(3)) @ shared
+        offsets[row, column] = wanted.mean(0) - seen.mean(0) @ slopes[row, column]
+    made = np.empty_like(guide)
+    for row, column in np.ndindex(height, width):
+        around = window(row, column)
+        made[row, column] = guide[row, column] @ slopes[around].mean((0, 1))
+        made[row, column] += offsets[around].mean((0, 1))
+    return made
+
+
+def test_guided_is_its_formula_window_by_window(real):
+    image = real[:1, :, 20:36, 30:48].double()
+    first = Bilateral(size=3)
+    guide, found = (one[0].permute(1, 2, 0).numpy() for one in (image, first.surrogate(image)))
+    for _ in range(2):
+        found = guided_by_hand(guide, found, 3, (8 / 255) ** 2)
+    ours = Guided(radius=3, sigma_colour=8 / 255, times=2, first=first).surrogate(image)
+    assert np.abs(ours[0].permute(1, 2, 0).numpy() - found).max() < 1e-10
+
+
+def test_guided_levels_out_what_is_faint_and_keeps_edges():
+    image = torch.full((1, 3, 24, 24), 0.2)
+    image[..., 12:] = 0.8
+    noisy = image + 0.01 * torch.randn(image.shape, generator=torch.Generator().manual_seed(0))
+    filtered = Guided(radius=4).surrogate(noisy)
+    assert (filtered - image).std() < 0.5 * (noisy - image).std()
+
+
+def test_guideds_gradient():
+    image = torch.rand(1, 3, 7, 6, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(Guided(radius=2, sigma_colour=0.1).surrogate, image)
+
+
+def test_adverse_cleaner_has_its_settings():
+    cleaner = Transform.parse("adverse-cleaner")
+    assert (cleaner.radius, cleaner.times, cleaner.first.times) == (4, 4, 64)
+    assert cleaner.sigma_colour**2 * 255**2 == pytest.approx(16)
+    assert cleaner.first.sigma_colour * 255 == pytest.approx(cleaner.first.sigma_space) == 8
+
+
+def test_total_variation_and_nl_means_are_scikit_images(real):
+    cases = {
+        TotalVariation(weight=0.05): lambda one: denoise_tv_chambolle(
+            one, weight=0.05, eps=2e-4, max_num_iter=200, channel_axis=-1
+        ),
+        NonLocalMeans(h=0.05, patch_size=3, patch_distance=4): lambda one: denoise_nl_means(
+            one, patch_size=3, patch_distance=4, h=0.05, fast_mode=True, channel_axis=-1
+        ),
+    }
+    for transform, expected in cases.items():
+        received = transform.apply(real)
+        for ours, photo in zip(received, real, strict=True):
+            theirs = expected(photo.permute(1, 2, 0).numpy())
+            assert np.abs(ours.permute(1, 2, 0).numpy() - theirs).max() < 0.501 / 255
+        assert (received - real).abs().mean() > 1 / 255
+
+
+def test_total_variation_lowers_its_objective(real):
+    photo = real[:1]
+
+    def objective(image):
+        down, across = (image.diff(dim=dim)[..., :-1, :] if dim == -1 else
+                        image.diff(dim=dim)[..., :-1] for dim in (-2, -1))  # fmt: skip
+        lengths = (down.square() + across.square()).sqrt().sum()
+        return float(0.1 * lengths + (image - photo).square().sum() / 2)
+
+    values = {w: objective(TotalVariation(weight=w).apply(photo)) for w in (0.01, 0.1, 0.5)}
+    assert min(values, key=values.get) == 0.1
+    assert values[0.1] < objective(photo)

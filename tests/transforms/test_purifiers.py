@@ -38,6 +38,14 @@ def test_the_round_trip_is_the_autoencoders(embedded, photos):
     assert torch.equal(Autoencode().apply(photos, model=embedded)[:1], expected)
 
 
+def test_round_trips_follow_each_other(embedded, photos):
+    image = photos[:1]
+    with torch.no_grad():
+        for _ in range(3):
+            image = embedded.decode(embedded.encode(image)).clamp(0, 1)
+    assert torch.equal(Autoencode(times=3).apply(photos[:1], model=embedded), quantise(image))
+
+
 @pytest.mark.parametrize("strength", [0.1, 0.3])
 def test_denoise_is_an_edit_with_an_empty_prompt(embedded, photos, strength):
     editor = Img2Img(strength=strength, guidance_scale=1, num_inference_steps=50)

@@ -12,7 +12,11 @@ from brittle.reporting.formatting import count, estimated, short_name, transform
 FAMILIES = {
     "JPEG": ("jpeg", "circle", ("jpeg",)),
     "other codecs": ("codec", "circle", ("webp", "avif", "jpeg2000")),
-    "filters": ("filter", "square", ("gaussian-blur", "median-blur", "bilateral")),
+    "filters": (
+        "filter",
+        "square",
+        ("gaussian-blur", "median-blur", "bilateral", "guided", "nl-means", "total-variation"),
+    ),
     "geometry": ("geometry", "triangle", ("rotate", "flip", "shift", "resize")),
 }
 """Style, marker and transforms of each family in the legend."""

@@ -9,7 +9,14 @@ from brittle.transforms.base import Transform
 from brittle.transforms.chain import Chain
 from brittle.transforms.codecs import Avif, Jpeg, Jpeg2000, Nothing, WebP
 from brittle.transforms.colours import Brightness, Contrast, Gamma, Grayscale, Levels
-from brittle.transforms.filters import Bilateral, GaussianBlur, MedianBlur
+from brittle.transforms.filters import (
+    Bilateral,
+    GaussianBlur,
+    Guided,
+    MedianBlur,
+    NonLocalMeans,
+    TotalVariation,
+)
 from brittle.transforms.framing import Crop, Perspective
 from brittle.transforms.moves import Flip, Rotate, Shift
 from brittle.transforms.noises import GaussianNoise
@@ -31,17 +38,20 @@ __all__ = [
     "GaussianBlur",
     "GaussianNoise",
     "Grayscale",
+    "Guided",
     "Impress",
     "Jpeg",
     "Jpeg2000",
     "Levels",
     "MedianBlur",
+    "NonLocalMeans",
     "Nothing",
     "Perspective",
     "Resize",
     "Rotate",
     "Screenshot",
     "Shift",
+    "TotalVariation",
     "Transform",
     "WebP",
 ]
@@ -50,7 +60,7 @@ __all__ = [
 def _add_presets() -> None:
     text = (files(__name__) / "presets.yaml").read_text(encoding="utf-8")
     for name, preset in yaml.safe_load(text).items():
-        source = f"Modelled, not measured. {preset['assumed']}"
+        source = preset.get("source") or f"Modelled, not measured. {preset['assumed']}"
         registry(Transform.family).add_preset(name, Preset(preset["of"], preset["fields"], source))
 
 
