@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
@@ -10,6 +12,12 @@ from brittle.protections import PGD, Trace
 def kl(small_sd) -> EditModel:
     """A model of SD's layout, random, whose autoencoder is an AutoencoderKL; 64 px."""
     return load_model(small_sd, device="cpu", dtype="float32")
+
+
+@pytest.fixture(scope="session")
+def exact(small_sd) -> EditModel:
+    """As `kl`, in float64, in which two ways to the same gradient round to the same signs."""
+    return load_model(small_sd, device="cpu", dtype=torch.float64, vae_dtype=torch.float64)
 
 
 @pytest.fixture(scope="session")
@@ -50,3 +58,14 @@ def run_loop(
     trace = Trace()
     settings = {"mask": None, "seeds": list(range(len(image))), "trace": trace, **kwargs}
     return protection.perturb(model, image, **settings), trace
+
+
+def descend(gradient: Callable[[Tensor], Tensor], image: Tensor, protection: PGD) -> Tensor:
+    """Signed descent inside a linf ball, without a schedule, from where the protection starts."""
+    start = protection.batch(image, None, [0] * len(image), None).perturbed
+    radius, moved = protection.budget.radius, start
+    for _ in range(protection.steps):
+        found = gradient(moved.clone().requires_grad_())
+        moved = moved - protection.step_size * found.sign()
+        moved = moved.clamp(image - radius, image + radius).clamp(0, 1)
+    return moved

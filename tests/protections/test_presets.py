@@ -74,7 +74,8 @@ def test_the_expectation_preset_foresees_what_its_name_says() -> None:
 
 def test_editshield_moves_away_under_crop_blur_and_rotation() -> None:
     preset = Protection.parse("editshield")
-    assert (preset.target, preset.random_start, preset.steps) == ("away", True, 30)
+    assert (preset.name, preset.random_start, preset.steps) == ("latent-shift", True, 30)
     assert (preset.budget.radius, preset.step_size) == pytest.approx((0.05, 1 / 255))
+    assert preset.weight == 0.1
     kinds = {str(one).partition(":")[0] for one in preset.expectation}
     assert kinds == {"none", "crop", "gaussian-blur", "rotate"}

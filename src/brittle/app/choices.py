@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+from brittle.app.model import embedded
 from brittle.budgets import STRENGTHS
 from brittle.component import registry
 from brittle.errors import UserError
@@ -37,11 +38,15 @@ def protections() -> tuple[list[Option], list[Option]]:
 
 
 def _protects_one_photo(preset: str) -> bool:
-    """Whether a preset needs no collection, and no encoders that aren't on this computer."""
+    """Whether a preset needs no collection, and nothing that isn't on this computer or page."""
     try:
-        return not Protection.parse(preset).needs_collection
+        protection = Protection.parse(preset)
+        if protection.needs_collection:
+            return False
+        protection.check_model(embedded())
     except UserError:
         return False
+    return True
 
 
 def _for(preset: str) -> str:

@@ -323,6 +323,28 @@ class EditModel:
             latents = output.latent_dist.mean + spread * noise.to(self.device, self.vae_dtype)
         return self._latents(latents, pixels)
 
+    def posterior(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance, each (N, C, h, w), of the latents of a fitted image in [0, 1].
+
+        As the autoencoder gives them, without the latents' scale; differentiable.
+
+        Raises:
+            UserError: the autoencoder gives one latent and no distribution.
+        """
+        if not self.has_latent_distribution:
+            raise UserError(
+                f"{self.name}: its autoencoder gives a latent and no variance: name a model with "
+                f"an AutoencoderKL, such as Stable Diffusion's."
+            )
+        pixels = (image * 2 - 1).to(self.device, self.vae_dtype)
+        with self._running("vae"):
+            found = self.vae.encode(pixels).latent_dist
+        mean, spread = (
+            self._numbers(_at_least_float32(one), "vae", pixels)
+            for one in (found.mean, found.logvar)
+        )
+        return mean, spread
+
     def encode_to_attack(self, image: Tensor) -> Tensor:
         """As `encode`, in `attack_dtype`: for gradients' directions and latents' distances."""
         if self.attack_dtype == self.vae_dtype:

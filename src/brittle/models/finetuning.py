@@ -20,9 +20,9 @@ from torch import Tensor, nn
 
 from brittle.errors import UserError
 from brittle.images import middle_square, quantise, stretch
+from brittle.models.denoising import DenoisingTask, Draw
 from brittle.models.edit_model import EditModel, Part
 from brittle.models.memory import check_memory
-from brittle.models.schedulers import make_scheduler
 from brittle.models.tuned import WEIGHTS, Scope, learning, take
 from brittle.noise import derive_seed
 from brittle.progress import Progress, silent
@@ -121,14 +121,7 @@ class Classroom:
             self.modules[part] = opened.to(model.device).train()
         self.parameters = learning(self.modules)
         self.forget_moments()
-        schedule: Any = make_scheduler(model.scheduler_config, "ddim", num_inference_steps=1)
-        if not schedule.differentiable:
-            raise UserError(
-                f"{model.name} can't be fine-tuned: what its denoiser predicts "
-                f"({model.scheduler_config.get('prediction_type')}) is neither noise nor velocity, "
-                f"or its scheduler clips."
-            )
-        self.alphas, self.prediction = schedule.alphas, schedule.prediction
+        self.task = DenoisingTask.of(model)
         self.fixed = model.embed([lesson.prompt for lesson in self.lessons]).float()
 
     def forget_moments(self) -> None:
@@ -149,9 +142,9 @@ class Classroom:
         ]
         clean = torch.cat(chosen).to(device)
         noise = torch.randn(clean.shape, generator=stream).to(device)
-        times = torch.randint(len(self.alphas), (len(clean),), generator=stream)
+        times = torch.randint(len(self.task.alphas), (len(clean),), generator=stream)
         embeddings = self.embeddings().repeat_interleave(batch, 0)
-        errors = self.errors(clean, noise, times, embeddings)
+        errors = self.errors(clean, Draw(noise, times), embeddings)
         shares = torch.tensor([lesson.weight / batch for lesson in self.lessons], device=device)
         loss = (errors * shares.repeat_interleave(batch)).sum()
         if not loss.isfinite():
@@ -163,22 +156,14 @@ class Classroom:
         self.optimizer.step()
         self.losses.append(float(loss.detach()))
 
-    def errors(self, clean: Tensor, noise: Tensor, times: Tensor, embeddings: Tensor) -> Tensor:
-        """DreamBooth's loss: how far the denoiser is off, (N,), a mean of squares.
-
-        It is shown latents (N, C, h, w) under ``noise`` at ``times`` (N,), and differentiable.
-        """
-        device = self.model.device
-        alpha = self.alphas[times].view(-1, 1, 1, 1).to(device)
-        noisy = alpha.sqrt() * clean + (1 - alpha).sqrt() * noise
-        wanted = noise
-        if self.prediction == "v_prediction":
-            wanted = alpha.sqrt() * noise - (1 - alpha).sqrt() * clean
+    def errors(self, clean: Tensor, draw: Draw, embeddings: Tensor) -> Tensor:
+        """DreamBooth's loss of latents (N, C, h, w) under what was drawn, (N,); differentiable."""
+        device, noisy = self.model.device, self.task.noisy(clean, draw)
         with torch.autocast(device.type, torch.bfloat16, enabled=self.half):
             output = self.modules["unet"](
-                noisy, times.to(device), encoder_hidden_states=embeddings, return_dict=False
+                noisy, draw.times.to(device), encoder_hidden_states=embeddings, return_dict=False
             )[0]
-        return (output.float() - wanted).square().flatten(1).mean(1)
+        return self.task.errors(output, clean, draw)
 
     def embeddings(self) -> Tensor:
         """What the lessons' prompts mean by now, (lessons, tokens, width)."""

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from brittle import noise
+from brittle.models.denoising import Timesteps
 from brittle.models.edit_model import EditModel
 from brittle.models.finetuning import Classroom, Course, Lesson, square
 
@@ -42,13 +42,16 @@ class Surrogate:
             for parameter, value in zip(parameters, kept, strict=True):
                 parameter.copy_(value)
 
-    def errors(self, latents: Tensor, streams: Sequence[torch.Generator]) -> Tensor:
+    def errors(
+        self,
+        latents: Tensor,
+        streams: Sequence[torch.Generator],
+        timesteps: Timesteps | None = None,
+    ) -> Tensor:
         """DreamBooth's loss of latents (N, C, h, w) under the prompt, (N,); differentiable.
 
-        Each row's noise and timestep are drawn from its own stream.
+        Each row's noise and timestep are drawn from its own stream; see `DenoisingTask.draw`.
         """
-        drawn = noise.gaussian(latents.shape[1:], streams).to(latents)
-        steps = len(self.classroom.alphas)
-        times = torch.cat([torch.randint(steps, (1,), generator=stream) for stream in streams])
+        draw = self.classroom.task.draw(latents, streams, timesteps)
         embeddings = self.classroom.embeddings().expand(len(latents), -1, -1)
-        return self.classroom.errors(latents, drawn, times, embeddings)
+        return self.classroom.errors(latents, draw, embeddings)

@@ -8,22 +8,31 @@ from brittle.component import Preset, registry
 from brittle.protections.anti_dreambooth import AntiDreamBooth
 from brittle.protections.base import Protection, Trace, at_once
 from brittle.protections.cloak import StyleCloak
+from brittle.protections.denoising import DenoisingLoss, Mist, ScoreDistillation
 from brittle.protections.diffusion import DiffusionProtection
 from brittle.protections.encoder import EncoderEnsemble, EncoderProtection
+from brittle.protections.latent_shift import LatentShift
 from brittle.protections.pgd import PGD
 from brittle.protections.placebo import Noise, NoiseLocal, NoiseSpectrum, Placebo, Transplant
+from brittle.protections.posterior import PosteriorCollapse, PosteriorShift
 
 __all__ = [
     "PGD",
     "AntiDreamBooth",
+    "DenoisingLoss",
     "DiffusionProtection",
     "EncoderEnsemble",
     "EncoderProtection",
+    "LatentShift",
+    "Mist",
     "Noise",
     "NoiseLocal",
     "NoiseSpectrum",
     "Placebo",
+    "PosteriorCollapse",
+    "PosteriorShift",
     "Protection",
+    "ScoreDistillation",
     "StyleCloak",
     "Trace",
     "Transplant",

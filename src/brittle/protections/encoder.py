@@ -18,6 +18,7 @@ from brittle.models import EditModel, load_model
 from brittle.models.known import known_as
 from brittle.noise import Seeds
 from brittle.protections.pgd import PGD, Batch
+from brittle.protections.seen import OfPhoto, seen_by
 from brittle.protections.target import GRAY, target_image, with_digest
 
 SMALLEST = 1e-12
@@ -202,20 +203,15 @@ class _Encoder:
     """Gives the latents that are led away from."""
     targets: dict[torch.Size, Tensor] = field(default_factory=dict)
     scale: Tensor | float = 1.0
-    _photo: tuple[Tensor, Tensor] | None = None
+    latent_of: OfPhoto[Tensor] = field(init=False)
+    """The latents of photos, from their pixels and masks."""
+
+    def __post_init__(self) -> None:
+        self.latent_of = OfPhoto(self.model, self.encode)
 
     def sees(self, image: Tensor, mask: Mask) -> Tensor:
         """The picture as this model's editor encodes it."""
-        if mask is not None and _hides_what_is_edited(self.model):
-            image = torch.lerp(image, mask.new_tensor(GRAY), mask)
-        return self.model.fit(image)
-
-    def latent_of(self, image: Tensor, mask: Mask) -> Tensor:
-        """The latents of photos, computed once while they are the same."""
-        if self._photo is None or self._photo[0] is not image:
-            with torch.no_grad():
-                self._photo = image, self.encode(self.sees(image, mask))
-        return self._photo[1]
+        return seen_by(self.model, image, mask)
 
     def latent_span(self, image: Tensor) -> Tensor:
         """Squared distance (N,) between the latents of photos and of gray."""
@@ -223,11 +219,6 @@ class _Encoder:
         with torch.no_grad():
             gray = self.model.encode(torch.full_like(seen[:1], GRAY))
             return (self.model.encode(seen) - gray).square().flatten(1).sum(1)
-
-
-def _hides_what_is_edited(model: EditModel) -> bool:
-    """Whether inpainting with this model encodes the photo without the part to be edited."""
-    return not model.edits or model.unet_channels != model.latent_channels
 
 
 def _with_content(name: str) -> str:

@@ -1,4 +1,4 @@
-"""What a protection makes the model see: a gray picture, or any image."""
+"""What a protection makes the model see: a gray picture, a texture, or any image."""
 
 import re
 
@@ -9,6 +9,8 @@ from brittle.errors import UserError
 from brittle.images import read_photo, stretch
 
 GRAY = 0.5
+SQUARE = 8
+"""Side in px of a texture's squares: that of a latent in most models."""
 
 
 def with_digest(target: str, *names: str) -> str:
@@ -27,13 +29,15 @@ def with_digest(target: str, *names: str) -> str:
 
 
 def target_image(target: str, like: Tensor) -> Tensor:
-    """The target (1, 3, h, w), "gray" or a recorded file, stretched to the shape of ``like``.
+    """The target (1, 3, h, w) in the shape of ``like``: "gray", "texture" or a recorded file.
 
     Raises:
         UserError: the file is gone, or its pixels are not those that were recorded.
     """
     if target == "gray":
         return torch.full_like(like[:1], GRAY)
+    if target == "texture":
+        return texture(like)
     path, _, digest = target.rpartition("#")
     photo = read_photo(path)
     if photo.digest != digest:
@@ -42,3 +46,15 @@ def target_image(target: str, like: Tensor) -> Tensor:
             "its pixels differ."
         )
     return stretch(photo.image.to(like), like.shape[-2:])
+
+
+def texture(like: Tensor) -> Tensor:
+    """Squares of black and white (1, 3, h, w) that never repeat, in the shape of ``like``.
+
+    Row y, column x is white where the Thue-Morse sequence differs at y and x.
+    """
+    down, across = (
+        torch.tensor([(at // SQUARE).bit_count() % 2 for at in range(side)], device=like.device)
+        for side in like.shape[-2:]
+    )
+    return (down[:, None] ^ across).to(like).expand(1, 3, -1, -1)
