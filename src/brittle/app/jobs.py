@@ -36,9 +36,14 @@ class Job:
         """By which the page asks for it."""
         return self.folder.name
 
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody wants it to end."""
+        return self.cancelled_at is not None
+
     def stop(self) -> None:
         """Let it end at its next step, or soon."""
-        if self.cancelled_at is None:
+        if not self.cancelled:
             self.cancelled_at = time.monotonic()
 
     def take(self, what: str, told: Any) -> None:
@@ -84,7 +89,7 @@ class Worker:
 
     def do(self, job: Job, work: Work, private: Path) -> None:
         """Do some work, and keep with the job what is told of it."""
-        if job.cancelled_at is not None:
+        if job.cancelled:
             job.take("end", ("stopped", ""))
             return
         self._stop.clear()
@@ -99,8 +104,7 @@ class Worker:
                 if self._connection.poll(0.05):
                     job.take(*self._connection.recv())
         except (EOFError, OSError):
-            stopped = job.cancelled_at is not None
-            job.take("end", ("stopped", "") if stopped else ("failed", ENDED))
+            job.take("end", ("stopped", "") if job.cancelled else ("failed", ENDED))
             self._process.join()
             self._connection.close()
             if not self._closed:
