@@ -28,13 +28,14 @@ def check_memory(
     """Refuse a full fine-tune that can't fit, before it starts; LoRA is let pass.
 
     Weights, gradients and AdamW's two moments are four copies of 4 bytes a parameter, activations
-    not counted.
+    not counted. Where some layers learn alone, only the weights count.
 
     Raises:
         UserError: less memory is free; it ends with what to do ``instead``.
     """
     if scope.rank is not None:
         return
+    copies = 1 if scope.layers else copies
     needed = 4 * copies * sum(model.files.count(part) for part in scope.parts)
     check_free(needed, f"A full fine-tune of {model.name}", model.device, instead)
 

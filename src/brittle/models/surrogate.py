@@ -23,11 +23,15 @@ class Surrogate:
         empty = torch.empty(0, model.latent_channels, 1, 1)
         self.classroom = Classroom(model, [Lesson(empty, prompt)], course)
 
-    def learn(self, pictures: Sequence[Tensor]) -> None:
-        """Train on the centre squares of pictures (1, 3, H, W), with a fresh optimizer."""
+    def learn(self, pictures: Sequence[Tensor], *, forget: bool = True) -> None:
+        """Train on the centre squares of pictures (1, 3, H, W).
+
+        The optimizer is fresh, unless it is not to ``forget`` what it did before.
+        """
         squares = [square(picture, self.model.size) for picture in pictures]
         self.classroom.lessons = [Lesson.of(self.model, squares, self.prompt)]
-        self.classroom.forget_moments()
+        if forget:
+            self.classroom.forget_moments()
         for _ in range(self.course.steps):
             self.classroom.step(self.taught)
             self.taught += 1

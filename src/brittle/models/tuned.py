@@ -17,6 +17,8 @@ LORA_LAYERS = {
     "unet": ["to_q", "to_k", "to_v", "to_out.0"],
     "text_encoder": ["q_proj", "k_proj", "v_proj", "out_proj"],
 }
+CROSS_ATTENTION = ("attn2.to_k", "attn2.to_v")
+"""The UNet's layers that turn a prompt into keys and values."""
 CONVOLUTIONS = ["conv1", "conv2", "conv_shortcut", "proj_in", "proj_out", "conv"]
 
 
@@ -25,13 +27,15 @@ class Scope:
     """What of a model learns.
 
     ``rank`` is LoRA's: a product of two thin matrices is added to each layer named in
-    ``LORA_LAYERS``, the attention's; None lets all weights learn. With ``convolutions``, LoRA
-    reaches the UNet's convolutions as well.
+    ``LORA_LAYERS``, the attention's; None lets all weights learn, or those of ``layers`` alone,
+    which are named by how their names end. With ``convolutions``, LoRA reaches the UNet's
+    convolutions as well.
     """
 
     parts: tuple[Part, ...]
     rank: int | None
     convolutions: bool = False
+    layers: tuple[str, ...] = ()
 
     def open(self, part: Part, module: Any, seed: int = 0) -> Any:
         """The module with exactly those parameters trainable that learn; LoRA's start from seed.
@@ -39,8 +43,11 @@ class Scope:
         Raises:
             UserError: LoRA without the package peft.
         """
-        module.requires_grad_(self.rank is None)
+        module.requires_grad_(self.rank is None and not self.layers)
         if self.rank is None:
+            for name, layer in module.named_modules():
+                if self.layers and name.endswith(self.layers):
+                    layer.requires_grad_(True)
             return module
         try:
             from peft import LoraConfig, inject_adapter_in_model

@@ -7,6 +7,7 @@ import yaml
 from brittle.component import Preset, registry
 from brittle.protections.anti_dreambooth import AntiDreamBooth
 from brittle.protections.base import Protection, Trace, at_once
+from brittle.protections.caat import Caat
 from brittle.protections.cloak import StyleCloak
 from brittle.protections.denoising import DenoisingLoss, Mist, ScoreDistillation
 from brittle.protections.diffusion import DiffusionProtection
@@ -19,6 +20,7 @@ from brittle.protections.posterior import PosteriorCollapse, PosteriorShift
 __all__ = [
     "PGD",
     "AntiDreamBooth",
+    "Caat",
     "DenoisingLoss",
     "DiffusionProtection",
     "EncoderEnsemble",
