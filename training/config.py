@@ -87,16 +87,28 @@ class Text(Section):
     heads: int
 
 
-class Denoiser(Schedule):
-    """Shape and training of the UNet."""
+class Editor(Schedule):
+    """Shape of a UNet, and what it is taught to do."""
 
     channels: tuple[int, ...]
     layers: int
     heads: int
     no_caption: float
     plain_caption: float
+
+
+class Denoiser(Editor):
+    """Training of the UNet."""
+
     whole_target: float
     snr_limit: float
+
+
+class Instruct(Editor):
+    """Training of the second editor, which sees the photo beside the noise."""
+
+    no_source: float
+    export: Path
 
 
 class Calibrate(Section):
@@ -136,6 +148,7 @@ class Config(Section):
     classifier: Classifier
     text: Text
     denoiser: Denoiser
+    instruct: Instruct
     calibration: Calibrate
     evaluate: Evaluate
     sizes: tuple[int, int]

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from training.captions import look_caption, nonsense, plain_caption
-from training.config import Config, from_command_line, mixed_precision
+from training.config import Config, Editor, from_command_line, mixed_precision
 from training.data import Photo, load_photos
 from training.files import write_json
 from training.latents import NAMES, Cache
@@ -30,13 +30,14 @@ from training.teacher import LATENT_CHANNELS
 from training.text import make_text_encoder, saved_tokenizer
 
 
-def make_unet(config: Config) -> UNet2DConditionModel:
+def make_unet(
+    settings: Editor, config: Config, in_channels: int = LATENT_CHANNELS
+) -> UNet2DConditionModel:
     """The UNet, untrained: no attention at the top level, where it would cost the most."""
-    settings = config.denoiser
     lower = len(settings.channels) - 1
     return UNet2DConditionModel(
         sample_size=config.sizes[1] // 8,  # at which it is used: it works beyond what it learned on
-        in_channels=LATENT_CHANNELS,
+        in_channels=in_channels,
         out_channels=LATENT_CHANNELS,
         block_out_channels=settings.channels,
         layers_per_block=settings.layers,
@@ -63,25 +64,31 @@ class Denoise(nn.Module):
 
 
 @dataclass
-class Batch:
-    """Samples of one step."""
+class Pairs:
+    """Latents of photos before and after, with the caption that leads from one to the other."""
 
     source: Tensor  # (N, C, h, w)
     target: Tensor  # (N, C, h, w)
-    mixture: Tensor  # (N,): share of the target in the noised input
-    timesteps: Tensor  # (N,)
+    edits: np.ndarray  # (N,) whether a look is asked for
     captions: list[str]
 
 
-def draw(
-    cache: Cache, photos: list[Photo], config: Config, count: int, rng: np.random.Generator
-) -> Batch:
-    """Pairs of latents with the caption that leads from one to the other."""
-    settings = config.denoiser
+@dataclass
+class Batch(Pairs):
+    """Samples of one step."""
+
+    mixture: Tensor  # (N,): share of the target in the noised input
+    timesteps: Tensor  # (N,)
+
+
+def draw_pairs(
+    cache: Cache, photos: list[Photo], settings: Editor, count: int, rng: np.random.Generator
+) -> Pairs:
+    """``count`` pairs of random photos of ``cache``."""
     rows = rng.integers(0, len(cache.indices), count)
     columns = cache.looks.shape[1]
     sources, targets, captions = np.zeros(count, int), np.zeros(count, int), []
-    mixture = np.ones(count, np.float32)
+    edits = np.zeros(count, bool)
     for n, row in enumerate(rows):
         photo = photos[cache.indices[row]]
         kind = rng.random()
@@ -92,22 +99,30 @@ def draw(
         elif kind < settings.no_caption + settings.plain_caption:
             captions.append(plain_caption(photo.label, photo.caption, rng))
         else:
+            edits[n] = True
             targets[n] = rng.integers(1, columns)
             if rng.random() < 0.15:
                 sources[n] = rng.integers(1, columns)
-            if rng.random() >= settings.whole_target:
-                mixture[n] = rng.random()
             captions.append(look_caption(NAMES[cache.looks[row, targets[n]]], photo.label, rng))
+    return Pairs(
+        cache.latents[rows, sources].float(), cache.latents[rows, targets].float(), edits, captions
+    )
+
+
+def draw(
+    cache: Cache, photos: list[Photo], config: Config, count: int, rng: np.random.Generator
+) -> Batch:
+    """Pairs, each with the share of its target in the noised input and a timestep."""
+    settings = config.denoiser
+    pairs = draw_pairs(cache, photos, settings, count, rng)
+    mixed = pairs.edits & (rng.random(count) >= settings.whole_target)
+    mixture = np.where(mixed, rng.random(count), 1.0).astype(np.float32)
     # img2img at the recommended strength starts near step 300: these are seen more often.
     timesteps = np.where(
         rng.random(count) < 0.7, rng.integers(0, 400, count), rng.integers(0, 1000, count)
     )
     return Batch(
-        cache.latents[rows, sources].float(),
-        cache.latents[rows, targets].float(),
-        torch.from_numpy(mixture),
-        torch.from_numpy(timesteps),
-        captions,
+        **vars(pairs), mixture=torch.from_numpy(mixture), timesteps=torch.from_numpy(timesteps)
     )
 
 
@@ -143,7 +158,7 @@ def train(config: Config) -> None:
     photos = load_photos(config.photos, "train")
     held_out_photos = load_photos(config.photos, "validation")
     tokenizer = saved_tokenizer(config)
-    model = Denoise(make_unet(config), make_text_encoder(tokenizer, config.text))
+    model = Denoise(make_unet(config.denoiser, config), make_text_encoder(tokenizer, config.text))
     model.to(config.device)
     alphas = make_scheduler().alphas_cumprod
     run = Run(
@@ -166,7 +181,9 @@ def train(config: Config) -> None:
         with mixed_precision(config):
             return edit_loss(model, drawn, tokens, alphas, settings.snr_limit, noise)
 
-    fresh = Denoise(make_unet(config), make_text_encoder(tokenizer, config.text)).eval()
+    fresh = Denoise(
+        make_unet(config.denoiser, config), make_text_encoder(tokenizer, config.text)
+    ).eval()
 
     @torch.no_grad()
     def look() -> None:

@@ -213,10 +213,11 @@ def train(config: Config, until: int | None = None) -> None:
 
 
 def load_encoder(config: Config, vae: AutoencoderTiny) -> AutoencoderTiny:
-    """Puts the averaged encoder of the last checkpoint into ``vae``."""
-    weights = averaged(config.work / "encoder.safetensors")
-    Encode(vae).load_state_dict(weights)
-    return vae
+    """Puts the averaged encoder of the last checkpoint into ``vae``; without one, the exported."""
+    if (file := config.work / "encoder.safetensors").exists():
+        Encode(vae).load_state_dict(averaged(file))
+        return vae
+    return AutoencoderTiny.from_pretrained(config.export / "vae", torch_dtype=torch.float32)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def trained_parts(
             inner = {k[len(prefix) :]: v for k, v in weights.items() if k.startswith(prefix)}
             getattr(vae, part).load_state_dict(inner)
     tokenizer = saved_tokenizer(config)
-    text, unet = make_text_encoder(tokenizer, config.text), make_unet(config)
+    text, unet = make_text_encoder(tokenizer, config.text), make_unet(config.denoiser, config)
     file = config.work / "denoiser.safetensors"
     if file.exists():
         weights = averaged(file)

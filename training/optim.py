@@ -40,13 +40,20 @@ class Optimiser:
     """Muon for the ``matrices``, AdamW for all other parameters.
 
     Muon's update is scaled to Adam's usual size (root mean square .2), so that one learning rate
-    serves both. Momentum .95 with look-ahead; Adam's betas (.9, .99).
+    serves both. Momentum .95 with look-ahead; Adam's betas (.9, .99). ``bfloat16`` is for Muon's
+    products alone.
     """
 
     def __init__(
-        self, named: Iterable[tuple[str, nn.Parameter]], rate: float, muon: bool, decay: float = 0.0
+        self,
+        named: Iterable[tuple[str, nn.Parameter]],
+        rate: float,
+        muon: bool,
+        decay: float = 0.0,
+        bfloat16: bool = False,
     ) -> None:
         self.rate, self.weight_decay = rate, decay
+        self.product_dtype = torch.bfloat16 if bfloat16 else torch.float32
         self.named = {name: p for name, p in named if p.requires_grad}
         edge = _edges(self.named)
         self.matrices = [
@@ -88,7 +95,10 @@ class Optimiser:
             mine = names[rank::workers]
             looked_ahead = [self.named[n].grad.lerp(self.momentum[n], 0.95) for n in mine]
             scale = 0.2 * math.sqrt(max(shape))
-            found = orthogonal(torch.stack([g.flatten(1) for g in looked_ahead])) if mine else []
+            if not mine:
+                continue
+            stack = torch.stack([g.flatten(1) for g in looked_ahead])
+            found = orthogonal(stack.to(self.product_dtype)).float()
             updates |= {n: scale * update for n, update in zip(mine, found, strict=True)}
         if workers > 1:
             sizes = [self.named[n].numel() for n in self.matrices]

@@ -50,7 +50,8 @@ def small_config(folder: Path, *more: str) -> Config:
         "encoder.batch=2", "encoder.steps=4", "encoder.every=2", "encoder.student_at=[0.5]",
         "encoder.student_crops=1", "latents.shards=1", "latents.looks=2", "classifier.pictures=12",
         "text.width=32",        "text.vocabulary=600", "denoiser.channels=[32,32]",
+        f"instruct.export={folder / 'instruct'}", "instruct.channels=[32,32]",
     ]  # fmt: skip
-    for part in ("decoder", "classifier", "denoiser"):
+    for part in ("decoder", "classifier", "denoiser", "instruct"):
         small += [f"{part}.batch=2", f"{part}.steps=2", f"{part}.every=1"]
     return load_config(CONFIG, [*small, *more])
