@@ -13,6 +13,7 @@ from brittle import component
 from brittle.budgets import Budget, LinfBudget, read_budget
 from brittle.component import Component, Fraction, Preset, Registry, key, registry
 from brittle.errors import UserError
+from brittle.protections import Protection
 from brittle.transforms import Chain, GaussianBlur, Jpeg, MedianBlur, Rotate, Transform
 
 
@@ -100,6 +101,8 @@ def test_keys_are_frozen():
         key(Transform.parse("gaussian-blur:sigma=1+rotate:degrees=5"))
         == "11c4ac29cf600cbcf7de13439f2223f5"
     )
+    assert key(Protection.parse("encoder")) == "6bcefa151d81fc1fd2d7ba0aaec48866"
+    assert key(Protection.parse("photoguard-diffusion")) == "f578f3fe05c76aa63a642d315c7e6200"
     assert key(read_budget("8/255")) == "fba50806a1c9a23590808387eaefcc5a"
 
 
@@ -123,6 +126,15 @@ def test_records_say_everything_and_are_read_back():
     assert again == box
     assert type(again.inner) is Twin
     assert key(again) == key(box)
+
+
+def test_a_field_that_came_later_is_recorded_where_it_is_set(monkeypatch):
+    before = Plain(level=0.25)
+    monkeypatch.setattr(Plain, "later", frozenset({"count", "label"}))
+    assert Plain().record()["fields"] == {"level": 0.5, "flag": False}
+    assert Plain(count=2).record()["fields"] == {"level": 0.5, "count": 2, "flag": False}
+    assert Toy.from_record(Plain(level=0.25).record()) == before
+    assert key(Plain()) != key(Plain(count=2))
 
 
 def test_records_of_another_version_family_or_class_are_refused():

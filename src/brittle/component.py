@@ -63,6 +63,9 @@ class Component(BaseModel):
     name: ClassVar[str]
     version: ClassVar[int] = 1
     source: ClassVar[str] = ""
+    later: ClassVar[frozenset[str]] = frozenset()
+    """Fields that came later, whose defaults change nothing: records name them only where they are
+    set, so that records and keys from before still hold."""
 
     @model_validator(mode="wrap")
     @classmethod
@@ -133,7 +136,12 @@ class Component(BaseModel):
 
     def record(self) -> dict[str, Any]:
         """The component as plain data: family, name, version, and fields, nested ones likewise."""
-        fields = {field: plain(getattr(self, field)) for field in type(self).model_fields}
+        fields = {
+            field: plain(getattr(self, field))
+            for field, info in type(self).model_fields.items()
+            if field not in self.later
+            or getattr(self, field) != info.get_default(call_default_factory=True)
+        }
         return {
             "family": self.family,
             "name": self.name,

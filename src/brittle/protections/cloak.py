@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from brittle.budgets import Budget, LinfBudget
@@ -138,6 +138,12 @@ class StyleCloak(PGD):
         seen = model.fit(image)
         goal = target.latents(model, seen)
         return (model.encode(seen) - goal).square().flatten(1).mean(1)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.delta is not None and self.optimizer == "adam":
+            raise ValueError("delta takes signed steps: set optimizer=sign and a step_size for it")
+        return self
 
     def update(self, image: Tensor, keep: Tensor | None) -> Update:
         """As `PGD.update`, or Adam's."""

@@ -17,6 +17,7 @@ from brittle.models.memory import kept_for_gradient
 from brittle.noise import Seeds, derive_seed, generators, uniform
 from brittle.protections.base import Protection, Trace, at_once
 from brittle.protections.expectation import Foreseen, Range, received
+from brittle.protections.forms import Delta, Formed
 from brittle.protections.update import Update
 
 FORESEEN_BYTES = 220
@@ -38,6 +39,8 @@ class PGD(Protection):
     computed one after another, so memory doesn't grow with their number.
     """
 
+    later = frozenset({"delta"})
+
     steps: int = Field(ge=1)
     step_size: Fraction = Field(gt=0, allow_inf_nan=False)
     schedule: Literal["constant", "linear"] = "constant"
@@ -45,6 +48,8 @@ class PGD(Protection):
     random_start: bool = False
     """Start at uniform noise: in the linf ball, or on the surface of the l2 ball."""
     expectation: tuple[Foreseen, ...] = ()
+    delta: Delta | None = None
+    """What the perturbation is made of; None: the pixels themselves. See `forms`."""
     sampled: int = Field(0, ge=0)
     """How many members of the expectation are drawn at each step; 0: all of them, every time."""
 
@@ -89,7 +94,7 @@ class PGD(Protection):
     def memory(self, model: EditModel, shapes: Sequence[tuple[int, int]]) -> float:
         """As `Protection.memory`, with what a gradient keeps."""
         kept = kept_for_gradient(model, denoiser=self.denoiser_gradients > 0)
-        foreseen = FORESEEN_BYTES if self.expectation else 0
+        foreseen = FORESEEN_BYTES * (bool(self.expectation) + (self.delta is not None))
         gradients = []
         for height, width in shapes:
             seen = math.prod(model_shape(height, width, size=model.size, multiple=model.factor))
@@ -141,6 +146,17 @@ class PGD(Protection):
     def batch(self, image: Tensor, mask: Mask, seeds: Seeds, prepared: Any) -> "Batch":
         """Photos (N, 3, H, W) where their optimisation starts."""
         keep = None if mask is None else 1 - mask
+        if self.delta is not None:
+            formed = Formed(
+                self.budget,
+                image,
+                keep,
+                self.step_sizes,
+                form=self.delta,
+                seeds=seeds,
+                random_start=self.random_start,
+            )
+            return Batch(image, mask, seeds, prepared, formed, formed.start())
         perturbed = image
         if self.random_start:
             noise = 2 * uniform(image.shape[1:], generators(seeds)).to(image) - 1
