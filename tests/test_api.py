@@ -31,6 +31,23 @@ FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 EXAMPLES = ["brittle", *(name for name in api.__all__ if name not in ("EditModel", "Trial"))]
 
 
+BENCH = """
+name: tiny
+version: 1
+levels: {mild: 8/255}
+trial:
+  photos: me.png
+  size: 128
+  prompts: heavy rain
+  placebos: [noise]
+  transforms: ['jpeg:quality=75']
+  editors: ['img2img:num_inference_steps=4']
+  floor_seeds: []
+  metrics: [psnr]
+  primary: {metric: psnr}
+"""
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """What the examples name: photos, paintings, a trial's file, a table of edits, two trials."""
@@ -49,6 +66,8 @@ def folder(tmp_path_factory):
         write_image(folder / "paintings" / f"{name}.png", painting)
         write_image(folder / "cloaked" / f"{name}.png", (painting + 4 / 255).clamp(0, 1))
     (folder / "trial.yaml").write_text(TRIAL)
+    (folder / "bench.yaml").write_text(BENCH)
+    (folder / "entries").mkdir()
     (folder / "mine.py").write_text("from brittle.component import register")
     (folder / "demo.yaml").write_text(TRIAL.replace("size: 128", "square: 64"))
     write_edits(folder, photos=2)

@@ -34,6 +34,7 @@ LAYERS = [
     {"analysis"},
     {"auditing"},
     {"reporting"},
+    {"benching"},
     {"appearance"},
     {"catalogue"},
     {"api"},

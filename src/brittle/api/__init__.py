@@ -1,11 +1,13 @@
 """The library's front door: all that the command line does, on tensors and on files.
 
 `pictures` works on tensors, `files` from photos to files and `batches` of them, `trials` on trials
-and their folders, `answers` on all else that one may ask. `brittle` itself has all of their names.
+and their folders, `benches` on protections for the leaderboard, `answers` on all else that one may
+ask. `brittle` itself has all of their names.
 """
 
 from brittle.api.answers import audit, calibrate, mimic, visibility
 from brittle.api.batches import Batch, Destination
+from brittle.api.benches import bench, bench_cost, bench_photos, leaderboard, verify
 from brittle.api.elsewhere import placebo_files, prepare_edits
 from brittle.api.exports import export
 from brittle.api.files import edit_files, protect_files, transform_files, visibility_files
@@ -24,6 +26,9 @@ __all__ = [
     "Report",
     "Trial",
     "audit",
+    "bench",
+    "bench_cost",
+    "bench_photos",
     "calibrate",
     "check",
     "compare",
@@ -34,6 +39,7 @@ __all__ = [
     "edit_files",
     "export",
     "fetch_models",
+    "leaderboard",
     "load_model",
     "load_plugin",
     "load_trial",
@@ -47,6 +53,7 @@ __all__ = [
     "score",
     "transform",
     "transform_files",
+    "verify",
     "visibility",
     "visibility_files",
 ]

@@ -67,7 +67,7 @@ def demo(
         progress=progress,
     )
     assert record is not None, "only shards have none"
-    return _reported(record)
+    return reported(record)
 
 
 def run_trial(
@@ -111,7 +111,7 @@ def run_trial(
         say=say,
         progress=progress,
     )
-    return None if record is None else _reported(record)
+    return None if record is None else reported(record)
 
 
 def dry_run(trial: Trial, *, device: str | None = None, dtype: str | None = None) -> str:
@@ -169,7 +169,7 @@ def score(
         calibration=None if calibration is None else Path(calibration),
         progress=progress,
     )
-    return _reported(record)
+    return reported(record)
 
 
 def report(
@@ -196,7 +196,7 @@ def report(
     if marks is not None:
         said.append(f"Marks of {keep_marks(Path(directory), Path(marks))} edits were read.")
     record = Record.open(_folder(Path(directory)))
-    made = _reported(record)
+    made = reported(record)
     said.append(made.text)
     if rate is not None:
         said.append(f"Sheet of {write_sheet(record, Path(rate))} edits: {Path(rate) / PAGE}")
@@ -208,7 +208,7 @@ def _folder(directory: Path) -> Path:
     return unpack(directory) if bundled else directory
 
 
-def _reported(record: Record) -> Report[Summary]:
+def reported(record: Record) -> Report[Summary]:
     """Write a folder's summary and report."""
     assert record.directory is not None, "a trial in memory has no folder"
     summary = summarise_record(record)

@@ -9,7 +9,7 @@ import io
 import json
 import sys
 
-from brittle.cli import trials, pictures, mimic, audit, visibility, calibrate, listing, page  # noqa: F401
+from brittle.cli import trials, bench, pictures, mimic, audit, visibility, calibrate, listing, page  # noqa: F401
 from brittle.cli.app import app
 
 __all__ = ["app", "main"]

@@ -66,8 +66,11 @@ def unpack(path: Path) -> Path:
         UserError: the file is no bundle, or holds what no trial has.
     """
     directory = path.with_suffix("")
-    if directory.is_dir():
-        return directory
+    return directory if directory.is_dir() else unpack_into(path, directory)
+
+
+def unpack_into(path: Path, directory: Path) -> Path:
+    """Unpack a bundle into a new folder, and return that; errors as `unpack`."""
     try:
         with zipfile.ZipFile(path) as bundle:
             members = bundle.infolist()

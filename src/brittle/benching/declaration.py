@@ -1,0 +1,111 @@
+"""What a bench declares: a trial without its protection, and how visible a file may be."""
+
+import re
+from importlib import resources
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+from pydantic import Field, ValidationError
+
+from brittle.budgets import read_budget
+from brittle.component import explain
+from brittle.data import Data
+from brittle.declaration.trial import Trial, make_trial
+from brittle.errors import UserError, shortened
+from brittle.protections import Protection
+from brittle.safe_yaml import read_yaml
+
+SIZES = ("small", "full")
+OWN = "own"
+"""The level of files that another tool made: they are as visible as that tool left them."""
+
+
+class Bench(Data):
+    """One declared trial for any protection; results of two versions are never put side by side."""
+
+    name: str = Field(pattern=r"^[\w-]+$")
+    version: int = Field(ge=1)
+    levels: dict[str, str] = Field(min_length=1)
+    """By its name, the budget of each level of visibility, from the mildest on."""
+    trial: dict[str, Any]
+    """The trial's fields, but for its title and what belongs to a protection. ``photos`` lie beside
+    the file; without them the user names a folder."""
+
+    @property
+    def title(self) -> str:
+        """Its name and version."""
+        return f"{self.name} {self.version}"
+
+
+class Submission(NamedTuple):
+    """One protection as a bench runs it."""
+
+    bench: Bench
+    protection: str
+    """As it was named."""
+    trial: Trial
+    levels: dict[str, str]
+    """By the trial's arm, its level of visibility."""
+
+    @property
+    def slug(self) -> str:
+        """What its files are called."""
+        return re.sub(r"[^\w-]+", "-", self.protection).strip("-")[:100]
+
+
+def load_bench(named: str | Path) -> Bench:
+    """One of brittle's benches by its size, small or full, or one's own file of the same form.
+
+    Raises:
+        UserError: no such file, or no bench in it.
+    """
+    try:
+        if str(named) in SIZES:
+            text = resources.files("brittle.benching").joinpath(f"{named}.yaml").read_text("utf-8")
+        else:
+            text = Path(named).read_text(encoding="utf-8")
+        found = Bench.model_validate(read_yaml(text))
+    except OSError:
+        raise UserError(f"{named}: no such bench: say small or full, or name a file.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{named} is not YAML: {shortened(error, 400)}") from None
+    except ValidationError as error:
+        raise UserError(explain(error, str(named), Bench)) from None
+    if found.trial.get("photos", "sample") == "sample":
+        return found
+    photos = str(Path(named).parent / str(found.trial["photos"]))
+    return found.model_copy(update={"trial": found.trial | {"photos": photos}})
+
+
+def submission(
+    bench: Bench, protection: str, *, photos: Path | None = None, files: Path | None = None
+) -> Submission:
+    """A protection's trial: one arm for each level of visibility, or one of given ``files``.
+
+    ``protection`` is a preset or ``name:field=value``; with ``files``, what the tool is called.
+
+    Raises:
+        UserError: an unknown protection, a name that has no letters, photos that are missing.
+    """
+    written = {"title": f"{protection} on the bench {bench.title}"} | bench.trial
+    if photos is not None:
+        written["photos"] = str(photos)
+    if "photos" not in written:
+        raise UserError(f"The bench {bench.name} has no photos of its own: name yours, --photos.")
+    short = re.sub(r"[^\w-]+", "-", protection.partition(":")[0]).strip("-")
+    if not short:
+        raise UserError(f"{protection!r} is no name: letters and digits make one.")
+    if files is not None:
+        label = f"{short}-{OWN}"
+        written |= {"protections": (), "files": {label: str(files)}}
+        levels = {label: OWN}
+    else:
+        component = Protection.parse(protection)
+        levels = {f"{short}-{level}": level for level in bench.levels}
+        names = {
+            label: str(component.with_budget(read_budget(bench.levels[level])))
+            for label, level in levels.items()
+        }
+        written |= {"protections": tuple(names), "names": names}
+    return Submission(bench, protection, make_trial(written, bench.name), levels)

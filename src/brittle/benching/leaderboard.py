@@ -1,0 +1,201 @@
+"""The leaderboard: entries in one order, as the page docs/leaderboard.md.
+
+``brittle bench leaderboard leaderboard/ -o docs/leaderboard.md`` rewrites the page; a test holds it
+to the entries.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import ValidationError
+
+from brittle.analysis.summary import Interval
+from brittle.benching.entry import Entry, Measured, Standing
+from brittle.component import explain
+from brittle.errors import UserError, printable
+from brittle.reporting.formatting import estimated, mostly, number
+
+ORDER: tuple[Standing, ...] = (
+    "holds",
+    "acts until adapted to",
+    "no more than noise",
+    "too few photos",
+)
+RANKED = ORDER[:2]
+"""What has a place: of the others nothing shows that they do anything."""
+HEAD = """# Leaderboard
+
+<!-- Made by `brittle bench leaderboard leaderboard/ -o docs/leaderboard.md`: don't edit. -->
+
+Every row is one protection at one level of visibility, run through the same declared trial
+([the bench](bench.md)). Click a column's head to sort by it.
+"""
+LEGEND = """
+## How to read it
+
+- **Reach, worst case** is the headline: what is left of the protection's effect on edits, beyond
+  noise of its own size, after the attacker chose for each photo the transform that leaves least.
+  What chooses is never what is scored. 0 is like noise, 1 is a photo that is gone. Brackets are
+  intervals over photos, of 95 % (of *reach, no transform*, of a little more).
+- **Standing**: *holds*, if that interval lies above 0. *Acts until adapted to*, if only the reach
+  without a transform does. *No more than noise*, if neither does: such rows have no place, and
+  stand below all others.
+- **Usable edits** of 100: what the attacker gets of the protected photo, of noise of the same size,
+  and of the unprotected photo, each after the same search for the transform that serves best.
+  Equal numbers mean that the protection prevents nothing.
+- **Half gone at JPEG**: the qualities between which half of the effect is lost; *not settled* asks
+  for more photos.
+- Rows are comparable within one table and one level of visibility, and where the digits behind the
+  number of photos agree: those are the photos. Intervals cover photos, not models or prompts.
+"""
+COLUMNS = (
+    "#",
+    "protection",
+    "visibility",
+    "ST-LPIPS",
+    "PSNR, dB",
+    "reach, worst case",
+    "attacker's choice",
+    "reach, no transform",
+    "half gone at JPEG",
+    "usable edits: protected",
+    "noise",
+    "unprotected",
+    "transfer",
+    "cost a photo",
+    "photos",
+    "standing",
+    "measured by",
+)
+
+
+class Line(NamedTuple):
+    """One row of a table."""
+
+    entry: Entry
+    result: Measured
+
+
+def read_entry(path: Path) -> Entry:
+    """One file of the leaderboard.
+
+    Raises:
+        UserError: it is none.
+    """
+    try:
+        return Entry.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"{path} can't be read: {error.strerror}.") from None
+    except ValidationError as error:
+        raise UserError(explain(error, str(path), Entry)) from None
+
+
+def read_entries(folder: Path) -> list[Entry]:
+    """All entries of a folder, in the order of their files.
+
+    Raises:
+        UserError: no such folder, or a file that is no entry.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: there is no such folder of entries.")
+    return [read_entry(path) for path in sorted(folder.glob("*.json"))]
+
+
+def ranked(lines: Iterable[Line]) -> list[Line]:
+    """Lines in the table's order: by standing, and then by the reach that it rests on."""
+    return sorted(lines, key=lambda line: (ORDER.index(line.result.standing), -_reach(line.result)))
+
+
+def _reach(result: Measured) -> float:
+    """What orders rows of one standing: the worst case, or where it decides nothing, the other."""
+    found = result.worst if result.standing in RANKED else result.before
+    return found.estimate if found else float("-inf")
+
+
+def page(entries: Sequence[Entry]) -> str:
+    """The text of docs/leaderboard.md."""
+    if not entries:
+        return (
+            f"{HEAD}\nNobody has submitted a result yet: [the bench](bench.md) says how.\n{LEGEND}"
+        )
+    tables: dict[tuple[str, int], list[Entry]] = defaultdict(list)
+    for entry in entries:
+        tables[entry.bench, entry.bench_version].append(entry)
+    return "".join([HEAD, *(_section(tables[at]) for at in sorted(tables)), LEGEND])
+
+
+def _section(entries: Sequence[Entry]) -> str:
+    first = entries[0]
+    lines = ranked(Line(entry, result) for entry in entries for result in entry.results)
+    models = ", ".join(sorted({f"{entry.model} at {entry.size} px" for entry in entries}))
+    parts = [f"\n## Bench {first.bench}, version {first.bench_version}\n\nModel: {models}.\n\n"]
+    parts.append(_table(COLUMNS, _numbered(lines)))
+    if published := [*_published(entries)]:
+        parts.append("\nPublished numbers beside them, from other models, photos and budgets:\n\n")
+        parts.append(_table(("protection", "what", "published", "setting", "source"), published))
+    return "".join(parts)
+
+
+def _numbered(lines: Sequence[Line]) -> Iterator[Sequence[str]]:
+    for place, line in enumerate(lines, 1):
+        yield (str(place) if line.result.standing in RANKED else "–", *_cells(line))
+
+
+def _cells(line: Line) -> Iterator[str]:
+    entry, result = line
+    yield entry.protection
+    yield result.level
+    yield estimated(result.st_lpips, digits=3)
+    yield estimated(result.psnr, digits=1)
+    yield estimated(result.worst) if result.worst else f"– ({result.worst_reason or 'no ceiling'})"
+    yield mostly(result.worst_chosen) or "–"
+    yield estimated(result.before)
+    yield _half(result)
+    yield (
+        estimated(result.usable, per_hundred=True) if result.usable else _why(result.usable_reason)
+    )
+    yield estimated(result.usable_noise, per_hundred=True)
+    yield estimated(result.usable_original, per_hundred=True)
+    yield estimated(result.transfer) if result.transfer else _why(result.transfer_reason)
+    yield entry.cost
+    yield _photos(result.before, entry)
+    yield result.standing
+    yield entry.measured_by or "not stated"
+
+
+def _half(result: Measured) -> str:
+    if result.jpeg is None:
+        return "–"
+    low, high = result.jpeg.low, result.jpeg.high
+    if low is None and high is None:
+        return "not settled"
+    return f"{'?' if low is None else number(low, 0)} to {'?' if high is None else number(high, 0)}"
+
+
+def _why(reason: str) -> str:
+    return f"– ({reason})" if reason else "–"
+
+
+def _photos(reach: Interval | None, entry: Entry) -> str:
+    return f"{reach.n if reach else 0} ({entry.photos_key[:6]})"
+
+
+def _published(entries: Iterable[Entry]) -> Iterator[Sequence[str]]:
+    seen = {(entry.protection, one): one for entry in entries for one in entry.reported}
+    for (protection, _), one in seen.items():
+        yield protection, one.what, one.value, one.setting, one.source
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(map(_safe, cells))} |\n" for cells in lines)
+
+
+def _safe(cell: str) -> str:
+    """A text from anyone as a cell: no line, column, tag or link of its own."""
+    text = " ".join(printable(cell).split())
+    for sign, written in (("&", "&amp;"), ("<", "&lt;"), ("|", "&#124;"), ("[", "&#91;")):
+        text = text.replace(sign, written)
+    return text

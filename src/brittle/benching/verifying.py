@@ -1,0 +1,321 @@
+"""Whether a bundle's numbers come out again: a random part of its edits and scores, made anew.
+
+Received pictures, edits and scores are computed from the bundle's published files, and what follows
+from its table alone is checked in whole: which edits are usable, and an entry's numbers. How the
+published files were made is not repeated: it is what a submission claims, and may take any tool.
+"""
+
+import random
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from math import isclose
+from pathlib import Path
+
+import numpy as np
+
+from brittle.analysis.conclusions import summarise_record
+from brittle.analysis.finished import Finished
+from brittle.benching.entry import Entry, Measured
+from brittle.benching.measuring import digest_of, remeasured
+from brittle.data import Data
+from brittle.declaration.trial import Trial, make_trial
+from brittle.editors import Editor
+from brittle.errors import UserError
+from brittle.images import Photo, digest, from_png, levels_from_png
+from brittle.metrics import Calibration
+from brittle.models import EditModel, load_model
+from brittle.progress import Progress, silent
+from brittle.record.arms import ORIGINAL
+from brittle.record.bundle import unpack_into
+from brittle.record.manifest import Manifest
+from brittle.record.record import IndexEntry, Point, Record
+from brittle.record.rows import Row
+from brittle.record.store import FolderStore
+from brittle.sources.photos import TrialPhoto
+from brittle.trial.plan import add_cell, plan_components
+from brittle.trial.results import rows
+from brittle.trial.stages import compute
+from brittle.trial.tasks import Cell, Plan
+
+SHARE = 0.1
+BYTES_THAT_DIFFER = 0.001
+"""Of a picture's values, how many may differ by more than one level: other machines round so."""
+SCORE = (0.02, 0.002)
+"""How far a score may lie from its own: as a share of it, and in its unit."""
+NAMED = 5
+
+
+class Agreement(Data):
+    """How many of one kind were computed again, and where they differ."""
+
+    kind: str
+    compared: int
+    differ: tuple[str, ...]
+    """What differs, by its place in the trial."""
+
+    @property
+    def agrees(self) -> bool:
+        """Whether all of them came out again."""
+        return not self.differ
+
+    @property
+    def words(self) -> str:
+        """One line on it."""
+        agreed = f"{self.compared - len(self.differ)} of {self.compared} {self.kind} agree"
+        if self.agrees:
+            return agreed
+        more = len(self.differ) - NAMED
+        named = "; ".join(self.differ[:NAMED]) + (f" and {more} more" if more > 0 else "")
+        return f"{agreed}; not {named}"
+
+
+class Verified(Data):
+    """What came out again."""
+
+    seed: int
+    """What chose the part: the same seed chooses the same one."""
+    parts: tuple[Agreement, ...]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether everything that was compared agrees."""
+        return all(part.agrees for part in self.parts)
+
+
+def verify_bundle(
+    bundle: Path,
+    entry: Entry | None = None,
+    *,
+    seed: int,
+    share: float = SHARE,
+    device: str | None = None,
+    progress: Progress = silent,
+) -> Verified:
+    """Compute a random ``share`` of a bundle's edits and scores again, and an entry's numbers.
+
+    Raises:
+        UserError: no bundle, one whose model is another one here, or one that was not made by a
+            bench; an entry of another bundle.
+    """
+    if entry is not None and entry.bundle_sha256 != digest_of(bundle):
+        raise UserError(f"{bundle} is not the bundle of this entry: their SHA-256 differ.")
+    with tempfile.TemporaryDirectory(prefix="brittle-verify-") as folder:
+        record = Record.open(unpack_into(bundle, Path(folder) / "bundle"))
+        parts = [_usable_follows(record)]
+        if entry is not None:
+            parts.append(_entry_follows(record, entry))
+        manifest = record.manifest
+        model = load_model(
+            manifest.trial.trial.model,
+            size=manifest.model.size,
+            device=device,
+            dtype=manifest.dtype,
+        )
+        if model.content_hash != manifest.model.content_hash:
+            raise UserError(f"The bundle was made on another {manifest.model.name} than is here.")
+        again = _Again(record, model, FolderStore(Path(folder) / "again"))
+        parts += again.compare(_drawn(record, seed, share), progress)
+    return Verified(seed=seed, parts=tuple(parts))
+
+
+def _drawn(record: Record, seed: int, share: float) -> list[Point]:
+    """A random part of the points that were edited, in their order."""
+    points = sorted(entry.point for entry in record.index if entry.cell)
+    count = max(1, round(share * len(points)))
+    return sorted(random.Random(seed).sample(points, count))
+
+
+def _usable_follows(record: Record) -> Agreement:
+    """Whether the table's judgements follow from its own scores and the manifest's thresholds."""
+    calibration, trial = _calibration(record.manifest), record.manifest.trial.trial
+    editors = {one.label: str(Editor.from_record(one.record)) for one in record.manifest.editors}
+    scored = {row.key: row.value for row in record.rows}
+    sides = {photo.name: max(photo.width, photo.height) for photo in record.manifest.photos}
+    compared, differ = 0, []
+    for row in record.rows:
+        if row.metric != "usable" or row.value is None or calibration is None:
+            continue
+        size = min(record.manifest.model.size, sides[row.image])
+        found = calibration.find(editors[row.editor], trial.mask or "none", size=size)
+        follow, keep = (
+            scored.get((*row.key[:6], metric, "photo")) for metric in (found.follow, found.keep)
+        )
+        compared += 1
+        if follow is None or keep is None or found.usable(follow, keep, row.prompt) != row.value:
+            differ.append(_words(Point(*row.key[:6])))
+    return Agreement(kind="judgements of usable edits", compared=compared, differ=tuple(differ))
+
+
+def _entry_follows(record: Record, entry: Entry) -> Agreement:
+    """Whether an entry's numbers follow from the bundle's table and pictures."""
+    found = remeasured(Finished(record, summarise_record(record)), entry)
+    differ = [
+        one.arm for one, other in zip(entry.results, found, strict=True) if not _same(one, other)
+    ]
+    return Agreement(kind="of the entry's results", compared=len(found), differ=tuple(differ))
+
+
+def _same(one: Measured, other: Measured) -> bool:
+    return _close(one.model_dump(), other.model_dump())
+
+
+def _close(one: object, other: object) -> bool:
+    """Whether plain data agree, numbers to a millionth."""
+    if isinstance(one, float) and isinstance(other, float):
+        return isclose(one, other, rel_tol=1e-6, abs_tol=1e-9)
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(_close(one[key], other[key]) for key in one)
+    return one == other
+
+
+def _calibration(manifest: Manifest) -> Calibration | None:
+    if manifest.calibration is None:
+        return None
+    return Calibration.model_validate(manifest.calibration)
+
+
+def _words(point: Point) -> str:
+    return ", ".join(map(str, point))
+
+
+class _Again:
+    """A bundle's trial as a plan whose published files are given, and a store that lacks a part."""
+
+    def __init__(self, record: Record, model: EditModel, store: FolderStore) -> None:
+        self.record, self.model, self.store = record, model, store
+        self.plan = self._plan()
+
+    def compare(self, points: Iterable[Point], progress: Progress) -> list[Agreement]:
+        """Make the edits and scores of some points again, and compare them with the bundle's."""
+        for point in points:
+            add_cell(self.plan, point)
+        self._fill_in()
+        compute(self.plan, self.store, self.model, progress)
+        cells = self.plan.cells
+        edits = {cell.edit: cell for cell in cells}
+        received = {
+            source: cell
+            for cell in cells
+            if (source := self.plan.edits[cell.edit].source) and cell.transform != "none"
+        }
+        return [
+            self._pictures("received pictures", received, "received"),
+            self._pictures("edits", edits, "edited"),
+            self._scores(rows(self.plan, self.store)),
+        ]
+
+    def _plan(self) -> Plan:
+        manifest = self.record.manifest
+        released = self._released()
+        photos = {
+            photo.name: TrialPhoto(released[photo.name, ORIGINAL], group=photo.group)
+            for photo in manifest.photos
+        }
+        plan = plan_components(_without_protections(manifest), photos, self.model)
+        given = {
+            (name, arm.label): TrialPhoto(released[name, arm.label])
+            for name in photos
+            for arm in manifest.arms
+            if arm.kind in ("protection", "placebo") and (name, arm.label) in released
+        }
+        return replace(
+            plan,
+            arms={arm.label: arm for arm in manifest.arms},
+            given=given,
+            calibration=_calibration(manifest),
+        )
+
+    def _released(self) -> dict[tuple[str, str], Photo]:
+        """Every published file of the bundle, by photo and arm."""
+        digests = {photo.name: photo.digest for photo in self.record.manifest.photos}
+        found: dict[tuple[str, str], Photo] = {}
+        for entry in self.record.index:
+            at = entry.image, entry.arm
+            if at not in found and entry.released and entry.transform == "none":
+                image = from_png(self._read(entry.released))
+                known = digest(image)
+                if entry.arm == ORIGINAL and known != digests[entry.image]:
+                    raise UserError(f"The bundle's photo {entry.image} is not its manifest's.")
+                found[at] = Photo(entry.image, image, None, (), "PNG", False, None, known)
+        return found
+
+    def _read(self, relative: str | None) -> bytes:
+        data = self.record.picture(relative)
+        if data is None:
+            raise UserError(f"The bundle lacks {relative}, or that is damaged.")
+        return data
+
+    def _fill_in(self) -> None:
+        """Take from the bundle the pictures that the edits are held against."""
+        again = {cell.edit for cell in self.plan.cells}
+        sources = {self.plan.edits[edit].source for edit in again}
+        for cell in self.plan.cells:
+            for edit, entry in self._compared_with(cell):
+                source = self.plan.edits[edit].source
+                if edit not in again:
+                    self.store.write_levels(edit, levels_from_png(self._read(entry.edited)))
+                if edit not in again and source is not None and source not in sources:
+                    self.store.write_levels(source, levels_from_png(self._read(entry.received)))
+
+    def _compared_with(self, cell: Cell) -> Iterable[tuple[str, IndexEntry]]:
+        """The edits that a cell is held against, each with its pictures in the bundle."""
+        clean = cell.point._replace(arm=ORIGINAL, transform="none")
+        points = {cell.control: cell.point._replace(arm=ORIGINAL), cell.clean: clean}
+        seeds = self.plan.trial.floor_seeds
+        points |= {
+            edit: clean._replace(seed=seed)
+            for edit, seed in zip(cell.floor, seeds if cell.floor else (), strict=True)
+        }
+        return [(edit, self.record.by_point[point]) for edit, point in points.items()]
+
+    def _pictures(self, kind: str, cells: Mapping[str, Cell], which: str) -> Agreement:
+        differ = []
+        for made, cell in cells.items():
+            theirs = levels_from_png(self._read(getattr(self.record.by_point[cell.point], which)))
+            if not alike(self.store.read_levels(made), theirs):
+                differ.append(_words(cell.point))
+        return Agreement(kind=kind, compared=len(cells), differ=tuple(differ))
+
+    def _scores(self, found: Iterable[Row]) -> Agreement:
+        known = {row.key: row.value for row in self.record.rows}
+        share, unit = SCORE
+        compared, differ = 0, []
+        for row in found:
+            if row.metric == "usable" or row.key not in known:
+                continue
+            theirs = known[row.key]
+            compared += 1
+            if row.value is None or theirs is None:
+                agree = row.value == theirs
+            else:
+                agree = abs(row.value - theirs) <= share * abs(theirs) + unit
+            if not agree:
+                differ.append(f"{_words(Point(*row.key[:6]))}, {row.metric} to {row.reference}")
+        return Agreement(kind="scores", compared=compared, differ=tuple(differ))
+
+
+def alike(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two pictures (H, W, 3) agree to one level, but for a few values."""
+    if one.shape != other.shape:
+        return False
+    apart = np.abs(one.astype(int) - other) > 1
+    return bool(apart.mean() <= BYTES_THAT_DIFFER)
+
+
+def _without_protections(manifest: Manifest) -> Trial:
+    """The bundle's trial, whose protections are not made again."""
+    written = manifest.trial.as_written | {
+        "protections": (),
+        "names": {},
+        "files": {},
+        "budgets": (),
+        "plugins": (),
+        "batch": manifest.batch,
+        "primary": manifest.primary.model_copy(update={"arms": ()}).model_dump(),
+    }
+    written.pop("calibration", None)
+    trial = make_trial(written, "The bundle's trial")
+    if trial.mask is not None or manifest.collections or manifest.made:
+        raise UserError("Only bundles of trials that edit photos without masks can be verified.")
+    return trial

@@ -1,0 +1,284 @@
+"""A tiny bench from protection to leaderboard: what noise gets, and what verification finds."""
+
+import json
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from skimage import data
+
+import brittle
+from brittle.analysis.summary import Interval
+from brittle.benching import entry as schema
+from brittle.benching.declaration import load_bench, submission
+from brittle.benching.entry import Entry, Measured
+from brittle.benching.leaderboard import Line, page, ranked, read_entries, read_entry
+from brittle.benching.measuring import reported
+from brittle.benching.verifying import alike, verify_bundle
+from brittle.errors import UserError
+from brittle.images import from_bytes, write_image
+from brittle.protections import Protection
+from brittle.record.bundle import pack
+from brittle.record.record import Record
+from brittle.record.rows import format_results
+from brittle.record.store import RESULTS, FolderStore
+
+ROOT = Path(__file__).parents[2]
+PROTECTION = "photoguard-encoder:steps=8"
+TINY = """
+name: tiny
+version: 3
+levels: {visible: "linf:12/255"}
+trial:
+  photos: photos
+  size: 128
+  prompts: a sepia photo
+  seeds: [0, 3]
+  placebos: [noise]
+  transforms: ["jpeg:quality=75"]
+  editors: ["img2img:strength=0.3,num_inference_steps=4"]
+  floor_seeds: [1]
+  metrics: [psnr]
+  primary: {metric: psnr, transforms: ["jpeg:quality=75"]}
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Where a tiny bench lies, with eight photos."""
+    folder = tmp_path_factory.mktemp("benching")
+    (folder / "tiny.yaml").write_text(TINY)
+    for number in range(8):
+        source = (data.astronaut, data.chelsea, data.coffee, data.rocket)[number % 4]()
+        at = 40 + 60 * (number // 4)
+        crop = source[None, at : at + 120 : 3, 100 + at : 220 + at : 3]
+        write_image(folder / "photos" / f"{number}.png", from_bytes(crop.copy()))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def encoder(folder):
+    return brittle.bench(PROTECTION, folder / "out", size=folder / "tiny.yaml", by="a test").path
+
+
+@pytest.fixture(scope="module")
+def noise(folder):
+    """The documented protection that is nothing."""
+    document = (ROOT / "docs" / "bench.md").read_text(encoding="utf-8")
+    plugin = folder / "plain_noise.py"
+    plugin.write_text(document.partition("```python\n")[2].partition("```")[0])
+    brittle.load_plugin(plugin)
+    setting = "plain-noise:budget=8/255"
+    return brittle.bench(setting, folder / "out", size=folder / "tiny.yaml").path
+
+
+def test_noise_ends_at_the_bottom_and_has_no_place(encoder, noise):
+    entries = [read_entry(noise), read_entry(encoder)]
+    by_name = {one.protection: one.results[0] for one in entries}
+    nothing, something = by_name["plain-noise:budget=8/255"], by_name[PROTECTION]
+    assert nothing.standing == "no more than noise"
+    assert something.standing in ("holds", "acts until adapted to")
+    assert something.before.low > 0.02
+    ranks = page(entries).partition("Published numbers")[0]
+    table = [line for line in ranks.splitlines() if line.startswith("|")][2:]
+    assert [line.split(" | ")[:2] for line in table] == [
+        ["| 1", PROTECTION],
+        ["| –", "plain-noise:budget=8/255"],
+    ]
+
+
+def test_an_entry_says_what_was_run_by_whom_and_how_visible_it_is(encoder, noise, folder):
+    entry = read_entry(encoder)
+    (result,) = entry.results
+    assert (entry.bench, entry.bench_version, entry.measured_by) == ("tiny", 3, "a test")
+    assert entry.records["photoguard-encoder-visible"]["fields"]["budget"]["radius"] == 12 / 255
+    assert "arXiv 2304.02234" in entry.source
+    assert entry.reported == reported("photoguard-encoder")
+    assert (result.level, result.worst.n, result.transforms) == ("visible", 8, 2)
+    assert 26 < result.psnr.estimate < 32
+    assert 0 < result.st_lpips.low < result.st_lpips.high
+    assert result.usable is None
+    assert result.usable_reason == "the trial does not judge edits of the unprotected photo"
+    assert result.transfer_reason == "missing: the bench has one editor"
+    assert str(folder) not in encoder.read_text()
+    assert (entry.plugin, len(read_entry(noise).plugin)) == ("", 16)
+
+
+def test_the_same_command_goes_on_to_the_same_entry(encoder, folder):
+    before = encoder.read_bytes()
+    brittle.bench(PROTECTION, folder / "out", size=folder / "tiny.yaml", by="a test")
+    assert encoder.read_bytes() == before
+
+
+def test_files_of_any_tool_are_measured_as_they_are(encoder, folder, tmp_path):
+    record = Record.open(encoder.with_suffix(""))
+    for one in record.index:
+        if one.arm == "photoguard-encoder-visible" and one.transform == "none":
+            file = tmp_path / "files" / f"{one.image}_cloaked.png"
+            file.parent.mkdir(exist_ok=True)
+            file.write_bytes(record.path(one.released).read_bytes())
+    setting = {"size": folder / "tiny.yaml", "files": tmp_path / "files"}
+    entry = brittle.bench("my cloak", tmp_path / "out", **setting).found
+    (mine,), (theirs,) = entry.results, read_entry(encoder).results
+    assert (mine.level, mine.arm, mine.st_lpips) == ("own", "my-cloak-own", theirs.st_lpips)
+    assert entry.records == {"my-cloak-own": None}
+    assert mine.before.estimate == pytest.approx(theirs.before.estimate, abs=0.05)  # other noise
+
+
+def test_a_bundle_comes_out_again(encoder):
+    bundle = encoder.with_suffix(".zip")
+    found = brittle.verify(bundle, encoder, seed=5)
+    assert found.found.agrees
+    counts = {part.kind: part.compared for part in found.found.parts}
+    cells = 8 * 2 * 2 * 4  # photos, seeds, transforms, arms
+    assert counts["edits"] <= round(cells / 10)
+    assert min(counts["edits"], counts["received pictures"], counts["scores"]) > 5
+    assert counts["of the entry's results"] == 1
+    assert brittle.verify(bundle, seed=5).text == "\n".join(
+        line for line in found.text.splitlines() if "entry" not in line
+    )
+
+
+def differing(found):
+    return {part.kind: len(part.differ) for part in found.parts if part.differ}
+
+
+def test_what_was_forged_is_found(encoder, tmp_path):
+    """An exchanged edit, a file that was never received so, and a changed score."""
+    copy = tmp_path / "copy"
+    shutil.copytree(encoder.with_suffix(""), copy)
+    record, store = Record.open(copy), FolderStore(copy)
+    edit, received = [
+        one
+        for one in record.index
+        if one.arm.startswith("photoguard") and one.transform == "jpeg:quality=75"
+    ][:4:3]
+    clean = record.by_point[edit.point._replace(arm="original")]
+    for forged, other in ((edit.edited, clean.edited), (received.received, received.released)):
+        store.write_levels(Path(forged).stem, store.read_levels(Path(other).stem))
+    rows = [*record.rows]
+    at = next(
+        place
+        for place, row in enumerate(rows)
+        if row.arm.startswith("noise") and row.metric == "psnr.distance" and row.value
+    )
+    rows[at] = replace(rows[at], value=rows[at].value * 1.5)
+    store.write_results(record.manifest, {RESULTS: format_results(rows).encode()})
+    pack(Record.open(copy), tmp_path / "forged.zip")
+    found = verify_bundle(tmp_path / "forged.zip", seed=0, share=1.0)
+    assert differing(found) == {"edits": 1, "received pictures": 1, "scores": 1}
+    words = [line for line in (part.words for part in found.parts) if "not " in line]
+    assert edit.image in words[1]
+
+
+def test_an_entry_whose_number_was_changed_is_found(encoder):
+    entry = read_entry(encoder)
+    (result,) = entry.results
+    better = result.worst.model_copy(update={"estimate": result.worst.estimate + 0.1})
+    changed = entry.model_copy(update={"results": (result.model_copy(update={"worst": better}),)})
+    found = verify_bundle(encoder.with_suffix(".zip"), changed, seed=0, share=0.01)
+    assert differing(found) == {"of the entry's results": 1}
+    other = entry.model_copy(update={"bundle_sha256": "0" * 64})
+    with pytest.raises(UserError, match="not the bundle of this entry"):
+        verify_bundle(encoder.with_suffix(".zip"), other, seed=0)
+
+
+def test_pictures_may_differ_as_machines_do():
+    one = np.full((100, 100, 3), 100, np.uint8)
+    other = one + 1
+    assert alike(one, other)
+    other[:3, :10, 0] = 110  # 30 of 30,000 values
+    assert alike(one, other)
+    other[3, 0, 0] = 110
+    assert not alike(one, other)
+    assert not alike(one, one[:50])
+
+
+def interval(estimate, half):
+    return Interval(estimate=estimate, low=estimate - half, high=estimate + half, method="t", n=8)
+
+
+def line(entry, worst, before, half=0.1):
+    result = Measured.model_validate(
+        entry.results[0].model_dump()
+        | {"worst": interval(worst, half), "before": interval(before, half)}
+    )
+    return Line(entry, result)
+
+
+def test_what_holds_stands_above_what_is_stronger_but_was_undone(encoder):
+    entry = read_entry(encoder)
+    holds, more = line(entry, 0.2, 0.3), line(entry, 0.4, 0.4)
+    undone, nothing = line(entry, 0.05, 0.9), line(entry, 0.09, 0.05)
+    less = line(entry, 0.01, 0.02)
+    assert ranked([nothing, less, undone, holds, more]) == [more, holds, undone, nothing, less]
+    few = line(entry, 0.4, 0.4)
+    few.result.__dict__["before"] = Interval(estimate=0.4, method="none", n=3)
+    assert few.result.standing == "too few photos"
+
+
+def test_texts_from_anyone_are_text_on_the_page(encoder):
+    entry = read_entry(encoder)
+    planted = entry.model_copy(
+        update={"measured_by": "<script>x</script> | [a](javascript:b)\n# c"}
+    )
+    written = page([planted])
+    assert "<script>" not in written
+    assert "&lt;script>x&lt;/script> &#124; &#91;a](javascript:b) # c |" in written
+
+
+def test_the_page_is_the_one_of_the_entries():
+    entries = read_entries(ROOT / "leaderboard")
+    written = (ROOT / "docs" / "leaderboard.md").read_text(encoding="utf-8")
+    assert page(entries) == written, (
+        "run: brittle bench leaderboard leaderboard/ -o docs/leaderboard.md"
+    )
+
+
+def test_the_schema_is_the_one_of_the_model():
+    assert json.loads(schema.SCHEMA.read_text(encoding="utf-8")) == schema.schema()
+
+
+@pytest.mark.parametrize("size", ["small", "full"])
+def test_the_benches_that_come_with_brittle_can_be_run(size):
+    bench = load_bench(size)
+    of = submission(bench, "photoguard-encoder", photos=Path("mine"))
+    protections = [Protection.parse(of.trial.written_out(label)) for label in of.trial.protections]
+    budgets = [one.budget for one in protections]
+    assert [one.norm for one in budgets] == ["st-lpips"] * len(bench.levels)
+    assert [one.radius for one in budgets] == sorted(one.radius for one in budgets)
+    assert [*of.levels.values()] == [*bench.levels]
+    assert len(of.trial.seeds) >= 2, "what chooses must not score"
+    assert "published file" in of.trial.threat_model
+
+
+def test_what_cannot_be_benched_is_refused_in_a_sentence(folder, tmp_path):
+    with pytest.raises(UserError, match="did you mean 'photoguard-encoder'"):
+        submission(load_bench("small"), "fotoguard-encoder")
+    with pytest.raises(UserError, match="no photos of its own: name yours, --photos"):
+        submission(load_bench("full"), "photoguard-encoder")
+    with pytest.raises(UserError, match="say small or full, or name a file"):
+        load_bench("huge")
+    (tmp_path / "bad.yaml").write_text("name: x\nversion: 0\nlevels: {}\ntrial: {}")
+    with pytest.raises(UserError, match="version"):
+        load_bench(tmp_path / "bad.yaml")
+    (tmp_path / "x.json").write_text("{}")
+    with pytest.raises(UserError, match=r"x\.json"):
+        read_entries(tmp_path)
+
+
+def test_published_numbers_have_a_source():
+    for protection in ("photoguard-encoder", "photoguard-diffusion"):
+        assert all(re.search(r"arXiv \d{4}\.\d{5}", one.source) for one in reported(protection))
+    assert reported("plain-noise") == ()
+
+
+def test_entries_are_read_strictly(encoder, tmp_path):
+    written = json.loads(encoder.read_text())
+    (tmp_path / "e.json").write_text(json.dumps(written | {"rank": 1}))
+    with pytest.raises(UserError, match="rank"):
+        read_entry(tmp_path / "e.json")
+    assert Entry.model_validate(written).to_json() == encoder.read_text()
