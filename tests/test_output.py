@@ -59,7 +59,7 @@ def test_a_full_disk_behind_the_answer_is_a_sentence(command):
         done = run(*command, stdout=full)
     said = done.stderr.decode().strip()
     assert (done.returncode, said.count("\n")) == (2, 0)
-    assert said.startswith("brittle: the answer couldn't be written: No space left")
+    assert said.startswith("brittle: the output could not be written: No space left")
 
 
 def test_a_files_name_steers_no_terminal(photo):
@@ -110,7 +110,7 @@ def test_memory_that_runs_out_is_a_sentence(photo, monkeypatch, error):
     ):
         done = CliRunner().invoke(app, [str(one) for one in command])
         assert done.exit_code == 2
-        assert done.stderr.strip().startswith("brittle: memory doesn't suffice")
+        assert done.stderr.strip().startswith("brittle: this needs more memory")
 
 
 def test_an_error_that_is_nobodys_to_mend_is_not_hidden(photo, monkeypatch):

@@ -57,7 +57,7 @@ def test_a_protection_that_jpeg_undoes():
     assert [one.protects for one in found] == [True, False, True]
 
 
-def test_the_plain_line_comes_without_numbers():
+def test_the_first_line_says_what_a_file_does_and_what_undoes_it():
     assert words.plain(comparisons("edits", 5, 1.5, 5), "embedded") == (
         "On the embedded model, the protection acts; JPEG 75 undoes that.",
     )
@@ -134,10 +134,29 @@ def test_a_quick_look_speaks_of_the_encoder_and_never_of_the_protection_being_go
 def test_usable_edits_are_counted_beside_those_with_noise_or_say_why_not():
     counts = UsableCounts(edits=2, original=2, protected=0, placebos=30, placebo_edits=38)
     found = [one.model_copy(update={"usable": counts}) for one in comparisons("edits", 5, 5, 5)]
+    more = counts.model_copy(update={"protected": 2})
+    found[1] = found[1].model_copy(update={"usable": more})
+    assert words.plain(found, "embedded") == (
+        "On the embedded model, the protection acts: 0 of 2 edits of the protected photo are "
+        "usable, and 2 of 2 of the unprotected one.",
+        "After JPEG 75, 2 of 2 are usable.",
+    )
+    assert words.photo_answer(found, "On the embedded model")[1] == (
+        "An edit is usable if it follows the prompt and keeps the subject: with noise of the "
+        "protection's size 30 of 38 are."
+    )
+    found[0] = found[0].model_copy(update={"usable": more})
+    assert words.plain(found, "embedded") == (
+        "On the embedded model, the protection acts, but 2 of 2 edits of the protected photo are "
+        "usable, and 2 of 2 of the unprotected one.",
+    )
+    nothing = [
+        one.model_copy(update={"usable": counts}) for one in comparisons("edits", 1.5, 1.5, 5)
+    ]
     assert (
         "2 of 2 of the unprotected photo, 30 of 38 with noise of the protection's size and 0 of 2 "
         "of the protected one."
-    ) in " ".join(words.photo_answer(found, "On the embedded model"))
+    ) in " ".join(words.photo_answer(nothing, "On the embedded model"))
     unjudged = [
         one.model_copy(update={"usable_reason": "not calibrated"})
         for one in comparisons("edits", 5, 5, 5)

@@ -49,9 +49,9 @@ def test_left_is_withheld_and_stands_for_the_reduced_photo(photo, embedded, tmp_
     assert jpeg.left_reason == "not seen at this size"
     assert flip.left is not None
     assert result.answer[0] == (
-        "This photo has 256 × 256 px, and the embedded model looked at it reduced to 128 × 128 px, "
-        "as an editor at that size would: whether JPEG 75 would undo the protection at full size "
-        "can’t be seen there."
+        "The embedded model sees this photo of 256 × 256 px at 128 × 128 px, as an editor of that "
+        "size does. Reducing the photo hides most of what JPEG 75 would do at full size, so it was "
+        "applied to the reduced photo, as happens to a copy that is downloaded small."
     )
     for shown in (audit_text(found.document), render_audit(found)):
         assert "JPEG 75, reduced first" in shown

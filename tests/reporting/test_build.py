@@ -431,9 +431,18 @@ def test_masks_are_shown(tmp_path: Path) -> None:
     assert "astronaut, the mask: white may be edited" in [one["alt"] for one in page.all("img")]
 
 
-def test_trial_without_jpeg_says_so(tmp_path: Path) -> None:
-    page = report_of(make_trial(tmp_path / "store", transforms=("none", "flip")))
-    assert "This trial tried no JPEG quality" in page.text
+def test_two_transforms_make_a_table_and_no_chart(tmp_path: Path) -> None:
+    few = report_of(
+        make_trial(tmp_path / "few", transforms=("none", "jpeg:quality=95", "jpeg:quality=75"))
+    )
+    assert "no numbers at three JPEG qualities" in few.text
+    assert "JPEG 95" in few.text
+    assert not few.all("svg")
+    more = report_of(
+        make_trial(tmp_path / "more", transforms=(*TWO, "jpeg:quality=95", "jpeg:quality=65"))
+    )
+    assert "no numbers at three JPEG qualities" not in more.text
+    assert more.all("svg")
 
 
 def test_credits_seeds_versions_and_flags_are_at_the_end(page: Page, trial: Finished) -> None:

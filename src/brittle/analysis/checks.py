@@ -95,8 +95,8 @@ FLAGS: dict[str, tuple[str, str, bool]] = {
         False,
     ),
     "nothing learned": (
-        "the fine-tune on unprotected pictures paints not clearly closer to the originals than the "
-        "model does without learning",
+        "fine-tuning on unprotected pictures does not bring the model clearly closer to the "
+        "originals than the base model is",
         "look for a better rate and number of steps: so far there is nothing to protect",
         True,
     ),

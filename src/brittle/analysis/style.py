@@ -197,9 +197,10 @@ def style_headline(style: Style, metric: str, scope: str) -> Headline:
         return Headline(sentence=f"{scope}: no protection was tried.", arm="")
     arm, pairs = first[0].arm, first[0].pairs
     sentence = (
-        f"{scope}: of {count(pairs, 'pair')} of pictures, what the model painted after learning "
-        f"from those protected by {arm.partition(':')[0]} was at least as close to the originals "
-        f"as after learning from the unprotected in {'; in '.join(map(_counted, first))}. "
+        f"{scope}: of {count(pairs, 'pair')} of generated pictures, the one after learning from "
+        f"pictures protected by {arm.partition(':')[0]} was at least as close to the originals as "
+        "the one after learning from unprotected pictures in "
+        f"{'; in '.join(map(_counted, first))}. "
         f"{pairs / 2:g} would be as good as unprotected."
     )
     return Headline(sentence=sentence, arm=arm)

@@ -58,7 +58,7 @@ def audit(
             transform: p is then counted. As many as it takes if not given.
         seed: of edits and perturbations.
         out: a folder, or an .html file, for a report with pictures. A folder keeps what was
-            computed too, and the same audit goes on from it.
+            computed too, and the same audit resumes from it.
         show_paths: name files by their whole paths; else from the current folder, or by name.
         say: told what edits will cost before they are made, and what of a folder was damaged.
         progress: told of each stage.
@@ -143,7 +143,7 @@ def calibrate(
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> Report[Calibration]:
-    """Measure from which scores on an edit counts as usable, for a trial's `calibration`.
+    """Calibrate the thresholds that make an edit usable, for a trial's `calibration`.
 
     >>> few = ["img2img:num_inference_steps=4"]
     >>> report = brittle.calibrate("photos", prompts=["heavy rain"], editors=few, sizes=[128])
@@ -210,8 +210,8 @@ def mimic(
 
     Args:
         collection: a folder of an artist's or a subject's pictures.
-        prompts: what to paint, with the rare word.
-        out: a folder; fine-tunes are kept there, and one that was stopped goes on.
+        prompts: what to generate, with the rare word.
+        out: a folder; it keeps fine-tunes, and an interrupted one resumes.
         editor: finetune and its fields.
         model: the edit model; the embedded one if none is given.
         seeds: a picture for each, and each prompt.

@@ -48,7 +48,7 @@ def protect_files(
     >>> [(one.file, one.found["PSNR"] > 25) for one in report.found.made]
     [(PosixPath('mine/me.png'), True)]
 
-    Into a folder the same call goes on where it was stopped: pictures that it made of the same
+    Into a folder the same call resumes: pictures that it made of the same
     photos by the same setting are kept. Of several photos one that can't be used is listed among
     ``failed``, and the others are protected.
 

@@ -76,17 +76,18 @@ def scope_words(model: str, size: str, photos: int) -> str:
 
 def reduction(model: str, file: PictureFile, seen_at: str, answers: Sequence[Answer]) -> list[str]:
     """What a reader has to know first of a photo that was reduced for the model."""
+    name = model_name(model)
     text = (
-        f"This photo has {file.width} × {file.height} px, and {model_name(model)} looked at it "
-        f"reduced to {seen_at} px, as an editor at that size would"
+        f"{name[0].upper()}{name[1:]} sees this photo of {file.width} × {file.height} px at "
+        f"{seen_at} px, as an editor of that size does."
     )
-    hidden = grouped([one.name for one in answers if one.reduced_first])
+    hidden = [one.name for one in answers if one.reduced_first]
     if not hidden:
-        return [f"{text}."]
+        return [text]
+    were = "it was" if len(hidden) == 1 else "these were"
     return [
-        f"{text}: whether {hidden} would undo the protection at full size can’t be seen there.",
-        "So the photo was reduced first and transformed then, as happens to a copy that is "
-        "downloaded small.",
+        f"{text} Reducing the photo hides most of what {grouped(hidden)} would do at full size, so "
+        f"{were} applied to the reduced photo, as happens to a copy that is downloaded small."
     ]
 
 
@@ -149,20 +150,53 @@ def photo_answer(comparisons: Sequence[Answer], scope: str) -> tuple[str, ...]:
 
 
 def plain(comparisons: Sequence[Answer], model: str) -> tuple[str, ...]:
-    """One line without numbers, on a photo whose file does something: what it does, what undoes it.
+    """What a file does and what undoes it, in counts of usable edits where they are judged.
 
     Empty where it does no more than noise or next to nothing, which the answer itself says.
     """
     none, *others = deciding(comparisons)
-    if not none.test.stronger or (none.reach is not None and none.reach < SMALL):
+    if not _acts(none):
         return ()
-    edits = none.seen == "edits"
-    acts = "the protection acts" if edits else "the file misleads the image encoder"
-    undone = _undone([one for one in others if not one.reduced_first])
-    if not undone:
-        return (f"On {model_name(model)}, {acts}.",)
-    verb = "undoes" if len(undone) == 1 else "undo"
-    return (f"On {model_name(model)}, {acts}; {grouped(undone)} {verb} that.",)
+    on, undone = model_name(model), _undone([one for one in others if not one.reduced_first])
+    undoing = f"; {grouped(undone)} {'undoes' if len(undone) == 1 else 'undo'} that"
+    after = undoing if undone else ""
+    if none.seen != "edits":
+        return (f"On {on}, the file misleads the image encoder{after}.",)
+    counts = none.usable
+    if counts is None or not counts.original:
+        return (f"On {on}, the protection acts{after}.",)
+    usable = f"{counts.protected} of {counts.edits} edits of the protected photo"
+    unprotected = f"{counts.original} of {counts.edits} of the unprotected one"
+    if counts.protected >= counts.original:
+        return (
+            f"On {on}, the protection acts, but {usable} are usable, and {unprotected}{after}.",
+        )
+    return (
+        f"On {on}, the protection acts: {usable} are usable, and {unprotected}{after}.",
+        *_again(counts, others),
+    )
+
+
+def _acts(none: Answer) -> bool:
+    """Whether a file does more than noise, and not next to nothing."""
+    return none.test.stronger and (none.reach is None or none.reach >= SMALL)
+
+
+def _again(counts: UsableCounts, others: Sequence[Answer]) -> tuple[str, ...]:
+    """After which transform an attacker has the most usable edits, if more than without one."""
+    best = _best(others)
+    if best is None or best.usable is None or best.usable.protected <= counts.protected:
+        return ()
+    first = " of the reduced photo" if best.reduced_first else ""
+    return (
+        f"After {best.name}{first}, {best.usable.protected} of {best.usable.edits} are usable.",
+    )
+
+
+def _best(others: Sequence[Answer]) -> Answer | None:
+    """The line with the most usable edits of the protected file, the first of several."""
+    judged = [one for one in others if one.usable]
+    return max(judged, key=lambda one: _protected(one.usable), default=None)
 
 
 SMALL = 0.10
@@ -236,27 +270,27 @@ def _undone(lines: Sequence[Answer]) -> list[str]:
 
 
 def _usable(none: Answer, others: Sequence[Answer]) -> list[str]:
-    """Counts of usable edits: without a transform, and after the one that helps an attacker most.
-
-    Nothing is said of the transforms where nothing is gained.
-    """
+    """Counts of usable edits that `plain` didn't give."""
     if none.usable is None:
         return [f"Usable edits are not judged: {none.usable_reason}."] if none.usable_reason else []
     counts = none.usable
     if not counts.original:
         return [
-            "Even of the unprotected photo no edit is usable (shows what was asked for and keeps "
-            "the subject), so nothing can be said of usable edits."
+            "Even of the unprotected photo no edit is usable (follows the prompt and keeps the "
+            "subject), so usable edits say nothing here."
+        ]
+    if _acts(none):  # the other counts came first
+        return [
+            "An edit is usable if it follows the prompt and keeps the subject: with noise of the "
+            f"protection's size {counts.placebos} of {counts.placebo_edits} are."
         ]
     text = (
-        "Usable edits, which show what was asked for and keep the subject: "
+        "An edit is usable if it follows the prompt and keeps the subject: "
         f"{counts.original} of {counts.edits} of the unprotected photo, {counts.placebos} of "
         f"{counts.placebo_edits} with noise of the protection's size and {counts.protected} of "
         f"{counts.edits} of the protected one"
     )
-    best = max(
-        (one for one in others if one.usable), key=lambda one: _protected(one.usable), default=None
-    )
+    best = _best(others)
     if best is not None and _protected(best.usable) > counts.protected:
         text += f"; after {best.name} {_protected(best.usable)} of the protected one"
     return [f"{text}."]
@@ -332,16 +366,16 @@ def _reductions(reduced: int, results: Sequence[ModelResult], scope: Scope) -> s
     }
     text = (
         f"{all_or_some(reduced, len(results)).capitalize()} are larger than {scope.resolution} px, "
-        f"and {model_name(scope.model)} looked at them reduced to that, as an editor at that size "
-        "would"
+        f"and {model_name(scope.model)} sees them at that size, as an editor of that size does."
     )
     if not hidden:
-        return f"{text}."
+        return text
     # Named by what was done: "reduction to 512 px + JPEG 85".
     names = [name.rpartition(" + ")[2] for name in hidden.values()]
+    were = "it was" if len(names) == 1 else "these were"
     return (
-        f"{text}: whether {grouped(names)} would undo the protection at full size can’t be seen "
-        "there. So photos were reduced first and transformed then."
+        f"{text} Reducing photos hides most of what {grouped(names)} would do at full size, so "
+        f"{were} applied to the reduced photos."
     )
 
 

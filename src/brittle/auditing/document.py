@@ -133,6 +133,8 @@ class ModelResult(Data):
     """Every transform by latents, and then those after which edits were made, by edits."""
     answer: tuple[str, ...]
     """What was found, in sentences."""
+    lead: int
+    """How many of these come first, before the numbers behind them."""
 
     def seen_as(self, seen: Seen) -> tuple[Answer, ...]:
         """The comparisons of one kind, in the order of the transforms."""

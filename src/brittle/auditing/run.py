@@ -307,15 +307,17 @@ def _result(model: EditModel, pictures: Pictures, comparisons: tuple[Answer, ...
     reduced = max(file.width, file.height) > model.size
     seen_at = f"{width} × {height}"
     latents = [one for one in comparisons if one.seen == "latents"]
+    lead = (
+        *(words.reduction(model.name, file, seen_at, latents) if reduced else ()),
+        *words.plain(comparisons, model.name),
+    )
+    numbers = words.photo_answer(comparisons, words.scope_words(model.name, seen_at, 1))
     return ModelResult(
         model=model.name,
         width=width,
         height=height,
         reduced=reduced,
         comparisons=comparisons,
-        answer=(
-            *(words.reduction(model.name, file, seen_at, latents) if reduced else ()),
-            *words.plain(comparisons, model.name),
-            *words.photo_answer(comparisons, words.scope_words(model.name, seen_at, 1)),
-        ),
+        answer=(*lead, *numbers),
+        lead=len(lead),
     )

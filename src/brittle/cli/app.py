@@ -29,7 +29,7 @@ class Commands(TyperGroup):
             if not out_of_memory(error):
                 raise
             problem = (
-                "memory doesn't suffice for this: use smaller photos, a smaller --size or "
+                "this needs more memory than there is: use smaller photos, a smaller --size or "
                 "another --dtype."
             )
         to_stderr(f"brittle: {problem}")
@@ -54,7 +54,7 @@ def _without_plugins(arguments: Iterable[str]) -> Iterator[str]:
         elif path := path if equals else next(rest, ""):
             brittle.load_plugin(path)
         else:
-            raise UserError("--plugin names no file: say --plugin my.py.")
+            raise UserError("--plugin needs a file: --plugin my.py.")
 
 
 def _of_system(error: OSError) -> str:
@@ -64,7 +64,7 @@ def _of_system(error: OSError) -> str:
     if error.filename is not None:
         return str(UserError(f"{error.filename}: {error.strerror}."))
     _discard_output()
-    return f"the answer couldn't be written: {error.strerror}."
+    return f"the output could not be written: {error.strerror}."
 
 
 def _discard_output() -> None:
@@ -111,50 +111,53 @@ def _say_version(asked: bool) -> None:
 def root(
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_say_version, is_eager=True, help="Say the version."),
+        typer.Option(
+            "--version", callback=_say_version, is_eager=True, help="Print the version and exit."
+        ),
     ] = False,
     plugin: Annotated[
         Path | None,
         typer.Option(
-            help="With any command: a Python file of your own, whose components are then known. It "
-            "runs; may be repeated."
+            help="Load components from your own Python file, with any command. brittle runs the "
+            "file. Repeatable."
         ),
     ] = None,
 ) -> None:
-    """Does the protection of a photo against diffusion editing survive the world?"""
+    """Measure whether a photo's protection against diffusion editing survives the world."""
 
 
 Photos = Annotated[
     list[Path], typer.Argument(help="Photo files, or folders of them.", show_default=False)
 ]
-Out = Annotated[Path, typer.Option("-o", "--out", help="A .png file, or a folder.")]
+Out = Annotated[Path, typer.Option("-o", "--out", help="A .png file or a folder.")]
 Model = Annotated[
     str,
     typer.Option(
-        help="`embedded`, an encoder's short name (`brittle models`), a diffusers folder, a file, "
+        help="`embedded`, a short name (`brittle models`), a diffusers folder, a .safetensors file "
         "or a hub id."
     ),
 ]
 Mask = Annotated[
     str | None,
     typer.Option(
-        help="File (white: may be edited), folder of them, `alpha`, or `auto`: an ellipse."
+        help="A file (white may be edited), a folder of them, `alpha`, or `auto` for an ellipse."
     ),
 ]
 Device = Annotated[
-    str | None, typer.Option(help="cpu, cuda, mps …; chosen by itself if not given.")
+    str | None, typer.Option(help="cpu, cuda or mps; the best one there by default.")
 ]
 Size = Annotated[
     int | None,
     typer.Option(
-        min=16, help="Long side in px up to which the model sees a photo; its own if not given."
+        min=16,
+        help="The model sees a photo at up to this long side, in px; default: the model's own.",
     ),
 ]
 Dtype = Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")]
-Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there (never an input).")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite existing files (never an input).")]
 Lossy = Annotated[
-    bool, typer.Option("--lossy", help="Allow .jpg, .webp or .avif, which undo protections.")
+    bool, typer.Option("--lossy", help="Allow .jpg, .webp and .avif, which weaken protections.")
 ]
 KeepMetadata = Annotated[
-    bool, typer.Option("--keep-metadata", help="Keep EXIF, GPS position included.")
+    bool, typer.Option("--keep-metadata", help="Keep EXIF data, including the GPS position.")
 ]

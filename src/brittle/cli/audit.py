@@ -17,37 +17,37 @@ def audit(
         list[Path],
         typer.Argument(
             metavar="[ORIGINAL] PROTECTED",
-            help="Two files, or two folders whose files share names; or the protected one alone.",
+            help="Two files, two folders whose files share names, or the protected file alone.",
             show_default=False,
         ),
     ],
     quick: Annotated[
-        bool, typer.Option("--quick", help="Compare what the encoder sees; make no edits.")
+        bool, typer.Option("--quick", help="Compare latents only; make no edits.")
     ] = False,
     thorough: Annotated[
         bool,
-        typer.Option(
-            "--thorough", help="Edit after every transform, with every random perturbation."
-        ),
+        typer.Option("--thorough", help="Edit after every transform, with every noise draw."),
     ] = False,
     transforms: Annotated[
         list[str] | None,
-        typer.Option("--with", help="A transform to try; repeat it. Default: JPEG, blur …"),
+        typer.Option(
+            "--with", help="A transform to try. Repeatable; default: JPEG, blur, resizing, flip."
+        ),
     ] = None,
     prompts: Annotated[
         list[str] | None,
-        typer.Option("--prompt", help="What edits are asked for; repeat it."),
+        typer.Option("--prompt", help="A prompt for the edits. Repeatable."),
     ] = None,
     models: Annotated[
         list[str] | None,
-        typer.Option("--model", help="An edit model, `embedded` if not given; repeat it."),
+        typer.Option("--model", help="An edit model. Repeatable; default: `embedded`."),
     ] = None,
-    editor: Annotated[str, typer.Option(help="An editor without a mask.")] = "img2img",
+    editor: Annotated[str, typer.Option(help="An editor that takes no mask.")] = "img2img",
     draws: Annotated[
         int | None,
         typer.Option(
-            help="Random perturbations of each kind, 19 to 999, that the encoder sees without a "
-            "transform: p is then counted, and as small as 1 / (1 + draws).",
+            help="Noise draws of each kind on latents, 19 to 999: p is then counted, down to "
+            "1 / (1 + draws).",
             show_default=False,
         ),
     ] = None,
@@ -55,22 +55,22 @@ def audit(
     json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
     out: Annotated[
         Path | None,
-        typer.Option("-o", "--out", help="A folder, or an .html file, for a report with pictures."),
+        typer.Option("-o", "--out", help="A folder or an .html file for a report with pictures."),
     ] = None,
     show_paths: Annotated[
         bool,
-        typer.Option("--show-paths", help="Name files by whole paths, in JSON and report too."),
+        typer.Option("--show-paths", help="Show full paths, also in JSON and in the report."),
     ] = False,
     size: Size = None,
     device: Device = None,
     dtype: Dtype = None,
 ) -> None:
-    """Say whether a protected file, of any tool, acts beyond noise, and what undoes it.
+    """Test whether a protected file does more than noise, and which transforms undo it.
 
     Example: brittle audit me.jpg me-protected.png --quick
     """
     if len(files) > 2:
-        raise UserError(f"{len(files)} paths were named: name ORIGINAL and PROTECTED.")
+        raise UserError(f"audit takes ORIGINAL and PROTECTED, and got {len(files)} paths.")
     chosen = [
         brittle.load_model(name, size=size, device=device, dtype=dtype)
         for name in models or ["embedded"]

@@ -1,4 +1,4 @@
-"""The command that measures from which scores on an edit counts as usable."""
+"""The command that calibrates the thresholds that make an edit usable."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +13,7 @@ from brittle.progress import on_stderr
 @app.command()
 def calibrate(
     photos: Annotated[
-        Path, typer.Argument(help="A folder of photos that are in no trial.", show_default=False)
+        Path, typer.Argument(help="A folder of photos that no trial uses.", show_default=False)
     ],
     out: Annotated[Path, typer.Option("-o", "--out", help="A .json file.")] = Path(
         "calibration.json"
@@ -22,28 +22,32 @@ def calibrate(
     sizes: Annotated[
         list[int] | None,
         typer.Option(
-            "--size", min=16, help="As in the trial; repeatable. The model's own if none."
+            "--size", min=16, help="As in the trial. Repeatable; default: the model's own."
         ),
     ] = None,
     prompts: Annotated[
         list[str] | None,
-        typer.Option("--prompt", help="As in the trial; the embedded has classes."),
+        typer.Option(
+            "--prompt", help="As in the trial. Repeatable; the embedded model has its own."
+        ),
     ] = None,
     editors: Annotated[
-        list[str] | None, typer.Option("--editor", help="As in the trial; img2img if not given.")
+        list[str] | None,
+        typer.Option("--editor", help="As in the trial. Repeatable; default: img2img."),
     ] = None,
     clip: Annotated[
-        str | None, typer.Option(help="A folder or downloaded hub id of a CLIP, to judge by.")
+        str | None, typer.Option(help="A CLIP to judge by: a folder or a downloaded hub id.")
     ] = None,
     keep_clip: Annotated[
-        str | None, typer.Option(help="Another for `keep`: a CLIP, or SD 1.x's safety checker.")
+        str | None,
+        typer.Option(help="Another judge for `keep`: a CLIP, or SD 1.x's safety checker."),
     ] = None,
     mask: Annotated[str, typer.Option(help="As in the trial, for inpainting.")] = "auto",
     device: Device = None,
     dtype: Dtype = None,
     force: Force = False,
 ) -> None:
-    """Measure from which scores on an edit counts as usable, for a trial's `calibration:`.
+    """Calibrate the thresholds that make an edit usable, for a trial's `calibration:`.
 
     Example: brittle calibrate photos/ --model sd/ --clip clip/ --prompt "heavy rain" -o sd.json
     """
@@ -63,5 +67,6 @@ def calibrate(
         )
     tell(
         f"{found.text}\n\n"
-        f"Written to {out}: name it in a trial as `calibration`, or --set calibration=…"
+        f"Written to {out}. Use it in a trial as `calibration: {out}`, or with "
+        f"--set calibration={out}."
     )

@@ -1,4 +1,4 @@
-"""The command that lists what there is to choose from."""
+"""The commands that list components and models, and fetch encoders."""
 
 from typing import Annotated
 
@@ -13,13 +13,13 @@ SINGULAR = {
 }
 
 
-models = typer.Typer(help="List models, or fetch encoders by their short names.")
+models = typer.Typer(help="List models, or download encoders by their short names.")
 app.add_typer(models, name="models", invoke_without_command=True)
 
 
 @models.callback()
 def list_models(context: typer.Context) -> None:
-    """List models, or fetch encoders by their short names.
+    """List models, or download encoders by their short names.
 
     Example: brittle models
     """
@@ -31,7 +31,7 @@ def list_models(context: typer.Context) -> None:
 def fetch(
     names: Annotated[list[str], typer.Argument(help="sd1, sdxl, sd3, flux1, flux2.")],
 ) -> None:
-    """Fetch encoders into the hub's cache, from where every command then reads them.
+    """Download encoders into the hub's cache, where every command finds them.
 
     Example: brittle models fetch sd1 flux1
     """
@@ -45,7 +45,7 @@ def list_(
         str, typer.Argument(help=f"{', '.join(SINGULAR.values())}.", show_default=False)
     ],
 ) -> None:
-    """List what there is to choose from, with parameters and sources.
+    """List protections, transforms, editors, metrics or models, with parameters and sources.
 
     Example: brittle list transforms
     """

@@ -16,29 +16,33 @@ def mimic(
         Path, typer.Argument(help="A folder of an artist's or a subject's pictures.")
     ],
     prompts: Annotated[
-        list[str], typer.Option("--prompt", help="What to paint, with the rare word; repeatable.")
+        list[str],
+        typer.Option("--prompt", help="What to generate, with the rare word. Repeatable."),
     ],
-    out: Annotated[Path, typer.Option("-o", "--out", help="A folder; fine-tunes are kept there.")],
+    out: Annotated[
+        Path, typer.Option("-o", "--out", help="A folder; it keeps the fine-tunes too.")
+    ],
     editor: Annotated[
-        str, typer.Option(help="finetune and its fields, such as finetune:method=full.")
+        str, typer.Option(help="finetune with its fields, such as finetune:method=full.")
     ] = "finetune",
     model: Model = "embedded",
     size: Size = None,
-    seeds: Annotated[list[int] | None, typer.Option("--seed", min=0, help="Repeatable.")] = None,
+    seeds: Annotated[
+        list[int] | None, typer.Option("--seed", min=0, help="A seed. Repeatable.")
+    ] = None,
     originals: Annotated[
         Path | None,
-        typer.Option(help="Measure against these, where the collection is a copy of them."),
+        typer.Option(help="Measure distances to these pictures instead of the collection's."),
     ] = None,
     device: Device = None,
     dtype: Dtype = None,
     force: Force = False,
 ) -> None:
-    """Fine-tune a model on a collection (DreamBooth), then paint from prompts.
+    """Fine-tune a model on a collection (DreamBooth), then generate pictures from prompts.
 
-    One fine-tune serves every prompt and seed. It is kept by the hash of its pictures and setting,
-    and one that was stopped goes on. Each picture's distances from the collection are printed,
-    and beside them those of the collection's pictures from each other, and of what the model
-    paints without having learned.
+    One fine-tune serves every prompt and seed; an interrupted one resumes. The command prints each
+    picture's distance from the collection, beside the distances within the collection and those
+    of the base model's pictures.
 
     Example: brittle mimic paintings/ --prompt "a photo of sks, a boat" -o mimicry/
     """

@@ -1,4 +1,4 @@
-"""Commands that make pictures of photos: protect, transform, edit."""
+"""Commands that make pictures from photos: protect, transform, edit, placebo."""
 
 from pathlib import Path
 from typing import Annotated
@@ -30,13 +30,13 @@ def protect(
     photos: Photos,
     out: Out,
     protection: Annotated[
-        str, typer.Option("--with", help="A protection; see `brittle list protections`.")
+        str, typer.Option("--with", help="A protection: see `brittle list protections`.")
     ] = "photoguard-encoder",
     epsilon: Annotated[
         str | None,
         typer.Option(
-            help="How visible it may be: mild, medium or strong; or a budget as 8/255 (of [0, 1]), "
-            "l2:8@512, perceptual:0.5. Without it, the protection's own."
+            help="How visible the perturbation may be: mild, medium, strong, or a budget such as "
+            "8/255, l2:8@512 or perceptual:0.5. Default: the protection's own."
         ),
     ] = None,
     model: Model = "embedded",
@@ -49,10 +49,10 @@ def protect(
     lossy: Lossy = False,
     keep_metadata: KeepMetadata = False,
 ) -> None:
-    """Protect photos at their own size, and say how visible that is before they are written.
+    """Protect photos at their own size; says how visible the perturbation is before it writes.
 
-    Into a folder, the same command resumes after an interruption. anti-dreambooth takes all photos
-    as one collection.
+    With a folder as output, the same command resumes after an interruption. anti-dreambooth treats
+    all photos as one collection.
 
     Example: brittle protect holiday/ --with encoder-away-jpeg --epsilon mild -o protected/
     """
@@ -85,10 +85,10 @@ def transform(
     lossy: Lossy = False,
     keep_metadata: KeepMetadata = False,
 ) -> None:
-    """Pass photos through a transform, and keep what would be received as PNG.
+    """Apply a transform to photos and save what a recipient would get, as PNG.
 
-    Into a folder, the same command resumes after an interruption. A model is read only for
-    transforms that run one (denoise, autoencode, impress).
+    With a folder as output, the same command resumes after an interruption. Only transforms that
+    run a model read one.
 
     Example: brittle transform protected/me.png --with jpeg:quality=65+flip -o received/
     """
@@ -110,18 +110,20 @@ def edit(
     photos: Photos,
     prompt: Annotated[str, typer.Option(help="What the edit should show.")],
     out: Out,
-    editor: Annotated[str, typer.Option(help="An editor; see `brittle list editors`.")] = "img2img",
+    editor: Annotated[str, typer.Option(help="An editor: see `brittle list editors`.")] = "img2img",
     model: Model = "embedded",
     size: Size = None,
     mask: Mask = None,
-    seed: Annotated[int, typer.Option(min=0, help="As diffusers uses it.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="The generator's seed, as in diffusers.")] = 0,
     device: Device = None,
     dtype: Dtype = None,
     force: Force = False,
     lossy: Lossy = False,
     keep_metadata: KeepMetadata = False,
 ) -> None:
-    """Edit photos with a prompt. Into a folder, the same command resumes after an interruption.
+    """Edit photos with a prompt.
+
+    With a folder as output, the same command resumes after an interruption.
 
     Example: brittle edit me.png --prompt "heavy rain" --editor img2img:strength=0.4 -o rain.png
     """
@@ -142,19 +144,25 @@ def edit(
 
 @app.command()
 def placebo(
-    original: Annotated[Path, typer.Argument(help="The photo, or a folder.", show_default=False)],
+    original: Annotated[
+        Path, typer.Argument(help="The photo, or a folder of photos.", show_default=False)
+    ],
     protected: Annotated[
-        Path, typer.Argument(help="Its protected file, or their folder.", show_default=False)
+        Path, typer.Argument(help="The protected file, or a folder of them.", show_default=False)
     ],
     out: Annotated[Path, typer.Option("-o", "--out", help="A folder.")],
     kinds: Annotated[
         list[str] | None,
-        typer.Option("--kind", help="noise, noise-spectrum, noise-local, transplant."),
+        typer.Option(
+            "--kind",
+            help="noise, noise-spectrum, noise-local or transplant. Repeatable; default: the "
+            "three kinds of noise.",
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
+    seed: Annotated[int, typer.Option(help="The seed of the noise.")] = 0,
     force: Force = False,
 ) -> None:
-    """Write noise as large as what a tool changed: the control of an experiment of one's own.
+    """Write placebos of a protected file (noise of its size), as controls for your own experiment.
 
     Example: brittle placebo me.png protected.png -o noise
     """

@@ -18,17 +18,17 @@ def demo(
     ] = None,
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder.")] = Path("brittle-demo"),
     minutes: Annotated[
-        float, typer.Option(min=0.1, help="Leave out prompts and transforms to fit in this time.")
+        float, typer.Option(min=0.1, help="Drop prompts and transforms to fit into this time.")
     ] = 6.0,
     editor: Annotated[
-        Literal["img2img", "inpaint"], typer.Option(help="inpaint edits the photos' centre.")
+        Literal["img2img", "inpaint"], typer.Option(help="inpaint edits the centre of each photo.")
     ] = "img2img",
     size: Annotated[
         int | None,
-        typer.Option(help="Photos are squares of this side in px, 128 to 512; 256 if not given."),
+        typer.Option(help="Side of the square photos in px, 128 to 512; default: 256."),
     ] = None,
 ) -> None:
-    """Protect, compress and edit real photos on the built-in model, and report what is left.
+    """Protect, compress and edit eight photos on the embedded model, and report what is left.
 
     Example: brittle demo --photos holiday/
     """
@@ -49,26 +49,30 @@ def demo(
 def run(
     trial: Annotated[Path, typer.Argument(help="The trial's YAML file.", show_default=False)],
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="Folder; the trial's name if not given.")
+        Path | None, typer.Option("-o", "--out", help="Folder; default: the trial's name.")
     ] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Change a field: --set seeds=[0,1].")
+        list[str] | None,
+        typer.Option("--set", help="Change a field, such as --set seeds=[0,1]. Repeatable."),
     ] = None,
     shard: Annotated[
-        str, typer.Option(help="i/n: only every n-th photo; then once without it, to gather.")
+        str,
+        typer.Option(help="i/n runs every n-th photo; run once more without --shard to gather."),
     ] = "1/1",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would cost.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Estimate work and time without running.")
+    ] = False,
     device: Device = None,
     dtype: Dtype = None,
     continue_on_this_device: Annotated[
         bool,
         typer.Option(
             "--continue-on-this-device",
-            help="Go on even where the folder was begun on another kind of device.",
+            help="Resume although the folder was begun on another kind of device.",
         ),
     ] = False,
 ) -> None:
-    """Run a trial, or go on where it stopped, and write its table and report.
+    """Run a trial, or resume one, and write its table and report.
 
     Example: brittle run trials/demo.yaml --set photos=holiday/ --dry-run
     """
@@ -97,39 +101,40 @@ def run(
 @app.command()
 def score(
     edits: Annotated[
-        Path | None, typer.Argument(help="The table of edits, as CSV.", show_default=False)
+        Path | None, typer.Argument(help="The table of edits, a CSV file.", show_default=False)
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="Folder; the table's name if not given.")
+        Path | None, typer.Option("-o", "--out", help="Folder; default: the table's name.")
     ] = None,
     by: Annotated[str, typer.Option("--editor", help="What made the edits, in words.")] = "",
     model: Annotated[
         str | None,
-        typer.Option(
-            help="`embedded`, where its prompt classes were asked for: it judges usable edits."
-        ),
+        typer.Option(help="`embedded` if the prompts are its own: then it judges usable edits."),
     ] = None,
     clip: Annotated[
-        str | None, typer.Option(help="A CLIP that you have, to judge edits by prompt.")
+        str | None, typer.Option(help="A CLIP that judges whether edits follow their prompts.")
     ] = None,
     calibration: Annotated[
-        Path | None, typer.Option(help="Thresholds of usable edits, by `brittle calibrate`.")
+        Path | None, typer.Option(help="Thresholds of usable edits, made by `brittle calibrate`.")
     ] = None,
     prepare: Annotated[
         tuple[Path, Path] | None,
         typer.Option(
-            help="Photos and protected files: write what has to be edited, and a table, into -o.",
+            help="From photos and their protected files, write all that has to be edited, and a "
+            "table to fill in, into -o.",
             metavar="PHOTOS PROTECTED",
         ),
     ] = None,
     transforms: Annotated[
-        list[str] | None, typer.Option("--with", help="To prepare: a transform before editing.")
+        list[str] | None,
+        typer.Option("--with", help="With --prepare: a transform before editing. Repeatable."),
     ] = None,
     prompts: Annotated[
-        list[str] | None, typer.Option("--prompt", help="To prepare: what the editor is asked for.")
+        list[str] | None,
+        typer.Option("--prompt", help="With --prepare: a prompt for the editor. Repeatable."),
     ] = None,
 ) -> None:
-    """Score edits that were made elsewhere, of original and protected photos, and report them.
+    """Score and report edits of original and protected photos that another program made.
 
     Example: brittle score --prepare me.png protected.png --with jpeg:quality=75 -o kit
 
@@ -137,13 +142,15 @@ def score(
     """
     if prepare is not None:
         if edits is not None or out is None:
-            raise UserError("--prepare takes photos, protected files and -o, a new folder.")
+            raise UserError("--prepare needs photos, protected files and -o with a new folder.")
         kit = brittle.prepare_edits(
             *prepare, out, transforms=transforms or (), prompts=prompts or ()
         )
         return tell(kit.text)
     if edits is None:
-        raise UserError("Name a table of edits; --prepare writes one with what has to be edited.")
+        raise UserError(
+            "score needs a table of edits; --prepare writes one with all that has to be edited."
+        )
     with on_stderr(to_stderr) as progress:
         found = brittle.score(
             edits,
@@ -166,7 +173,7 @@ def compare(
         "comparison.html"
     ),
 ) -> None:
-    """Put several trials side by side: protections, models or versions of them.
+    """Compare several trials side by side: protections, models or their versions.
 
     Example: brittle compare old-model new-model -o models.html
     """
@@ -177,7 +184,7 @@ def compare(
 def check(
     directory: Annotated[Path, typer.Argument(help="A trial's folder.", show_default=False)],
 ) -> None:
-    """Check that every file of a trial's folder is as brittle wrote it; exit code 1 if not.
+    """Check that every file of a trial's folder is as brittle wrote it; if not, exit code 1.
 
     Example: brittle check brittle-demo
     """
@@ -193,13 +200,11 @@ def report(
     directory: Annotated[Path, typer.Argument(help="A trial's folder.", show_default=False)],
     rate: Annotated[
         Path | None,
-        typer.Option(help="Write a sheet into this new folder: edits for a person to judge."),
+        typer.Option(help="Write a sheet of edits for a person to judge into this new folder."),
     ] = None,
-    marks: Annotated[
-        Path | None, typer.Option(help="A person's marks on that sheet, as it saved them.")
-    ] = None,
+    marks: Annotated[Path | None, typer.Option(help="The marks that the sheet saved.")] = None,
 ) -> None:
-    """Make the summary and the report of a folder again, from its store alone.
+    """Rebuild the summary and the report of a folder from its stored results.
 
     Example: brittle report brittle-demo --rate sheet
     """
@@ -209,16 +214,19 @@ def report(
 @app.command()
 def export(
     directory: Annotated[Path, typer.Argument(help="A trial's folder.", show_default=False)],
-    to: Annotated[Literal["csv", "parquet", "latex", "bundle"], typer.Option(help="The form.")],
+    to: Annotated[Literal["csv", "parquet", "latex", "bundle"], typer.Option(help="The format.")],
     out: Annotated[
         Path,
         typer.Option(
-            "-o", "--out", help="A folder for tables; a .tex or .zip file.", show_default=False
+            "-o",
+            "--out",
+            help="A folder for csv and parquet; a .tex or .zip file for the others.",
+            show_default=False,
         ),
     ],
     force: Force = False,
 ) -> None:
-    """Write results to take away: tidy tables, a paper's table, or a bundle to open elsewhere.
+    """Export results: tidy tables, a table for a paper, or a bundle to open elsewhere.
 
     Example: brittle export brittle-demo --to bundle -o demo.zip
     """
@@ -233,5 +241,5 @@ def _tell(found: "brittle.Report[object]") -> None:
 def _shard(text: str) -> tuple[int, int]:
     index, separator, count = text.partition("/")
     if not (separator and index.isdigit() and count.isdigit() and 1 <= int(index) <= int(count)):
-        raise UserError(f"--shard {text}: expected i/n with i from 1 to n, such as 2/4.")
+        raise UserError(f"--shard {text} is not i/n with i from 1 to n, such as 2/4.")
     return int(index), int(count)

@@ -1,4 +1,4 @@
-"""The command that says what the eye may see of a protection."""
+"""The command that says how visible a protection is."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,18 +13,19 @@ from brittle.progress import on_stderr
 @app.command()
 def visibility(
     original: Annotated[
-        Path, typer.Argument(help="The photo as it was, or a folder.", show_default=False)
+        Path, typer.Argument(help="The original photo, or a folder of photos.", show_default=False)
     ],
     protected: Annotated[
-        Path, typer.Argument(help="Its protected file, or their folder.", show_default=False)
+        Path, typer.Argument(help="The protected file, or a folder of them.", show_default=False)
     ],
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="A .png file, or folder, for differences.")
+        Path | None,
+        typer.Option("-o", "--out", help="A .png file or a folder for the differences."),
     ] = None,
-    gain: Annotated[float, typer.Option(min=1, help="How much to amplify the difference.")] = 10,
+    gain: Annotated[float, typer.Option(min=1, help="Amplification of the difference.")] = 10,
     force: Force = False,
 ) -> None:
-    """Say how visible protections are, and show what they added.
+    """Measure how visible a protection is, and show what it changed.
 
     Example: brittle visibility me.png protected/me.png -o added.png
     """

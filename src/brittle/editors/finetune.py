@@ -1,4 +1,4 @@
-"""finetune: the model learns a subject or a style from a collection, and paints it from prompts."""
+"""finetune: the model learns a subject or a style from a collection, then generates it."""
 
 import tempfile
 from collections.abc import Sequence
@@ -103,7 +103,7 @@ class FineTune(Sampling):
             UserError: as `learn`; a mask.
         """
         if mask is not None:
-            raise UserError("finetune paints whole pictures: it takes no mask.")
+            raise UserError("finetune generates whole pictures and takes no mask.")
         with tempfile.TemporaryDirectory() as folder:
             tuned = self.learn(model, image.split(1), folder=Path(folder))
             return self.generate(tuned, prompts=prompts, seeds=seeds)

@@ -112,9 +112,12 @@ def audit_text(document: Audit) -> str:
 def _photo_text(photo: PhotoAudit, document: Audit) -> Iterator[str]:
     """One photo's answers, notes and tables."""
     name = f"{photo.name}: " if len(document.photos) > 1 else ""
-    answers = [" ".join(result.answer) for result in photo.results] or [" ".join(photo.answer)]
     yield from (f"{name}Check first: {doubt}" for doubt in photo.doubts)
-    yield from (name + answer for answer in answers)
+    for result in photo.results:
+        parts = result.answer[: result.lead], result.answer[result.lead :]
+        yield from (name + " ".join(part) for part in parts if part)
+    if not photo.results:
+        yield name + " ".join(photo.answer)
     if photo.results:
         yield " ".join(photo.answer)
     yield from (f"Note: {note}" for note in notes(photo))
@@ -197,18 +200,11 @@ def render_audit(found: Audited, limit: int = PAGE_LIMIT) -> str:
         edits=edits,
         room=room,
         model_name=model_name,
-        main_sentence=_main_sentence,
         tables=tables,
         transfer=transfer(document),
         seen_at=seen_at,
         metric_sentence=metric_sentence,
     )
-
-
-def _main_sentence(result: ModelResult) -> str:
-    """What the file does on a model, whatever had to be said before it."""
-    on = f"On {model_name(result.model)}"
-    return next((sentence for sentence in result.answer if sentence.startswith(on)), "")
 
 
 def _glossary(document: Audit) -> list[Term]:

@@ -10,6 +10,7 @@ from brittle.record.store import REPORT, FolderStore
 from brittle.reporting.boards import collections_page
 from brittle.reporting.equal_distortion import equal_distortion
 from brittle.reporting.figures import (
+    FEWEST,
     over_quality,
     reach_over_quality,
     retention_over_quality,
@@ -82,7 +83,7 @@ def _section(trial: Finished, arm: str, place: int) -> dict[str, Any]:
             "reach": reach_over_quality,
             "retention": retention_over_quality,
         }.items()
-        if over
+        if over and len(over.places) > FEWEST  # and one place is of the untransformed photo
     ]
     costs = [
         cost_against_reach(trial, arm, f"cost-{by}-{place}", by=by) for by in ("usable", "distance")

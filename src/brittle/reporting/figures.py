@@ -10,6 +10,8 @@ from brittle.analysis.summary import Effect, Interval, Usable
 from brittle.reporting.charts import Axis, Chart, steps
 from brittle.reporting.formatting import arm_name, count, estimated, number, spread, transform_name
 
+FEWEST = 3
+"""Transforms from which on a chart shows more than the table does."""
 SHAPES = {"original": "circle", "placebo": "square", "protection": "triangle"}
 KEYS = {"original": "unprotected", "placebo": "placebo", "protection": "protected"}
 

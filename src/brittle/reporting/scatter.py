@@ -6,7 +6,7 @@ from brittle.analysis.finished import Finished
 from brittle.analysis.summary import Interval
 from brittle.record.manifest import Manifest
 from brittle.reporting.charts import Chart, round_axis
-from brittle.reporting.figures import Figure, draw, over_quality, ratio_axis
+from brittle.reporting.figures import FEWEST, Figure, draw, over_quality, ratio_axis
 from brittle.reporting.formatting import count, estimated, short_name, transform_name
 
 FAMILIES = {
@@ -49,7 +49,7 @@ def cost_against_reach(
         and (effect := summary.effect(arm, one.transform))
         and effect.reach
     ]
-    if not points:
+    if len(points) < FEWEST:
         return None
     label = (
         "usable edits lost per 100"

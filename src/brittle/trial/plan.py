@@ -129,7 +129,7 @@ def check_editors(trial: Trial, editors: Mapping[str, Editor]) -> bool:
     if trial.tuning_seeds is not None and not any(collects):
         raise UserError("The trial has tuning_seeds and no editor that learns: drop them.")
     if trial.mask is not None and any(collects):
-        raise UserError("finetune paints whole pictures: the trial needs no mask.")
+        raise UserError("finetune generates whole pictures: remove `mask` from the trial.")
     paints = [label for label, editor in editors.items() if editor.needs_mask]
     if paints and trial.mask is None:
         raise UserError(f"{paints[0]} needs masks: set `mask` to auto, alpha or a folder of them.")

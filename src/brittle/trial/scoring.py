@@ -38,7 +38,7 @@ Missing = tuple[Cell, dict[str, Any], dict[str, str]]
 
 PUBLISHED = ("follow", "keep")
 """Metrics that are also computed as an attacker can: on the edit as it came out, against the
-published file, which is all that he has."""
+published file, which is all that they have."""
 
 
 def score(plan: Plan, store: Store, model: EditModel | None, progress: Progress = silent) -> None:
