@@ -3,6 +3,7 @@
 import inspect
 import textwrap
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic_core import PydanticUndefined
@@ -44,12 +45,91 @@ FAMILIES: dict[str, type[Component]] = {
 }
 
 
+@dataclass(frozen=True)
+class Group:
+    """Members of a family that serve one purpose: those whose classes stand in some modules."""
+
+    title: str
+    start: str
+    """What to take if one has no preference."""
+    modules: tuple[str, ...]
+
+
+GROUPS: dict[str, tuple[Group, ...]] = {
+    "protections": (
+        Group(
+            "Against editing, through the image encoder",
+            "Start with encoder-away-jpeg and --epsilon mild.",
+            ("encoder", "latent_shift", "posterior"),
+        ),
+        Group(
+            "Against editing, through the denoiser: slower",
+            "Start with photoguard-diffusion-jpeg.",
+            ("denoising", "diffusion"),
+        ),
+        Group(
+            "Against learning from a collection",
+            "Start with style-cloak-jpeg for a style, anti-dreambooth-aspl for a subject.",
+            ("cloak", "anti_dreambooth", "caat"),
+        ),
+    ),
+    "transforms": (
+        Group(
+            "Saving, uploading and reposting",
+            "Start with jpeg:quality=75; upload-1080 models a whole upload.",
+            ("codecs", "chain", "screens"),
+        ),
+        Group(
+            "Size and place of pixels",
+            "Start with resize:factor=0.5.",
+            ("resampling", "framing", "moves"),
+        ),
+        Group(
+            "Filters, noise and colours",
+            "Start with gaussian-blur:sigma=1.",
+            ("filters", "noises", "colours"),
+        ),
+        Group(
+            "Purifiers, which run a model",
+            "Start with denoise:strength=0.2.",
+            ("purifiers",),
+        ),
+    ),
+    "editors": (
+        Group(
+            "Edit a photo",
+            "Start with img2img; with a mask, inpaint.",
+            ("img2img", "inpaint", "instruct", "identity"),
+        ),
+        Group(
+            "Learn from a collection and generate",
+            "Start with finetune.",
+            ("finetune",),
+        ),
+    ),
+    "metrics": (
+        Group(
+            "How far an edit lies from its control",
+            "Start with perceptual; st-lpips is a second opinion that nothing here learned from.",
+            ("perceptual", "lpips", "st_lpips", "ssim", "psnr", "latent"),
+        ),
+        Group(
+            "Whether an edit is usable",
+            "Take both: follow for the prompt, keep for the subject.",
+            ("usable",),
+        ),
+        Group("How close a generated picture comes to a style", "", ("style",)),
+    ),
+}
+"""What `describe` groups by, in this order; what stands in no module of theirs comes last."""
+
+
 def describe(family: str) -> str:
-    """What there is of a family: each member with its parameters, their defaults and its source.
+    """What there is of a family, by purpose: members with parameters, defaults and sources.
 
     >>> print(brittle.describe("editors"))
-    finetune...
-    img2img...
+    Edit a photo...
+    Start with img2img...
 
     Args:
         family: protections, transforms, editors, metrics or models.
@@ -61,9 +141,32 @@ def describe(family: str) -> str:
         return "\n".join([MODELS, *(line for one in KNOWN.values() for line in _known(one))])
     if family not in FAMILIES:
         raise UserError(unknown("family", family, [*FAMILIES, "models"]))
-    known = registry(FAMILIES[family].family)
-    said = "\n".join(line for name in known.names() for line in _entry(known, name))
+    said = "\n\n".join(_group(family, *one) for one in _grouped(family))
     return f"{said}\n\n{_strengths()}" if family == "protections" else said
+
+
+def _grouped(family: str) -> Iterator[tuple[Group, list[str]]]:
+    """The groups of a family, with the names of their members: recommended presets first."""
+    known = registry(FAMILIES[family].family)
+    rest = {name: known.resolve(name)[0].__module__.rpartition(".")[2] for name in known.names()}
+    others = Group("Others", "", tuple(set(rest.values())))
+    for group in (*GROUPS[family], others):
+        names = [name for name, module in rest.items() if module in group.modules]
+        rest = {name: module for name, module in rest.items() if name not in names}
+        if names:
+            yield group, sorted(names, key=lambda name: not _advised(known, name))
+
+
+def _advised(known: Registry, name: str) -> bool:
+    preset = known.presets.get(name)
+    return bool(preset and preset.advice)
+
+
+def _group(family: str, group: Group, names: Sequence[str]) -> str:
+    """A group's title, what to start with, and its members."""
+    known = registry(FAMILIES[family].family)
+    lines = [f"{group.title}. {group.start}".strip(), ""]
+    return "\n".join([*lines, *(line for name in names for line in _entry(known, name))])
 
 
 def _known(model: KnownModel) -> Iterator[str]:
