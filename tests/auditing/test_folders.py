@@ -26,7 +26,7 @@ def photos(number: int, after_jpeg: float) -> list[PhotoAudit]:
     for at in range(number):
         shifts = (5 + at / 10, after_jpeg + at / 20, 5 + at / 8)
         result = ModelResult(
-            model="embedded", width=128, height=128, reduced=False, answer=(),
+            model="embedded", width=128, height=128, reduced=False, answer=(), lead=0,
             comparisons=(*comparisons("latents", *shifts), *comparisons("edits", *shifts)),
         )  # fmt: skip
         found.append(
