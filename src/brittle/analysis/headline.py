@@ -70,11 +70,12 @@ def headline(
     opening = _opening(scope, effects, arm, several=len(primary.arms) > 1)
     about = _About(effects, usable, arm, transform, opening, worst_cases)
     photos = _by_effect(effects, arm)
+    editable = _with_usable_edits(usable, photos)
     return Headline(
         sentence=_without_usable(about) if usable.reason else _with_usable(about),
         arm=arm,
         transform=transform,
-        median_photo=photos[(len(photos) - 1) // 2] if photos else None,
+        median_photo=editable[(len(editable) - 1) // 2] if editable else None,
         best_photo=photos[-1] if photos else None,
         worst_photo=photos[0] if photos else None,
     )
@@ -176,6 +177,12 @@ def _without_usable(about: _About) -> str:
         text += f", and {moved} after {transform_name(transform)}"
     unjudged = f"Usable edits are not judged: {about.usable.reason}"
     return f"{text} (by chance alone: half){_worst(about, 0)}. {unjudged}."
+
+
+def _with_usable_edits(usable: UsableEdits, photos: list[str]) -> list[str]:
+    """Photos of which an unprotected edit is usable; all of them where there is none."""
+    shares = usable.table.by_unit(usable.shares(ORIGINAL, "none").per_photo)
+    return [photo for photo in photos if shares.get(photo, 0) > 0] or photos
 
 
 def _by_effect(effects: Effects, arm: str) -> list[str]:

@@ -579,7 +579,8 @@ class Headline(Data):
     transform: str | None = None
     """The transform it names; null where the trial has no primary one with numbers."""
     median_photo: str | None = None
-    """The photo of median effect without a transform: the one to show."""
+    """The photo to show: of median effect without a transform, among the photos of which an
+    unprotected edit is usable (among all, where there is none)."""
     best_photo: str | None = None
     """The photo with the largest effect."""
     worst_photo: str | None = None

@@ -1,5 +1,6 @@
 """From a finished trial to its report: one HTML file that needs nothing but itself."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from brittle.reporting.figures import (
     retention_over_quality,
     usable_over_quality,
 )
-from brittle.reporting.formatting import scoped
+from brittle.reporting.formatting import scoped, unscoped
 from brittle.reporting.gallery import photos_page
 from brittle.reporting.glossary import glossary
 from brittle.reporting.page import render_page
@@ -56,7 +57,9 @@ def render(trial: Finished, limit: int = PAGE_LIMIT) -> str:
         manifest=trial.manifest,
         facts=facts(trial),
         plain=plain_answer(summary),
-        headline=scoped(summary, summary.headline.sentence),
+        headline=summary.headline.sentence,
+        scoped=partial(scoped, summary),
+        unscoped=partial(unscoped, summary),
         sections=[_section(trial, arm, place) for place, arm in enumerate(trial.protections)],
         distortion=equal_distortion(summary),
         settings=settings(trial.manifest),

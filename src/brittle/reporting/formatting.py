@@ -125,6 +125,15 @@ def scoped(summary: Summary, sentence: str) -> str:
     return f"{statement}: {sentence}"
 
 
+def unscoped(summary: Summary, sentence: str) -> str:
+    """A sentence without what it is about, where that stands above it already."""
+    statement = summary.scope.statement.strip()
+    if not statement or not sentence.startswith(statement):
+        return sentence
+    rest = sentence.removeprefix(statement).lstrip(",: ")
+    return rest if rest.startswith(summary.primary.arms) else f"{rest[:1].upper()}{rest[1:]}"
+
+
 def sentence(words: str) -> str:
     """Words with a capital and a full stop."""
     return f"{words[:1].upper()}{words[1:]}."

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from brittle.analysis.finished import Finished
 from brittle.record.check import Checked
 from brittle.record.store import MEND
-from brittle.reporting.formatting import count, scoped, sentence
+from brittle.reporting.formatting import count, sentence, unscoped
 from brittle.reporting.plain import plain_answer
 from brittle.reporting.tables import Cell, TransformTable, transform_table
 
@@ -16,14 +16,16 @@ def answer(trial: Finished) -> str:
     """The first lines of a trial's report, its verdicts and its main tables."""
     summary = trial.summary
     plain = plain_answer(summary)
-    parts = [*([plain] if plain else []), scoped(summary, summary.headline.sentence)]
+    about = summary.scope.statement.strip()
+    parts = [plain, f"{about}." if about else "", unscoped(summary, summary.headline.sentence)]
+    parts = [part for part in parts if part]
     parts += summary.fair.sentences if summary.fair else []
     if summary.style:
         parts.append(sentence(summary.style.unit_words))
     elif summary.illustration:
         parts.append(ILLUSTRATION.format(summary.illustration_words))
     else:
-        parts += [verdict.sentence for verdict in summary.verdicts]
+        parts += [unscoped(summary, verdict.sentence) for verdict in summary.verdicts]
     parts += [as_text(transform_table(trial, arm, trial.editor)) for arm in trial.protections]
     if summary.agreement.marked or not summary.usable_reason:
         parts.append(summary.agreement.sentence)
