@@ -9,15 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from skimage import data
+from typer.testing import CliRunner
 
 import brittle
 from brittle.analysis.summary import Interval
 from brittle.benching import entry as schema
-from brittle.benching.declaration import load_bench, submission
+from brittle.benching.declaration import SIZES, load_bench, submission
 from brittle.benching.entry import Entry, Measured
 from brittle.benching.leaderboard import Line, page, ranked, read_entries, read_entry
 from brittle.benching.measuring import reported
 from brittle.benching.verifying import alike, verify_bundle
+from brittle.cli import app
 from brittle.errors import UserError
 from brittle.images import from_bytes, write_image
 from brittle.protections import Protection
@@ -25,6 +27,7 @@ from brittle.record.bundle import pack
 from brittle.record.record import Record
 from brittle.record.rows import format_results
 from brittle.record.store import RESULTS, FolderStore
+from brittle.transforms import Transform
 
 ROOT = Path(__file__).parents[2]
 PROTECTION = "photoguard-encoder:steps=8"
@@ -242,7 +245,7 @@ def test_the_schema_is_the_one_of_the_model():
     assert json.loads(schema.SCHEMA.read_text(encoding="utf-8")) == schema.schema()
 
 
-@pytest.mark.parametrize("size", ["small", "full"])
+@pytest.mark.parametrize("size", SIZES)
 def test_the_benches_that_come_with_brittle_can_be_run(size):
     bench = load_bench(size)
     of = submission(bench, "photoguard-encoder", photos=Path("mine"))
@@ -253,6 +256,53 @@ def test_the_benches_that_come_with_brittle_can_be_run(size):
     assert [*of.levels.values()] == [*bench.levels]
     assert len(of.trial.seeds) >= 2, "what chooses must not score"
     assert "published file" in of.trial.threat_model
+    for transform in of.trial.transforms:
+        Transform.parse(transform)
+
+
+def test_the_quick_bench_is_the_small_one_at_another_size():
+    quick, small = map(load_bench, ("quick", "small"))
+    assert quick.levels == small.levels
+    assert quick.trial == small.trial | {"square": 128, "size": 128}
+    assert quick.title != small.title
+
+
+def test_levels_of_visibility_have_tables_of_their_own(encoder):
+    entry = read_entry(encoder)
+    (result,) = entry.results
+    other = result.model_copy(update={"level": "faint"})
+    written = page([entry.model_copy(update={"results": (other, result)})])
+    assert re.findall("^### .*: visibility (.*)$", written, re.MULTILINE) == ["faint", "visible"]
+    assert written.count("| 1 | photoguard-encoder:steps=8 |") == 2
+
+
+def brittle_says(*arguments, code=0):
+    done = CliRunner().invoke(app, ["bench", *map(str, arguments)])
+    assert done.exit_code == code, done.output
+    return done
+
+
+def test_the_command_runs_what_is_no_other_command(folder, encoder, tmp_path):
+    size = ("--size", folder / "tiny.yaml")
+    said = brittle_says(PROTECTION, "--dry-run", *size).stdout
+    assert said.startswith(f"{PROTECTION} on the bench tiny 3: 8 photos on embedded at 128 px")
+    assert (
+        brittle_says("run", PROTECTION, "--dry-run", *size).stdout.splitlines()[1:5]
+        == (said.splitlines()[1:5])
+    )
+    refused = brittle_says("fotoguard-encoder", *size, code=2)
+    assert refused.stderr.startswith("brittle: Unknown protection")
+    written = brittle_says("photos", *size, "-o", tmp_path / "photos").stdout.splitlines()
+    assert len(written) == 8
+    forged = json.loads(encoder.read_text()) | {"bundle_sha256": "0" * 64}
+    (tmp_path / "entries").mkdir()
+    (tmp_path / "entries" / "e.json").write_text(json.dumps(forged))
+    brittle_says("leaderboard", tmp_path / "entries", "-o", tmp_path / "page.md")
+    assert PROTECTION in (tmp_path / "page.md").read_text(encoding="utf-8")
+    verify = ("verify", encoder.with_suffix(".zip"), "--entry", tmp_path / "entries" / "e.json")
+    assert "not the bundle of this entry" in brittle_says(*verify, code=2).stderr
+    for command in ("run", "photos", "verify", "leaderboard"):
+        assert "Example: brittle bench" in brittle_says(command, "--help").stdout
 
 
 def test_what_cannot_be_benched_is_refused_in_a_sentence(folder, tmp_path):
@@ -260,7 +310,7 @@ def test_what_cannot_be_benched_is_refused_in_a_sentence(folder, tmp_path):
         submission(load_bench("small"), "fotoguard-encoder")
     with pytest.raises(UserError, match="no photos of its own: name yours, --photos"):
         submission(load_bench("full"), "photoguard-encoder")
-    with pytest.raises(UserError, match="say small or full, or name a file"):
+    with pytest.raises(UserError, match="say quick, small or full, or name a file"):
         load_bench("huge")
     (tmp_path / "bad.yaml").write_text("name: x\nversion: 0\nlevels: {}\ntrial: {}")
     with pytest.raises(UserError, match="version"):

@@ -43,7 +43,8 @@ def bench(
     Args:
         protection: a preset or ``name:field=value``; with ``files``, what the tool is called.
         out: a folder; what was computed is kept there, and the same call goes on from it.
-        size: ``small`` (the embedded model), ``full`` (Stable Diffusion), or a file of one's own.
+        size: ``quick`` or ``small`` (the embedded model at 128 or 512 px), ``full`` (Stable
+            Diffusion), or a file of one's own.
         photos: a folder, for a bench that has no photos of its own or in their place.
         files: a folder of protected files that any tool made of the bench's photos.
         by: who ran it, for the leaderboard.

@@ -16,7 +16,7 @@ from brittle.errors import UserError, shortened
 from brittle.protections import Protection
 from brittle.safe_yaml import read_yaml
 
-SIZES = ("small", "full")
+SIZES = ("quick", "small", "full")
 OWN = "own"
 """The level of files that another tool made: they are as visible as that tool left them."""
 
@@ -55,7 +55,7 @@ class Submission(NamedTuple):
 
 
 def load_bench(named: str | Path) -> Bench:
-    """One of brittle's benches by its size, small or full, or one's own file of the same form.
+    """One of brittle's benches by its size (`SIZES`), or one's own file of the same form.
 
     Raises:
         UserError: no such file, or no bench in it.
@@ -65,9 +65,11 @@ def load_bench(named: str | Path) -> Bench:
             text = resources.files("brittle.benching").joinpath(f"{named}.yaml").read_text("utf-8")
         else:
             text = Path(named).read_text(encoding="utf-8")
-        found = Bench.model_validate(read_yaml(text))
+        found = _read(text)
     except OSError:
-        raise UserError(f"{named}: no such bench: say small or full, or name a file.") from None
+        raise UserError(
+            f"{named}: no such bench: say quick, small or full, or name a file."
+        ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{named} is not YAML: {shortened(error, 400)}") from None
     except ValidationError as error:
@@ -76,6 +78,16 @@ def load_bench(named: str | Path) -> Bench:
         return found
     photos = str(Path(named).parent / str(found.trial["photos"]))
     return found.model_copy(update={"trial": found.trial | {"photos": photos}})
+
+
+def _read(text: str) -> Bench:
+    """A bench, and all that it doesn't say itself as the one that it is `like`."""
+    written = read_yaml(text)
+    if not isinstance(written, dict) or written.get("like") not in SIZES:
+        return Bench.model_validate(written)
+    base = load_bench(written.pop("like"))
+    trial = base.trial | dict(written.get("trial") or {})
+    return Bench.model_validate(base.model_dump() | written | {"trial": trial})
 
 
 def submission(

@@ -29,8 +29,8 @@ HEAD = """# Leaderboard
 
 <!-- Made by `brittle bench leaderboard leaderboard/ -o docs/leaderboard.md`: don't edit. -->
 
-Every row is one protection at one level of visibility, run through the same declared trial
-([the bench](bench.md)). Click a column's head to sort by it.
+Every row is one protection, run through the same declared trial as the others of its table, at the
+same level of visibility ([the bench](bench.md)). Click a column's head to sort by it.
 """
 LEGEND = """
 ## How to read it
@@ -47,13 +47,13 @@ LEGEND = """
   Equal numbers mean that the protection prevents nothing.
 - **Half gone at JPEG**: the qualities between which half of the effect is lost; *not settled* asks
   for more photos.
-- Rows are comparable within one table and one level of visibility, and where the digits behind the
-  number of photos agree: those are the photos. Intervals cover photos, not models or prompts.
+- Rows are comparable within one table, where the digits behind the number of photos agree: those
+  are the photos. Visibility *own* is whatever a tool left, and its rows are not of one visibility.
+  Intervals cover photos, not models or prompts.
 """
 COLUMNS = (
     "#",
     "protection",
-    "visibility",
     "ST-LPIPS",
     "PSNR, dB",
     "reach, worst case",
@@ -128,10 +128,16 @@ def page(entries: Sequence[Entry]) -> str:
 
 def _section(entries: Sequence[Entry]) -> str:
     first = entries[0]
-    lines = ranked(Line(entry, result) for entry in entries for result in entry.results)
+    levels: dict[str, list[Line]] = defaultdict(list)
+    for entry in entries:
+        for result in entry.results:
+            levels[result.level].append(Line(entry, result))
     models = ", ".join(sorted({f"{entry.model} at {entry.size} px" for entry in entries}))
-    parts = [f"\n## Bench {first.bench}, version {first.bench_version}\n\nModel: {models}.\n\n"]
-    parts.append(_table(COLUMNS, _numbered(lines)))
+    title = f"Bench {first.bench}, version {first.bench_version}"
+    parts = [f"\n## {title}\n\nModel: {models}.\n"]
+    for level in levels:
+        parts.append(f"\n### {title}: visibility {level}\n\n")
+        parts.append(_table(COLUMNS, _numbered(ranked(levels[level]))))
     if published := [*_published(entries)]:
         parts.append("\nPublished numbers beside them, from other models, photos and budgets:\n\n")
         parts.append(_table(("protection", "what", "published", "setting", "source"), published))
@@ -146,7 +152,6 @@ def _numbered(lines: Sequence[Line]) -> Iterator[Sequence[str]]:
 def _cells(line: Line) -> Iterator[str]:
     entry, result = line
     yield entry.protection
-    yield result.level
     yield estimated(result.st_lpips, digits=3)
     yield estimated(result.psnr, digits=1)
     yield estimated(result.worst) if result.worst else f"– ({result.worst_reason or 'no ceiling'})"

@@ -11,7 +11,7 @@ from brittle.cli.app import Device, Dtype, app, tell, to_stderr
 from brittle.errors import UserError
 from brittle.progress import on_stderr
 
-SIZE = "small (the embedded model), full (Stable Diffusion), or a file of your own."
+SIZE = "quick or small (the embedded model, 128 or 512 px), full (SD), or a file of your own."
 
 
 class Bench(TyperGroup):
