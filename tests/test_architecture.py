@@ -10,7 +10,7 @@ import brittle
 
 SOURCE = Path(brittle.__file__).parent
 LAYERS = [
-    {"errors", "version", "safe_yaml", "places"},
+    {"errors", "version", "safe_yaml", "places", "control_groups"},
     {"component", "data"},
     {
         "noise",

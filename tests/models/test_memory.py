@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from brittle import control_groups, parallel
 from brittle.errors import UserError
 from brittle.models import load_model, memory
 
@@ -18,8 +19,8 @@ def group(folder, **files: object):
 @pytest.fixture
 def groups(tmp_path, monkeypatch):
     """A process in group /a/b, of which nothing is limited."""
-    monkeypatch.setattr(memory, "MEMBERSHIP", tmp_path / "cgroup")
-    monkeypatch.setattr(memory, "CGROUPS", tmp_path / "groups")
+    monkeypatch.setattr(control_groups, "MEMBERSHIP", tmp_path / "cgroup")
+    monkeypatch.setattr(control_groups, "CGROUPS", tmp_path / "groups")
     (tmp_path / "cgroup").write_text("0::/a/b\n")
     group(tmp_path / "groups" / "a" / "b", memory_max="max", memory_current=2**20)
     return tmp_path / "groups"
@@ -42,6 +43,22 @@ def test_the_older_control_groups_count_too(groups, tmp_path):
     (groups / "memory" / "memory.limit_in_bytes").write_text("5000\n")
     (groups / "memory" / "memory.usage_in_bytes").write_text("2000\n")
     assert memory.free_memory(CPU) == 3000
+
+
+def test_the_quota_of_a_container_bounds_the_cores(groups, tmp_path):
+    own = parallel.cores()
+    assert own >= 1
+    group(groups / "a" / "b", cpu_max="max 100000")
+    assert parallel.cores() == own
+    group(groups / "a", cpu_max="50000 100000")
+    assert parallel.cores() == 1
+    (tmp_path / "cgroup").write_text("3:cpu,cpuacct:/\n")
+    group(groups / "cpu")
+    (groups / "cpu" / "cpu.cfs_quota_us").write_text("-1\n")
+    (groups / "cpu" / "cpu.cfs_period_us").write_text("100000\n")
+    assert parallel.cores() == own
+    (groups / "cpu" / "cpu.cfs_quota_us").write_text("90000\n")
+    assert parallel.cores() == 1
 
 
 def test_a_gradient_keeps_half_in_bfloat16_and_more_through_the_denoiser(embedded):

@@ -46,7 +46,7 @@ def work(tmp_path):
 @pytest.mark.parametrize("threads", [1, 7])
 def test_files_are_those_of_one_after_another(work, monkeypatch, threads):
     plan, store, image = work
-    monkeypatch.setattr("brittle.trial.stages.os.cpu_count", lambda: threads)
+    monkeypatch.setattr("brittle.trial.stages.cores", lambda: threads)
     with receiving(plan, store, None, silent) as wait_for:
         wait_for("07")
         assert store.has("07")
@@ -91,7 +91,7 @@ def test_an_interruption_stops_what_has_not_begun(work, monkeypatch):
 
     monkeypatch.setattr(FolderStore, "write_levels", slowly)
     monkeypatch.setattr("brittle.trial.stages.ThreadPoolExecutor", Pool)
-    monkeypatch.setattr("brittle.trial.stages.os.cpu_count", lambda: 2)
+    monkeypatch.setattr("brittle.trial.stages.cores", lambda: 2)
 
     def interrupt():
         for _ in range(2):

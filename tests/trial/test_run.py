@@ -4,24 +4,27 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections import Counter
 from contextlib import contextmanager
 
 import pytest
 import torch
 from skimage import data
 
+from brittle.declaration.primary import Primary
 from brittle.declaration.trial import Trial
 from brittle.errors import UserError
 from brittle.images import from_bytes, write_image
 from brittle.models import EditModel, load_model
 from brittle.models.loading import EMBEDDED
-from brittle.progress import ALL
+from brittle.progress import ALL, silent
 from brittle.protections import Protection
 from brittle.record.rows import read_results
 from brittle.record.store import FolderStore
 from brittle.sources.photos import load_photos
 from brittle.trial.plan import make_plan
 from brittle.trial.run import run
+from brittle.trial.stages import edit, receiving, release
 
 
 @pytest.fixture(scope="module")
@@ -181,6 +184,37 @@ def test_a_second_run_computes_nothing(trial, undisturbed, monkeypatch):
     monkeypatch.setattr("brittle.models.EditModel.predict", never)
     run(trial, undisturbed)
     assert content(undisturbed) == before
+
+
+def test_a_received_picture_is_decoded_and_encoded_once_for_all_its_edits(
+    trial, tmp_path, monkeypatch
+):
+    decoded, encoded = Counter(), []
+    read, moments = FolderStore.read, EditModel._moments
+
+    def count_read(self, key):
+        decoded[key] += 1
+        return read(self, key)
+
+    def count_moments(self, pixels):
+        if not pixels.requires_grad:
+            encoded.append(len(pixels))
+        return moments(self, pixels)
+
+    more = {"prompts": ("heavy rain", "night", "snow"), "floor_seeds": (), "protections": ()}
+    changed = trial.model_copy(update={**more, "primary": Primary(metric="psnr")})
+    store, model = FolderStore(tmp_path / "out"), load_model(trial.model)
+    plan = make_plan(changed, load_photos(trial.photos), model)
+    release(plan, store, model, silent)
+    with receiving(plan, store, model, silent):
+        pass
+    monkeypatch.setattr(FolderStore, "read", count_read)
+    monkeypatch.setattr(EditModel, "_moments", count_moments)
+    edit(plan, store, model, silent, lambda key: None)
+    sources = {one.source for one in plan.edits.values()}
+    assert decoded == dict.fromkeys(sources, 1)
+    assert len(plan.edits) == 3 * len(sources) > len(sources)
+    assert encoded == [2] * (len(sources) // 2)
 
 
 def test_a_new_metric_fills_in_its_own_scores_only(trial, tmp_path, monkeypatch):

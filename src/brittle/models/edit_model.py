@@ -5,7 +5,7 @@ import gc
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -15,6 +15,7 @@ from torch import Tensor
 from brittle import images
 from brittle.errors import UserError
 from brittle.models.configs import factor_of
+from brittle.models.encoded import LastEncoded, Moments
 from brittle.models.hub import revision
 from brittle.models.reading import running
 from brittle.silence import silence
@@ -94,6 +95,7 @@ class EditModel:
         self.files = files
         self._parts: dict[Part | Literal["attacked"], Any] = {}
         self._embeddings: dict[str, Tensor] = {}
+        self._last = LastEncoded()
         self.size = self._checked(size) if size else self._own_size
 
     def __repr__(self) -> str:
@@ -124,11 +126,12 @@ class EditModel:
 
     # What the files say, without reading weights.
 
-    @property
+    @cached_property
     def content_hash(self) -> str:
         """32 hexadecimal digits over the names and SHA-256 of all files that the model uses.
 
-        Files are hashed whole (about a second a gigabyte), once a process while they don't change.
+        Files are hashed whole (about a second a gigabyte), once a process while they don't change,
+        and looked at once.
         """
         lines = [f"{path.name} {file_hash(path)}" for path in self.files.paths()]
         lines += self.files.read_as()
@@ -312,16 +315,20 @@ class EditModel:
         if pixels.requires_grad and not self.has_latent_distribution:
             # As in the decoder; edits encode in diffusers' layout, to agree with it to 1e-5.
             pixels = pixels.contiguous(memory_format=torch.channels_last)
+        if torch.is_inference_mode_enabled():  # as in editors
+            mean, *spread = self._last.moments(image, lambda: self._moments(pixels))
+        else:
+            mean, *spread = self._moments(pixels)
+        if noise is not None and spread:
+            mean = mean + spread[0] * noise.to(self.device, self.vae_dtype)
+        return self._latents(mean, pixels)
+
+    def _moments(self, pixels: Tensor) -> Moments:
         with self._running("vae"):
             output = self.vae.encode(pixels)
-        if not self.has_latent_distribution:
-            latents = output.latents
-        elif noise is None:
-            latents = output.latent_dist.mean
-        else:
-            spread = output.latent_dist.std
-            latents = output.latent_dist.mean + spread * noise.to(self.device, self.vae_dtype)
-        return self._latents(latents, pixels)
+        if self.has_latent_distribution:
+            return output.latent_dist.mean, output.latent_dist.std
+        return (output.latents,)
 
     def posterior(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance, each (N, C, h, w), of the latents of a fitted image in [0, 1].

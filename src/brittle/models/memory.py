@@ -1,11 +1,11 @@
 """Whether work fits into memory, asked before it starts."""
 
 import re
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from brittle.control_groups import groups_of, text_of
 from brittle.errors import UserError
 from brittle.models.edit_model import EditModel
 from brittle.models.tuned import Scope
@@ -15,7 +15,6 @@ TRIED = 64
 PHOTO_BYTES = 60
 """Bytes a pixel of a photo that is read and brought to the model's size."""
 SMALLER = "make the photo smaller, or close other programs"
-MEMBERSHIP, CGROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 _FILES = (
     ("memory.max", "memory.current", "inactive_file"),
     ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
@@ -116,26 +115,10 @@ def free_memory(device: torch.device) -> int:
 def _left_in_groups() -> list[int]:
     """What each limit on this process's control groups leaves, in bytes; files' cache is free."""
     left = []
-    for line in _text(MEMBERSHIP).splitlines():
-        _, controllers, path = line.split(":", 2)
-        mount = CGROUPS / "memory" if "memory" in controllers.split(",") else CGROUPS
-        # In a container the path may be the host's, and its own group is the root.
-        for group in dict.fromkeys([*_upwards(mount, path), mount]):
-            for limit, usage, cache in _FILES:
-                bound, used = _text(group / limit).strip(), _text(group / usage).strip()
-                if bound.isdigit() and used.isdigit():
-                    found = re.search(rf"^{cache} (\d+)$", _text(group / "memory.stat"), re.M)
-                    left.append(max(0, int(bound) - int(used) + int(found[1] if found else 0)))
+    for group in groups_of("memory"):
+        for limit, usage, cache in _FILES:
+            bound, used = text_of(group / limit).strip(), text_of(group / usage).strip()
+            if bound.isdigit() and used.isdigit():
+                found = re.search(rf"^{cache} (\d+)$", text_of(group / "memory.stat"), re.M)
+                left.append(max(0, int(bound) - int(used) + int(found[1] if found else 0)))
     return left
-
-
-def _upwards(mount: Path, path: str) -> list[Path]:
-    group = mount / path.strip("/")
-    return [group, *(parent for parent in group.parents if mount in parent.parents)]
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text()
-    except OSError:
-        return ""

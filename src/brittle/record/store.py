@@ -61,6 +61,8 @@ class Store(ABC):
     """
 
     seen_only = False
+    directory: Path | None = None
+    """Where it lies, if it does."""
 
     @abstractmethod
     def has(self, key: str) -> bool:
@@ -141,6 +143,8 @@ class FolderStore(Store):
 
     With ``seen_only`` what was received is kept in memory alone, and is soon made again.
     """
+
+    directory: Path
 
     def __init__(self, directory: Path, *, seen_only: bool = False) -> None:
         self.directory, self.seen_only = directory, seen_only

@@ -8,7 +8,6 @@ alone has every picture, and stays small enough to send.
 
 import base64
 import io
-import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
+from brittle.parallel import cores
 from brittle.record.record import Record
 
 PAGE_LIMIT = 10_800_000
@@ -208,7 +208,7 @@ class _Page:
         lacking = [picture for picture in pictures if not picture.missing and not picture.src]
         for start in range(0, len(lacking), AT_ONCE):
             some = lacking[start : start + AT_ONCE]
-            with ThreadPoolExecutor(os.cpu_count()) as pool:
+            with ThreadPoolExecutor(cores()) as pool:
                 made = list(pool.map(self._preview, some, repeat(side)))
             for picture, data in zip(some, made, strict=True):
                 if data and not self._put(picture, data, limit):

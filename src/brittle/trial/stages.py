@@ -5,12 +5,12 @@ bytes depend on the batch's shape, but neither on its neighbours nor on their or
 does not depend on what was done before a kill.
 """
 
-import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from itertools import zip_longest
 from threading import Event
 from typing import Any
 
@@ -22,29 +22,33 @@ from brittle.decoding import Levels
 from brittle.editors import FineTune, Identity
 from brittle.images import digest, from_bytes, quantise, to_bytes
 from brittle.models import EditModel
-from brittle.parallel import threads_for
+from brittle.parallel import cores, threads_for
 from brittle.progress import Progress, silent
 from brittle.protections import Trace
 from brittle.record.arms import ORIGINAL
-from brittle.record.store import FINE_TUNES, FolderStore, Store
+from brittle.record.store import FINE_TUNES, Store
 from brittle.transforms import Jpeg
+from brittle.trial.behind import behind
 from brittle.trial.fits import told_where
 from brittle.trial.scoring import lacking_cells, score
 from brittle.trial.tasks import Edit, Plan, Reception, Release
 
 WaitFor = Callable[[str], None]
+Row = tuple[Edit, Tensor]
+"""An edit to make, and the received picture."""
 
 
 def compute(plan: Plan, store: Store, model: EditModel, progress: Progress = silent) -> None:
     """All stages of a plan, each skipping what the store has."""
     if store.seen_only:
         plan = pending(plan, store, model)
-    else:
-        release(plan, store, model, progress)
-    receive_by_model(plan, store, model, progress)
-    with receiving(plan, store, model, progress) as wait_for:
-        learn_and_generate(plan, store, model, progress, wait_for)
-        edit(plan, store, model, progress, wait_for)
+    with behind(store) as writing:
+        if not store.seen_only:
+            release(plan, writing, model, progress)
+        receive_by_model(plan, writing, model, progress)
+    with receiving(plan, store, model, progress) as wait_for, behind(store) as writing:
+        learn_and_generate(plan, writing, model, progress, wait_for)
+        edit(plan, writing, model, progress, wait_for)
     score(plan, store, model, progress)
 
 
@@ -223,12 +227,12 @@ def receiving(
             advance(1)
 
     with progress("transforms", sum(map(len, missing.values()))) as advance:
-        cores = torch.get_num_threads()
+        threads = torch.get_num_threads()
         largest = max(photo.image[0, 0].numel() for photo in plan.photos.values())
         pool = ThreadPoolExecutor(
-            threads_for(largest, os.cpu_count() or 1),
+            threads_for(largest, cores()),
             initializer=torch.set_num_threads,
-            initargs=(1 if alone else cores,),
+            initargs=(1 if alone else threads,),
         )
         try:
             arriving = {release: pool.submit(pass_through, release) for release in missing}
@@ -239,7 +243,7 @@ def receiving(
         finally:
             stopped.set()
             pool.shutdown(cancel_futures=True)
-            torch.set_num_threads(cores)  # as in `on_all_cores`
+            torch.set_num_threads(threads)  # as in `on_all_cores`
 
 
 def _keep(
@@ -309,31 +313,55 @@ def _learn(
         received.append(store.read(key))
     # One bar for all fine-tunes; where one takes hours, its own is worth a line.
     shown = progress if len(plan.learnings) == 1 else silent
-    assert isinstance(store, FolderStore), "weights lie in a folder"
+    assert store.directory is not None, "weights lie in a folder"
     folder = store.directory / FINE_TUNES
     return editor.learn(model, received, folder=folder, ordered=True, progress=shown)
 
 
 def edit(plan: Plan, store: Store, model: EditModel, progress: Progress, wait_for: WaitFor) -> None:
-    """Edit received files in batches of one shape, those of different arms and prompts together."""
-    missing = [
-        one
-        for one in plan.edits.values()
-        if not plan.editors[one.editor].takes_collection and not store.has(one.key)
-    ]
+    """Edit received files in batches of one shape, those of different arms and prompts together.
+
+    As many files as a batch has rows get the first of their edits, then the second of each: so they
+    are decoded once, and encoded once (`EditModel.encode`).
+    """
+    missing: dict[tuple[str, str], list[Edit]] = defaultdict(list)
+    for one in plan.edits.values():
+        if not plan.editors[one.editor].takes_collection and not store.has(one.key):
+            assert one.source is not None, "what is edited was received"
+            missing[one.editor, one.source].append(one)
     if not missing:
         return
-    with progress("edits", len(missing)) as advance:
-        waiting = defaultdict(list)
-        for one in missing:
-            assert one.source is not None, "what is edited was received"
-            wait_for(one.source)
-            image = store.read(one.source)
-            waiting[one.editor, image.shape].append((one, image))
-            for key in [key for key, batch in waiting.items() if len(batch) == plan.batch]:
-                advance(_edit(plan, store, model, key[0], waiting.pop(key)))
-        for (editor, _), batch in waiting.items():
-            advance(_edit(plan, store, model, editor, batch))
+    with progress("edits", sum(map(len, missing.values()))) as advance:
+        files: dict[tuple[str, torch.Size], list[list[Row]]] = defaultdict(list)
+        left: dict[tuple[str, torch.Size], list[Row]] = defaultdict(list)
+        for (editor, source), edits in missing.items():
+            wait_for(source)
+            image = store.read(source)
+            alike = files[editor, image.shape]
+            alike.append([(one, image) for one in edits])
+            if len(alike) == plan.batch:
+                del files[editor, image.shape]
+                for batch in _batches(plan, alike, left[editor, image.shape]):
+                    advance(_edit(plan, store, model, editor, batch))
+        for (editor, shape), alike in files.items():
+            for batch in _batches(plan, alike, left[editor, shape]):
+                advance(_edit(plan, store, model, editor, batch))
+        for (editor, _), rows in left.items():
+            if rows:
+                advance(_edit(plan, store, model, editor, rows))
+
+
+def _batches(plan: Plan, files: list[list[Row]], left: list[Row]) -> Iterator[list[Row]]:
+    """Full batches of files' edits, the same files after one another; others are ``left``."""
+    for each in zip_longest(*files):
+        rows = [row for row in each if row is not None]
+        if len(rows) == plan.batch:
+            yield rows
+            continue
+        left += rows
+        while len(left) >= plan.batch:
+            yield left[: plan.batch]
+            del left[: plan.batch]
 
 
 def _edit(
@@ -341,7 +369,7 @@ def _edit(
     store: Store,
     model: EditModel,
     editor: str,
-    batch: Sequence[tuple[Edit, Tensor]],
+    batch: Sequence[Row],
 ) -> int:
     filled = fill(batch, plan.batch)
     needs_mask = plan.editors[editor].needs_mask

@@ -4,10 +4,12 @@ Work runs stage by stage: release (protect), receive (transform), learn, edit, s
 what outcomes are about: a photo, or a collection of pictures that a model learns from.
 """
 
+from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from brittle.component import key
@@ -165,6 +167,11 @@ class Plan:
     def _subject_of(self) -> dict[str, Subject]:
         return {name: one for one in self.subjects.values() for name in one.pictures}
 
+    @cached_property
+    def _shapes(self) -> Counter[torch.Size]:
+        """How many photos have each shape."""
+        return Counter(photo.image.shape for photo in self.photos.values())
+
     def neighbours(self, photo: str) -> tuple[str, ...]:
         """The pictures of a photo's subject, itself among them."""
         return self._subject_of[photo].pictures
@@ -172,8 +179,7 @@ class Plan:
     def rows(self, photo: str) -> int:
         """Photos that are protected together: of one shape, at most ``together`` or `at_once`."""
         shape = self.photos[photo].image.shape
-        alike: int = sum(other.image.shape == shape for other in self.photos.values())
-        return min(self.together or self.batch, alike, at_once(*shape[-2:]))
+        return min(self.together or self.batch, self._shapes[shape], at_once(*shape[-2:]))
 
     def shown(self, photo: str) -> int:
         """The long side, in pixels, at which the model sees a photo."""

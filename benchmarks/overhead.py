@@ -1,0 +1,131 @@
+"""What a trial takes beside its model: all of a run's time over that in protections and edits.
+
+    python benchmarks/overhead.py [--size 256] [--steps 10] [--threads 2] [--models embedded tiny]
+
+Two of scikit-image's photos, four arms, three transforms, three prompts, so that each received
+picture is edited three times. Both numbers of a ratio come from one run; weights are read before
+it. ``tiny`` is Stable Diffusion 1.5's layout with random weights, a quarter as wide or less.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from benchmarks.scoring import write_photos
+
+from brittle.declaration.trial import Trial
+from brittle.editors import Img2Img
+from brittle.models import EditModel, load_model
+from brittle.progress import Advance
+from brittle.protections import Protection
+from brittle.sources.photos import read_photos
+from brittle.trial.plan import make_plan
+from brittle.trial.run import run_plan
+
+
+class Clock:
+    """Seconds and calls by name."""
+
+    def __init__(self) -> None:
+        self.seconds: Counter[str] = Counter()
+        self.calls: Counter[str] = Counter()
+
+    def time(self, of: Any, method: str) -> None:
+        """Count a method of a class from now on."""
+        run: Callable[..., Any] = getattr(of, method)
+
+        def timed(*arguments: Any, **options: Any) -> Any:
+            start = time.perf_counter()
+            try:
+                return run(*arguments, **options)
+            finally:
+                self.seconds[method] += time.perf_counter() - start
+                self.calls[method] += 1
+
+        setattr(of, method, timed)
+
+    @contextmanager
+    def stage(self, name: str, total: float) -> Iterator[Advance]:
+        """A progress that times its stages."""
+        start = time.perf_counter()
+        yield lambda done: None
+        self.seconds[name] += time.perf_counter() - start
+
+
+def measured(trial: Trial, folder: Path) -> Clock:
+    """Run a trial on a model that was read before."""
+    model = load_model(trial.model, size=trial.size)
+    model.decode(model.encode(torch.rand(1, 3, model.size, model.size)))
+    model.predict(model.encode(torch.rand(1, 3, 128, 128)), 500, model.embed([""]))
+    plan = make_plan(trial, read_photos(trial), model)
+    clock = Clock()
+    with clock.stage("all", 1):
+        run_plan(plan, model, folder, progress=clock.stage)
+    return clock
+
+
+def main() -> None:
+    """Print the ratios, and where the rest of the time goes."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--models", nargs="+", default=["embedded", "tiny"])
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    clocks = Clock()
+    for of, method in ((Img2Img, "edit"), (Protection, "together"), (EditModel, "_moments")):
+        clocks.time(of, method)
+    with tempfile.TemporaryDirectory() as folder:
+        photos = write_photos(Path(folder) / "photos")
+        for name in options.models:
+            clocks.seconds.clear()
+            clocks.calls.clear()
+            trial = a_trial(name, photos, Path(folder), options.size, options.steps)
+            found = measured(trial, Path(folder) / name)
+            own = clocks.seconds["edit"] + clocks.seconds["together"]
+            stages = ", ".join(f"{one} {s:.1f}" for one, s in found.seconds.items() if one != "all")
+            print(
+                f"{name}: {found.seconds['all']:.1f} s of which the model {own:.1f} s (ratio "
+                f"{found.seconds['all'] / own:.3f}); edits' loop {found.seconds['edits']:.1f} s, "
+                f"editor {clocks.seconds['edit']:.1f} s (ratio "
+                f"{found.seconds['edits'] / clocks.seconds['edit']:.3f})\n  stages: {stages}\n"
+                f"  calls of the encoder {clocks.calls['_moments']}, of the editor "
+                f"{clocks.calls['edit']}"
+            )
+
+
+def a_trial(name: str, photos: Path, folder: Path, size: int, steps: int) -> Trial:
+    """The trial, on the embedded model or one of Stable Diffusion's layout."""
+    if name == "tiny":
+        from tests.models.tiny import save
+
+        name = str(save(folder / "tiny-sd"))
+        size = min(size, 128)
+    return Trial(
+        photos=str(photos),
+        model=name,
+        square=size,
+        size=size,
+        protections=("photoguard-encoder:steps=10",),
+        placebos=("noise",),
+        transforms=("none", "jpeg:quality=75", "gaussian-blur:sigma=1"),
+        editors=(f"img2img:num_inference_steps={2 * steps},strength=0.5",),
+        prompts=("heavy rain", "a sepia photo", "night"),
+        metrics=("perceptual", "psnr"),
+        primary={"metric": "perceptual"},
+        batch=8,
+    )
+
+
+if __name__ == "__main__":
+    main()
