@@ -18,6 +18,7 @@ from brittle.version import VERSION
 if TYPE_CHECKING:
     from brittle.api import (
         Batch,
+        Cluster,
         Destination,
         EditModel,
         Report,
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
 __version__ = VERSION
 __all__ = [
     "Batch",
+    "Cluster",
     "Destination",
     "EditModel",
     "Report",

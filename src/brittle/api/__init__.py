@@ -18,9 +18,11 @@ from brittle.catalogue import describe, fetch_models
 from brittle.component import load_plugin
 from brittle.declaration.trial import Trial, load_trial
 from brittle.models import EditModel, load_model
+from brittle.trial.on_ray import Cluster
 
 __all__ = [
     "Batch",
+    "Cluster",
     "Destination",
     "EditModel",
     "Report",

@@ -26,6 +26,7 @@ from brittle.sources.photos import learns
 from brittle.trial.cost import describe_cost
 from brittle.trial.demo import run_demo
 from brittle.trial.external_edits import score_edits
+from brittle.trial.on_ray import Cluster
 from brittle.trial.run import run
 
 
@@ -78,6 +79,7 @@ def run_trial(
     dtype: str | None = None,
     shard: tuple[int, int] = (1, 1),
     continue_on_this_device: bool = False,
+    cluster: Cluster | None = None,
     say: Say = quiet,
     progress: Progress = silent,
 ) -> Report[Summary] | None:
@@ -95,6 +97,7 @@ def run_trial(
         shard: (i, n): only every n-th photo's work is done, and None is returned. Then run it once
             without a shard, to gather.
         continue_on_this_device: go on even where the folder was begun on another kind of device.
+        cluster: of Ray, whose workers do the work; device and dtype are then theirs.
         say: told what was damaged in the folder, and made again.
         progress: told of each stage.
 
@@ -108,6 +111,7 @@ def run_trial(
         dtype=dtype,
         shard=shard,
         continue_on_this_device=continue_on_this_device,
+        cluster=cluster,
         say=say,
         progress=progress,
     )

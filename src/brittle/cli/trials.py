@@ -71,6 +71,16 @@ def run(
             help="Resume although the folder was begun on another kind of device.",
         ),
     ] = False,
+    on: Annotated[
+        Literal["here", "ray"], typer.Option(help="ray: workers of a Ray cluster do the work.")
+    ] = "here",
+    address: Annotated[
+        str | None, typer.Option(help="The cluster's; this computer is one if not given.")
+    ] = None,
+    gpus: Annotated[float, typer.Option(min=0, help="GPUs of a worker; 0.5 shares one.")] = 0,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="At most so many; as fit if not given.")
+    ] = None,
 ) -> None:
     """Run a trial, or resume one, and write its table and report.
 
@@ -81,6 +91,7 @@ def run(
         tell(brittle.dry_run(loaded, device=device, dtype=dtype))
         return
     part = _shard(shard)
+    cluster = brittle.Cluster(address, gpus, workers) if on == "ray" else None
     with on_stderr(to_stderr) as progress:
         found = brittle.run_trial(
             loaded,
@@ -89,6 +100,7 @@ def run(
             dtype=dtype,
             shard=part,
             continue_on_this_device=continue_on_this_device,
+            cluster=cluster,
             say=to_stderr,
             progress=progress,
         )

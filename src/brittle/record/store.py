@@ -343,14 +343,21 @@ class FolderStore(Store):
         """
         if self._received.has(key):
             return self._received.read_levels(key)
+        return levels_from_png(self.read_png(key))
+
+    def read_png(self, key: str) -> bytes:
+        """The file of a picture; errors as `read_levels`."""
         data = self._read_picture(key)
         if data is None:
             raise UserError(f"{self.directory / artifact(key)} is damaged: {MEND}.")
-        return levels_from_png(data)
+        return data
 
     def write_levels(self, key: str, levels: Levels) -> None:
         """As `Store.write_levels`: the same file for the same picture."""
-        data = png_from_levels(levels)
+        self.write_png(key, png_from_levels(levels))
+
+    def write_png(self, key: str, data: bytes) -> None:
+        """Keep a picture's file, as `write_levels` makes it."""
         self._write_note(key, {**self._read_note(key), whole.PICTURE: whole.sha256(data)})
         self.write_file(str(artifact(key)), data)
         self._whole.add(key)

@@ -1,7 +1,7 @@
 """Running a trial: reads what it needs, makes its plan, runs the stages, gathers the results."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,8 +16,10 @@ from brittle.record.rows import format_results
 from brittle.record.store import INDEX, RESULTS, FolderStore, dump
 from brittle.sources.photos import read_photos
 from brittle.trial.cost import stage_seconds
+from brittle.trial.executors import Pool, compute_on
 from brittle.trial.fits import OutOfMemory, Part, check_memory
 from brittle.trial.manifest import manifest
+from brittle.trial.on_ray import Cluster, model_of, on_cluster
 from brittle.trial.plan import make_plan
 from brittle.trial.results import index, rows
 from brittle.trial.stages import compute, lacking
@@ -34,6 +36,7 @@ def run(
     dtype: str | None = None,
     shard: tuple[int, int] = (1, 1),
     continue_on_this_device: bool = False,
+    cluster: Cluster | None = None,
     notes: Sequence[str] = (),
     say: Callable[[str], None] = lambda text: None,
     progress: Progress = silent,
@@ -43,27 +46,35 @@ def run(
     With ``shard`` (i, n) only every n-th subject's work is done, and no table is written: shards
     may run anywhere on one folder, and a last run without ``shard`` gathers them. Files that are
     damaged are made again, and ``say`` is told. ``continue_on_this_device``: on another kind of
-    device than the folder was begun on.
+    device than the folder was begun on. With ``cluster`` its workers do all of the work.
 
     Raises:
-        UserError: a photo, model or component that can't be used; a folder with another trial.
+        UserError: a photo, model or component that can't be used; a folder with another trial; no
+            such cluster, or no room in it.
     """
     found = FolderStore(directory).begun(trial)
     if found is not None:
         trial = as_begun(trial, found)
     photos = read_photos(trial)
-    model = load_model(trial.model, size=trial.size, device=device, dtype=dtype)
-    plan = make_plan(trial, photos, model, shard=shard)
-    return run_plan(
-        plan,
-        model,
-        directory,
-        shard=shard,
-        continue_on_this_device=continue_on_this_device,
-        notes=notes,
-        say=say,
-        progress=progress,
-    )
+    with ExitStack() as cleanup:
+        pool = None
+        if cluster is None:
+            model = load_model(trial.model, size=trial.size, device=device, dtype=dtype)
+        else:
+            pool = cleanup.enter_context(on_cluster(trial, cluster, device=device, dtype=dtype))
+            model = model_of(trial, pool.about())
+        plan = make_plan(trial, photos, model, shard=shard)
+        return run_plan(
+            plan,
+            model,
+            directory,
+            pool=pool,
+            shard=shard,
+            continue_on_this_device=continue_on_this_device,
+            notes=notes,
+            say=say,
+            progress=progress,
+        )
 
 
 def run_plan(
@@ -71,23 +82,31 @@ def run_plan(
     model: EditModel,
     directory: Path,
     *,
+    pool: Pool | None = None,
     shard: tuple[int, int] = (1, 1),
     continue_on_this_device: bool = False,
     notes: Sequence[str] = (),
     say: Callable[[str], None] = lambda text: None,
     progress: Progress = silent,
 ) -> Record | None:
-    """As `run`, of a trial whose photos were read and whose work was laid out."""
+    """As `run`, of a trial whose photos were read and whose work was laid out.
+
+    With a ``pool`` its workers do the work, and ``model`` computes nothing.
+    """
     store = FolderStore(directory)
     plan = _as_begun(plan, model, store, shard)
-    check_memory(plan, model, store.has)
+    if pool is None:
+        check_memory(plan, model, store.has)
     with store.at_work():
         while True:
             said = manifest(plan, model, notes).model_copy(update={"sharded": shard != (1, 1)})
             claimed = store.open(said, continue_on_this_device=continue_on_this_device)
             try:
-                with _overall(plan, store, model, progress) as shown:
-                    compute(plan, store, model, shown)
+                if pool is not None:
+                    compute_on(pool, plan, store, model, progress)
+                else:
+                    with _overall(plan, store, model, progress) as shown:
+                        compute(plan, store, model, shown)
                 break
             except OutOfMemory as error:
                 part = error.part

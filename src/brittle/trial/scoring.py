@@ -70,6 +70,12 @@ def score(plan: Plan, store: Store, model: EditModel | None, progress: Progress 
         on_all_cores(fill_in, groups.values())
 
 
+def sees_releases(plan: Plan) -> bool:
+    """Whether some score compares with the published file."""
+    published = plan.adaptive and any(one.name in PUBLISHED for one in plan.metrics.values())
+    return published or len(plan.protections) > 1
+
+
 def lacking_cells(plan: Plan, store: Store, model: EditModel | None) -> list[Cell]:
     """The cells that `score` would fill in."""
     return [cell for cell, *_ in _missing(plan, store, model)]

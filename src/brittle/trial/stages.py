@@ -44,6 +44,7 @@ def compute(plan: Plan, store: Store, model: EditModel, progress: Progress = sil
         plan = pending(plan, store, model)
     with behind(store) as writing:
         if not store.seen_only:
+            keep_masks(plan, writing)
             release(plan, writing, model, progress)
         receive_by_model(plan, writing, model, progress)
     with receiving(plan, store, model, progress) as wait_for, behind(store) as writing:
@@ -84,11 +85,15 @@ def pending(plan: Plan, store: Store, model: EditModel) -> Plan:
     return replace(plan, cells=cells, edits=edits, receptions=receptions)
 
 
-def release(plan: Plan, store: Store, model: EditModel, progress: Progress) -> None:
-    """Make the files that each arm publishes: protections in batches, then their placebos."""
+def keep_masks(plan: Plan, store: Store) -> None:
+    """Keep the photos' masks, which reports show."""
     for photo in plan.photos.values():
         if photo.mask is not None and photo.mask_key is not None and not store.has(photo.mask_key):
             store.write(photo.mask_key, photo.mask.expand(1, 3, -1, -1))
+
+
+def release(plan: Plan, store: Store, model: EditModel, progress: Progress) -> None:
+    """Make the files that each arm publishes: protections in batches, then their placebos."""
     missing = [one for one in plan.releases.values() if not store.has(one.key)]
     for arm, protection in plan.protections.items():
         batches = _together(plan, arm, [one for one in missing if one.arm == arm])
@@ -129,13 +134,13 @@ def gray_like(image: Tensor) -> Tensor:
 def _together(plan: Plan, arm: str, missing: list[Release]) -> list[list[Release]]:
     """The releases that are made in one call: of one shape, or all of a collection."""
     if not plan.protections[arm].needs_collection:
-        return _alike(plan, missing)
+        return in_batches(plan, missing)
     collections = dict.fromkeys(plan.neighbours(one.photo) for one in missing)
     mine = [one for one in plan.releases.values() if one.arm == arm]
     return [[one for one in mine if one.photo in names] for names in collections]
 
 
-def _alike(plan: Plan, releases: list[Release]) -> list[list[Release]]:
+def in_batches(plan: Plan, releases: list[Release]) -> list[list[Release]]:
     """Releases in batches of photos of one shape."""
     groups = defaultdict(list)
     for one in releases:
@@ -228,7 +233,7 @@ def receiving(
 
     with progress("transforms", sum(map(len, missing.values()))) as advance:
         threads = torch.get_num_threads()
-        largest = max(photo.image[0, 0].numel() for photo in plan.photos.values())
+        largest = max((one.image[0, 0].numel() for one in plan.photos.values()), default=1)
         pool = ThreadPoolExecutor(
             threads_for(largest, cores()),
             initializer=torch.set_num_threads,

@@ -158,6 +158,13 @@ class Plan:
     edits: dict[str, Edit] = field(default_factory=dict)
     cells: list[Cell] = field(default_factory=list)
 
+    shapes: Counter[torch.Size] = field(default_factory=Counter)
+    """How many photos of the trial have each shape, where ``photos`` are some of them."""
+
+    def __post_init__(self) -> None:
+        if not self.shapes:
+            self.shapes.update(photo.image.shape for photo in self.photos.values())
+
     @property
     def learns(self) -> bool:
         """Whether the trial's editors learn from their subjects."""
@@ -167,11 +174,6 @@ class Plan:
     def _subject_of(self) -> dict[str, Subject]:
         return {name: one for one in self.subjects.values() for name in one.pictures}
 
-    @cached_property
-    def _shapes(self) -> Counter[torch.Size]:
-        """How many photos have each shape."""
-        return Counter(photo.image.shape for photo in self.photos.values())
-
     def neighbours(self, photo: str) -> tuple[str, ...]:
         """The pictures of a photo's subject, itself among them."""
         return self._subject_of[photo].pictures
@@ -179,7 +181,7 @@ class Plan:
     def rows(self, photo: str) -> int:
         """Photos that are protected together: of one shape, at most ``together`` or `at_once`."""
         shape = self.photos[photo].image.shape
-        return min(self.together or self.batch, self._shapes[shape], at_once(*shape[-2:]))
+        return min(self.together or self.batch, self.shapes[shape], at_once(*shape[-2:]))
 
     def shown(self, photo: str) -> int:
         """The long side, in pixels, at which the model sees a photo."""
