@@ -2,6 +2,7 @@
 
 import pickle
 import random
+import sys
 
 import pytest
 
@@ -15,6 +16,7 @@ from brittle.sources.photos import read_photos
 from brittle.trial import parcels
 from brittle.trial.executors import LOSSES, Lost, compute_on, done_by
 from brittle.trial.fits import OutOfMemory
+from brittle.trial.on_ray import Cluster
 from brittle.trial.parcels import STAGES, Inputs, Parcel, parcels_of
 from brittle.trial.plan import make_plan
 from brittle.trial.run import run, run_plan
@@ -231,6 +233,13 @@ def test_collections_are_refused_before_any_work(usual, tmp_path, monkeypatch):
         compute_on(InProcess(model), plan, FolderStore(tmp_path), model, silent)
 
 
+def test_what_is_missing_for_a_cluster_is_said(photos, small_sd, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(UserError, match="--on ray needs Ray: install it"):
+        run(a_trial(photos, small_sd), tmp_path / "out", cluster=Cluster())
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.slow
 def test_a_ray_cluster_makes_the_same_bytes_though_a_worker_is_killed(
     usual, photos, small_sd, tmp_path, monkeypatch
@@ -249,7 +258,7 @@ def test_a_ray_cluster_makes_the_same_bytes_though_a_worker_is_killed(
 
     monkeypatch.setattr(on_ray.RayPool, "begin", begin_and_kill)
     _, _, expected = usual
-    cluster = on_ray.Cluster(workers=2)
-    run(a_trial(photos, small_sd), tmp_path / "out", dtype="float32", cluster=cluster)
+    trial = a_trial(photos, small_sd)
+    run(trial, tmp_path / "out", dtype="float32", cluster=Cluster(workers=2))
     assert len(killed) == 2
     assert content(tmp_path / "out") == expected

@@ -1,5 +1,6 @@
 """Workers on a Ray cluster: one actor holds one model, and as many GPUs or cores as it is given."""
 
+import os
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -182,6 +183,7 @@ def on_cluster(
     Raises:
         UserError: Ray is not installed, there is no such cluster, or no room in it.
     """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would tell its makers of each use
     try:
         import ray
     except ImportError:
