@@ -14,17 +14,19 @@ import random
 import time
 import tracemalloc
 from collections.abc import Hashable
+from dataclasses import replace
 
 import torch
 
 from brittle.declaration.trial import Trial
 from brittle.images import Photo
-from brittle.models import load_model
+from brittle.models import EditModel, load_model
 from brittle.record.store import Store
 from brittle.sources.photos import TrialPhoto
 from brittle.trial.executors import done_by
 from brittle.trial.parcels import STAGES, Inputs, Parcel, Stage, parcels_of
-from brittle.trial.plan import make_plan
+from brittle.trial.plan import in_parts, lay_out
+from brittle.trial.tasks import Plan
 from brittle.trial.workers import Outcome
 
 QUALITIES, STEPS = 28, 20
@@ -37,7 +39,7 @@ class Imagined:
         self.seconds, self.driver, self.chance = seconds, driver, random.Random(0)
         self.room = 2 * workers
         self.now = self.busy = 0.0
-        self._free = [0.0] * workers
+        self.free = [0.0] * workers
         self._ends: list[tuple[float, int]] = []
         self._tickets = 0
 
@@ -45,8 +47,8 @@ class Imagined:
         """Hand a parcel to the worker that is free first."""
         self.now += self.driver
         takes = self.seconds[parcel.stage] * parcel.pieces * self.chance.uniform(0.7, 1.4)
-        ends = max(heapq.heappop(self._free), self.now) + takes
-        heapq.heappush(self._free, ends)
+        ends = max(heapq.heappop(self.free), self.now) + takes
+        heapq.heappush(self.free, ends)
         self.busy += takes
         self._tickets += 1
         heapq.heappush(self._ends, (ends, self._tickets))
@@ -93,6 +95,40 @@ def synthetic(photos: int) -> tuple[Trial, dict[str, TrialPhoto]]:
     }
 
 
+def measure_plan(plan: Plan) -> None:
+    """Print what the whole plan takes, made part by part."""
+    for _ in in_parts(replace(plan, subjects=dict([*plan.subjects.items()][:1]))):
+        pass  # what is imported on the way belongs to no plan
+    start, cells = time.perf_counter(), sum(len(part.cells) for part in in_parts(plan))
+    took = time.perf_counter() - start
+    tracemalloc.start()
+    for _ in in_parts(plan):
+        pass
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    print(
+        f"plan: {cells:,} cells in {took:.1f} s ({1e6 * took / cells:.0f} us a cell), "
+        f"{peak / 1e6:.0f} MB at most ({peak / cells:.0f} bytes a cell)"
+    )
+
+
+def play(
+    pool: Imagined, stage: Stage, part: Plan, store: Marks, model: EditModel, name: str
+) -> None:
+    """Hand out a stage's parcels, and print how busy the workers were."""
+    begun, busy, start = pool.now, pool.busy, time.perf_counter()
+    marked: Store = store  # type: ignore[assignment]
+    parcels = parcels_of(stage, part, marked, model)
+    for parcel, _ in done_by(pool, parcels, lambda one: Inputs()):
+        store |= {one.key for one in (*parcel.releases, *parcel.receptions, *parcel.edits)}
+    took = time.perf_counter() - start
+    used = (pool.busy - busy) / (len(pool.free) * (pool.now - begun))
+    print(
+        f"{name}: {len(parcels):,} parcels, {pool.now - begun:,.0f} s, workers busy "
+        f"{100 * used:.1f} %; planned and handed out in {took:.1f} s"
+    )
+
+
 def main() -> None:
     """Print it."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -104,17 +140,8 @@ def main() -> None:
     options = parser.parse_args()
     trial, photos = synthetic(options.photos)
     model = load_model("embedded", device="cpu", dtype="float32", size=128)
-    make_plan(trial, dict([*photos.items()][:1]), model)  # what is imported on the way is no plan's
-    tracemalloc.start()
-    start = time.perf_counter()
-    plan = make_plan(trial, photos, model)
-    took, (size, _) = time.perf_counter() - start, tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    cells = len(plan.cells)
-    print(
-        f"plan: {cells:,} cells, {size / cells:.0f} bytes and {1e6 * took / cells:.0f} us a cell "
-        "(with its memory traced)"
-    )
+    plan = lay_out(trial, photos, model)
+    measure_plan(plan)
     seconds: dict[Stage, float] = {
         "protections": 10 * options.edit,
         "placebos": 0.3,
@@ -123,18 +150,9 @@ def main() -> None:
         "scores": options.score,
     }
     pool, store = Imagined(options.workers, seconds, options.driver), Marks()
-    marked: Store = store  # type: ignore[assignment]
-    for stage in STAGES:
-        begun, busy, start = pool.now, pool.busy, time.perf_counter()
-        parcels = parcels_of(stage, plan, marked, model)
-        for parcel, _ in done_by(pool, parcels, lambda one: Inputs()):
-            store |= {one.key for one in (*parcel.releases, *parcel.receptions, *parcel.edits)}
-        took = time.perf_counter() - start
-        used = (pool.busy - busy) / (options.workers * (pool.now - begun))
-        print(
-            f"{stage}: {len(parcels):,} parcels, {pool.now - begun:,.0f} s, workers busy "
-            f"{100 * used:.1f} %; planned and handed out in {took:.1f} s"
-        )
+    for number, part in enumerate(in_parts(plan)):
+        for stage in STAGES:
+            play(pool, stage, part, store, model, f"part {number + 1}, {stage}")
     print(
         f"all: {pool.now / 3600:.2f} h on {options.workers} workers, busy "
         f"{100 * pool.busy / (options.workers * pool.now):.1f} %"

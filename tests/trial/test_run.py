@@ -22,7 +22,7 @@ from brittle.protections import Protection
 from brittle.record.rows import read_results
 from brittle.record.store import FolderStore
 from brittle.sources.photos import load_photos
-from brittle.trial.plan import make_plan
+from brittle.trial.plan import in_parts, lay_out, make_plan
 from brittle.trial.run import run
 from brittle.trial.stages import edit, receiving, release
 
@@ -235,6 +235,25 @@ def test_shards_gather_to_the_same_results(trial, undisturbed, tmp_path):
         assert not (out / "results.csv").exists()
     run(trial, out)
     assert content(out) == content(undisturbed)
+
+
+def test_a_trial_that_is_planned_in_parts_has_the_same_bytes(
+    trial, undisturbed, tmp_path, monkeypatch
+):
+    model, photos = load_model(trial.model), load_photos(trial.photos)
+    whole, parts = make_plan(trial, photos, model), in_parts(lay_out(trial, photos, model))
+    assert [part.cells for part in parts] == [whole.cells]
+    monkeypatch.setattr("brittle.trial.plan.CELLS", 1)
+    parts = [*in_parts(lay_out(trial, photos, model))]
+    assert [{cell.subject for cell in part.cells} for part in parts] == [
+        {"astronaut"}, {"chelsea"},
+    ]  # fmt: skip
+    assert [cell for part in parts for cell in part.cells] == whole.cells
+    assert {**parts[0].releases, **parts[1].releases} == whole.releases
+    with pytest.raises(Killed):
+        run(trial, tmp_path / "out", progress=killing_after(20))
+    run(trial, tmp_path / "out")
+    assert content(tmp_path / "out") == content(undisturbed)
 
 
 def test_a_folder_of_another_trial_is_refused(trial, undisturbed):

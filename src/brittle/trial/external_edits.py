@@ -85,7 +85,7 @@ def score_edits(
         store.write_manifest(said)
         score(plan, store, model, progress)
         said = store.add_notes(said, store.mended())
-        return gather(plan, store, said, [_with_original(plan, one) for one in index(plan)])
+        return gather([plan], store, said, [_with_original(plan, one) for one in index(plan)])
 
 
 def _plan(

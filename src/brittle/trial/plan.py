@@ -4,8 +4,10 @@ An edit that two comparisons share is one edit; a picture that a transform leave
 key.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain, product
+from math import prod
 from typing import TYPE_CHECKING, TypeVar
 
 from brittle.component import Component, key, registry, unknown
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
     from brittle.models import EditModel
 
 C = TypeVar("C", bound=Component)
+CELLS = 100_000
+"""About so many are planned at a time, in less than 100 MB."""
 MOST_ROWS, PIXELS_A_CALL = 8, 2 * 512**2
 OF_COLLECTIONS = (Style.name, Keep.name)
 """Of style, and of a subject: the metrics of a trial over collections that names none."""
@@ -59,10 +63,45 @@ def make_plan(
         UserError: a component that is unknown or wrongly set; a collection that can't be learned;
             given files that don't fit the photos.
     """
+    plan = lay_out(trial, photos, model, together=together)
+    return _with_work(plan, [*plan.subjects][shard[0] - 1 :: shard[1]])
+
+
+def lay_out(
+    trial: Trial,
+    photos: dict[str, TrialPhoto],
+    model: "EditModel",
+    *,
+    together: int | None = None,
+) -> Plan:
+    """As `make_plan`, without the work: `in_parts` makes that."""
     plan = plan_components(trial, photos, model)
     plan.together = together or plan.batch
-    index, count = shard
-    for subject in list(plan.subjects)[index - 1 :: count]:
+    return plan
+
+
+def in_parts(plan: Plan, shard: tuple[int, int] = (1, 1)) -> Iterator[Plan]:
+    """The work of a plan that `lay_out` gave, some subjects at a time: about `CELLS` cells.
+
+    Parts are made when they are asked for, so that memory doesn't grow with the number of photos.
+    They have all photos and the keys that the whole plan has. One that has its work is yielded.
+    """
+    if plan.cells:
+        yield plan
+        return
+    subjects = [*plan.subjects][shard[0] - 1 :: shard[1]]
+    trial = plan.trial
+    axes = (plan.editors, trial.prompts, trial.seeds, plan.transforms, plan.arms)
+    some = max(1, CELLS // prod(map(len, axes)))
+    for start in range(0, len(subjects), some):
+        yield _with_work(plan, subjects[start : start + some])
+
+
+def _with_work(plan: Plan, subjects: Iterable[str]) -> Plan:
+    """A plan with the work of some subjects."""
+    plan = replace(plan, releases={}, receptions={}, learnings={}, edits={}, cells=[])
+    trial = plan.trial
+    for subject in subjects:
         for editor, prompt, seed in product(plan.editors, trial.prompts, trial.seeds):
             for transform, arm in product(plan.transforms, plan.arms):
                 add_cell(plan, Point(subject, arm, transform, editor, prompt, seed))

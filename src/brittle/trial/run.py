@@ -1,6 +1,6 @@
 """Running a trial: reads what it needs, makes its plan, runs the stages, gathers the results."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from brittle.trial.executors import Pool, compute_on
 from brittle.trial.fits import OutOfMemory, Part, check_memory
 from brittle.trial.manifest import manifest
 from brittle.trial.on_ray import Cluster, model_of, on_cluster
-from brittle.trial.plan import make_plan
+from brittle.trial.plan import in_parts, lay_out
 from brittle.trial.results import index, rows
 from brittle.trial.stages import compute, lacking
 from brittle.trial.tasks import Plan
@@ -63,7 +63,7 @@ def run(
         else:
             pool = cleanup.enter_context(on_cluster(trial, cluster, device=device, dtype=dtype))
             model = model_of(trial, pool.about())
-        plan = make_plan(trial, photos, model, shard=shard)
+        plan = lay_out(trial, photos, model)
         return run_plan(
             plan,
             model,
@@ -89,24 +89,26 @@ def run_plan(
     say: Callable[[str], None] = lambda text: None,
     progress: Progress = silent,
 ) -> Record | None:
-    """As `run`, of a trial whose photos were read and whose work was laid out.
+    """As `run`, of a trial whose photos were read and that was laid out, with its work or without.
 
     With a ``pool`` its workers do the work, and ``model`` computes nothing.
     """
     store = FolderStore(directory)
-    plan = _as_begun(plan, model, store, shard)
+    plan = _as_begun(plan, model, store)
     if pool is None:
-        check_memory(plan, model, store.has)
+        for some in in_parts(plan, shard):
+            check_memory(some, model, store.has)
     with store.at_work():
         while True:
             said = manifest(plan, model, notes).model_copy(update={"sharded": shard != (1, 1)})
             claimed = store.open(said, continue_on_this_device=continue_on_this_device)
             try:
-                if pool is not None:
-                    compute_on(pool, plan, store, model, progress)
-                else:
-                    with _overall(plan, store, model, progress) as shown:
-                        compute(plan, store, model, shown)
+                for some in in_parts(plan, shard):
+                    if pool is not None:
+                        compute_on(pool, some, store, model, progress)
+                    else:
+                        with _overall(some, store, model, progress) as shown:
+                            compute(some, store, model, shown)
                 break
             except OutOfMemory as error:
                 part = error.part
@@ -114,12 +116,15 @@ def run_plan(
                 if out_of_memory(error):
                     raise UserError(f"Memory ran out: {SMALLER}.") from None
                 raise
-            plan, note = _with_fewer_rows(plan, part, model, claimed, shard)
+            plan, note = _with_fewer_rows(plan, part, model, claimed)
             notes = (*notes, note)
         for sentence in store.mended():
             say(sentence)
         claimed = store.add_notes(claimed, store.mended())
-        return gather(plan, store, claimed, index(plan)) if shard == (1, 1) else None
+        if shard != (1, 1):
+            return None
+        pictures = [one for some in in_parts(plan) for one in index(some)]
+        return gather(in_parts(plan), store, claimed, pictures)
 
 
 @contextmanager
@@ -141,18 +146,18 @@ def _overall(
         yield shown
 
 
-def _as_begun(plan: Plan, model: EditModel, store: FolderStore, shard: tuple[int, int]) -> Plan:
+def _as_begun(plan: Plan, model: EditModel, store: FolderStore) -> Plan:
     """The plan with as many rows a call as the folder was begun with: they are part of its keys."""
     found = store.begun(plan.trial)
     if found is None or found.rows == (plan.batch, plan.together):
         return plan
     batch, together = found.rows
     trial = plan.trial.model_copy(update={"batch": batch})
-    return make_plan(trial, plan.photos, model, shard=shard, together=together)
+    return lay_out(trial, plan.photos, model, together=together)
 
 
 def _with_fewer_rows(
-    plan: Plan, part: Part, model: EditModel, claimed: Manifest, shard: tuple[int, int]
+    plan: Plan, part: Part, model: EditModel, claimed: Manifest
 ) -> tuple[Plan, str]:
     """The plan with half as many rows in a call that memory ran out in, and what to say of it.
 
@@ -176,14 +181,15 @@ def _with_fewer_rows(
             f"more memory is free, or begin another folder with --set batch={rows // 2}."
         )
     trial = plan.trial.model_copy(update={"batch": batch})
-    return make_plan(trial, plan.photos, model, shard=shard, together=together), note
+    return lay_out(trial, plan.photos, model, together=together), note
 
 
 def gather(
-    plan: Plan, store: FolderStore, manifest: Manifest, index: Sequence[IndexEntry]
+    parts: Iterable[Plan], store: FolderStore, manifest: Manifest, index: Sequence[IndexEntry]
 ) -> Record:
-    """Write a folder's table and index, and return its record."""
-    record = Record(store.directory, manifest, rows(plan, store), index)
+    """Write a folder's table and index, and return its record; of a plan in one part or more."""
+    found = [row for some in parts for row in rows(some, store)]
+    record = Record(store.directory, manifest, found, index)
     made = {
         RESULTS: format_results(record.rows).encode(),
         INDEX: dump(index_json(record.index)),
