@@ -614,6 +614,20 @@ def test_fit_is_differentiable():
     assert torch.autograd.gradcheck(function, image.requires_grad_())
 
 
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("shape", [(16, 13), (40, 7), (19, 50)])
+def test_matrices_resize_as_torch_does_forward_and_back(mode, shape):
+    image = torch.rand(2, 3, 19, 22, requires_grad=True)
+    ours, theirs = (
+        images.stretch_by_matrices(image, shape, mode),
+        images.stretch(image, shape, mode),
+    )
+    assert (ours - theirs).abs().max() < 1e-6
+    weight = torch.rand_like(theirs)
+    gradients = [torch.autograd.grad((one * weight).sum(), image)[0] for one in (ours, theirs)]
+    assert (gradients[0] - gradients[1]).abs().max() < 1e-5
+
+
 def test_fitted_masks_are_binary_and_refused_when_nothing_is_left():
     mask = torch.zeros(1, 1, 100, 100)
     mask[..., :50, :] = 1

@@ -169,6 +169,19 @@ def test_a_cpu_takes_bfloat16_where_it_multiplies_it(monkeypatch, limit, expecte
     assert default_dtype(torch.device("cpu")) == torch.float32
 
 
+def test_a_gpu_takes_bfloat16_where_it_has_it_and_float32_without_rounding(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    for has, expected in ((True, torch.bfloat16), (False, torch.float16)):
+        # A T4 or V100 says that it supports what it only imitates.
+        supported = lambda including_emulation=True, has=has: including_emulation or has  # noqa: E731
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
+        assert load_model("embedded", device="cuda").dtype == expected
+        assert torch.backends.cudnn.allow_tf32
+    load_model("embedded", device="cuda", dtype="float32")
+    assert not torch.backends.cudnn.allow_tf32
+
+
 def test_only_what_protections_follow_is_in_bfloat16(embedded, photos):
     half = load_model("embedded", device="cpu", dtype="bfloat16")
     assert (half.attack_dtype, embedded.attack_dtype) == (torch.bfloat16, torch.float32)

@@ -38,8 +38,11 @@ def manifest(plan: Plan, model: EditModel, notes: Iterable[str] = ()) -> Manifes
     """Everything that one must know to make the trial's numbers again."""
     from PIL import features
 
+    said = declared(plan, [*notes, *notes_on(plan.trial)])
+    if model.device.type == "cuda":  # as `load_model` sets it
+        said["machine"]["tf32"] = "off" if model.dtype == torch.float32 else "convolutions"
     return Manifest(
-        **declared(plan, [*notes, *notes_on(plan.trial)]),
+        **said,
         codecs={
             "pillow": metadata.version("pillow"),
             "jpeg": features.version_codec("jpg"),
