@@ -25,7 +25,11 @@ QUEUED = 2
 
 @dataclass(frozen=True)
 class Cluster:
-    """Where workers run: a cluster's address (None: this computer), and what each one gets."""
+    """Where workers run: a cluster's address (None: this computer), and what each one gets.
+
+    >>> brittle.Cluster(gpus=0.5)
+    Cluster(address=None, gpus=0.5, workers=None)
+    """
 
     address: str | None = None
     gpus: float = 0
