@@ -21,6 +21,7 @@ from brittle.trial.parcels import STAGES, Inputs, Parcel, parcels_of
 from brittle.trial.plan import make_plan
 from brittle.trial.run import run, run_plan
 from brittle.trial.stages import compute
+from brittle.trial.tasks import Edit
 from brittle.trial.workers import Failure, do
 
 
@@ -213,6 +214,16 @@ def test_what_a_worker_says_is_raised_as_what_it_was():
     ):
         with pytest.raises(error):
             list(done_by(Dying(failure), [Parcel("edits")], lambda one: Inputs()))
+
+
+def test_sixty_four_workers_are_kept_busy():
+    from cluster import Imagined
+
+    pool = Imagined(64, {"edits": 1.0}, driver=0.01)
+    edits = tuple(Edit(str(k), "photo", "img2img", "night", k, "received") for k in range(8))
+    work = [Parcel("edits", edits=edits, needs=(f"received {k}",)) for k in range(1000)]
+    assert len([*done_by(pool, work, lambda one: Inputs())]) == 1000
+    assert pool.busy / (64 * pool.now) > 0.9
 
 
 def test_memory_that_lacks_on_workers_halves_the_batch(usual, tmp_path, monkeypatch):
