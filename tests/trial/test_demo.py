@@ -104,7 +104,7 @@ def small(tmp_path, monkeypatch):
     demo.TRIAL.write_text(yaml.safe_dump(written))
     calls = Counter()
     for module in (demo, running):
-        for name in ("load_photos", "read_photos", "load_model", "make_plan"):
+        for name in ("load_photos", "read_photos", "load_model", "make_plan", "lay_out"):
             if hasattr(module, name):
                 monkeypatch.setattr(module, name, counted(calls, name, getattr(module, name)))
     return calls
@@ -135,7 +135,7 @@ def test_a_smaller_demo_is_planned_once_and_resumed_as_it_was_begun(small, tmp_p
     ]
     small.clear()
     demo.run_demo(tmp_path / "out", say=said.append)
-    assert small == {"read_photos": 1, "load_model": 1, "make_plan": 1}
+    assert small == {"read_photos": 1, "load_model": 1, "lay_out": 1}
     assert [
         getattr(FolderStore(tmp_path / "out").manifest, name) for name in ("prompts", "transforms")
     ] == begun
