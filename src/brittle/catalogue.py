@@ -70,7 +70,7 @@ GROUPS: dict[str, tuple[Group, ...]] = {
         Group(
             "Against learning from a collection",
             "Start with style-cloak-jpeg for a style, anti-dreambooth-aspl for a subject.",
-            ("cloak", "anti_dreambooth", "caat"),
+            ("cloak", "anti_dreambooth", "ace", "caat", "simac", "metacloak", "style_guard"),
         ),
     ),
     "transforms": (

@@ -7,7 +7,7 @@ from torch import Tensor
 from brittle.component import key, registry
 from brittle.images import from_png, png_bytes
 from brittle.models import load_model
-from brittle.protections import Protection
+from brittle.protections import Protection, surrogate_loop
 
 NAMES = registry("protection").names()
 CLASSES = list(registry("protection").components)
@@ -24,6 +24,7 @@ def small(name: str) -> Protection:
     """The protection with as little work as shows what it does."""
     protection = here(name)
     little = {"steps": 2, "draws": 1, "evaluations": 2, "rounds": 2, "training_steps": 1}
+    little |= {"search_steps": 1, "pool": 2, "pool_interval": 1, "unrolled": 1}
     fields = type(protection).model_fields
     return protection.model_copy(
         update={field: little[field] for field in little if field in fields}
@@ -33,6 +34,12 @@ def small(name: str) -> Protection:
 @pytest.fixture(scope="module")
 def model(small_sd):
     return load_model(small_sd, device="cpu", dtype="float32")
+
+
+@pytest.fixture(autouse=True)
+def _few_measurements(monkeypatch) -> None:
+    """A loop with a surrogate tells its losses in the record alone: one draw is enough."""
+    monkeypatch.setattr(surrogate_loop, "MEASURED", 1)
 
 
 @pytest.fixture

@@ -19,12 +19,17 @@ def surrogate_of(model, *, steps: int = 2, rate: float = 1e-3) -> Surrogate:
     return Surrogate(model, course, PROMPT)
 
 
+def errors(surrogate: Surrogate, latents: torch.Tensor, streams) -> torch.Tensor:
+    """DreamBooth's loss under a fresh draw of each row's stream."""
+    return surrogate.errors(latents, surrogate.task.draw(latents, streams))
+
+
 def denoising_loss(model, images) -> torch.Tensor:
     """DreamBooth's loss under the model that has learned nothing, a mean over eight draws."""
     surrogate, streams = surrogate_of(model), generators([5, 6])
     with torch.no_grad():
         latents = model.encode(model.fit(images))
-        return sum(surrogate.errors(latents, streams) for _ in range(8)) / 8
+        return sum(errors(surrogate, latents, streams) for _ in range(8)) / 8
 
 
 def test_the_files_are_harder_to_learn_from_than_the_placebos(embedded, photos):
@@ -66,7 +71,7 @@ def test_what_a_surrogate_learns_aside_is_forgotten(embedded, photos):
 
     def loss() -> torch.Tensor:
         with torch.no_grad():
-            return surrogate.errors(embedded.encode(photos), generators([0, 1]))
+            return errors(surrogate, embedded.encode(photos), generators([0, 1]))
 
     before = loss()
     with surrogate.aside():
@@ -84,7 +89,7 @@ def test_a_surrogate_learns_what_dreambooth_learns(embedded, photos):
         streams = generators([0])
         with torch.no_grad():
             latents = embedded.encode(photos[:1])
-            return sum(float(surrogate.errors(latents, streams)) for _ in range(8))
+            return sum(float(errors(surrogate, latents, streams)) for _ in range(8))
 
     before = loss()
     surrogate.learn([photos[:1]] * 2)

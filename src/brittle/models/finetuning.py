@@ -158,12 +158,16 @@ class Classroom:
 
     def errors(self, clean: Tensor, draw: Draw, embeddings: Tensor) -> Tensor:
         """DreamBooth's loss of latents (N, C, h, w) under what was drawn, (N,); differentiable."""
+        return self.task.errors(self.output(clean, draw, embeddings), clean, draw)
+
+    def output(self, clean: Tensor, draw: Draw, embeddings: Tensor) -> Tensor:
+        """What the denoiser says of latents (N, C, h, w) under what was drawn; differentiable."""
         device, noisy = self.model.device, self.task.noisy(clean, draw)
         with torch.autocast(device.type, torch.bfloat16, enabled=self.half):
-            output = self.modules["unet"](
+            output: Tensor = self.modules["unet"](
                 noisy, draw.times.to(device), encoder_hidden_states=embeddings, return_dict=False
             )[0]
-        return self.task.errors(output, clean, draw)
+        return output
 
     def embeddings(self) -> Tensor:
         """What the lessons' prompts mean by now, (lessons, tokens, width)."""

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from brittle.models.denoising import Timesteps
+from brittle.models.denoising import DenoisingTask, Draw
 from brittle.models.edit_model import EditModel
 from brittle.models.finetuning import Classroom, Course, Lesson, square
 
@@ -14,7 +14,7 @@ from brittle.models.finetuning import Classroom, Course, Lesson, square
 class Surrogate:
     """Learns what ``prompt`` means by DreamBooth, and says how hard it is to denoise a picture.
 
-    ``course.steps`` are those of one call of `learn`.
+    ``course.steps`` are those of one call of `learn`, unless it is told another number.
     """
 
     def __init__(self, model: EditModel, course: Course, prompt: str) -> None:
@@ -23,7 +23,14 @@ class Surrogate:
         empty = torch.empty(0, model.latent_channels, 1, 1)
         self.classroom = Classroom(model, [Lesson(empty, prompt)], course)
 
-    def learn(self, pictures: Sequence[Tensor], *, forget: bool = True) -> None:
+    @property
+    def task(self) -> DenoisingTask:
+        """What its denoiser is trained to do."""
+        return self.classroom.task
+
+    def learn(
+        self, pictures: Sequence[Tensor], *, forget: bool = True, steps: int | None = None
+    ) -> None:
         """Train on the centre squares of pictures (1, 3, H, W).
 
         The optimizer is fresh, unless it is not to ``forget`` what it did before.
@@ -32,30 +39,53 @@ class Surrogate:
         self.classroom.lessons = [Lesson.of(self.model, squares, self.prompt)]
         if forget:
             self.classroom.forget_moments()
-        for _ in range(self.course.steps):
+        for _ in range(self.course.steps if steps is None else steps):
             self.classroom.step(self.taught)
             self.taught += 1
 
     @contextmanager
     def aside(self) -> Iterator[None]:
         """What is learned meanwhile is forgotten at the end."""
-        parameters = self.classroom.parameters.values()
-        kept = [parameter.detach().to("cpu", copy=True) for parameter in parameters]
+        kept = self.weights()
         yield
+        self.restore(kept)
+
+    def weights(self) -> list[Tensor]:
+        """A copy of all weights that learn, on the CPU."""
+        parameters = self.classroom.parameters.values()
+        return [parameter.detach().to("cpu", copy=True) for parameter in parameters]
+
+    def restore(self, weights: Sequence[Tensor]) -> None:
+        """Go back to what `weights` gave."""
         with torch.no_grad():
-            for parameter, value in zip(parameters, kept, strict=True):
+            for parameter, value in zip(self.classroom.parameters.values(), weights, strict=True):
                 parameter.copy_(value)
 
-    def errors(
-        self,
-        latents: Tensor,
-        streams: Sequence[torch.Generator],
-        timesteps: Timesteps | None = None,
-    ) -> Tensor:
-        """DreamBooth's loss of latents (N, C, h, w) under the prompt, (N,); differentiable.
+    @contextmanager
+    def listening(self) -> Iterator[list[Tensor]]:
+        """What residual layers of the UNet's last upward block compute meanwhile, in their order.
 
-        Each row's noise and timestep are drawn from its own stream; see `DenoisingTask.draw`.
+        Each is taken before it is added to the block's input.
         """
-        draw = self.classroom.task.draw(latents, streams, timesteps)
+        heard: list[Tensor] = []
+        layers = [block.conv2 for block in self.classroom.modules["unet"].up_blocks[-1].resnets]
+        handles = [
+            layer.register_forward_hook(lambda *told: heard.append(told[2])) for layer in layers
+        ]
+        try:
+            yield heard
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def errors(self, latents: Tensor, draw: Draw) -> Tensor:
+        """DreamBooth's loss of latents (N, C, h, w) under what was drawn, (N,); differentiable."""
+        return self.task.errors(self.output(latents, draw), latents, draw)
+
+    def output(self, latents: Tensor, draw: Draw) -> Tensor:
+        """What the denoiser says of latents (N, C, h, w) under what was drawn; differentiable.
+
+        It is shown the prompt, as that means by now.
+        """
         embeddings = self.classroom.embeddings().expand(len(latents), -1, -1)
-        return self.classroom.errors(latents, draw, embeddings)
+        return self.classroom.output(latents, draw, embeddings)

@@ -5,6 +5,7 @@ from importlib.resources import files
 import yaml
 
 from brittle.component import Preset, registry
+from brittle.protections.ace import Ace
 from brittle.protections.anti_dreambooth import AntiDreamBooth
 from brittle.protections.base import Protection, Trace, at_once
 from brittle.protections.caat import Caat
@@ -13,12 +14,16 @@ from brittle.protections.denoising import DenoisingLoss, Mist, ScoreDistillation
 from brittle.protections.diffusion import DiffusionProtection
 from brittle.protections.encoder import EncoderEnsemble, EncoderProtection
 from brittle.protections.latent_shift import LatentShift
+from brittle.protections.metacloak import MetaCloak
 from brittle.protections.pgd import PGD
 from brittle.protections.placebo import Noise, NoiseLocal, NoiseSpectrum, Placebo, Transplant
 from brittle.protections.posterior import PosteriorCollapse, PosteriorShift
+from brittle.protections.simac import SimAC
+from brittle.protections.style_guard import StyleGuard
 
 __all__ = [
     "PGD",
+    "Ace",
     "AntiDreamBooth",
     "Caat",
     "DenoisingLoss",
@@ -26,6 +31,7 @@ __all__ = [
     "EncoderEnsemble",
     "EncoderProtection",
     "LatentShift",
+    "MetaCloak",
     "Mist",
     "Noise",
     "NoiseLocal",
@@ -35,7 +41,9 @@ __all__ = [
     "PosteriorShift",
     "Protection",
     "ScoreDistillation",
+    "SimAC",
     "StyleCloak",
+    "StyleGuard",
     "Trace",
     "Transplant",
     "at_once",

@@ -15,7 +15,7 @@ from brittle.models import EditModel
 from brittle.models.denoising import DenoisingTask, Draw, Timesteps
 from brittle.noise import Seeds, generators
 from brittle.protections.pgd import PGD
-from brittle.protections.target import target_image, with_digest
+from brittle.protections.target import target_latent, with_digest
 
 
 class Denoised(PGD):
@@ -137,12 +137,9 @@ class Mist(DenoisingLoss):
     ) -> Tensor:
         """The squared distance of latents, less the weighted loss, (N,)."""
         seen = model.fit(perturbed)
-        if seen.shape not in prepared.targets:
-            with torch.no_grad():
-                latent = model.encode_to_attack(target_image(self.target, seen))
-                prepared.targets[seen.shape] = latent
+        goal = target_latent(self.target, seen, model.encode_to_attack, prepared.targets)
         latents = model.encode_to_attack(seen)
-        distance = (latents - prepared.targets[seen.shape]).square().flatten(1).sum(1)
+        distance = (latents - goal).square().flatten(1).sum(1)
         return distance - self.weight * self.loss(model, latents, prepared)
 
 

@@ -1,7 +1,7 @@
 """Protections against models that learn from them meanwhile: the loop that all of these share."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import torch
@@ -11,11 +11,12 @@ from torch import Tensor
 from brittle.errors import UserError
 from brittle.images import Mask, digest
 from brittle.models import EditModel
+from brittle.models.denoising import Draw
 from brittle.models.finetuning import Course
 from brittle.models.memory import check_memory
 from brittle.models.surrogate import Surrogate
 from brittle.models.tuned import Scope
-from brittle.noise import Seeds, derive_seed, generators
+from brittle.noise import Seeds, derive_seed, gaussian, generators
 from brittle.protections.base import Trace
 from brittle.protections.pgd import PGD
 
@@ -83,15 +84,27 @@ class SurrogateLoop(PGD):
         """What of the surrogate learns."""
         raise NotImplementedError
 
-    def begin(self, surrogate: Surrogate, clean: Sequence[Tensor], number: int) -> None:
-        """Put the surrogate where the round with this number, from 0 on, starts from."""
+    def meetings(self, surrogate: Surrogate, clean: Sequence[Tensor]) -> Iterator[None]:
+        """Put the surrogate where each round begins, before it begins; `total_rounds` of them."""
+        yield from [None] * self.rounds
+
+    def expose(
+        self,
+        model: EditModel,
+        surrogate: Surrogate,
+        image: Tensor,
+        mask: Mask,
+        stream: torch.Generator,
+    ) -> "Exposed":
+        """What belongs to a picture (1, 3, H, W) over all steps; its draws are from ``stream``."""
+        return Exposed(surrogate, stream, torch.arange(len(surrogate.task.alphas)))
 
     def objective(
         self, model: EditModel, perturbed: Tensor, image: Tensor, *, prepared: "Exposed", **_: Any
     ) -> Tensor:
         """The negative loss of denoising what the model sees, (N,), under a fresh draw."""
         latents = model.encode(model.fit(perturbed))
-        return -prepared.surrogate.errors(latents, [prepared.stream])
+        return -prepared.surrogate.errors(latents, prepared.draw(latents))
 
     def perturb_collection(
         self,
@@ -112,12 +125,11 @@ class SurrogateLoop(PGD):
         # A picture's noise is its own, also where all are given one seed.
         streams = generators(list(map(derive_seed, seeds, digests)))
         batches = [
-            self.batch(image, mask, [seed], Exposed(surrogate, stream))
+            self.batch(image, mask, [seed], self.expose(model, surrogate, image, mask, stream))
             for image, mask, seed, stream in zip(images, masks, seeds, streams, strict=True)
         ]
-        for number in range(self.total_rounds):
+        for number, _ in enumerate(self.meetings(surrogate, clean)):
             taken = number * self.steps
-            self.begin(surrogate, clean, number)
             if self.rehearses:
                 with surrogate.aside():
                     surrogate.learn(clean)
@@ -136,13 +148,14 @@ class SurrogateLoop(PGD):
         """See `Protection.check_model`; memory is that of the surrogate and its copies."""
         if model.unet_channels != model.latent_channels:
             raise UserError(f"{model.name} is made for inpainting, and {self.name} can't teach it.")
-        instead = "choose another protection or machine"
-        check_memory(model, self.scope, instead, copies=self.copies)
+        # Weights, gradients and AdamW's moments; and the copies, which lie on the CPU.
+        copies = 4 + (self.kept_copies if model.device.type == "cpu" else 0)
+        check_memory(model, self.scope, "choose another protection or machine", copies=copies)
 
     @property
-    def copies(self) -> int:
-        """The weights that learn, how often they are kept: gradients and AdamW's moments too."""
-        return 5 if self.rehearses else 4
+    def kept_copies(self) -> int:
+        """How many copies of the weights are kept beside the surrogate."""
+        return 1 if self.rehearses else 0
 
     def _course(self, seeds: Seeds) -> Course:
         seed = derive_seed(0, "surrogate", *map(str, seeds))
@@ -176,7 +189,19 @@ class WholeSurrogateLoop(SurrogateLoop):
 
 @dataclass(frozen=True)
 class Exposed:
-    """The surrogate as it stands, and the stream of a picture's noises and timesteps."""
+    """The surrogate as it stands, and what belongs to one picture over all steps.
+
+    ``stream`` is that of its noises and timesteps, ``timesteps`` (K,) are those that it draws from,
+    and ``targets`` are latents by the input's shape.
+    """
 
     surrogate: Surrogate
     stream: torch.Generator
+    timesteps: Tensor
+    targets: dict[torch.Size, Tensor] = field(default_factory=dict)
+
+    def draw(self, latents: Tensor) -> Draw:
+        """Fresh noise for latents (1, C, h, w), and one of the timesteps."""
+        drawn = gaussian(latents.shape[1:], [self.stream]).to(latents)
+        place = torch.randint(len(self.timesteps), (1,), generator=self.stream)
+        return Draw(drawn, self.timesteps[place])

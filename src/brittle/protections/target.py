@@ -1,6 +1,7 @@
 """What a protection makes the model see: a gray picture, a texture, or any image."""
 
 import re
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -46,6 +47,16 @@ def target_image(target: str, like: Tensor) -> Tensor:
             "its pixels differ."
         )
     return stretch(photo.image.to(like), like.shape[-2:])
+
+
+def target_latent(
+    target: str, seen: Tensor, encode: Callable[[Tensor], Tensor], known: dict[torch.Size, Tensor]
+) -> Tensor:
+    """The latent (1, C, h, w) of a target in the shape of ``seen``, which ``known`` remembers."""
+    if seen.shape not in known:
+        with torch.no_grad():
+            known[seen.shape] = encode(target_image(target, seen))
+    return known[seen.shape]
 
 
 def texture(like: Tensor) -> Tensor:
