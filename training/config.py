@@ -129,6 +129,19 @@ class Evaluate(Section):
     sections: tuple[str, ...]
 
 
+class Universal(Section):
+    """Tiles of the protection `universal`."""
+
+    export: Path
+    number: int
+    side: int
+    photos: int
+    batch: int
+    steps: int
+    step: float
+    measured: int
+
+
 class Config(Section):
     """All settings of the recipe."""
 
@@ -151,6 +164,7 @@ class Config(Section):
     instruct: Instruct
     calibration: Calibrate
     evaluate: Evaluate
+    universal: Universal
     sizes: tuple[int, int]
     recommended: dict[str, dict[str, int | float]]
 

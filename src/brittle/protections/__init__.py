@@ -20,6 +20,7 @@ from brittle.protections.placebo import Noise, NoiseLocal, NoiseSpectrum, Placeb
 from brittle.protections.posterior import PosteriorCollapse, PosteriorShift
 from brittle.protections.simac import SimAC
 from brittle.protections.style_guard import StyleGuard
+from brittle.protections.universal import Universal
 
 __all__ = [
     "PGD",
@@ -46,6 +47,7 @@ __all__ = [
     "StyleGuard",
     "Trace",
     "Transplant",
+    "Universal",
     "at_once",
 ]
 
