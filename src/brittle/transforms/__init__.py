@@ -23,6 +23,7 @@ from brittle.transforms.noises import GaussianNoise
 from brittle.transforms.purifiers import Autoencode, Denoise, Impress
 from brittle.transforms.resampling import Resize
 from brittle.transforms.screens import Screenshot
+from brittle.transforms.upscaling import NoisyUpscaling
 
 __all__ = [
     "Autoencode",
@@ -44,6 +45,7 @@ __all__ = [
     "Jpeg2000",
     "Levels",
     "MedianBlur",
+    "NoisyUpscaling",
     "NonLocalMeans",
     "Nothing",
     "Perspective",
