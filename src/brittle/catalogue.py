@@ -60,7 +60,7 @@ GROUPS: dict[str, tuple[Group, ...]] = {
         Group(
             "Against editing, through the image encoder",
             "Start with encoder-away-jpeg and --epsilon mild.",
-            ("encoder", "latent_shift", "posterior"),
+            ("encoder", "latent_shift", "posterior", "universal"),
         ),
         Group(
             "Against editing, through the denoiser: slower",
@@ -92,7 +92,7 @@ GROUPS: dict[str, tuple[Group, ...]] = {
         Group(
             "Purifiers, which run a model",
             "Start with denoise:strength=0.2.",
-            ("purifiers",),
+            ("purifiers", "upscaling"),
         ),
     ),
     "editors": (
