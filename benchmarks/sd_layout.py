@@ -30,14 +30,33 @@ from brittle.silence import silence
 PROMPT = "a photo of a dog in the snow"
 
 
-def make(folder: Path, dtype: torch.dtype) -> None:
-    """Write a random pipeline of Stable Diffusion 1.5's layout, one part in memory at a time."""
+TINY: dict[str, dict[str, Any]] = {
+    "unet": {
+        "block_out_channels": [32, 64, 64, 64],
+        "cross_attention_dim": 32,
+        "norm_num_groups": 8,
+        "sample_size": 8,
+    },
+    "vae": {"block_out_channels": [16, 16, 32, 32], "norm_num_groups": 8},
+    "text_encoder": {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 4},
+}
+"""What differs where the widths are divided."""
+
+
+def make(
+    folder: Path, dtype: torch.dtype, *, tiny: bool = False, device: str | None = None
+) -> None:
+    """Write a random pipeline of Stable Diffusion 1.5's layout, one part in memory at a time.
+
+    The weights are drawn on the ``device``.
+    """
     import diffusers
     import transformers
 
     def config(part: str) -> dict[str, Any]:
         name = "scheduler_config.json" if part == "scheduler" else "config.json"
-        return dict(json.loads((SD1 / part / name).read_text()))
+        written = dict(json.loads((SD1 / part / name).read_text()))
+        return {**written, **(TINY.get(part, {}) if tiny else {})}
 
     torch.manual_seed(0)
     text_config = transformers.CLIPTextConfig.from_dict(config("text_encoder"))
@@ -58,7 +77,9 @@ def make(folder: Path, dtype: torch.dtype) -> None:
     }
     with silence():
         for part, maker in makers.items():
-            maker().to(dtype).save_pretrained(folder / part)
+            with torch.device(device or "cpu"):
+                made = maker().to(dtype)
+            made.to("cpu").save_pretrained(folder / part)
         load_tokenizer(SD1 / "tokenizer").save_pretrained(folder / "tokenizer")
         diffusers.PNDMScheduler.from_config(config("scheduler")).save_pretrained(
             folder / "scheduler"
