@@ -233,7 +233,7 @@ def test_a_folder_of_folders_is_several_collections_and_shards_share_them(small_
     [
         ({"editors": ("finetune", "img2img")}, "Some of the trial's editors learn"),
         ({"editors": ("img2img",)}, "no editor that learns"),
-        ({"mask": "auto"}, "needs no mask"),
+        ({"mask": "auto"}, "remove `mask` from the trial"),
         ({"editors": ("finetune:token=xqzzy,instance_prompt=a xqzzy",)}, "cats: .*one token"),
     ],
 )

@@ -86,8 +86,8 @@ def run_trial(
     """Run a trial, or go on with it, and write results, summary and report into its folder.
 
     >>> report = brittle.run_trial(brittle.load_trial("trial.yaml"), "out")
-    >>> report.found.headline.sentence in report.text
-    True
+    >>> report.path, report.found.scope.model
+    (PosixPath('out/report.html'), 'embedded')
 
     Args:
         trial: what to run; `load_trial` reads it.
