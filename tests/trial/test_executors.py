@@ -3,6 +3,8 @@
 import pickle
 import random
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +25,7 @@ from brittle.trial.run import run, run_plan
 from brittle.trial.stages import compute
 from brittle.trial.tasks import Edit
 from brittle.trial.workers import Failure, do
+from tests.trial.test_collections import over, write_pictures
 
 
 class InProcess:
@@ -52,7 +55,8 @@ class InProcess:
             self.lost += 1
             return ticket, Lost("a power cut")
         self.done += 1
-        made = do(pickle.loads(self.shell), self.model, *pickle.loads(sent))
+        with tempfile.TemporaryDirectory() as scratch:
+            made = do(pickle.loads(self.shell), self.model, *pickle.loads(sent), Path(scratch))
         return ticket, pickle.loads(pickle.dumps(made))
 
 
@@ -165,7 +169,7 @@ def test_parcels_are_bounded_and_make_everything_once(usual, tmp_path, monkeypat
     pool.prepare(plan)
     for stage in STAGES:
         found = parcels_of(stage, plan, store, model)
-        assert len(found) > 1
+        assert len(found) > 1 or stage == "fine-tunes"
         made += [one.key for of in found for one in of.cells]
         for one in found:
             assert len(one.edits) <= plan.batch or stage == "scores"
@@ -237,11 +241,15 @@ def test_memory_that_lacks_on_workers_halves_the_batch(usual, tmp_path, monkeypa
     assert found.notes[0] == "Out of memory: the batch was halved to 1."
 
 
-def test_collections_are_refused_before_any_work(usual, tmp_path, monkeypatch):
-    plan, model, _ = usual
-    monkeypatch.setattr(type(plan), "learns", True)
-    with pytest.raises(UserError, match="don't learn from collections yet"):
-        compute_on(InProcess(model), plan, FolderStore(tmp_path), model, silent)
+def test_models_learn_on_workers_too(small_sd, tmp_path):
+    cats = write_pictures(tmp_path / "photos" / "cats")
+    trial = over(cats, small_sd, metrics=("style", "keep"), seeds=(0,), transforms=("none",))
+    model = load_model(trial.model, device="cpu", dtype="float32")
+    plan = make_plan(trial, read_photos(trial), model)
+    run_plan(plan, model, tmp_path / "here")
+    run_plan(plan, model, tmp_path / "there", pool=InProcess(model, deaths=0.1))
+    assert any(name.startswith("fine-tunes") for name in content(tmp_path / "there"))
+    assert content(tmp_path / "there") == content(tmp_path / "here")
 
 
 def test_what_is_missing_for_a_cluster_is_said(photos, small_sd, tmp_path, monkeypatch):

@@ -54,8 +54,6 @@ def compute_on(
         UserError: as the stages; a parcel that several workers were lost over.
         OutOfMemory: of a worker, where fewer rows a call would help.
     """
-    if plan.learns:
-        raise UserError("Workers don't learn from collections yet: run this trial without --on.")
     keep_masks(plan, store)
     pool.prepare(shell_of(plan))
     for stage in STAGES:

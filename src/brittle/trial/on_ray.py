@@ -1,6 +1,7 @@
 """Workers on a Ray cluster: one actor holds one model, and as many GPUs or cores as it is given."""
 
 import os
+import tempfile
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -79,6 +80,7 @@ class Worker:
             asked.model, size=asked.size, device=asked.device, dtype=asked.dtype
         )
         self.shell: Plan | None = None
+        self._scratch = tempfile.TemporaryDirectory(prefix="brittle-")
 
     def about(self) -> About:
         """What it computes with."""
@@ -97,7 +99,7 @@ class Worker:
     def do(self, parcel: Parcel, inputs: Inputs) -> Outcome:
         """Do a parcel."""
         assert self.shell is not None, "prepared first"
-        return do(self.shell, self.model, parcel, inputs)
+        return do(self.shell, self.model, parcel, inputs, Path(self._scratch.name))
 
 
 class RayPool:

@@ -10,15 +10,19 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal, TypeVar
 
+from brittle.images import Photo
 from brittle.models import EditModel
 from brittle.record.store import FolderStore, Store
 from brittle.sources.photos import TrialPhoto
 from brittle.trial.scoring import lacking_cells, sees_releases
-from brittle.trial.stages import in_batches
-from brittle.trial.tasks import Cell, Edit, Plan, Reception, Release
+from brittle.trial.stages import made_together
+from brittle.trial.tasks import Cell, Edit, Learning, Plan, Reception, Release
 
-Stage = Literal["protections", "placebos", "transforms", "edits", "scores"]
-STAGES: tuple[Stage, ...] = ("protections", "placebos", "transforms", "edits", "scores")
+Stage = Literal["protections", "placebos", "transforms", "fine-tunes", "edits", "scores"]
+STAGES: tuple[Stage, ...] = (
+    *("protections", "placebos", "transforms"),
+    *("fine-tunes", "edits", "scores"),
+)
 """In their order: each needs pictures of those before it."""
 CALLS, CELLS = 8, 32
 """Calls of the model that edits in a parcel at most, and cells: what a lost worker costs."""
@@ -36,6 +40,7 @@ class Parcel:
     stage: Stage
     releases: tuple[Release, ...] = ()
     receptions: tuple[Reception, ...] = ()
+    learnings: tuple[Learning, ...] = ()
     edits: tuple[Edit, ...] = ()
     cells: tuple[Cell, ...] = ()
     photos: tuple[str, ...] = ()
@@ -59,6 +64,7 @@ class Inputs:
     cells: dict[str, dict[str, Any]] = field(default_factory=dict)
     photos: dict[str, TrialPhoto] = field(default_factory=dict)
     given: dict[tuple[str, str], TrialPhoto] = field(default_factory=dict)
+    references: dict[str, tuple[Photo, ...]] = field(default_factory=dict)
 
 
 def inputs_of(parcel: Parcel, plan: Plan, store: FolderStore) -> Inputs:
@@ -73,6 +79,11 @@ def inputs_of(parcel: Parcel, plan: Plan, store: FolderStore) -> Inputs:
         cells={cell.key: store.read_cell(cell.key) for cell in parcel.cells},
         photos={name: plan.photos[name] for name in parcel.photos},
         given={point: photo for point, photo in plan.given.items() if point in made},
+        references={
+            cell.subject: plan.references[cell.subject]
+            for cell in parcel.cells
+            if cell.subject in plan.references
+        },
     )
 
 
@@ -84,6 +95,7 @@ def parcels_of(stage: Stage, plan: Plan, store: Store, model: EditModel) -> list
         "protections": _protections,
         "placebos": _placebos,
         "transforms": _transforms,
+        "fine-tunes": _fine_tunes,
         "edits": _edits,
     }
     return [*make[stage](plan, store)]
@@ -92,7 +104,7 @@ def parcels_of(stage: Stage, plan: Plan, store: Store, model: EditModel) -> list
 def _protections(plan: Plan, store: Store) -> Iterator[Parcel]:
     missing = [one for one in plan.releases.values() if not store.has(one.key)]
     for arm in plan.protections:
-        for batch in in_batches(plan, [one for one in missing if one.arm == arm]):
+        for batch in made_together(plan, arm, [one for one in missing if one.arm == arm]):
             yield Parcel(
                 "protections",
                 releases=tuple(batch),
@@ -137,6 +149,29 @@ def _transforms(plan: Plan, store: Store) -> Iterator[Parcel]:
         )
 
 
+def _fine_tunes(plan: Plan, store: Store) -> Iterator[Parcel]:
+    """Each model that learns, and all pictures that it generates."""
+    missing = [one for one in _lacking_edits(plan, store) if _learns(plan, one)]
+    for edits in _grouped(missing, lambda one: (one.source, one.editor)).values():
+        learned = plan.learnings.get(edits[0].source or "")
+        needs = () if learned is None else tuple(dict.fromkeys(learned.receptions))
+        yield Parcel(
+            "fine-tunes",
+            receptions=tuple(plan.receptions[key] for key in needs),
+            learnings=() if learned is None else (learned,),
+            edits=tuple(edits),
+            needs=needs,
+        )
+
+
+def _learns(plan: Plan, one: Edit) -> bool:
+    return plan.editors[one.editor].takes_collection
+
+
+def _lacking_edits(plan: Plan, store: Store) -> Iterator[Edit]:
+    return (one for one in plan.edits.values() if not store.has(one.key))
+
+
 def _edits(plan: Plan, store: Store) -> Iterator[Parcel]:
     """Edits of as many received files as a batch has rows, of one size: at most `CALLS` batches."""
 
@@ -149,7 +184,7 @@ def _edits(plan: Plan, store: Store) -> Iterator[Parcel]:
         height, width = plan.photos[one.subject].image.shape[-2:]
         return one.editor, received_size(reception.transform, height, width)
 
-    missing = [one for one in plan.edits.values() if not store.has(one.key)]
+    missing = [one for one in _lacking_edits(plan, store) if not _learns(plan, one)]
     for edits in _grouped(missing, alike).values():
         by_file = [*_grouped(edits, lambda one: one.source).values()]
         for start in range(0, len(by_file), plan.batch):
@@ -191,7 +226,8 @@ def _score_parcel(plan: Plan, cells: list[Cell]) -> Parcel:
         key for cell in cells for key in (cell.edit, cell.control, cell.clean, *cell.floor)
     )
     edits = [plan.edits[key] for key in keys]
-    receptions = {one.source: plan.receptions[one.source] for one in edits if one.source}
+    sources = [one.source for one in edits if one.source in plan.receptions]
+    receptions = {key: plan.receptions[key] for key in sources if key is not None}
     releases = {one.release: plan.releases[one.release] for one in receptions.values()}
     needs = [*keys]
     if plan.editors[cells[0].editor].needs_mask:  # what was received stays around the mask
@@ -204,7 +240,7 @@ def _score_parcel(plan: Plan, cells: list[Cell]) -> Parcel:
         receptions=tuple(receptions.values()),
         edits=tuple(edits),
         cells=tuple(cells),
-        photos=(cells[0].subject,),
+        photos=plan.subjects[cells[0].subject].pictures,
         needs=tuple(dict.fromkeys(needs)),
     )
 

@@ -96,7 +96,7 @@ def release(plan: Plan, store: Store, model: EditModel, progress: Progress) -> N
     """Make the files that each arm publishes: protections in batches, then their placebos."""
     missing = [one for one in plan.releases.values() if not store.has(one.key)]
     for arm, protection in plan.protections.items():
-        batches = _together(plan, arm, [one for one in missing if one.arm == arm])
+        batches = made_together(plan, arm, [one for one in missing if one.arm == arm])
         if batches:
             with progress(arm, len(batches) * protection.total_steps) as advance:
                 for batch in batches:
@@ -131,7 +131,7 @@ def gray_like(image: Tensor) -> Tensor:
     return torch.full_like(image, 128 / 255)
 
 
-def _together(plan: Plan, arm: str, missing: list[Release]) -> list[list[Release]]:
+def made_together(plan: Plan, arm: str, missing: list[Release]) -> list[list[Release]]:
     """The releases that are made in one call: of one shape, or all of a collection."""
     if not plan.protections[arm].needs_collection:
         return in_batches(plan, missing)

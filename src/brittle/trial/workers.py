@@ -3,6 +3,7 @@
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from brittle.decoding import Levels
@@ -10,7 +11,7 @@ from brittle.errors import UserError, out_of_memory
 from brittle.images import levels_from_png, png_from_levels
 from brittle.models import EditModel
 from brittle.progress import silent
-from brittle.record.store import FolderStore, Store
+from brittle.record.store import FINE_TUNES, FolderStore, Store
 from brittle.trial import scoring, stages
 from brittle.trial.behind import behind
 from brittle.trial.fits import OutOfMemory, Part
@@ -19,9 +20,12 @@ from brittle.trial.tasks import Plan
 
 
 class Made(NamedTuple):
-    """Something that a worker made: a picture's PNG file, a note, or a cell's scores."""
+    """Something that a worker made: a picture's PNG file, a note, a cell's scores, or another file.
 
-    kind: Literal["picture", "note", "cell"]
+    ``key`` is of such a file its path in the folder.
+    """
+
+    kind: Literal["picture", "note", "cell", "file"]
     key: str
     data: Any
 
@@ -46,9 +50,13 @@ Outcome = list[Made] | Failure
 
 
 class Carried(Store):
-    """The pictures that came with a parcel, and in ``made`` what its worker adds, in order."""
+    """The pictures that came with a parcel, and in ``made`` what its worker adds, in order.
 
-    def __init__(self, inputs: Inputs) -> None:
+    ``scratch`` is a folder of the worker's own, where models learn.
+    """
+
+    def __init__(self, inputs: Inputs, scratch: Path) -> None:
+        self.directory = scratch
         self.made: list[Made] = []
         self._files = dict(inputs.pictures)
         self._cells = inputs.cells
@@ -82,22 +90,26 @@ class Carried(Store):
 def shell_of(plan: Plan) -> Plan:
     """What workers know of a plan from the start: its components, without work and photos."""
     work: Mapping[str, Any] = {"releases": {}, "receptions": {}, "learnings": {}, "edits": {}}
-    photos: Mapping[str, Any] = {"photos": {}, "given": {}, "references": {}, "subjects": {}}
+    photos: Mapping[str, Any] = {"photos": {}, "given": {}, "references": {}}
     return replace(plan, cells=[], **work, **photos)
 
 
-def do(shell: Plan, model: EditModel, parcel: Parcel, inputs: Inputs) -> Outcome:
+def do(shell: Plan, model: EditModel, parcel: Parcel, inputs: Inputs, scratch: Path) -> Outcome:
     """Do a parcel of the plan that a shell is of; never raises what a parcel can cause."""
+    subjects = {cell.subject for cell in parcel.cells} or {*shell.subjects}
     plan = replace(
         shell,
+        subjects={name: shell.subjects[name] for name in subjects},
+        references=inputs.references,
         photos=inputs.photos,
         given=inputs.given,
         releases={one.key: one for one in parcel.releases},
         receptions={one.key: one for one in parcel.receptions},
+        learnings={one.key: one for one in parcel.learnings},
         edits={one.key: one for one in parcel.edits},
         cells=list(parcel.cells),
     )
-    store = Carried(inputs)
+    store, before = Carried(inputs, scratch), _files(scratch)
     try:
         _compute(plan, store, model, parcel)
     except OutOfMemory as error:
@@ -108,7 +120,14 @@ def do(shell: Plan, model: EditModel, parcel: Parcel, inputs: Inputs) -> Outcome
         if out_of_memory(error):
             return Failure("Memory ran out on a worker: use smaller photos or a dtype.", user=True)
         return Failure(traceback.format_exc())
-    return store.made
+    learned = sorted(_files(scratch) - before)
+    return [*(Made("file", name, (scratch / name).read_bytes()) for name in learned), *store.made]
+
+
+def _files(scratch: Path) -> set[str]:
+    """What was learned in a folder, and the pictures of a class, by their paths in it."""
+    found = (path for path in (scratch / FINE_TUNES).rglob("*") if path.is_file())
+    return {path.relative_to(scratch).as_posix() for path in found if path.suffix != ".tmp"}
 
 
 def _compute(plan: Plan, store: Store, model: EditModel, parcel: Parcel) -> None:
@@ -117,6 +136,8 @@ def _compute(plan: Plan, store: Store, model: EditModel, parcel: Parcel) -> None
     with behind(store) as writing:
         if parcel.stage in ("protections", "placebos"):
             stages.release(plan, writing, model, silent)
+        elif parcel.stage == "fine-tunes":
+            stages.learn_and_generate(plan, writing, model, silent, lambda key: None)
         elif parcel.stage == "edits":
             stages.edit(plan, writing, model, silent, lambda key: None)
         else:
@@ -133,5 +154,7 @@ def keep(store: FolderStore, made: list[Made]) -> None:
             store.write_png(key, data)
         elif kind == "note":
             store.write_note(key, data)
-        else:
+        elif kind == "cell":
             store.write_cell(key, data)
+        else:
+            store.write_file(key, data)
