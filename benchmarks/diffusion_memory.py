@@ -74,7 +74,7 @@ def measure(options: argparse.Namespace) -> dict[str, float]:
     """The peak memory in MB and the median CPU time of a gradient; 0 evaluations: of loading."""
     evaluations, _, plain = options.one.partition(" ")
     if plain:
-        for name in ("start_img2img", "denoise"):
+        for name in ("start", "denoise"):
             recomputing = getattr(chain, name)
             setattr(chain, name, partial(ignoring_recompute, recomputing))
     model = load_model(options.model, size=options.size)

@@ -105,7 +105,9 @@ def published_loop(
         noise = torch.randn(clean.shape, generator=generator)
         latents = scheduler.add_noise(clean, noise, timesteps[:1])
         for t in timesteps:
-            output = model.unet(torch.cat([latents] * 2), t, encoder_hidden_states=text).sample
+            output = model.part("denoiser")(
+                torch.cat([latents] * 2), t, encoder_hidden_states=text
+            ).sample
             without, with_prompt = output.chunk(2)
             output = without + protection.guidance_scale * (with_prompt - without)
             latents = scheduler.step(

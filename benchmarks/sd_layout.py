@@ -174,7 +174,11 @@ def main() -> None:
     timed(model, "read the autoencoder", lambda: model.vae)
     if options.gradient:
         timed(model, "encoder gradient", lambda: encoder_gradient(model, image))
-    timed(model, "read UNet, text encoder", lambda: (model.unet, model.text_encoder))
+    timed(
+        model,
+        "read UNet, text encoder",
+        lambda: (model.part("denoiser"), model.part("text_encoder")),
+    )
     plan = timed(
         model,
         "plan (text, noise)",
@@ -190,7 +194,7 @@ def main() -> None:
         ),
     )
     with torch.inference_mode():
-        start = timed(model, "encode", lambda: chain.start_img2img(model, image, plan))
+        start = timed(model, "encode", lambda: chain.start(model, plan, image))
         steps = chain.denoise(model, start, plan)
         ours = [
             timed(model, f"evaluation {number + 1}, guided", lambda: next(steps))

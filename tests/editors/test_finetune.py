@@ -209,7 +209,7 @@ def test_diffusers_reads_the_lora(model, small_sd, folder):
     latents, text = torch.randn(1, 4, 8, 8), model.embed(["a photo of sks"])
     with torch.no_grad():
         theirs = pipeline.unet(latents, 500, encoder_hidden_states=text).sample
-        ours, before = (one.predict(latents, 500, text) for one in (tuned, model))
+        ours, before = (one.evaluate(latents, 500, text) for one in (tuned, model))
     assert torch.allclose(ours, theirs, atol=1e-5)
     assert not torch.allclose(ours, before, atol=1e-5)
 

@@ -71,8 +71,10 @@ def test_a_models_recommendation_fills_open_fields(model, monkeypatch):
 def test_evaluations_are_those_that_run(model, monkeypatch):
     editor = Img2Img(strength=0.5, num_inference_steps=10)
     calls = []
-    predict = model.predict
-    monkeypatch.setattr(model, "predict", lambda *given: calls.append(given) or predict(*given))
+    evaluate = model.evaluate
+    monkeypatch.setattr(
+        model, "evaluate", lambda *a, **named: calls.append(a) or evaluate(*a, **named)
+    )
     editor.edit(model, IMAGES, prompts=tiny.PROMPTS, seeds=SEEDS)
     assert len(calls) == editor.evaluations(model) == 6
 
@@ -83,7 +85,7 @@ def test_an_edit_computes_no_gradients_and_gradients_still_work_afterwards(model
     image = IMAGES.clone().requires_grad_()
     model.encode(image).sum().backward()
     noisy = torch.zeros(1, 4, 8, 8, requires_grad=True)
-    model.predict(noisy, 10, model.embed(["a"])).sum().backward()
+    model.evaluate(noisy, 10, model.embed(["a"])).sum().backward()
     assert image.grad.abs().max() > 0
     assert noisy.grad.abs().max() > 0
 

@@ -48,7 +48,7 @@ def assert_equal_to(pipeline, model, images=IMAGES, scheduler_name=None, **setti
         **settings,
     )
     with torch.inference_mode():
-        ours = list(chain.denoise(model, chain.start_img2img(model, images, plan), plan))
+        ours = list(chain.denoise(model, chain.start(model, plan, images), plan))
         image = model.decode(ours[-1])
     assert len(ours) == plan.evaluations
     tiny.assert_same_steps(ours, steps)
@@ -123,7 +123,7 @@ def test_recomputed_gradients_are_those_of_plain_autograd(model, scheduler):
 
     def gradient(recompute: bool) -> torch.Tensor:
         image = IMAGES.clone().requires_grad_()
-        start = chain.start_img2img(model, image, plan, recompute=recompute)
+        start = chain.start(model, plan, image, recompute=recompute)
         *_, latents = chain.denoise(model, start, plan, recompute=recompute)
         model.decode(latents).square().mean().backward()
         assert image.grad is not None
@@ -146,7 +146,7 @@ def test_with_recomputation_memory_does_not_grow_with_the_number_of_steps(model)
 
         image = IMAGES.clone().requires_grad_()
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            start = chain.start_img2img(model, image, plan, recompute=recompute)
+            start = chain.start(model, plan, image, recompute=recompute)
             latents = list(chain.denoise(model, start, plan, recompute=recompute))
         assert latents[-1].requires_grad
         return sum(kept.values())
@@ -162,7 +162,7 @@ def test_the_gradient_of_the_whole_chain_passes_finite_differences(small_sd):
     direction = torch.randn(IMAGES.shape, generator=torch.Generator().manual_seed(5)).double()
 
     def loss(image: torch.Tensor) -> torch.Tensor:
-        start = chain.start_img2img(model, image, plan, recompute=True)
+        start = chain.start(model, plan, image, recompute=True)
         *_, latents = chain.denoise(model, start, plan, recompute=True)
         return model.decode(latents).square().mean()
 
@@ -187,7 +187,7 @@ def test_a_row_of_the_plan_does_not_depend_on_its_neighbours(model):
     assert torch.equal(both.noise[1:], alone.noise)
     assert torch.equal(both.encoder_noise[1:], alone.encoder_noise)
     assert torch.equal(both.step_noise[-1][1:], alone.step_noise[-1])
-    assert torch.equal(both.embeddings[[1, 3]], alone.embeddings)
+    assert torch.equal(both.condition.embeddings[[1, 3]], alone.condition.embeddings)
 
 
 def test_gradients_are_refused_where_the_scheduler_has_none(model):
@@ -199,8 +199,9 @@ def test_a_float64_chain_is_the_float32_chain(small_sd, model):
     exact = load_model(small_sd, device="cpu", dtype=torch.float64, vae_dtype=torch.float64)
     plan = make_plan(model, num_inference_steps=3, strength=0.7)
     with torch.inference_mode():
-        *_, single = chain.denoise(model, chain.start_img2img(model, IMAGES, plan), plan)
-        wide = replace(plan, embeddings=exact.embed([""] * 2 + tiny.PROMPTS))
-        start = chain.start_img2img(exact, IMAGES.double(), wide)
+        *_, single = chain.denoise(model, chain.start(model, plan, IMAGES), plan)
+        embeddings = exact.embed([""] * 2 + tiny.PROMPTS)
+        wide = replace(plan, condition=replace(plan.condition, embeddings=embeddings))
+        start = chain.start(exact, wide, IMAGES.double())
         *_, double = chain.denoise(exact, start, wide)
     torch.testing.assert_close(single.double(), double.double(), atol=1e-3, rtol=1e-3)

@@ -40,12 +40,12 @@ def ours(model, masks, images=IMAGES, scheduler=None, **settings):
         prompts=tiny.PROMPTS,
         streams=noise.generators(SEEDS),
         shape=images.shape[-2:],
-        inpaint=True,
+        task="inpaint",
         scheduler=scheduler,
         **settings,
     )
     with torch.inference_mode():
-        steps = list(chain.denoise(model, chain.start_inpaint(model, images, masks, plan), plan))
+        steps = list(chain.denoise(model, chain.start(model, plan, images, masks), plan))
         return steps, model.decode(steps[-1])
 
 
@@ -102,13 +102,13 @@ def test_gradients_reach_the_image_through_mask_and_channels(small_inpainting, m
         strength=1.0,
         guidance_scale=2.0,
         scheduler="ddim",
-        inpaint=True,
+        task="inpaint",
         differentiable=True,
     )
     gradients = []
     for recompute in (False, True):
         image = IMAGES.clone().requires_grad_()
-        start = chain.start_inpaint(model, image, masks, plan, recompute=recompute)
+        start = chain.start(model, plan, image, masks, recompute=recompute)
         *_, latents = chain.denoise(model, start, plan, recompute=recompute)
         model.decode(latents).square().mean().backward()
         gradients.append(image.grad)

@@ -77,9 +77,9 @@ def test_gradients_reach_the_image_and_no_parameter(embedded, photos):
 def test_each_distinct_prompt_is_computed_once(tiny_sd, monkeypatch):
     model = load_model(tiny_sd, device="cpu", dtype="float32")
     calls = []
-    forward = type(model.text_encoder).forward
+    forward = type(model.part("text_encoder")).forward
     monkeypatch.setattr(
-        type(model.text_encoder),
+        type(model.part("text_encoder")),
         "forward",
         lambda self, *given, **named: calls.append(1) or forward(self, *given, **named),
     )
@@ -92,17 +92,21 @@ def test_each_distinct_prompt_is_computed_once(tiny_sd, monkeypatch):
 
 def test_a_prompt_that_is_too_long_is_cut_and_says_so(model):
     long = "snow " * 75
-    assert (model.tokens_read, model.is_cut(long), model.is_cut(long + "x")) == (77, False, True)
+    assert (model.reader.longest, model.reader.is_cut(long), model.reader.is_cut(long + "x")) == (
+        77,
+        False,
+        True,
+    )
     assert torch.equal(model.embed([long + "x"]), model.embed([long + "y"]))
 
 
 def test_half_precision_parts_still_speak_float32(tiny_sd):
     half = load_model(tiny_sd, device="cpu", dtype="bfloat16")
-    assert half.unet.dtype == half.text_encoder.dtype == torch.bfloat16
+    assert half.part("denoiser").dtype == half.part("text_encoder").dtype == torch.bfloat16
     assert half.vae.dtype == torch.float32
     with torch.inference_mode():
         latents = half.encode(IMAGES)
-        output = half.predict(latents, 500, half.embed(["a", "b"]))
+        output = half.evaluate(latents, 500, half.embed(["a", "b"]))
     assert latents.dtype == output.dtype == half.decode(latents).dtype == torch.float32
     low = load_model(tiny_sd, device="cpu", dtype="bfloat16", vae_dtype=torch.bfloat16)
     assert low.encode(IMAGES).dtype == torch.float32
@@ -110,10 +114,10 @@ def test_half_precision_parts_still_speak_float32(tiny_sd):
 
 
 def test_released_parts_are_read_again(model):
-    before = model.unet
-    model.release("unet")
-    assert "unet" not in model._parts
-    assert model.unet is not before
+    before = model.part("denoiser")
+    model.release("denoiser")
+    assert "denoiser" not in model._parts
+    assert model.part("denoiser") is not before
     model.release()
     assert not model._parts
 

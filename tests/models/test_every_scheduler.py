@@ -57,9 +57,9 @@ def pipeline_of(model: EditModel, inpaint: bool) -> Any:
     with silence():
         pipeline = getattr(diffusers, f"StableDiffusion{kind}Pipeline")(
             vae=model.vae,
-            unet=model.unet,
-            text_encoder=model.text_encoder,
-            tokenizer=model.tokenizer,
+            unet=model.part("denoiser"),
+            text_encoder=model.part("text_encoder"),
+            tokenizer=model.part("tokenizer"),
             scheduler=getattr(diffusers, config["_class_name"]).from_config(config),
             safety_checker=None,
             feature_extractor=None,
@@ -94,12 +94,12 @@ def ours(model: Any, steps: int, strength: float, inpaint: bool) -> torch.Tensor
                 num_inference_steps=steps,
                 strength=strength,
                 guidance_scale=2.0,
-                inpaint=inpaint,
+                task="inpaint" if inpaint else "img2img",
             )
             if inpaint:
-                start = chain.start_inpaint(model, IMAGES, MASKS, plan)
+                start = chain.start(model, plan, IMAGES, MASKS)
             else:
-                start = chain.start_img2img(model, IMAGES, plan)
+                start = chain.start(model, plan, IMAGES)
             return chain.finish(model, start, plan)
     except UserError:
         return None

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from brittle.editors import Img2Img
 from brittle.errors import UserError
 from brittle.models import files, hub, load_model, loading, reading
 from brittle.silence import silence
@@ -36,7 +37,8 @@ def outputs(model) -> list[torch.Tensor]:
     with torch.inference_mode():
         latents = model.encode(IMAGES)
         embeddings = model.embed(["a dog in the snow"])
-        return [latents, model.decode(latents), embeddings, model.predict(latents, 500, embeddings)]
+        output = model.evaluate(latents, 500, embeddings)
+        return [latents, model.decode(latents), embeddings, output]
 
 
 def assert_same(model, expected: list[torch.Tensor], tolerance: float = 1e-5) -> None:
@@ -65,8 +67,8 @@ def test_a_directory_is_what_was_saved(tiny_sd, expected):
     model = load_model(tiny_sd, device="cpu", dtype="float32")
     assert (model.size, model.factor, model.latent_channels) == (64, 8, 4)
     assert_same(model, expected)
-    assert not any(parameter.requires_grad for parameter in model.unet.parameters())
-    assert not model.unet.training
+    assert not any(parameter.requires_grad for parameter in model.part("denoiser").parameters())
+    assert not model.part("denoiser").training
 
 
 def test_shards_and_their_index_are_read(pipeline, expected, tmp_path):
@@ -86,7 +88,9 @@ def test_a_variant_in_half_precision_is_read_in_the_asked_dtype(expected, tmp_pa
     assert not (tmp_path / "unet" / "diffusion_pytorch_model.safetensors").exists()
     assert any("fp16" in path.name for path in (tmp_path / "unet").iterdir())
     model = load_model(tmp_path, device="cpu", dtype="float32")
-    assert {part.dtype for part in (model.vae, model.unet, model.text_encoder)} == {torch.float32}
+    assert {
+        part.dtype for part in (model.vae, model.part("denoiser"), model.part("text_encoder"))
+    } == {torch.float32}
     assert_same(model, expected, tolerance=2e-2)
 
 
@@ -124,12 +128,12 @@ def test_one_file_is_read_with_configurations_from_the_package(tmp_path, unet_ch
 
     model = load_model(path, device="cpu", dtype="float32", config=config)
     same = load_model(saved, device="cpu", dtype="float32")
-    assert model.unet_channels == unet_channels
-    for part in ("vae", "unet", "text_encoder"):
-        own, theirs = (getattr(each, part).state_dict() for each in (model, same))
+    assert model.denoiser.channels == unet_channels
+    for part in ("vae", "denoiser", "text_encoder"):
+        own, theirs = (each.part(part).state_dict() for each in (model, same))
         assert own.keys() == theirs.keys()
         assert all(torch.equal(own[key], theirs[key]) for key in own)
-        weights = sum(weight.numel() for weight in getattr(same, part).parameters())
+        weights = sum(weight.numel() for weight in same.part(part).parameters())
         assert same.files.count(part) == weights
         # A checkpoint may count the text's positions among its tensors.
         assert weights <= model.files.count(part) <= weights + 77
@@ -176,9 +180,9 @@ def test_an_autoencoder_alone_encodes_and_says_why_it_cannot_edit(kind, tmp_path
     assert model.decode(latents).shape == IMAGES.shape
     assert not model.edits
     assert len(model.content_hash) == 32
-    for part in ("unet", "text_encoder", "tokenizer"):
+    for part in ("denoiser", "text_encoder", "tokenizer"):
         with pytest.raises(UserError, match="autoencoder alone"):
-            getattr(model, part)
+            model.part(part)
 
 
 def test_parts_of_pipelines_are_told_apart_by_name(tiny_sd):
@@ -223,6 +227,13 @@ def damaged(folder: Path, tiny_sd: Path, how: str) -> Path:
     return folder
 
 
+def prepared(folder):
+    """A model that is asked to edit."""
+    model = load_model(folder, device="cpu")
+    Img2Img().resolve(model)
+    return model
+
+
 @pytest.mark.parametrize(
     ("how", "sentence"),
     [
@@ -231,17 +242,17 @@ def damaged(folder: Path, tiny_sd: Path, how: str) -> Path:
         ("empty", "is damaged"),
         ("pickle", "reads safetensors only"),
         ("no weights", "looked for diffusion_pytorch_model.safetensors"),
-        ("no config", "lacks its UNet"),
+        ("no config", "lacks its denoiser"),
         ("broken config", "can't be read as JSON"),
         ("other class", "FluxTransformer2DModel"),
         ("needs more", "needs more than latents"),
         ("missing tensor", "conv_in.weight is missing"),
-        ("other width", "its UNet .unet. can't be read"),
+        ("other width", "its denoiser can't be read"),
     ],
 )
 def test_damage_is_told_in_one_sentence(tiny_sd, tmp_path, how, sentence):
     with pytest.raises(UserError, match=sentence) as caught:
-        _ = load_model(damaged(tmp_path / "model", tiny_sd, how), device="cpu").unet
+        _ = prepared(damaged(tmp_path / "model", tiny_sd, how)).part("denoiser")
     assert "\n" not in str(caught.value)
 
 
@@ -250,14 +261,14 @@ def test_a_damaged_tokenizer_is_told(tiny_sd, tmp_path):
     for file in (tmp_path / "model" / "tokenizer").glob("*.json"):
         if file.name != "tokenizer_config.json":
             file.write_text('{"model": 7}')
-    with pytest.raises(UserError, match="tokenizer can't be read"):
-        _ = load_model(tmp_path / "model", device="cpu").tokenizer
+    with pytest.raises(UserError, match=r"tokenizer .*can't be read"):
+        _ = load_model(tmp_path / "model", device="cpu").part("tokenizer")
 
 
 @pytest.mark.parametrize(
     ("part", "key"),
     [
-        ("unet", "model.diffusion_model.out.2.weight"),
+        ("denoiser", "model.diffusion_model.out.2.weight"),
         ("vae", "first_stage_model.decoder.conv_out.bias"),
         ("text_encoder", "cond_stage_model.transformer.text_model.final_layer_norm.bias"),
     ],
@@ -272,7 +283,7 @@ def test_a_checkpoint_that_lacks_a_tensor_is_refused(pipeline, tmp_path, part, k
     config = small_configs(pipeline, tmp_path / "configs")
     model = load_model(path, device="cpu", dtype="float32", config=config)
     with pytest.raises(UserError, match=r"incomplete|can't be read"):
-        getattr(model, part)
+        model.part(part)
 
 
 def test_names_that_lead_nowhere_are_refused(tmp_path):

@@ -40,7 +40,7 @@ def copy_of(tiny_sd: Path, folder: Path) -> Path:
     [
         ("vae", "diffusion_pytorch_model", "encoder.conv_in.bias", "autoencoder"),
         ("vae", "diffusion_pytorch_model", "decoder.conv_out.bias", "autoencoder"),
-        ("unet", "diffusion_pytorch_model", "conv_out.bias", "UNet"),
+        ("unet", "diffusion_pytorch_model", "conv_out.bias", "denoiser"),
         ("text_encoder", "model", "final_layer_norm.bias", "text encoder"),
     ],
 )
@@ -76,7 +76,7 @@ def test_a_protection_by_a_model_without_numbers_writes_nothing(tiny_sd, tmp_pat
 def test_numbers_whose_sum_overflows_are_numbers(tiny_sd):
     model = load_model(tiny_sd, device="cpu", dtype="float32")
     large = torch.full((2, 2), 3e38)
-    assert model._numbers(large, "vae") is large
+    assert model.numbers(large, "vae") is large
 
 
 # Single files.
@@ -163,7 +163,7 @@ def test_scales_in_a_folder_are_refused_too(tiny_sd, tmp_path):
     weights = load_file(path) | {"conv_in.scale_weight": torch.ones(1)}
     save_file(weights, path, metadata={"format": "pt"})
     with pytest.raises(UserError, match="scaled, quantised"):
-        _ = load_model(folder, device="cpu").unet
+        _ = load_model(folder, device="cpu").part("denoiser")
 
 
 @pytest.mark.parametrize(
@@ -326,7 +326,7 @@ def break_folder(folder: Path, how: str) -> None:
         ("widths that are none", "block_out_channels is 16"),
         ("a scale of zero", "scaling_factor is 0"),
         ("deep nesting", "can't be read as JSON"),
-        ("half a download", "is incomplete.*UNet"),
+        ("half a download", "is incomplete.*denoiser"),
         ("a missing shard", "is incomplete.*a-00001-of-00002"),
     ],
 )
@@ -347,7 +347,7 @@ def test_a_part_that_can_not_run_is_told_by_its_name(tiny_sd, tmp_path):
     folder = copy_of(tiny_sd, tmp_path)
     rewrite(folder / "unet" / "config.json", norm_num_groups=-1)
     model = load_model(folder, device="cpu", dtype="float32")
-    with pytest.raises(UserError, match=r"model: its UNet .*can't run \(.*num groups"):
+    with pytest.raises(UserError, match=r"model: its denoiser .*can't run \(.*num groups"):
         api.edit(IMAGES, "night", editor="img2img:num_inference_steps=2", model=model)
 
 
@@ -355,14 +355,14 @@ def test_a_part_that_can_not_be_read_leaves_no_other_dtype_behind(tiny_sd, tmp_p
     folder = copy_of(tiny_sd, tmp_path)
     rewrite(folder / "unet" / "config.json", down_block_types=["Made up"])
     model = load_model(folder, device="cpu", dtype="bfloat16")
-    with pytest.raises(UserError, match=r"model: its UNet .*can't be read"):
+    with pytest.raises(UserError, match=r"model: its denoiser .*can't be read"):
         api.edit(IMAGES, "night", editor="img2img:num_inference_steps=2", model=model)
     assert torch.get_default_dtype() == torch.float32
 
 
 def test_a_tokenizer_with_words_that_the_text_encoder_lacks_is_refused(tiny_sd):
     model = load_model(tiny_sd, device="cpu", dtype="float32")
-    model.tokenizer.add_tokens(["zwzwzw"])
+    model.part("tokenizer").add_tokens(["zwzwzw"])
     with pytest.raises(UserError, match="belong to different models"):
         model.embed(["zwzwzw"])
 
@@ -385,7 +385,7 @@ def test_a_cached_model_of_which_a_part_is_missing_is_no_model(monkeypatch, tmp_
     (tmp_path / "models--someone--half" / "refs" / "main").write_text("0123")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(UserError, match=r"only partly in the cache .*UNet"):
+    with pytest.raises(UserError, match=r"only partly in the cache .*denoiser"):
         load_model("someone/half")
 
 

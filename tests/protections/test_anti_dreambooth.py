@@ -15,7 +15,7 @@ PROMPT = SHORT.instance_prompt
 
 
 def surrogate_of(model, *, steps: int = 2, rate: float = 1e-3) -> Surrogate:
-    course = Course(Scope(("unet", "text_encoder"), None), steps, rate, batch=1, seed=0)
+    course = Course(Scope(("denoiser", "text_encoder"), None), steps, rate, batch=1, seed=0)
     return Surrogate(model, course, PROMPT)
 
 
@@ -97,10 +97,11 @@ def test_a_surrogate_learns_what_dreambooth_learns(embedded, photos):
 
 
 def test_the_model_itself_learns_nothing(embedded, photos):
-    before = {name: value.clone() for name, value in embedded.unet.state_dict().items()}
+    before = {name: value.clone() for name, value in embedded.part("denoiser").state_dict().items()}
     SHORT.model_copy(update={"rounds": 1, "steps": 1})(embedded, photos, seeds=[0, 1])
     assert all(
-        torch.equal(value, before[name]) for name, value in embedded.unet.state_dict().items()
+        torch.equal(value, before[name])
+        for name, value in embedded.part("denoiser").state_dict().items()
     )
 
 
@@ -127,5 +128,5 @@ def test_a_model_for_inpainting_is_no_surrogate(tmp_path, photos):
     from tests.models import tiny
 
     model = load_model(tiny.save(tmp_path / "nine", unet_channels=9), device="cpu")
-    with pytest.raises(UserError, match="nine is made for inpainting, and anti-dreambooth can't"):
+    with pytest.raises(UserError, match="can't teach this model: nine is made for inpainting"):
         SHORT(model, photos, seeds=[0, 1])

@@ -71,8 +71,10 @@ def test_as_many_evaluations_run_as_it_says(
     scheduler, eta, masked, strength, kl, monkeypatch, image, mask
 ) -> None:
     calls = []
-    predict = kl.predict
-    monkeypatch.setattr(kl, "predict", lambda *a: calls.append(len(a[0])) or predict(*a))
+    evaluate = kl.evaluate
+    monkeypatch.setattr(
+        kl, "evaluate", lambda *a, **named: calls.append(len(a[0])) or evaluate(*a, **named)
+    )
     for evaluations in (3, 4, 6):
         protection = DiffusionProtection(
             scheduler=scheduler, eta=eta, evaluations=evaluations, strength=strength
@@ -91,7 +93,10 @@ def test_leaving_out_the_guidance_of_equal_prompts_changes_nothing(embedded, ima
     with torch.no_grad():
         protection.objective(embedded, image, image, **settings)
         plan, target = prepared.plans[image.shape]
-        guided = replace(plan, guidance_scale=7.5, embeddings=plan.embeddings.repeat(2, 1, 1))
+        twice = plan.condition.embeddings.repeat(2, 1, 1)
+        guided = replace(
+            plan, condition=replace(plan.condition, guidance_scale=7.5, embeddings=twice)
+        )
         prepared.plans[image.shape] = guided, target
         prepared.streams[:] = noise.generators([0, 1])
         expected = protection.objective(embedded, image, image, **settings)
@@ -141,9 +146,9 @@ def test_draws_at_once_are_averaged_as_draws_in_turn_are(embedded, image) -> Non
                 full,
                 noise=full.noise[rows],
                 step_noise=tuple(n[rows] for n in full.step_noise),
-                embeddings=full.embeddings[rows],
+                condition=replace(full.condition, embeddings=full.condition.embeddings[rows]),
             )
-            start = chain.start_img2img(embedded, image, part)
+            start = chain.start(embedded, part, image)
             *_, latents = chain.denoise(embedded, start, part)
             single.append((embedded.decode(latents) - target).flatten(1).norm(dim=1))
     assert torch.allclose(together, sum(single) / 2, rtol=1e-4)
@@ -162,7 +167,7 @@ def published_loop(model, image, mask, plans, *, limit, step) -> Tensor:
         gradients = []
         for plan in step_plans:
             leaf = adversarial.clone().requires_grad_(True)
-            start = chain.start_inpaint(model, leaf, mask, plan)
+            start = chain.start(model, plan, leaf, mask)
             *_, latents = chain.denoise(model, start, plan)
             (model.decode(latents) - 0.5).flatten(1).norm(dim=1).sum().backward()
             gradients.append(leaf.grad * (1 - mask))

@@ -298,7 +298,7 @@ def test_a_former_versions_folder_goes_on_without_computing(trial, former, whole
     assert "former version" in CliRunner().invoke(app, ["check", str(former)]).output
     pictures = {name: held for name, held in content(former).items() if name[:3] in ("art", "cel")}
     monkeypatch.setattr("brittle.models.EditModel.encode", None)
-    monkeypatch.setattr("brittle.models.EditModel.predict", None)
+    monkeypatch.setattr("brittle.models.EditModel.evaluate", None)
     monkeypatch.setattr("brittle.metrics.PSNR.compare", None)
     brittle.run_trial(trial, former)
     assert {name: content(former)[name] for name in pictures} == pictures
@@ -390,7 +390,7 @@ def test_new_fields_and_changed_defaults_do_not_stop_a_folder(trial, former, who
     path.write_text(json.dumps(held))
     unnamed = brittle.Trial(**trial.model_dump(exclude_unset=True, exclude={"floor_seeds"}))
     assert unnamed.floor_seeds != trial.floor_seeds
-    monkeypatch.setattr("brittle.models.EditModel.predict", None)
+    monkeypatch.setattr("brittle.models.EditModel.evaluate", None)
     brittle.run_trial(unnamed, former)
     assert (former / "results.csv").read_bytes() == (whole / "results.csv").read_bytes()
     with pytest.raises(UserError, match="its floor_seeds, photos differ"):

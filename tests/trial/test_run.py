@@ -181,7 +181,7 @@ def test_a_second_run_computes_nothing(trial, undisturbed, monkeypatch):
         raise AssertionError("computed again")
 
     monkeypatch.setattr("brittle.models.EditModel.encode", never)
-    monkeypatch.setattr("brittle.models.EditModel.predict", never)
+    monkeypatch.setattr("brittle.models.EditModel.evaluate", never)
     run(trial, undisturbed)
     assert content(undisturbed) == before
 
@@ -221,7 +221,7 @@ def test_a_new_metric_fills_in_its_own_scores_only(trial, tmp_path, monkeypatch)
     out = tmp_path / "out"
     less = trial.model_copy(update={"metrics": ("psnr",)})
     run(less, out)
-    monkeypatch.setattr("brittle.models.EditModel.predict", None)
+    monkeypatch.setattr("brittle.models.EditModel.evaluate", None)
     monkeypatch.setattr("brittle.metrics.PSNR.compare", None)
     run(trial, out)
     metrics = {line.split(",")[6] for line in (out / "results.csv").read_text().splitlines()[1:]}
@@ -299,14 +299,14 @@ def counted(monkeypatch, most=None):
 
 def scarce(monkeypatch):
     """Memory for one edit a call: under guidance two rows."""
-    predict = EditModel.predict
+    evaluate = EditModel.evaluate
 
-    def one_edit(self, latents, timestep, embeddings):
+    def one_edit(self, latents, *inputs, **named):
         if len(latents) > 2:
             raise torch.OutOfMemoryError("out of memory")
-        return predict(self, latents, timestep, embeddings)
+        return evaluate(self, latents, *inputs, **named)
 
-    monkeypatch.setattr(EditModel, "predict", one_edit)
+    monkeypatch.setattr(EditModel, "evaluate", one_edit)
 
 
 def test_memory_that_lacks_for_edits_protects_no_photo_again(trial, tmp_path, monkeypatch):

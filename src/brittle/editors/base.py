@@ -24,7 +24,7 @@ class Editor(Component):
         return self
 
     def evaluations(self, model: EditModel) -> int:
-        """How often one edit runs the model's UNet; reads no weights."""
+        """How often one edit runs the model's denoiser; reads no weights."""
         raise NotImplementedError
 
     def edit(

@@ -15,9 +15,10 @@ from brittle.editors.sampling import Sampling
 from brittle.errors import UserError
 from brittle.images import Mask
 from brittle.models import EditModel, chain
-from brittle.models.edit_model import Part, file_hash
+from brittle.models.edit_model import file_hash
 from brittle.models.finetuning import Course, Lesson, fine_tune, square
 from brittle.models.memory import check_memory
+from brittle.models.parts import Part
 from brittle.models.tuned import Scope, TunedFiles
 from brittle.noise import Seeds, derive_seed
 from brittle.progress import Progress, silent
@@ -47,6 +48,7 @@ class FineTune(Sampling):
     source = (
         "DreamBooth (Ruiz et al. 2022, arXiv:2208.12242); LoRA (Hu et al. 2021, arXiv:2106.09685)"
     )
+    task = "generate"
     takes_collection = True
     RATES: ClassVar[dict[str, float]] = {"lora": 1e-4, "full": 5e-6}
 
@@ -180,18 +182,18 @@ class FineTune(Sampling):
                 prompts=[prompt for prompt, _ in pairs],
                 streams=noise.generators([seed for _, seed in pairs]),
                 shape=(model.size, model.size),
-                from_noise=True,
+                task=self.task,
                 **self.sampling,
             )
-            return chain.finish(model, chain.start_noise(plan), plan).clamp(0, 1).cpu()
+            return chain.finish(model, chain.start(model, plan), plan).clamp(0, 1).cpu()
 
     @property
     def scope(self) -> Scope:
         """What of the model learns."""
         rank = self.rank if self.method == "lora" else None
-        parts: tuple[Part, ...] = ("unet",)
+        parts: tuple[Part, ...] = ("denoiser",)
         if self.train_text_encoder:
-            parts = ("unet", "text_encoder")
+            parts = ("denoiser", "text_encoder")
         return Scope(parts, rank, self.convolutions)
 
     def check(self, model: EditModel, collection: Sequence[Tensor]) -> None:
@@ -208,7 +210,7 @@ class FineTune(Sampling):
                 f"{min(sides) // model.factor * model.factor}, or `size` in a trial) or larger "
                 f"pictures."
             )
-        pieces = model.tokenizer(self.token, add_special_tokens=False).input_ids
+        pieces = model.part("tokenizer")(self.token, add_special_tokens=False).input_ids
         if len(pieces) != 1:
             raise UserError(
                 f"{model.name} reads {self.token!r} as {len(pieces)} tokens: choose a word that is "

@@ -18,7 +18,7 @@ class Img2Img(Sampling):
     """SDEdit with a latent diffusion model, as diffusers' StableDiffusionImg2ImgPipeline runs it.
 
     ``edit`` equals that pipeline on the same fitted image with generator seed ``seeds[i]`` to 1e-5.
-    The number of UNet evaluations is about strength x num_inference_steps; `evaluations` says it.
+    About strength x num_inference_steps evaluations of the denoiser run; `evaluations` counts them.
     """
 
     name = "img2img"
@@ -39,5 +39,5 @@ class Img2Img(Sampling):
         with torch.inference_mode():
             image = model.fit(image)
             plan = self.resolve(model).plan(model, image, prompts=prompts, seeds=seeds)
-            start = chain.start_img2img(model, image, plan)
+            start = chain.start(model, plan, image)
             return chain.finish(model, start, plan).clamp(0, 1).cpu()

@@ -29,6 +29,7 @@ class Inpaint(Sampling):
     source = (
         "Rombach et al. 2022, arXiv:2112.10752; Lugmayr et al. 2022, arXiv:2201.09865 (blending)"
     )
+    task = "inpaint"
     needs_mask = True
     FALLBACKS: ClassVar[dict[str, float]] = {**Sampling.FALLBACKS, "strength": 1.0}
 
@@ -55,7 +56,7 @@ class Inpaint(Sampling):
             image = model.fit(image)
             mask = model.fit_mask(mask)
             setting = self.resolve(model)
-            plan = setting.plan(model, image, prompts=prompts, seeds=seeds, inpaint=True)
-            start = chain.start_inpaint(model, image, mask, plan)
+            plan = setting.plan(model, image, prompts=prompts, seeds=seeds)
+            start = chain.start(model, plan, image, mask)
             edited = chain.finish(model, start, plan).clamp(0, 1).cpu()
             return torch.where(mask >= 0.5, edited, image) if self.paste else edited

@@ -12,7 +12,8 @@ from brittle.editors.base import Editor
 from brittle.errors import UserError
 from brittle.models import EditModel, chain
 from brittle.models.chain import Plan
-from brittle.models.schedulers import make_scheduler, scheduler_name
+from brittle.models.denoisers import Task
+from brittle.models.schedulers import scheduler_name
 from brittle.noise import Seeds
 
 
@@ -23,6 +24,7 @@ class Sampling(Editor):
     `resolve` fills them in, and what is recorded is the resolved editor.
     """
 
+    task: ClassVar[Task] = "img2img"
     FALLBACKS: ClassVar[dict[str, float]] = {
         "strength": 0.5,
         "guidance_scale": 7.5,
@@ -44,8 +46,12 @@ class Sampling(Editor):
         """
         if model.why_no_edits:
             raise UserError(model.why_no_edits)
-        chain.check_inputs(model, inpaint=self.needs_mask)
-        advised = {**self.FALLBACKS, **model.recommended.get(self.name, {})}
+        denoiser = chain.check_task(model, self.task)
+        advised = {
+            **self.FALLBACKS,
+            **denoiser.fallbacks(self.task),
+            **model.recommended.get(self.name, {}),
+        }
         fields = {field: getattr(self, field) for field in type(self).model_fields}
         open_fields = {field: advised[field] for field in self.FALLBACKS if fields[field] is None}
         name = scheduler_name(model.scheduler_config, self.scheduler or advised.get("scheduler"))
@@ -66,7 +72,7 @@ class Sampling(Editor):
         """How many steps a resolved editor runs; UserError if none."""
         names = ("num_inference_steps", "strength", "eta")
         settings = {name: getattr(self, name) for name in names}
-        return len(make_scheduler(model.scheduler_config, self.scheduler, **settings).timesteps)
+        return len(model.schedule(self.scheduler, **settings).timesteps)
 
     def plan(
         self,
@@ -75,7 +81,6 @@ class Sampling(Editor):
         *,
         prompts: Sequence[str],
         seeds: Seeds,
-        inpaint: bool = False,
     ) -> Plan:
         """The chain's plan for a batch of fitted images; on a resolved editor."""
         return chain.plan(
@@ -83,6 +88,6 @@ class Sampling(Editor):
             prompts=prompts,
             streams=noise.generators(seeds),
             shape=image.shape[-2:],
-            inpaint=inpaint,
+            task=self.task,
             **{field: getattr(self, field) for field in Sampling.model_fields},
         )

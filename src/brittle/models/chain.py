@@ -1,13 +1,13 @@
 """The chain: an edit, denoised step by step. Editors run it, and protections differentiate it.
 
-An edit is planned once (`plan`: prompts, timesteps, all of its noise), started from an image
-(`start_img2img`, `start_inpaint`) and denoised (`denoise`; `finish`
-decodes as well). All but the plan depend on the image. `start_noise` starts from no image at all.
+An edit is planned once (`plan`: prompts, timesteps, all of its noise), started (`start`: from an
+image, or from none) and denoised (`denoise`; `finish` decodes as well). All but the plan depend on
+the image. What differs between architectures is the model's `Denoiser`.
 """
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import compress
 from typing import Any
@@ -18,19 +18,19 @@ from torch import Tensor
 
 from brittle import noise
 from brittle.errors import UserError
+from brittle.models.denoisers import Condition, Denoiser, Task
 from brittle.models.edit_model import EditModel
-from brittle.models.schedulers import AnyScheduler, State, make_scheduler
+from brittle.models.schedulers import AnyScheduler, State
 
 
 @dataclass(frozen=True)
 class Plan:
     """All of an edit that doesn't depend on its image; N images of latents (N, C, h, w)."""
 
+    task: Task
     scheduler: AnyScheduler
     strength: float
-    guidance_scale: float
-    embeddings: Tensor
-    """(N, tokens, width); with guidance (2N, ...), those of the negative prompt first."""
+    condition: Condition
     noise: Tensor
     encoder_noise: Tensor | None
     """For autoencoders whose latents are a distribution: where in it the image's lie."""
@@ -41,17 +41,17 @@ class Plan:
 
     @property
     def evaluations(self) -> int:
-        """How often the UNet runs; with guidance on 2N rows each."""
+        """How often the denoiser runs, guidance included."""
         return len(self.scheduler.timesteps)
 
 
 @dataclass(frozen=True)
 class Start:
-    """Where the denoising of an image starts, and what holds it to the image when inpainting."""
+    """Where the denoising of an image starts, and what holds it to the image."""
 
     latents: Tensor
-    channels: Tensor | None = None
-    """(N, 1 + C, h, w), mask and masked image: more input for a UNet made for inpainting."""
+    condition: Condition
+    """The plan's, with what the denoiser is shown of the image."""
     mask: Tensor | None = None
     """(N, 1, h, w), 1 where the editor may paint; the rest is put back after every step."""
     kept: Tensor | None = None
@@ -65,53 +65,55 @@ def plan(
     streams: Sequence[torch.Generator],
     shape: Sequence[int],
     num_inference_steps: int,
-    strength: float,
+    strength: float = 1.0,
     guidance_scale: float,
+    image_guidance_scale: float = 1.0,
     eta: float = 0.0,
     negative_prompt: str = "",
     scheduler: str | None = None,
-    inpaint: bool = False,
-    from_noise: bool = False,
+    task: Task = "img2img",
     differentiable: bool = False,
 ) -> Plan:
     """Compute and draw what an edit of N images of (height, width) ``shape`` needs.
 
-    With ``from_noise`` there is no image, and N pictures are made from their prompts.
+    The task "generate" has no image: N pictures are made from their prompts.
 
     ``streams`` holds one generator an image; noise is drawn from it in the order of diffusers'
     pipelines, so seed N gives what their generator gives with seed N.
 
     Raises:
         UserError: settings that can't run; a scheduler without gradients where ``differentiable``;
-            a UNet that doesn't fit the task.
+            a model that can't run the task.
     """
-    schedule = make_scheduler(
-        model.scheduler_config,
+    denoiser = check_task(model, task)
+    schedule = model.schedule(
         scheduler,
         num_inference_steps=num_inference_steps,
         strength=strength,
         eta=eta,
         streams=streams,
-        device=model.device,
     )
     if differentiable and not schedule.differentiable:
         raise UserError(
             "No gradient goes through this model's scheduler: choose scheduler=ddim or plms."
         )
-    concatenates = check_inputs(model, inpaint=inpaint)
     latent = (model.latent_channels, *(side // model.factor for side in shape))
     draw = partial(noise.gaussian, latent, streams)
-    needs_image = not from_noise and (not inpaint or not concatenates or strength < 1)
-    encoder_noise = draw() if model.has_latent_distribution and needs_image else None
+    samples = model.has_latent_distribution
+    encoder_noise = draw() if samples and _reads_image(denoiser, task, strength) else None
     latent_noise = draw()
-    masked_noise = draw() if model.has_latent_distribution and inpaint else None
-    guided = guidance_scale > 1
-    texts = [negative_prompt] * len(prompts) * guided + list(prompts)
+    masked_noise = draw() if samples and task == "inpaint" else None
     return Plan(
+        task=task,
         scheduler=schedule,
         strength=strength,
-        guidance_scale=guidance_scale,
-        embeddings=model.embed(texts),
+        condition=denoiser.condition(
+            prompts,
+            [negative_prompt] * len(prompts),
+            shape=shape,
+            guidance_scale=guidance_scale,
+            image_guidance_scale=image_guidance_scale,
+        ),
         noise=latent_noise.to(model.device),
         encoder_noise=_on(model.device, encoder_noise),
         masked_noise=_on(model.device, masked_noise),
@@ -119,59 +121,56 @@ def plan(
     )
 
 
-def check_inputs(model: EditModel, *, inpaint: bool) -> bool:
-    """Whether a model's UNet was made for inpainting: it reads mask and masked image as well.
+def check_task(model: EditModel, task: Task) -> Denoiser:
+    """The model's denoiser.
 
     Raises:
         UserError: it can't run such an edit.
     """
-    concatenates = model.unet_channels == 2 * model.latent_channels + 1
-    if concatenates and not inpaint:
-        raise UserError(f"{model.name} is made for inpainting: use the editor inpaint with a mask.")
-    if not concatenates and model.unet_channels != model.latent_channels:
-        raise UserError(
-            f"{model.name} has a UNet of {model.unet_channels} input channels for latents of "
-            f"{model.latent_channels}: brittle knows no such edit."
-        )
-    return concatenates
+    denoiser = model.denoiser
+    if why := denoiser.why_not(task):
+        raise UserError(why)
+    return denoiser
 
 
-def start_img2img(model: EditModel, image: Tensor, plan: Plan, *, recompute: bool = False) -> Start:
-    """Noise the latents of ``image`` (N, 3, H, W), already fitted, to where the edit starts.
-
-    With ``recompute``, the backward pass encodes again instead of storing activations.
-    """
-    latents = _encode(model, image, plan.encoder_noise, recompute)
-    return Start(plan.scheduler.noised(latents, plan.noise, 0))
+def _reads_image(denoiser: Denoiser, task: Task, strength: float) -> bool:
+    """Whether the image's own latents are needed, to start from or to put back."""
+    inpaint = task == "inpaint" and (strength < 1 or not denoiser.hides_masked)
+    return task == "img2img" or inpaint
 
 
-def start_noise(plan: Plan) -> Start:
-    """Pure noise: a picture is made from its prompt alone, as diffusers' text-to-image does."""
-    return Start(plan.noise * plan.scheduler.initial_scale)
-
-
-def start_inpaint(
-    model: EditModel, image: Tensor, mask: Tensor, plan: Plan, *, recompute: bool = False
+def start(
+    model: EditModel,
+    plan: Plan,
+    image: Tensor | None = None,
+    mask: Tensor | None = None,
+    *,
+    recompute: bool = False,
 ) -> Start:
-    """As `start_img2img`; ``mask`` (N, 1, H, W) is at least 0.5 where the editor may paint.
+    """Where the edit of ``image`` (N, 3, H, W), already fitted, starts; None: from noise alone.
 
-    A UNet made for inpainting sees the mask and the masked image; any other has the image's latents
-    put back around the mask after every step.
+    img2img noises the image's latents. Inpainting does so at a strength below 1; ``mask``
+    (N, 1, H, W) is at least 0.5 where the editor may paint, and unless the denoiser sees the mask,
+    the image's latents are put back around it after every step. With ``recompute``, the backward
+    pass encodes again instead of storing activations.
     """
-    image = image.to(model.device)
-    mask = (mask.to(model.device) >= 0.5).to(image.dtype)
-    small = F.interpolate(mask, size=plan.noise.shape[-2:])
-    concatenates = model.unet_channels != model.latent_channels
     latents = plan.noise * plan.scheduler.initial_scale
-    if plan.strength < 1 or not concatenates:
-        clean = _encode(model, image, plan.encoder_noise, recompute)
-        if plan.strength < 1:
-            latents = plan.scheduler.noised(clean, plan.noise, 0)
-    if not concatenates:
-        return Start(latents, mask=small, kept=clean)
-    # Half of [0, 1] is what diffusers' masked image holds in [-1, 1]: zero.
-    masked = _encode(model, image * (1 - mask) + 0.5 * mask, plan.masked_noise, recompute)
-    return Start(latents, channels=torch.cat([small, masked], dim=1))
+    if image is None:
+        return Start(latents, plan.condition)
+    denoiser, image = model.denoiser, image.to(model.device)
+    if mask is not None:
+        mask = (mask.to(model.device) >= 0.5).to(image.dtype)
+    encode = partial(_encode, model, recompute)
+    kept = None
+    if _reads_image(denoiser, plan.task, plan.strength):
+        kept = encode(image, plan.encoder_noise)
+        if plan.task == "img2img" or plan.strength < 1:
+            latents = plan.scheduler.noised(kept, plan.noise, 0)
+    shown = denoiser.show(plan.task, image, mask, encode, plan.masked_noise)
+    condition = replace(plan.condition, shown=shown)
+    if mask is None or denoiser.hides_masked:
+        return Start(latents, condition)
+    return Start(latents, condition, F.interpolate(mask, size=latents.shape[-2:]), kept)
 
 
 def denoise(
@@ -184,11 +183,10 @@ def denoise(
     """
     state: State = (start.latents,)
     for index in range(plan.evaluations):
-        if recompute and index < plan.evaluations - 1:
-            step = partial(_step, model, start, plan, index)
-            state = _Recomputed.apply(step, start.channels, start.kept, *state)
-        else:
-            state = _step(model, start, plan, index, start.channels, start.kept, *state)
+        step = partial(_step, model, start, plan, index)
+        inputs = (start.kept, *start.condition.shown, *state)
+        recomputed = recompute and index < plan.evaluations - 1
+        state = _Recomputed.apply(step, *inputs) if recomputed else step(*inputs)
         yield state[0]
 
 
@@ -204,7 +202,7 @@ def steps_for(evaluations: int, strength: float) -> int:
     return count + (int(count * strength) < evaluations)
 
 
-def _encode(model: EditModel, image: Tensor, noise: Tensor | None, recompute: bool) -> Tensor:
+def _encode(model: EditModel, recompute: bool, image: Tensor, noise: Tensor | None) -> Tensor:
     def encode(image: Tensor) -> State:
         return (model.encode(image, noise=noise),)
 
@@ -246,38 +244,19 @@ class _Recomputed(torch.autograd.Function):
 
 
 def _step(
-    model: EditModel,
-    start: Start,
-    plan: Plan,
-    index: int,
-    channels: Tensor | None,
-    kept: Tensor | None,
-    *state: Tensor,
+    model: EditModel, start: Start, plan: Plan, index: int, kept: Tensor | None, *tensors: Tensor
 ) -> State:
-    output = _guided(model, channels, plan, index, state[0])
+    """One step; ``tensors`` are what the denoiser is shown, then the scheduler's state."""
+    count = len(start.condition.shown)
+    condition, state = replace(start.condition, shown=tensors[:count]), tensors[count:]
+    noisy = plan.scheduler.scaled(state[0], index)
+    output = model.denoiser.predict(noisy, plan.scheduler.timesteps[index], condition)
     latents, *memory = plan.scheduler.step(index, output, state, plan.step_noise[index])
     if start.mask is not None and kept is not None:
         last = index == plan.evaluations - 1
         kept = kept if last else plan.scheduler.noised(kept, plan.noise, index + 1)
         latents = (1 - start.mask) * kept + start.mask * latents
     return latents, *memory
-
-
-def _guided(
-    model: EditModel, channels: Tensor | None, plan: Plan, index: int, latents: Tensor
-) -> Tensor:
-    """What the UNet says, without and with the prompt in one evaluation, and guidance between."""
-    guided = plan.guidance_scale > 1
-    inputs = plan.scheduler.scaled(latents, index)
-    if channels is not None:
-        inputs = torch.cat([inputs, channels], dim=1)
-    if guided:
-        inputs = torch.cat([inputs, inputs])
-    output = model.predict(inputs, plan.scheduler.timesteps[index], plan.embeddings)
-    if not guided:
-        return output
-    without, with_prompt = output.chunk(2)
-    return without + plan.guidance_scale * (with_prompt - without)
 
 
 def _on(device: torch.device, tensor: Tensor | None) -> Tensor | None:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from brittle.errors import UserError
+from brittle.models.parts import Part
 from brittle.models.reading import read_json
 
 MOST_PIXELS, MOST_STEPS, MOST_LAYERS = 16_384, 100_000, 1000
@@ -80,20 +81,19 @@ class _Recommended(BaseModel):
 
 _SHAPES: dict[str, type[BaseModel]] = {
     "vae": _Autoencoder,
-    "unet": _Denoiser,
-    "transformer": _Denoiser,
+    "denoiser": _Denoiser,
     "text_encoder": _TextEncoder,
+    "text_encoder_2": _TextEncoder,
     "tokenizer": _Tokenizer,
+    "tokenizer_2": _Tokenizer,
     "scheduler": _Scheduler,
     "recommended": _Recommended,
 }
 
-Kind = Literal[
-    "vae", "unet", "text_encoder", "tokenizer", "scheduler", "transformer", "recommended"
-]
 
-
-def read_config(path: Path, kind: Kind, *, missing: str) -> Mapping[str, Any]:
+def read_config(
+    path: Path, kind: Part | Literal["scheduler", "recommended"], *, missing: str
+) -> Mapping[str, Any]:
     """A configuration file whose values have the types and ranges that brittle counts on.
 
     Raises:

@@ -10,7 +10,6 @@ from torch import Tensor
 from brittle import noise
 from brittle.errors import UserError
 from brittle.models.edit_model import EditModel
-from brittle.models.schedulers import make_scheduler
 
 Timesteps = tuple[int, int]
 """The first and the last timestep of those that are drawn from evenly; two equal ones fix it."""
@@ -43,7 +42,7 @@ class DenoisingTask:
         Raises:
             UserError: it predicts something else, or its scheduler clips.
         """
-        schedule: Any = make_scheduler(model.scheduler_config, "ddim", num_inference_steps=1)
+        schedule: Any = model.schedule("ddim", num_inference_steps=1)
         if not schedule.differentiable:
             raise UserError(
                 f"{model.name} has no denoising loss to learn from or to raise: what its denoiser "

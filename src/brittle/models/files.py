@@ -8,12 +8,12 @@ import torch
 
 from brittle.errors import UserError, printable
 from brittle.models.configs import read_config, shifted, stated_size
-from brittle.models.edit_model import CALLED, Part
 from brittle.models.marks import LORA, kind_of, scheduler_marks
+from brittle.models.parts import CALLED, Part
 from brittle.models.reading import (
-    CONFIG_FILES,
     check_weights,
     class_of,
+    config_file,
     count_weights,
     find_weights,
     load_tokenizer,
@@ -26,20 +26,23 @@ from brittle.models.taesd import from_tiny, is_taesd
 
 SD1 = Path(__file__).parent / "sd1"
 RECOMMENDED = "recommended.json"
-PARTS_READ = tuple(CALLED)
+FOLDERS: Mapping[str, str] = {part: part for part in CALLED} | {"denoiser": "unet"}
+"""The folder of each part, in the order of `CALLED`; a denoiser's may be `TRANSFORMER` instead."""
+TRANSFORMER = "transformer"
 _LORA_FILES = ("pytorch_lora_weights.safetensors", "adapter_config.json")
 
 _WEIGHTS = {
     "vae": "diffusion_pytorch_model",
-    "unet": "diffusion_pytorch_model",
+    "denoiser": "diffusion_pytorch_model",
     "text_encoder": "model",
+    "text_encoder_2": "model",
 }
 _CLASSES = {
     "vae": ("AutoencoderKL", "AutoencoderTiny"),
-    "unet": ("UNet2DConditionModel",),
+    "denoiser": ("UNet2DConditionModel",),
     "text_encoder": ("CLIPTextModel",),
+    "text_encoder_2": ("CLIPTextModelWithProjection",),
 }
-_MORE_INPUTS = ("addition_embed_type", "class_embed_type", "num_class_embeds", "time_cond_proj_dim")
 
 
 def lacking_in(folder: Path) -> str:
@@ -49,15 +52,15 @@ def lacking_in(folder: Path) -> str:
     """
     index = folder / "model_index.json"
     listed = read_json(index, missing="") if index.is_file() else {}
-    for part in PARTS_READ:
-        value = listed.get(part)
+    for part, place in FOLDERS.items():
+        value = listed.get(place)
         if not isinstance(value, list) or not value or value[0] is None:
             continue
-        config = folder / part / CONFIG_FILES.get(part, "config.json")
+        config = folder / place / config_file(part)
         if not config.is_file():
             return f"it lacks its {CALLED[part]}, there is no {config}."
         try:
-            found = find_weights(folder / part, _WEIGHTS[part])[0] if part in _WEIGHTS else []
+            found = find_weights(folder / place, _WEIGHTS[part])[0] if part in _WEIGHTS else []
         except UserError as error:
             return str(error)
         for path in found:
@@ -102,17 +105,11 @@ class Directory:
         return self._configs[part]
 
     def _read_config(self, part: Part | Literal["scheduler"]) -> Mapping[str, Any]:
-        path = self._place(part) / CONFIG_FILES.get(part, "config.json")
+        path = self._place(part) / config_file(part)
         if self._is_autoencoder and part != "vae":
             raise UserError(
                 f"{self.name} is an autoencoder alone, without the {CALLED[part]}: it serves "
                 f"encoder protections; to edit, name a whole model."
-            )
-        if part == "unet" and not path.is_file() and self._transformer:
-            raise UserError(
-                f"{self.name}: its denoiser is a transformer "
-                f"({self._transformer.get('_class_name')}), and brittle edits with the UNet of "
-                f"Stable Diffusion 1.x and 2.x."
             )
         config = read_config(path, part, missing=f"{self.name} lacks its {CALLED[part]}")
         found = config.get("_class_name") or (config.get("architectures") or [None])[0]
@@ -122,25 +119,32 @@ class Directory:
                 f"{found}; name a whole pipeline's folder, or an autoencoder's "
                 f"({' or '.join(_CLASSES['vae'])})."
             )
+        if path.parent.name == TRANSFORMER and found not in _CLASSES[part]:
+            raise UserError(
+                f"{self.name}: its denoiser is a transformer ({found}), and brittle edits with the "
+                f"UNet of Stable Diffusion 1.x and 2.x."
+            )
         if part in _CLASSES and found not in _CLASSES[part]:
             raise UserError(
                 f"{self.name}: its {CALLED[part]} is of class {found}, and brittle edits with "
                 f"{' or '.join(_CLASSES[part])}, as in Stable Diffusion 1.x."
             )
-        more = [key for key in _MORE_INPUTS if config.get(key) is not None]
-        if part == "unet" and more:
-            raise UserError(
-                f"{self.name}: its UNet needs more than latents, a timestep and one prompt "
-                f"({more[0]}), as Stable Diffusion XL's does: brittle edits with Stable Diffusion "
-                f"1.x and 2.x."
-            )
         other = self._other_scheduler(config) if part == "scheduler" else ""
         return {**config, "_class_name": other} if other else config
 
+    @property
+    def pipeline(self) -> str:
+        """As `ModelFiles.pipeline`."""
+        return str(self._index.get("_class_name") or "")
+
+    @property
+    def _index(self) -> Mapping[str, Any]:
+        index = self.directory / "model_index.json"
+        return read_json(index, missing="") if index.is_file() else {}
+
     def _other_scheduler(self, config: Mapping[str, Any]) -> str:
         """The scheduler that model_index.json names, which diffusers builds, if it is another."""
-        index = self.directory / "model_index.json"
-        listed = read_json(index, missing="").get("scheduler") if index.is_file() else None
+        listed = self._index.get("scheduler")
         named = listed[-1] if isinstance(listed, list) and listed else None
         return named if isinstance(named, str) and named != config.get("_class_name") else ""
 
@@ -148,8 +152,8 @@ class Directory:
         """As `ModelFiles.load`."""
         config = self.config(part)
         place = self._place(part)
-        if part == "tokenizer":
-            return reading(f"{self.name}: its tokenizer", lambda: load_tokenizer(place))
+        if part.startswith("tokenizer"):
+            return reading(f"{self.name}: its {CALLED[part]}", lambda: load_tokenizer(place))
         files, variant = find_weights(place, _WEIGHTS[part])
         check_weights(files)
         if part == "vae" and is_taesd(config):
@@ -185,13 +189,13 @@ class Directory:
         found: list[Path] = []
         for part in ("vae",) if self._is_autoencoder else CALLED:
             place = self._place(part)
-            config = place / CONFIG_FILES.get(part, "config.json")
+            config = place / config_file(part)
             if not config.is_file():
                 continue
             found.append(config)
             if part in _WEIGHTS:
                 found += find_weights(place, _WEIGHTS[part])[0]
-            if part == "tokenizer":
+            if part.startswith("tokenizer"):
                 found += sorted(set(place.glob("*.json")) | set(place.glob("*.txt")))
         return list(dict.fromkeys(found))
 
@@ -202,33 +206,32 @@ class Directory:
 
     def stated_size(self) -> int | None:
         """As `ModelFiles.stated_size`: the denoiser's, whether it can be used or not."""
-        unet = self.directory / "unet" / "config.json"
-        config = self._transformer
-        if not self._is_autoencoder and unet.is_file():
-            config = read_config(unet, "unet", missing="")
+        path = self._place("denoiser") / config_file("denoiser")
+        denoiser = not self._is_autoencoder and path.is_file()
+        config = read_config(path, "denoiser", missing="") if denoiser else {}
         return stated_size(config, self.config("vae"))
 
     def read_as(self) -> list[str]:
         """As `ModelFiles.read_as`."""
         eta = ["eta 0"] if self._scheduler_class == "TCDScheduler" else []
-        path = self._place("scheduler") / CONFIG_FILES["scheduler"]
+        path = self._place("scheduler") / config_file("scheduler")
         written = read_config(path, "scheduler", missing="") if path.is_file() else {}
         other = self._other_scheduler(written) if written else ""
         return [*eta, *([f"scheduler {other}"] if other else []), *shifted(self.config("vae"))]
 
     @property
-    def _transformer(self) -> Mapping[str, Any]:
-        """The configuration of a denoiser that brittle can't use; empty where there is none."""
-        path = self.directory / "transformer" / "config.json"
-        return read_config(path, "transformer", missing="") if path.is_file() else {}
-
-    @property
     def _scheduler_class(self) -> str:
-        path = self._place("scheduler") / CONFIG_FILES["scheduler"]
+        path = self._place("scheduler") / config_file("scheduler")
         return str(self.config("scheduler").get("_class_name")) if path.is_file() else ""
 
     def _place(self, part: str) -> Path:
-        return self.directory if self._is_autoencoder else self.directory / part
+        """The folder of a part."""
+        if self._is_autoencoder:
+            return self.directory
+        place = self.directory / FOLDERS[part]
+        transformer = self.directory / TRANSFORMER
+        other = part == "denoiser" and not (place / "config.json").is_file()
+        return transformer if other and (transformer / "config.json").is_file() else place
 
 
 class SingleFile:
@@ -236,9 +239,11 @@ class SingleFile:
 
     _PREFIXES = {  # noqa: RUF012
         "vae": "first_stage_model.",
-        "unet": "model.diffusion_model.",
+        "denoiser": "model.diffusion_model.",
         "text_encoder": "cond_stage_model.transformer.",
     }
+
+    pipeline = "StableDiffusionPipeline"
 
     def __init__(self, path: Path, configs: Path = SD1) -> None:
         """``configs`` is laid out as a directory in diffusers' format, without weights."""
@@ -249,7 +254,7 @@ class SingleFile:
         check_weights([path])
         with open_weights(path) as file:
             self._keys = list(file.keys())
-            first = self._PREFIXES["unet"] + "input_blocks.0.0.weight"
+            first = self._PREFIXES["denoiser"] + "input_blocks.0.0.weight"
             for name in (first, self._PREFIXES["vae"], self._PREFIXES["text_encoder"]):
                 if not any(key.startswith(name) for key in self._keys):
                     kind = kind_of(self._keys)
@@ -267,9 +272,9 @@ class SingleFile:
 
     def config(self, part: Part | Literal["scheduler"]) -> Mapping[str, Any]:
         """As `ModelFiles.config`."""
-        path = self.configs / part / CONFIG_FILES.get(part, "config.json")
+        path = self.configs / FOLDERS[part] / config_file(part)
         config = read_config(path, part, missing=f"The configuration lacks {part}")
-        stated = {"unet": {"in_channels": self._unet_channels}, "scheduler": self._marks}
+        stated = {"denoiser": {"in_channels": self._unet_channels}, "scheduler": self._marks}
         return {**config, **stated.get(part, {})}
 
     def load(self, part: Part, dtype: torch.dtype) -> Any:
@@ -283,13 +288,13 @@ class SingleFile:
         if part == "text_encoder":
             return reading(what, lambda: self._text_encoder(weights, dtype))
         cls, options = class_of(part, self.config(part), dtype)
-        extra = {"in_channels": self._unet_channels} if part == "unet" else {}
+        extra = {"in_channels": self._unet_channels} if part == "denoiser" else {}
         model = reading(
             what,
             lambda: cls.from_single_file(
                 weights,
                 config=str(self.configs),
-                subfolder=part,
+                subfolder=FOLDERS[part],
                 local_files_only=True,
                 **options,
                 **extra,
@@ -325,7 +330,7 @@ class SingleFile:
 
     def stated_size(self) -> int | None:
         """As `ModelFiles.stated_size`."""
-        return stated_size(self.config("unet"), self.config("vae"))
+        return stated_size(self.config("denoiser"), self.config("vae"))
 
     def read_as(self) -> list[str]:
         """As `ModelFiles.read_as`: the marks that are followed."""

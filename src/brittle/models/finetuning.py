@@ -21,9 +21,10 @@ from torch import Tensor, nn
 from brittle.errors import UserError
 from brittle.images import middle_square, quantise, stretch
 from brittle.models.denoising import DenoisingTask, Draw
-from brittle.models.edit_model import EditModel, Part
+from brittle.models.edit_model import EditModel
 from brittle.models.memory import check_memory
-from brittle.models.tuned import WEIGHTS, Scope, learning, take
+from brittle.models.parts import Part
+from brittle.models.tuned import NAMED, WEIGHTS, Scope, learning, take
 from brittle.noise import derive_seed
 from brittle.progress import Progress, silent
 
@@ -73,7 +74,7 @@ def fine_tune(
 ) -> Path:
     """Train on top of ``model`` and return the file of learned weights; at once if it is there.
 
-    The weights are float32; the UNet computes in bfloat16 where the model's dtype is that. The
+    The weights are float32; the denoiser computes in bfloat16 where the model's dtype is that. The
     file's metadata holds the loss of each step.
 
     Raises:
@@ -117,7 +118,7 @@ class Classroom:
         self.modules: dict[Part, Any] = {}
         for part in scope.parts:
             module = model.files.load(part, dtype)
-            opened = scope.open(part, module, derive_seed(self.course.seed, "lora", part))
+            opened = scope.open(part, module, derive_seed(self.course.seed, "lora", NAMED[part]))
             self.modules[part] = opened.to(model.device).train()
         self.parameters = learning(self.modules)
         self.forget_moments()
@@ -164,7 +165,7 @@ class Classroom:
         """What the denoiser says of latents (N, C, h, w) under what was drawn; differentiable."""
         device, noisy = self.model.device, self.task.noisy(clean, draw)
         with torch.autocast(device.type, torch.bfloat16, enabled=self.half):
-            output: Tensor = self.modules["unet"](
+            output: Tensor = self.modules["denoiser"](
                 noisy, draw.times.to(device), encoder_hidden_states=embeddings, return_dict=False
             )[0]
         return output
@@ -173,7 +174,7 @@ class Classroom:
         """What the lessons' prompts mean by now, (lessons, tokens, width)."""
         if "text_encoder" not in self.modules:
             return self.fixed
-        tokens = [self.model.tokens(lesson.prompt) for lesson in self.lessons]
+        tokens = [self.model.reader.tokens(lesson.prompt) for lesson in self.lessons]
         embeddings: Tensor = self.modules["text_encoder"](torch.cat(tokens))[0]
         return embeddings
 

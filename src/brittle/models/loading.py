@@ -9,9 +9,10 @@ import torch
 from brittle.component import unknown
 from brittle.errors import UserError, printable
 from brittle.models import hub
-from brittle.models.edit_model import PARTS, EditModel, ModelFiles
-from brittle.models.files import SD1, Directory, SingleFile, lacking_in
+from brittle.models.edit_model import EditModel
+from brittle.models.files import FOLDERS, SD1, Directory, SingleFile, lacking_in
 from brittle.models.known import KNOWN, known_as
+from brittle.models.parts import ModelFiles
 from brittle.models.taesd_files import TaesdFiles, holds_taesd, in_taesd_format
 
 EMBEDDED = Path(__file__).parent / "embedded"
@@ -42,7 +43,7 @@ def load_model(
             ``stable-diffusion-v1-5/stable-diffusion-v1-5``; or one of the short names (``sd1``,
             ``flux1`` …) that `describe` lists. Only the last two may use the network.
         device: by default CUDA, MPS or the CPU, whichever is there first.
-        dtype: of UNet and text encoder, and of the encoder's gradient as protections follow it
+        dtype: of denoiser and text encoders, and of the encoder's gradient as protections follow it
             (`EditModel.attack_dtype`). By default bfloat16 or float16 on a GPU, bfloat16 on CPUs
             with AMX or AVX-512 bf16, float32 elsewhere. Results of two dtypes differ slightly, so
             it is part of every key.
@@ -100,7 +101,7 @@ def find_files(name: str, config: Path = SD1) -> ModelFiles:
 
 def _name_of(folder: Path) -> str:
     """The folder's name; of a pipeline's part with the pipeline's, as many have a part ``vae``."""
-    name = f"{folder.parent.name}-{folder.name}" if folder.name in PARTS else folder.name
+    name = f"{folder.parent.name}-{folder.name}" if folder.name in FOLDERS.values() else folder.name
     return printable(name)
 
 
@@ -165,6 +166,8 @@ def fetch(hub_id: str) -> Path:
         "unet/*",
         "text_encoder/*",
         "tokenizer/*",
+        "text_encoder_2/*",
+        "tokenizer_2/*",
         "scheduler/*",
         "transformer/config.json",  # of a model that can't edit: its size
     ]

@@ -1,6 +1,7 @@
 """Whether work fits into memory, asked before it starts."""
 
 import re
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -81,11 +82,7 @@ def kept_for_gradient(model: EditModel, *, denoiser: bool) -> float:
         if not denoiser:
             return latents
         latents = latents.detach().requires_grad_()
-        others = latents.new_zeros(
-            1, model.unet_channels - model.latent_channels, *latents.shape[2:]
-        )
-        seen = torch.cat([latents, others], 1)
-        return model.decode(model.predict(seen, 500, model.embed([""])))
+        return model.decode(evaluation(model, latents))
 
     kept: dict[int, int] = {}
 
@@ -101,6 +98,15 @@ def kept_for_gradient(model: EditModel, *, denoiser: bool) -> float:
     for weight in model.weights():
         kept.pop(weight.untyped_storage().data_ptr(), None)
     return sum(kept.values()) / TRIED**2
+
+
+def evaluation(model: EditModel, latents: Tensor, guidance_scale: float = 1) -> Tensor:
+    """One evaluation of latents (N, C, h, w) under empty prompts, to see what it takes."""
+    denoiser, nothing = model.denoiser, [""] * len(latents)
+    shape = [side * model.factor for side in latents.shape[-2:]]
+    condition = denoiser.condition(nothing, nothing, shape=shape, guidance_scale=guidance_scale)
+    shown = denoiser.blank(latents)
+    return denoiser.predict(latents, 500, replace(condition, shown=shown))
 
 
 def free_memory(device: torch.device) -> int:

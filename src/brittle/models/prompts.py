@@ -32,11 +32,12 @@ def check_prompts(model: EditModel, prompts: Sequence[str]) -> None:
         return
     seen: dict[tuple[int, ...], str] = {}
     for prompt in dict.fromkeys(prompts):
-        tokens = tuple(model.tokens(prompt).flatten().tolist())
+        tokens = tuple(model.reader.tokens(prompt).flatten().tolist())
         if other := seen.get(tokens):
             differ = (
-                f"they differ only past the {model.tokens_read} tokens that it reads: shorten them"
-                if model.is_cut(prompt)
+                f"they differ only past the {model.reader.longest} tokens that it reads: shorten "
+                f"them"
+                if model.reader.is_cut(prompt)
                 else "they differ only in capitals or spaces: drop one"
             )
             raise UserError(
@@ -47,14 +48,14 @@ def check_prompts(model: EditModel, prompts: Sequence[str]) -> None:
 
 def cut_prompts(model: EditModel, prompts: Sequence[str]) -> tuple[str, ...]:
     """Those prompts whose end has no effect."""
-    return tuple(prompt for prompt in prompts if model.is_cut(prompt))
+    return tuple(prompt for prompt in prompts if model.reader.is_cut(prompt))
 
 
 def cut_note(model: EditModel, prompt: str) -> str:
     """What a person is told about a prompt that is cut."""
     return (
-        f"{model.name} reads {model.tokens_read} tokens of a prompt, and this one is longer: its "
-        f"end has no effect ({prompt!r})."
+        f"{model.name} reads {model.reader.longest} tokens of a prompt, and this one is longer: "
+        f"its end has no effect ({prompt!r})."
     )
 
 
@@ -70,4 +71,4 @@ def _knows(model: EditModel, prompt: str) -> bool:
 def _may_be_alike(model: EditModel, prompts: Sequence[str]) -> bool:
     """Whether it is worth to ask the tokenizer, which takes a second to read."""
     plain = {" ".join(unicodedata.normalize("NFC", one).lower().split()) for one in prompts}
-    return len(plain) < len(set(prompts)) or sum(map(model.may_be_cut, prompts)) > 1
+    return len(plain) < len(set(prompts)) or sum(map(model.reader.may_be_cut, prompts)) > 1

@@ -20,7 +20,12 @@ TOKENIZERS = ("CLIPTokenizer", "CLIPTokenizerFast")
 """Classes whose code is transformers' own, and which text encoders of CLIP's kind go with."""
 _FAULTS = (RuntimeError, ValueError, TypeError, ArithmeticError, LookupError, AttributeError)
 """What a part's code raises; not what torch raises to end a recomputation."""
-CONFIG_FILES = {"tokenizer": "tokenizer_config.json", "scheduler": "scheduler_config.json"}
+
+
+def config_file(part: str) -> str:
+    """The name of the file that holds a part's configuration."""
+    kind = part.partition("_")[0]
+    return f"{kind}_config.json" if kind in ("tokenizer", "scheduler") else "config.json"
 
 
 def find_weights(folder: Path, base: str) -> tuple[list[Path], str | None]:
@@ -62,10 +67,11 @@ def class_of(
 ) -> tuple[Any, dict[str, Any]]:
     """A part's class, without importing a pipeline, and how it is told the dtype."""
     with silence():
-        if part == "text_encoder":
-            from transformers import CLIPTextModel
+        if part.startswith("text_encoder"):
+            import transformers
 
-            return CLIPTextModel, {"dtype": dtype, "trust_remote_code": False}
+            named = (config.get("architectures") or ["CLIPTextModel"])[0]
+            return getattr(transformers, named), {"dtype": dtype, "trust_remote_code": False}
         import diffusers
 
         return getattr(diffusers, config["_class_name"]), {"torch_dtype": dtype}
@@ -75,7 +81,7 @@ def load_tokenizer(folder: Path) -> Any:
     """A saved tokenizer, or CLIP's own where the folder holds its merges alone."""
     import transformers
 
-    config = folder / CONFIG_FILES["tokenizer"]
+    config = folder / config_file("tokenizer")
     if config.is_file():
         name = read_json(config, missing="").get("tokenizer_class") or TOKENIZERS[0]
         if name not in TOKENIZERS:

@@ -1,12 +1,13 @@
 """Schedulers as pure functions: what one remembers goes in and comes out of every step.
 
 So a step may be differentiated, and run a second time by checkpointing. DDIM and PLMS are written
-out; any other of diffusers' schedulers serves editing only, through its own object.
+out; any other of diffusers' schedulers serves editing only, through its own object. The chain knows
+none of them, only `AnyScheduler`.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -18,6 +19,9 @@ from brittle.silence import silence
 State = tuple[Tensor, ...]
 """The latents, then whatever the scheduler remembers."""
 
+STABLE_DIFFUSION = {"steps_offset": 1, "clip_sample": False}
+"""What diffusers' pipelines of Stable Diffusion 1.x and 2.x overwrite, whatever the file says."""
+
 _ADAMS_BASHFORTH = {
     1: (1, (1,)),
     2: (2, (3, -1)),
@@ -25,6 +29,31 @@ _ADAMS_BASHFORTH = {
     4: (24, (55, -59, 37, -9)),
 }
 """Divisor and weights of the last outputs, newest first, by how many there are."""
+
+
+class AnyScheduler(Protocol):
+    """What the chain asks of a scheduler, of alphas or of sigmas."""
+
+    @property
+    def timesteps(self) -> Sequence[int | Tensor]:
+        """What the denoiser is told of the noise at each evaluation that runs, first to last."""
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether steps may be differentiated and run again."""
+
+    @property
+    def initial_scale(self) -> float:
+        """The deviation of pure noise at the first evaluation of a whole schedule."""
+
+    def noised(self, latents: Tensor, noise: Tensor, index: int) -> Tensor:
+        """Clean latents at the noise level of the evaluation ``index``."""
+
+    def scaled(self, latents: Tensor, index: int) -> Tensor:
+        """The latents as the denoiser wants them."""
+
+    def step(self, index: int, output: Tensor, state: State, noise: Tensor | None) -> State:
+        """The state after the evaluation ``index`` gave ``output``."""
 
 
 @dataclass(frozen=True)
@@ -48,16 +77,16 @@ class Scheduler:
         return self.alphas[timestep] if timestep >= 0 else self.final_alpha
 
     def noised(self, latents: Tensor, noise: Tensor, index: int) -> Tensor:
-        """Clean latents at the noise level of the evaluation ``index``."""
+        """As `AnyScheduler.noised`."""
         alpha = self.alpha(self.timesteps[index])
         return alpha**0.5 * latents + (1 - alpha) ** 0.5 * noise
 
     def scaled(self, latents: Tensor, index: int) -> Tensor:
-        """The latents as the UNet wants them."""
+        """As `AnyScheduler.scaled`: as they are."""
         return latents
 
     def step(self, index: int, output: Tensor, state: State, noise: Tensor | None) -> State:
-        """The state after the evaluation ``index`` gave ``output``."""
+        """As `AnyScheduler.step`."""
         raise NotImplementedError
 
 
@@ -134,18 +163,18 @@ class Foreign:
         self.extra = {name: value for name, value in passed.items() if name in taken}
 
     def noised(self, latents: Tensor, noise: Tensor, index: int) -> Tensor:
-        """As `Scheduler.noised`."""
+        """As `AnyScheduler.noised`."""
         timestep = self.timesteps[index].repeat(len(latents))
         noised: Tensor = self._run("add_noise", latents, noise, timestep)
         return noised
 
     def scaled(self, latents: Tensor, index: int) -> Tensor:
-        """As `Scheduler.scaled`."""
+        """As `AnyScheduler.scaled`."""
         scaled: Tensor = self._run("scale_model_input", latents, self.timesteps[index])
         return scaled
 
     def step(self, index: int, output: Tensor, state: State, noise: Tensor | None) -> State:
-        """As `Scheduler.step`; what is remembered stays inside diffusers' object."""
+        """As `AnyScheduler.step`; what is remembered stays inside diffusers' object."""
         timestep = self.timesteps[index]
         result = self._run("step", output, timestep, *state, **self.extra, return_dict=False)
         return (result[0],)
@@ -157,8 +186,6 @@ class Foreign:
         except _REFUSALS as error:
             raise _cannot_run(type(self.scheduler).__name__, error) from error
 
-
-AnyScheduler = Scheduler | Foreign
 
 _REFUSALS = (ValueError, TypeError, NotImplementedError, IndexError, AttributeError)
 """What diffusers' schedulers raise where settings do not go together."""
@@ -206,6 +233,7 @@ def make_scheduler(
     eta: float = 0.0,
     streams: Sequence[torch.Generator] = (),
     device: torch.device | str = "cpu",
+    changes: Mapping[str, Any] = STABLE_DIFFUSION,
 ) -> AnyScheduler:
     """The scheduler of an edit: the last ``strength`` of ``num_inference_steps``.
 
@@ -213,8 +241,8 @@ def make_scheduler(
     diffusers' pipelines run: for PLMS at a strength below 1 one more than
     ``int(strength * num_inference_steps)``, with the multistep's start one step off.
 
-    ``config`` is a model's scheduler_config.json; ``streams`` are for schedulers of diffusers that
-    draw noise.
+    ``config`` is a model's scheduler_config.json, and ``changes`` what its pipelines overwrite in
+    it; ``streams`` are for schedulers of diffusers that draw noise.
 
     Raises:
         UserError: nothing is left to run, more steps than the model was trained with, eta without
@@ -243,7 +271,7 @@ def make_scheduler(
     try:
         _check_class(cls, name, config)
         with silence():
-            theirs = cls.from_config(_as_pipelines_do(config, name))
+            theirs = cls.from_config({**_plain(name), **config, **changes})
             theirs.set_timesteps(num_inference_steps, device=device)
     except UserError:
         raise
@@ -289,16 +317,13 @@ def _check_class(cls: Any, name: str, config: Mapping[str, Any]) -> None:
             )
 
 
-def _as_pipelines_do(config: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Two values that diffusers' Stable Diffusion pipelines overwrite, whatever the file says.
-
-    A configuration of another scheduler says nothing of Runge-Kutta steps, which PLMS is without.
-    """
-    plain = {"skip_prk_steps": True} if name == "plms" else {}
-    return {**plain, **config, "steps_offset": 1, "clip_sample": False}
+def _plain(name: str) -> dict[str, Any]:
+    """PLMS is without Runge-Kutta steps, of which other schedulers' configurations say nothing."""
+    return {"skip_prk_steps": True} if name == "plms" else {}
 
 
 def _is_written_out(name: str, config: Mapping[str, Any]) -> bool:
     known = config.get("prediction_type") in ("epsilon", "v_prediction")
-    plain = not config.get("thresholding") and config.get("skip_prk_steps", True)
+    clips = config.get("thresholding") or config.get("clip_sample")
+    plain = not clips and config.get("skip_prk_steps", True)
     return name in ("ddim", "plms") and known and plain

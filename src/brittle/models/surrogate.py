@@ -68,7 +68,7 @@ class Surrogate:
         Each is taken before it is added to the block's input.
         """
         heard: list[Tensor] = []
-        layers = [block.conv2 for block in self.classroom.modules["unet"].up_blocks[-1].resnets]
+        layers = [block.conv2 for block in self.classroom.modules["denoiser"].up_blocks[-1].resnets]
         handles = [
             layer.register_forward_hook(lambda *told: heard.append(told[2])) for layer in layers
         ]

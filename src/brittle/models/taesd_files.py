@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from brittle.errors import UserError, printable
-from brittle.models.edit_model import Part
+from brittle.models.parts import Part
 from brittle.models.taesd import TaesdAutoencoder, channels, read_stack
 
 SUFFIXES = (".safetensors", ".pth")
@@ -19,6 +19,7 @@ class TaesdFiles:
     """An encoder's file in TAESD's format, and the decoder's: beside it, or the same file."""
 
     directory = None
+    pipeline = ""
 
     def __init__(self, path: Path, *, name: str = "", size: int | None = None) -> None:
         """``path`` is the encoder's file, or a folder with one.

@@ -10,11 +10,13 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from brittle.errors import UserError
-from brittle.models.edit_model import ModelFiles, Part
+from brittle.models.parts import ModelFiles, Part
 
 WEIGHTS = "weights.safetensors"
-LORA_LAYERS = {
-    "unet": ["to_q", "to_k", "to_v", "to_out.0"],
+NAMED: Mapping[Part, str] = {"denoiser": "unet", "text_encoder": "text_encoder"}
+"""Parts that can learn, by their names in diffusers' LoRA files."""
+LORA_LAYERS: Mapping[Part, list[str]] = {
+    "denoiser": ["to_q", "to_k", "to_v", "to_out.0"],
     "text_encoder": ["q_proj", "k_proj", "v_proj", "out_proj"],
 }
 CROSS_ATTENTION = ("attn2.to_k", "attn2.to_v")
@@ -55,7 +57,7 @@ class Scope:
             raise UserError(
                 "LoRA needs the package peft: pip install 'brittle[finetune]'."
             ) from None
-        layers = LORA_LAYERS[part] + CONVOLUTIONS * (self.convolutions and part == "unet")
+        layers = LORA_LAYERS[part] + CONVOLUTIONS * (self.convolutions and part == "denoiser")
         config = LoraConfig(r=self.rank, lora_alpha=self.rank, target_modules=layers)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -69,7 +71,7 @@ class Scope:
 def learning(modules: Mapping[Part, Any]) -> dict[str, nn.Parameter]:
     """The trainable parameters by the names of diffusers' LoRA files: ``unet.….lora_A.weight``."""
     return {
-        f"{part}.{name.replace('.default.', '.')}": parameter
+        f"{NAMED[part]}.{name.replace('.default.', '.')}": parameter
         for part, module in modules.items()
         for name, parameter in module.named_parameters()
         if parameter.requires_grad
@@ -94,6 +96,11 @@ class TunedFiles:
     def directory(self) -> Path | None:
         """As `ModelFiles.directory`: the base model's."""
         return self.base.directory
+
+    @property
+    def pipeline(self) -> str:
+        """As `ModelFiles.pipeline`: the base model's."""
+        return self.base.pipeline
 
     def config(self, part: Part | Literal["scheduler"]) -> Mapping[str, Any]:
         """As `ModelFiles.config`."""

@@ -47,7 +47,7 @@ class Ace(SurrogateLoop):
     @property
     def scope(self) -> Scope:
         """See `SurrogateLoop.scope`."""
-        return Scope(("unet",), self.rank)
+        return Scope(("denoiser",), self.rank)
 
     def objective(
         self, model: EditModel, perturbed: Tensor, image: Tensor, *, prepared: Exposed, **_: Any

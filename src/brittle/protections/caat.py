@@ -31,4 +31,4 @@ class Caat(SurrogateLoop):
     @property
     def scope(self) -> Scope:
         """See `SurrogateLoop.scope`."""
-        return Scope(("unet",), rank=None, layers=CROSS_ATTENTION)
+        return Scope(("denoiser",), rank=None, layers=CROSS_ATTENTION)

@@ -132,7 +132,7 @@ class StyleCloak(PGD):
             guidance_scale=self.guidance_scale,
             scheduler="ddim",
         )
-        return chain.finish(model, chain.start_img2img(model, seen, plan), plan).clamp(0, 1)
+        return chain.finish(model, chain.start(model, plan, seen), plan).clamp(0, 1)
 
     def _latent_distance(self, model: EditModel, image: Tensor, target: "_Target") -> Tensor:
         seen = model.fit(image)

@@ -58,19 +58,16 @@ class Denoised(PGD):
 
     def check_model(self, model: EditModel) -> None:
         """See `Protection.check_model`."""
-        if model.unet_channels != model.latent_channels:
-            raise UserError(
-                f"{model.name} is made for inpainting, and {self.name} shows the denoiser no mask: "
-                "name a model that isn't."
-            )
+        if why := model.denoiser.why_not("img2img"):
+            raise UserError(f"{self.name} shows the denoiser no mask and no image: {why}")
         known = len(DenoisingTask.of(model).alphas)
         if self.timesteps is not None and self.timesteps[1] >= known:
             raise UserError(f"{model.name} has the timesteps 0 to {known - 1}: change timesteps.")
 
     def prepare(self, model: EditModel, image: Tensor, *, mask: Mask, seeds: Seeds) -> "_Prepared":
-        """What the denoiser is asked, what it sees of the prompt, and the noise of each photo."""
+        """What the denoiser is asked, and the noise of each photo."""
         self.check_model(model)
-        return _Prepared(DenoisingTask.of(model), model.embed([self.prompt]), generators(seeds))
+        return _Prepared(DenoisingTask.of(model), generators(seeds))
 
     def draw(self, latents: Tensor, prepared: "_Prepared") -> Draw:
         """Fresh noise and timesteps for latents (N, C, h, w)."""
@@ -80,9 +77,11 @@ class Denoised(PGD):
         self, model: EditModel, latents: Tensor, draw: Draw, prepared: "_Prepared"
     ) -> Tensor:
         """What the denoiser says of latents (N, C, h, w) under what was drawn."""
-        embeddings = prepared.embeddings.expand(len(latents), -1, -1)
+        prompts = [self.prompt] * len(latents)
+        shape = [side * model.factor for side in latents.shape[-2:]]
+        condition = model.denoiser.condition(prompts, prompts, shape=shape, guidance_scale=1)
         noisy = prepared.task.noisy(latents, draw)
-        return model.predict(noisy, draw.times.to(latents.device), embeddings)
+        return model.denoiser.predict(noisy, draw.times.to(latents.device), condition)
 
 
 @register
@@ -191,6 +190,5 @@ class _Prepared:
     """What all steps share: one noise stream a photo, and target latents by the input's shape."""
 
     task: DenoisingTask
-    embeddings: Tensor
     streams: list[torch.Generator]
     targets: dict[torch.Size, Tensor] = field(default_factory=dict)

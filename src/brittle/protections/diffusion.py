@@ -115,11 +115,8 @@ class DiffusionProtection(PGD):
         plan = with_new_noise(plan, prepared.streams)
 
         rows = seen.repeat(self.draws_at_once, 1, 1, 1)
-        if mask is None:
-            start = chain.start_img2img(model, rows, plan, recompute=True)
-        else:
-            masks = model.fit_mask(mask).repeat(self.draws_at_once, 1, 1, 1)
-            start = chain.start_inpaint(model, rows, masks, plan, recompute=True)
+        masks = None if mask is None else model.fit_mask(mask).repeat(self.draws_at_once, 1, 1, 1)
+        start = chain.start(model, plan, rows, masks, recompute=True)
         distance = (
             (chain.finish(model, start, plan, recompute=True) - target).flatten(1).norm(dim=1)
         )
@@ -145,7 +142,7 @@ class DiffusionProtection(PGD):
             eta=self.eta,
             negative_prompt=self.negative_prompt,
             scheduler=self.scheduler,
-            inpaint=inpaint,
+            task="inpaint" if inpaint else "img2img",
             differentiable=True,
         )
 

@@ -40,4 +40,4 @@ class OfPhoto(Generic[T]):
 
 def _hides_what_is_edited(model: EditModel) -> bool:
     """Whether inpainting with this model encodes the photo without the part to be edited."""
-    return not model.edits or model.unet_channels != model.latent_channels
+    return not model.edits or model.denoiser.hides_masked

@@ -146,8 +146,8 @@ class SurrogateLoop(PGD):
 
     def check_model(self, model: EditModel) -> None:
         """See `Protection.check_model`; memory is that of the surrogate and its copies."""
-        if model.unet_channels != model.latent_channels:
-            raise UserError(f"{model.name} is made for inpainting, and {self.name} can't teach it.")
+        if why := model.denoiser.why_not("generate"):
+            raise UserError(f"{self.name} can't teach this model: {why}")
         # Weights, gradients and AdamW's moments; and the copies, which lie on the CPU.
         copies = 4 + (self.kept_copies if model.device.type == "cpu" else 0)
         check_memory(model, self.scope, "choose another protection or machine", copies=copies)
@@ -184,7 +184,9 @@ class WholeSurrogateLoop(SurrogateLoop):
     @property
     def scope(self) -> Scope:
         """See `SurrogateLoop.scope`."""
-        return Scope(("unet", "text_encoder") if self.train_text_encoder else ("unet",), rank=None)
+        return Scope(
+            ("denoiser", "text_encoder") if self.train_text_encoder else ("denoiser",), rank=None
+        )
 
 
 @dataclass(frozen=True)

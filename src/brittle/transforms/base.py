@@ -156,7 +156,7 @@ class Transform(Component):
         return Capabilities(differentiable=type(self).surrogate is not Transform.surrogate)
 
     def evaluations(self, model: EditModel) -> int:
-        """How often one picture runs the model's UNet; reads no weights."""
+        """How often one picture runs the model's denoiser; reads no weights."""
         return 0
 
     @final

@@ -16,7 +16,6 @@ from brittle.component import Fraction, register
 from brittle.errors import needed
 from brittle.images import quantise, stretch
 from brittle.models import EditModel, chain
-from brittle.models.schedulers import make_scheduler
 from brittle.networks.efficientnet import perceptual_distance
 from brittle.noise import gaussian
 from brittle.transforms.base import Capabilities, Transform
@@ -61,10 +60,8 @@ class Denoise(Purifier):
 
     def evaluations(self, model: EditModel) -> int:
         """As `Transform.evaluations`."""
-        schedule = make_scheduler(
-            model.scheduler_config,
-            num_inference_steps=self.num_inference_steps,
-            strength=self.strength,
+        schedule = model.schedule(
+            num_inference_steps=self.num_inference_steps, strength=self.strength
         )
         return len(schedule.timesteps)
 
@@ -79,7 +76,7 @@ class Denoise(Purifier):
             strength=self.strength,
             guidance_scale=1,
         )
-        return chain.finish(model, chain.start_img2img(model, image, plan), plan)
+        return chain.finish(model, chain.start(model, plan, image), plan)
 
 
 @register

@@ -11,6 +11,7 @@ from torch import Tensor
 from brittle.declaration.trial import Trial
 from brittle.editors import FineTune
 from brittle.models import EditModel, load_model
+from brittle.models.memory import evaluation
 from brittle.progress import duration
 from brittle.protections import Protection
 from brittle.protections.base import at_once
@@ -21,7 +22,7 @@ from brittle.trial.plan import make_plan
 from brittle.trial.tasks import Plan
 
 LEARNING = 4
-"""A gradient of the UNet in runs of it, the optimizer's step included: 4.2 on the embedded one."""
+"""A gradient of a denoiser in runs of it, the optimizer's step included: 4.2 on embedded's."""
 SECONDS_A_CELL, SECONDS_A_MEGAPIXEL = 0.01, 0.6
 """To score one edit: `benchmarks/scoring.py`. Small beside a model's work, and so not measured."""
 SECONDS_TO_KEEP = 0.1
@@ -30,9 +31,9 @@ SECONDS_TO_KEEP = 0.1
 
 @dataclass(frozen=True)
 class Cost:
-    """How much work a plan is. Steps are gradients of one photo; evaluations those of the UNet.
+    """How much work a plan is: steps are gradients of a photo, evaluations those of the denoiser.
 
-    ``through`` counts gradients of the UNet that protections take, in rows.
+    ``through`` counts gradients of the denoiser that protections take, in rows.
 
     The purifiers' evaluations are among all evaluations; their steps are counted by themselves.
     """
@@ -164,9 +165,9 @@ class _Pace:
 def editing_seconds(model: EditModel, photo: Tensor) -> tuple[float, float]:
     """Seconds for a batch of fitted photos (N, 3, h, w): one evaluation, guided; both codings."""
     with torch.inference_mode():
-        latents, words = model.encode(photo), model.embed([""] * 2 * len(photo))
-        evaluation = seconds(lambda: model.predict(latents.repeat(2, 1, 1, 1), 500, words))
-        return evaluation, seconds(lambda: model.decode(model.encode(photo)))
+        latents = model.encode(photo)
+        once = seconds(lambda: evaluation(model, latents, guidance_scale=2))
+        return once, seconds(lambda: model.decode(model.encode(photo)))
 
 
 def seconds(work: Callable[[], object]) -> float:

@@ -1,0 +1,96 @@
+"""What the chain knows of a denoiser, whatever its architecture."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from torch import Tensor
+
+from brittle.models.parts import Part
+from brittle.models.texts import TextEncoder
+
+Task = Literal["generate", "img2img", "inpaint", "instruct"]
+"""From a prompt alone; from a noised image; under a mask; by an instruction about an image."""
+
+Encode = Callable[[Tensor, Tensor | None], Tensor]
+"""Image (N, 3, H, W) in [0, 1] to scaled latents: by the mean, or with noise as a sample."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What the denoiser is told beside the noisy latents and their timestep."""
+
+    embeddings: Tensor
+    """(rows, tokens, width) of the prompts, the rows in the architecture's own order."""
+    guidance_scale: float
+    image_guidance_scale: float = 1.0
+    """How strongly an instruction editor holds on to its image."""
+    more: Mapping[str, Tensor] = field(default_factory=dict)
+    """Further inputs of the module by its names for them, one row for each of `embeddings`."""
+    shown: tuple[Tensor, ...] = ()
+    """What the denoiser sees of an image (`Denoiser.show`); gradients pass through it."""
+
+
+class Denoiser(Protocol):
+    """One architecture: what it is told and shown, how it runs, and how it is guided.
+
+    An object of this kind holds no weights, only the model's `Parts`, and costs nothing to make.
+    """
+
+    @property
+    def read_parts(self) -> tuple[Part, ...]:
+        """The parts with weights that an edit reads beside the autoencoder."""
+
+    @property
+    def reader(self) -> TextEncoder:
+        """The text encoder that reads the most of a prompt."""
+
+    @property
+    def patch(self) -> int:
+        """Latents a side of one token: photos' sides are multiples of so many latents."""
+
+    @property
+    def scheduler_changes(self) -> Mapping[str, Any]:
+        """What diffusers' pipelines of this kind overwrite in scheduler_config.json."""
+
+    @property
+    def hides_masked(self) -> bool:
+        """Whether inpainting shows the image without what is masked, and puts nothing back."""
+
+    def why_not(self, task: Task) -> str:
+        """Why the model can't run a task, in a sentence; nothing if it can."""
+
+    def fallbacks(self, task: Task) -> Mapping[str, Any]:
+        """Values for an editor's fields that the files suggest and nobody chose."""
+
+    def rows(self, guidance_scale: float) -> int:
+        """How many rows an evaluation runs for each image."""
+
+    def condition(
+        self,
+        prompts: Sequence[str],
+        negative_prompts: Sequence[str],
+        *,
+        shape: Sequence[int],
+        guidance_scale: float,
+        image_guidance_scale: float = 1.0,
+    ) -> Condition:
+        """All that doesn't depend on the image, for N images of (height, width) ``shape``.
+
+        A prompt that is longer than the text encoder reads is cut; `reader` says so.
+        """
+
+    def show(
+        self, task: Task, image: Tensor, mask: Tensor | None, encode: Encode, noise: Tensor | None
+    ) -> tuple[Tensor, ...]:
+        """What it sees of images (N, 3, H, W), for `Condition.shown`.
+
+        ``mask`` (N, 1, H, W) is 1 where the editor may paint. With ``noise`` the masked image's
+        latents are a sample of their distribution.
+        """
+
+    def blank(self, latents: Tensor) -> tuple[Tensor, ...]:
+        """As `show`, of nothing: for trying what an evaluation of such latents costs."""
+
+    def predict(self, latents: Tensor, timestep: int | Tensor, condition: Condition) -> Tensor:
+        """The guided output (N, C, h, w) for noisy latents, scaled as the scheduler says."""
