@@ -5,5 +5,6 @@ from brittle.editors.finetune import FineTune
 from brittle.editors.identity import Identity
 from brittle.editors.img2img import Img2Img
 from brittle.editors.inpaint import Inpaint
+from brittle.editors.instruct import Instruct
 
-__all__ = ["Editor", "FineTune", "Identity", "Img2Img", "Inpaint"]
+__all__ = ["Editor", "FineTune", "Identity", "Img2Img", "Inpaint", "Instruct"]

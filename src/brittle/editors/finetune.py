@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import torch
 from pydantic import Field, model_validator
@@ -170,11 +170,6 @@ class FineTune(Sampling):
         """Pictures that a step of the training shows, those of the class included."""
         return self.train_batch_size * (2 if self.prior_loss_weight else 1)
 
-    @property
-    def sampling(self) -> dict[str, Any]:
-        """The fields that decide how pictures are made, whatever was learned."""
-        return {field: getattr(self, field) for field in Sampling.model_fields}
-
     def _draw(self, model: EditModel, pairs: Sequence[tuple[str, int]]) -> Tensor:
         with torch.inference_mode():
             plan = chain.plan(
@@ -183,7 +178,7 @@ class FineTune(Sampling):
                 streams=noise.generators([seed for _, seed in pairs]),
                 shape=(model.size, model.size),
                 task=self.task,
-                **self.sampling,
+                **self.settings(),
             )
             return chain.finish(model, chain.start(model, plan), plan).clamp(0, 1).cpu()
 
@@ -224,7 +219,7 @@ class FineTune(Sampling):
     def class_images(self, model: EditModel, folder: Path, progress: Progress) -> list[Tensor]:
         """What the model itself makes of the class prompt; kept as PNGs under ``folder``."""
         made_by = (model.content_hash, str(model.dtype), model.size)
-        name = key("prior", self.class_prompt, self.sampling, *made_by)
+        name = key("prior", self.class_prompt, self.settings(), *made_by)
         paths = [folder / f"class-{name}" / f"{i:03}.png" for i in range(self.num_class_images)]
         sums = paths[0].with_name("SHA256SUMS")
         known = sums.read_bytes().splitlines() if sums.is_file() else None

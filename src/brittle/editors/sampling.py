@@ -1,7 +1,7 @@
 """The fields that all editors on the chain share, and how open ones are filled."""
 
 from collections.abc import Sequence
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, ValidationError
 from torch import Tensor
@@ -17,26 +17,15 @@ from brittle.models.schedulers import scheduler_name
 from brittle.noise import Seeds
 
 
-class Sampling(Editor):
+class Chained(Editor):
     """An editor that denoises with the chain.
 
     A field that is None takes the model's recommendation, or else the value in ``FALLBACKS``;
     `resolve` fills them in, and what is recorded is the resolved editor.
     """
 
-    task: ClassVar[Task] = "img2img"
-    FALLBACKS: ClassVar[dict[str, float]] = {
-        "strength": 0.5,
-        "guidance_scale": 7.5,
-        "num_inference_steps": 50,
-    }
-
-    strength: Annotated[float, Field(gt=0, le=1)] | None = None
-    guidance_scale: Annotated[float, Field(ge=0)] | None = None
-    num_inference_steps: Annotated[int, Field(ge=1)] | None = None
-    eta: Annotated[float, Field(ge=0, le=1)] = 0.0
-    negative_prompt: str = ""
-    scheduler: str | None = None
+    task: ClassVar[Task]
+    FALLBACKS: ClassVar[dict[str, float]]
 
     def resolve(self, model: EditModel) -> Self:
         """As `Editor.resolve`; the scheduler becomes the name of the one that runs.
@@ -54,7 +43,9 @@ class Sampling(Editor):
         }
         fields = {field: getattr(self, field) for field in type(self).model_fields}
         open_fields = {field: advised[field] for field in self.FALLBACKS if fields[field] is None}
-        name = scheduler_name(model.scheduler_config, self.scheduler or advised.get("scheduler"))
+        name = scheduler_name(
+            model.scheduler_config, fields["scheduler"] or advised.get("scheduler")
+        )
         try:
             resolved = self.model_validate({**fields, **open_fields, "scheduler": name})
         except ValidationError as error:
@@ -70,9 +61,9 @@ class Sampling(Editor):
 
     def _steps(self, model: EditModel) -> int:
         """How many steps a resolved editor runs; UserError if none."""
-        names = ("num_inference_steps", "strength", "eta")
+        names = {"num_inference_steps", "strength", "eta"}.intersection(self.settings())
         settings = {name: getattr(self, name) for name in names}
-        return len(model.schedule(self.scheduler, **settings).timesteps)
+        return len(model.schedule(self.settings()["scheduler"], **settings).timesteps)
 
     def plan(
         self,
@@ -89,5 +80,31 @@ class Sampling(Editor):
             streams=noise.generators(seeds),
             shape=image.shape[-2:],
             task=self.task,
-            **{field: getattr(self, field) for field in Sampling.model_fields},
+            **self.settings(),
         )
+
+    def settings(self) -> dict[str, Any]:
+        """The fields that decide how the chain runs, whatever else the editor has."""
+        raise NotImplementedError
+
+
+class Sampling(Chained):
+    """An editor whose fields are those of diffusers' img2img, or fewer of their values."""
+
+    task: ClassVar[Task] = "img2img"
+    FALLBACKS: ClassVar[dict[str, float]] = {
+        "strength": 0.5,
+        "guidance_scale": 7.5,
+        "num_inference_steps": 50,
+    }
+
+    strength: Annotated[float, Field(gt=0, le=1)] | None = None
+    guidance_scale: Annotated[float, Field(ge=0)] | None = None
+    num_inference_steps: Annotated[int, Field(ge=1)] | None = None
+    eta: Annotated[float, Field(ge=0, le=1)] = 0.0
+    negative_prompt: str = ""
+    scheduler: str | None = None
+
+    def settings(self) -> dict[str, Any]:
+        """As `Chained.settings`."""
+        return {field: getattr(self, field) for field in Sampling.model_fields}

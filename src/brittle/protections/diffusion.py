@@ -13,6 +13,7 @@ from brittle.budgets import Budget, LinfBudget
 from brittle.component import Fraction, register
 from brittle.images import Mask
 from brittle.models import EditModel, chain
+from brittle.models.denoisers import IMAGE_GUIDANCE, Task
 from brittle.noise import Seeds
 from brittle.protections.pgd import PGD
 from brittle.protections.target import target_image, with_digest
@@ -23,12 +24,12 @@ class DiffusionProtection(PGD):
     """Moves what the editor makes of the photo to a target picture.
 
     Minimises ‖f(x + δ) − target‖₂, f being the edit with a prompt, through the very chain that the
-    editors run: inpainting where there is a mask, img2img where there is none. Each step averages
-    the gradients of ``draws`` edits under fresh noise, ``draws_at_once`` of them in one batch.
-    ``evaluations`` of the denoiser run, whatever the strength; memory doesn't grow with their
-    number, as each is computed again on the way back.
+    editors run: inpainting where there is a mask, img2img where there is none, and instruct where
+    the model follows instructions. Each step averages the gradients of ``draws`` edits under fresh
+    noise, ``draws_at_once`` of them in one batch. ``evaluations`` of the denoiser run, whatever the
+    strength; memory doesn't grow with their number, as each is computed again on the way back.
 
-    ``strength`` is that of img2img; inpainting starts from noise. ``target`` is "gray" or an image
+    ``strength`` is that of img2img; other edits start from noise. ``target`` is "gray" or an image
     file, stretched to the photo's shape, recorded as ``path#digest`` of its pixels.
     """
 
@@ -85,11 +86,10 @@ class DiffusionProtection(PGD):
         """See `Protection.cost`."""
         return f"{self.denoiser_gradients:,} runs of the denoiser, forward and backward"
 
-    @property
-    def graphs(self) -> int:
-        """See `PGD.graphs`."""
-        guided = 1 if self.prompt == self.negative_prompt else 2
-        return self.draws_at_once * guided
+    def graphs_on(self, model: EditModel) -> int:
+        """See `PGD.graphs_on`: a pass for each row that an evaluation runs."""
+        guidance_scale = self._guidance(task_of(model, None))
+        return self.draws_at_once * model.denoiser.rows(guidance_scale)
 
     def prepare(self, model: EditModel, image: Tensor, *, mask: Mask, seeds: Seeds) -> "_Prepared":
         """The streams that all noise comes from, and empty stores of plans and targets."""
@@ -109,7 +109,7 @@ class DiffusionProtection(PGD):
         seen = model.fit(perturbed)
         if seen.shape not in prepared.plans:
             with torch.no_grad():
-                plan = self._plan(model, seen, prepared.streams, inpaint=mask is not None)
+                plan = self._plan(model, seen, prepared.streams, task_of(model, mask))
                 prepared.plans[seen.shape] = plan, target_image(self.target, seen)
         plan, target = prepared.plans[seen.shape]
         plan = with_new_noise(plan, prepared.streams)
@@ -122,15 +122,19 @@ class DiffusionProtection(PGD):
         )
         return distance.view(self.draws_at_once, -1).mean(0)
 
+    def _guidance(self, task: Task) -> float:
+        # Between two equal prompts it changes nothing and costs half of the evaluations, except
+        # where it is guidance by the image as well.
+        equal = self.prompt == self.negative_prompt and task != "instruct"
+        return 1.0 if equal else self.guidance_scale
+
     def _plan(
-        self, model: EditModel, seen: Tensor, streams: list[torch.Generator], *, inpaint: bool
+        self, model: EditModel, seen: Tensor, streams: list[torch.Generator], task: Task
     ) -> chain.Plan:
         """The edit of fitted photos without its noise, which is drawn for each gradient."""
-        strength = 1.0 if inpaint else self.strength
+        strength = self.strength if task == "img2img" else 1.0
         # PLMS spends two evaluations on its first step.
         running = self.evaluations - (self.scheduler == "plms")
-        # Guidance between two equal prompts changes nothing and costs half of the evaluations.
-        guided = self.prompt != self.negative_prompt
         return chain.plan(
             model,
             prompts=[self.prompt] * len(streams),
@@ -138,13 +142,22 @@ class DiffusionProtection(PGD):
             shape=seen.shape[-2:],
             num_inference_steps=chain.steps_for(running, strength),
             strength=strength,
-            guidance_scale=self.guidance_scale if guided else 1.0,
+            guidance_scale=self._guidance(task),
+            image_guidance_scale=IMAGE_GUIDANCE,
             eta=self.eta,
             negative_prompt=self.negative_prompt,
             scheduler=self.scheduler,
-            task="inpaint" if inpaint else "img2img",
+            task=task,
             differentiable=True,
         )
+
+
+def task_of(model: EditModel, mask: Mask) -> Task:
+    """What an attacker with this model does to a photo."""
+    if mask is not None:
+        return "inpaint"
+    instructed = model.denoiser.why_not("img2img") and not model.denoiser.why_not("instruct")
+    return "instruct" if instructed else "img2img"
 
 
 @dataclass

@@ -91,14 +91,18 @@ class PGD(Protection):
         """How many passes through a model one gradient of a photo keeps at a time."""
         return 1
 
+    def graphs_on(self, model: EditModel) -> int:
+        """As `graphs`, where the number depends on the model."""
+        return self.graphs
+
     def memory(self, model: EditModel, shapes: Sequence[tuple[int, int]]) -> float:
         """As `Protection.memory`, with what a gradient keeps."""
         kept = kept_for_gradient(model, denoiser=self.denoiser_gradients > 0)
         foreseen = FORESEEN_BYTES * (bool(self.expectation) + (self.delta is not None))
         gradients = []
         for height, width in shapes:
-            seen = math.prod(model_shape(height, width, size=model.size, multiple=model.factor))
-            one = GRADIENT * kept * self.graphs * seen + foreseen * height * width
+            seen = math.prod(model_shape(height, width, size=model.size, multiple=model.multiple))
+            one = GRADIENT * kept * self.graphs_on(model) * seen + foreseen * height * width
             gradients.append(one * min(len(shapes), at_once(height, width)))
         return super().memory(model, shapes) + max(gradients)
 

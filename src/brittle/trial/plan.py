@@ -346,7 +346,7 @@ def _edit(plan: Plan, at: Point) -> Edit:
     source: str | None
     if isinstance(editor, FineTune):
         source = None if at.arm == BASE_MODEL else _learning(plan, at).key
-        identity = key("painting", source, editor.sampling, at.prompt, seed, *model)
+        identity = key("painting", source, editor.settings(), at.prompt, seed, *model)
     else:
         source = reception_of(plan, at.image, at.arm, at.transform).key
         made = [source, editor, at.prompt, seed, *model, plan.batch]

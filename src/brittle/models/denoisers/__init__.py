@@ -1,11 +1,13 @@
 """Denoisers, an architecture a file; `denoiser_of` chooses by what a model's files state."""
 
 from brittle.errors import UserError
-from brittle.models.denoisers.base import Condition, Denoiser, Encode, Task
+from brittle.models.denoisers.base import IMAGE_GUIDANCE, Condition, Denoiser, Encode, Task
+from brittle.models.denoisers.instruct_pix2pix import InstructPix2Pix
 from brittle.models.denoisers.stable_diffusion import StableDiffusion
+from brittle.models.denoisers.unet import channels, latent_channels
 from brittle.models.parts import Parts
 
-__all__ = ["Condition", "Denoiser", "Encode", "Task", "denoiser_of"]
+__all__ = ["IMAGE_GUIDANCE", "Condition", "Denoiser", "Encode", "Task", "denoiser_of"]
 
 _MORE_INPUTS = ("addition_embed_type", "class_embed_type", "num_class_embeds", "time_cond_proj_dim")
 
@@ -24,4 +26,6 @@ def denoiser_of(parts: Parts) -> Denoiser:
             f"({more[0]}), as Stable Diffusion XL's does: brittle edits with Stable Diffusion "
             f"1.x and 2.x."
         )
+    if channels(parts) == 2 * latent_channels(parts):
+        return InstructPix2Pix(parts)
     return StableDiffusion(parts)

@@ -16,6 +16,10 @@ Encode = Callable[[Tensor, Tensor | None], Tensor]
 """Image (N, 3, H, W) in [0, 1] to scaled latents: by the mean, or with noise as a sample."""
 
 
+IMAGE_GUIDANCE = 1.5
+"""How strongly an edit by instruction keeps to its image, as InstructPix2Pix's authors advise."""
+
+
 @dataclass(frozen=True)
 class Condition:
     """What the denoiser is told beside the noisy latents and their timestep."""
