@@ -26,9 +26,11 @@ VAE_ATTENTION = {
 }
 
 
-def unet_names(levels: int = 4, layers: int = 2) -> dict[str, str]:
-    """Prefix in diffusers -> prefix in the checkpoint, longest match first."""
+def unet_names(levels: int = 4, layers: int = 2, first: bool = False) -> dict[str, str]:
+    """Prefix in diffusers -> prefix in the checkpoint; ``first``: the first level up attends."""
     names = {
+        "add_embedding.linear_1": "label_emb.0.0",
+        "add_embedding.linear_2": "label_emb.0.2",
         "time_embedding.linear_1": "time_embed.0",
         "time_embedding.linear_2": "time_embed.2",
         "conv_in": "input_blocks.0.0",
@@ -52,7 +54,7 @@ def unet_names(levels: int = 4, layers: int = 2) -> dict[str, str]:
             names[f"up_blocks.{level}.resnets.{layer}"] = f"output_blocks.{number}.0"
             names[f"up_blocks.{level}.attentions.{layer}"] = f"output_blocks.{number}.1"
             number += 1
-        place = 1 if level == 0 else 2  # the first level has no attention before it
+        place = 2 if level or first else 1  # after the level's attention, if it has one
         names[f"up_blocks.{level}.upsamplers.0"] = f"output_blocks.{number - 1}.{place}"
     return names
 
@@ -95,22 +97,73 @@ def rename(key: str, names: dict[str, str], inner: dict[str, str]) -> str:
 
 def write(pipeline: Any, path: Path) -> Path:
     """Save a pipeline of Stable Diffusion 1.x's layout as one checkpoint."""
-    tensors: dict[str, torch.Tensor] = {}
-    for key, value in pipeline.unet.state_dict().items():
-        inner = RESNET if ".resnets." in key else {}
-        tensors["model.diffusion_model." + rename(key, unet_names(), inner)] = value
-    for key, value in pipeline.vae.state_dict().items():
-        inner = {"conv_shortcut": "nin_shortcut"} if ".resnets." in key else {}
-        if ".attentions." in key:
-            inner = VAE_ATTENTION
-            if value.ndim == 2:  # a linear layer here was a 1 x 1 convolution there
-                value = value[:, :, None, None]
-        tensors["first_stage_model." + rename(key, vae_names(), inner)] = value
+    tensors = _unet_and_vae(pipeline, unet_names(), vae_names())
     for key, value in pipeline.text_encoder.state_dict().items():
         name = "text_model." + key.removeprefix("text_model.")
         tensors["cond_stage_model.transformer." + name] = value
     positions = torch.arange(77)[None]
     tensors["cond_stage_model.transformer.text_model.embeddings.position_ids"] = positions
     tensors["alphas_cumprod"] = torch.ones(1000)
+    return _save(tensors, path)
+
+
+def write_xl(pipeline: Any, path: Path) -> Path:
+    """As `write`, a pipeline of Stable Diffusion XL's layout with two levels of one layer."""
+    tensors = _unet_and_vae(pipeline, unet_names(2, 1, first=True), vae_names(2, 1))
+    for key, value in pipeline.text_encoder.state_dict().items():
+        name = "text_model." + key.removeprefix("text_model.")
+        tensors["conditioner.embedders.0.transformer." + name] = value
+    for key, value in _open_clip(pipeline.text_encoder_2.state_dict()).items():
+        tensors["conditioner.embedders.1.model." + key] = value
+    return _save(tensors, path)
+
+
+def _unet_and_vae(
+    pipeline: Any, unet: dict[str, str], vae: dict[str, str]
+) -> dict[str, torch.Tensor]:
+    tensors: dict[str, torch.Tensor] = {}
+    for key, value in pipeline.unet.state_dict().items():
+        inner = RESNET if ".resnets." in key else {}
+        tensors["model.diffusion_model." + rename(key, unet, inner)] = value
+    for key, value in pipeline.vae.state_dict().items():
+        inner = {"conv_shortcut": "nin_shortcut"} if ".resnets." in key else {}
+        if ".attentions." in key:
+            inner = VAE_ATTENTION
+            if value.ndim == 2:  # a linear layer here was a 1 x 1 convolution there
+                value = value[:, :, None, None]
+        tensors["first_stage_model." + rename(key, vae, inner)] = value
+    return tensors
+
+
+def _open_clip(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """A text encoder's weights as OpenCLIP names them: queries, keys and values in one tensor."""
+    plain = {
+        "embeddings.token_embedding.weight": "token_embedding.weight",
+        "embeddings.position_embedding.weight": "positional_embedding",
+        "final_layer_norm.": "ln_final.",
+        "encoder.layers.": "transformer.resblocks.",
+        "layer_norm1": "ln_1",
+        "layer_norm2": "ln_2",
+        "mlp.fc1": "mlp.c_fc",
+        "mlp.fc2": "mlp.c_proj",
+        "self_attn.out_proj": "attn.out_proj",
+    }
+    found = {}
+    for key, value in weights.items():
+        name = key.removeprefix("text_model.")
+        for theirs, original in plain.items():
+            name = name.replace(theirs, original)
+        if name == "text_projection.weight":
+            found["text_projection"] = value.T
+        elif ".self_attn.q_proj." in name:
+            parts = [weights[key.replace("q_proj", f"{one}_proj")] for one in "qkv"]
+            joined = name.replace("self_attn.q_proj.", "attn.in_proj_")
+            found[joined] = torch.cat(parts)
+        elif ".self_attn." not in name and "position_ids" not in name:
+            found[name] = value
+    return found
+
+
+def _save(tensors: dict[str, torch.Tensor], path: Path) -> Path:
     save_file({key: value.contiguous().clone() for key, value in tensors.items()}, path)
     return path

@@ -6,17 +6,14 @@ from pathlib import Path
 import diffusers
 import pytest
 import torch
-from PIL import Image
-from typer.testing import CliRunner
 
 from brittle import noise
-from brittle.cli import app
 from brittle.editors import Img2Img, Inpaint, Instruct
 from brittle.errors import UserError
 from brittle.models import chain, load_model
 from brittle.protections import DiffusionProtection
 from brittle.silence import silence
-from tests.models import tiny
+from tests.models import commands, tiny
 
 IMAGES = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(3))
 SEEDS = [11, 12]
@@ -152,25 +149,4 @@ def test_what_a_model_was_not_taught_is_refused(model, small_sd):
 
 
 def test_every_command_takes_it(folder, tmp_path):
-    pixels = (IMAGES[0].repeat_interleave(3, 1).repeat_interleave(3, 2) * 255).byte()
-    photo, out = tmp_path / "photo.png", tmp_path / "out"
-    Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(photo)
-    model = ("--model", folder, "--device", "cpu", "--dtype", "float32")
-    instruct = "instruct:num_inference_steps=2"
-    few = "photoguard-diffusion:steps=1,draws=1,evaluations=2"
-    trial = tmp_path / "trial.yaml"
-    trial.write_text(
-        f"title: t\nphotos: {photo}\nmodel: {folder}\nprotections: ['{few}']\n"
-        f"transforms: [none]\neditors: ['{instruct}']\nprompts: [make it snow]\nseeds: [0]\n"
-        f"metrics: [psnr]\n"
-    )
-    protected = tmp_path / "protected.png"
-    for line in (
-        ("edit", photo, "--prompt", "snow", "--editor", instruct, *model, "-o", tmp_path / "e.png"),
-        ("protect", photo, "--with", few, *model, "-o", protected),
-        ("audit", photo, protected, "--prompt", "snow", "--editor", instruct, "--quick", *model),
-        ("run", trial, "--out", out, "--device", "cpu", "--dtype", "float32"),
-    ):
-        done = CliRunner().invoke(app, [str(word) for word in line])
-        assert done.exit_code == 0, (line[0], done.output)
-    assert (out / "report.html").is_file()
+    commands.run_all(folder, "instruct:num_inference_steps=2", tmp_path)

@@ -212,7 +212,7 @@ def damaged(folder: Path, tiny_sd: Path, how: str) -> Path:
         (unet / "config.json").write_text('{"_class_name": "FluxTransformer2DModel"}')
     elif how == "needs more":
         config = json.loads((unet / "config.json").read_text())
-        config["addition_embed_type"] = "text_time"
+        config["class_embed_type"] = "timestep"
         (unet / "config.json").write_text(json.dumps(config))
     elif how == "missing tensor":
         from safetensors.torch import load_file, save_file

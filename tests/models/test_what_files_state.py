@@ -397,9 +397,9 @@ SDXL = {"_class_name": "UNet2DConditionModel", "addition_embed_type": "text_time
 @pytest.mark.parametrize(
     ("part", "denoiser", "of_autoencoder", "size", "why"),
     [
-        ("unet", {**SDXL, "sample_size": 128}, 1024, 1024, r"as Stable Diffusion XL's does"),
-        ("unet", {**SDXL, "sample_size": 64}, 1024, 512, r"as Stable Diffusion XL's does"),
-        ("unet", {**SDXL, "sample_size": [96, 128]}, 512, 1024, r"Stable Diffusion XL's"),
+        ("unet", {**SDXL, "sample_size": 128}, 1024, 1024, "lacks its second text encoder"),
+        ("unet", {**SDXL, "sample_size": 64}, 1024, 512, "lacks its second text encoder"),
+        ("unet", {**SDXL, "sample_size": [96, 128]}, 512, 1024, "lacks its second text encoder"),
         ("transformer", {"sample_size": 128}, 1024, 1024, r"transformer \(SD3Transformer2DModel\)"),
         ("transformer", {"sample_size": None}, 1024, 1024, "is a transformer"),
         ("transformer", {}, 256, 512, "is a transformer"),

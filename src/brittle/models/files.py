@@ -1,6 +1,7 @@
-"""A model's files: a directory in diffusers' format, or one checkpoint of Stable Diffusion 1.x."""
+"""A model's files: a directory in diffusers' format, or one checkpoint of Stable Diffusion."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -135,16 +136,17 @@ class Directory:
     @property
     def pipeline(self) -> str:
         """As `ModelFiles.pipeline`."""
-        return str(self._index.get("_class_name") or "")
+        return str(self.index.get("_class_name") or "")
 
     @property
-    def _index(self) -> Mapping[str, Any]:
+    def index(self) -> Mapping[str, Any]:
+        """As `ModelFiles.index`."""
         index = self.directory / "model_index.json"
         return read_json(index, missing="") if index.is_file() else {}
 
     def _other_scheduler(self, config: Mapping[str, Any]) -> str:
         """The scheduler that model_index.json names, which diffusers builds, if it is another."""
-        listed = self._index.get("scheduler")
+        listed = self.index.get("scheduler")
         named = listed[-1] if isinstance(listed, list) and listed else None
         return named if isinstance(named, str) and named != config.get("_class_name") else ""
 
@@ -234,32 +236,58 @@ class Directory:
         return transformer if other and (transformer / "config.json").is_file() else place
 
 
-class SingleFile:
-    """One .safetensors checkpoint of Stable Diffusion 1.x; its configuration ships with brittle."""
+@dataclass(frozen=True)
+class Layout:
+    """How a kind of checkpoint names its tensors, and where its configuration lies."""
 
-    _PREFIXES = {  # noqa: RUF012
+    name: str
+    prefixes: Mapping[Part, str]
+    configs: Path
+    """As a directory in diffusers' format, without weights."""
+
+
+STABLE_DIFFUSION = Layout(
+    "Stable Diffusion 1.x",
+    {
         "vae": "first_stage_model.",
         "denoiser": "model.diffusion_model.",
         "text_encoder": "cond_stage_model.transformer.",
-    }
+    },
+    SD1,
+)
+STABLE_DIFFUSION_XL = Layout(
+    "Stable Diffusion XL",
+    {
+        "vae": "first_stage_model.",
+        "denoiser": "model.diffusion_model.",
+        "text_encoder": "conditioner.embedders.0.transformer.",
+        "text_encoder_2": "conditioner.embedders.1.model.",
+    },
+    Path(__file__).parent / "sdxl",
+)
 
-    pipeline = "StableDiffusionPipeline"
 
-    def __init__(self, path: Path, configs: Path = SD1) -> None:
-        """``configs`` is laid out as a directory in diffusers' format, without weights."""
-        self.directory = None
+class SingleFile:
+    """One .safetensors checkpoint of a known layout; its configuration ships with brittle."""
+
+    directory = None
+    pipeline = ""
+    index: Mapping[str, Any] = {}
+
+    def __init__(self, path: Path, configs: Path | None = None) -> None:
+        """``configs`` in place of the layout's own."""
         self.path = path
         self.name = printable(path.name)
-        self.configs = configs
         check_weights([path])
         with open_weights(path) as file:
             self._keys = list(file.keys())
-            first = self._PREFIXES["denoiser"] + "input_blocks.0.0.weight"
-            for name in (first, self._PREFIXES["vae"], self._PREFIXES["text_encoder"]):
+            self.layout = self._layout()
+            first = self.layout.prefixes["denoiser"] + "input_blocks.0.0.weight"
+            for name in (first, *self.layout.prefixes.values()):
                 if not any(key.startswith(name) for key in self._keys):
                     kind = kind_of(self._keys)
                     raise UserError(
-                        f"{path} is no checkpoint of Stable Diffusion 1.x: it "
+                        f"{path} is no checkpoint of {self.layout.name}: it "
                         + (
                             f"is {kind}."
                             if kind
@@ -269,6 +297,12 @@ class SingleFile:
                     )
             self._unet_channels = int(([*file.get_slice(first).get_shape(), 0, 0])[1])
             self._marks = scheduler_marks(path, self._keys, file.metadata() or {})
+        self.configs = configs or self.layout.configs
+
+    def _layout(self) -> Layout:
+        whole = {STABLE_DIFFUSION_XL.prefixes[part] for part in ("denoiser", "text_encoder_2")}
+        found = all(any(key.startswith(name) for key in self._keys) for name in whole)
+        return STABLE_DIFFUSION_XL if found else STABLE_DIFFUSION
 
     def config(self, part: Part | Literal["scheduler"]) -> Mapping[str, Any]:
         """As `ModelFiles.config`."""
@@ -279,14 +313,14 @@ class SingleFile:
 
     def load(self, part: Part, dtype: torch.dtype) -> Any:
         """As `ModelFiles.load`."""
-        if part == "tokenizer":
-            return reading("The tokenizer", lambda: load_tokenizer(self.configs / part))
-        prefix = self._PREFIXES[part]
+        if part.startswith("tokenizer"):
+            return reading("The tokenizer", lambda: self._tokenizer(part))
+        prefix = self.layout.prefixes[part]
         with open_weights(self.path) as file:
             weights = {key: file.get_tensor(key) for key in self._keys if key.startswith(prefix)}
         what = f"{self.name}: its {CALLED[part]}"
-        if part == "text_encoder":
-            return reading(what, lambda: self._text_encoder(weights, dtype))
+        if part.startswith("text_encoder"):
+            return reading(what, lambda: self._text_encoder(part, weights, dtype))
         cls, options = class_of(part, self.config(part), dtype)
         extra = {"in_channels": self._unet_channels} if part == "denoiser" else {}
         model = reading(
@@ -305,11 +339,28 @@ class SingleFile:
             raise UserError(f"{what} is incomplete, {absent[0]} is missing; download it again.")
         return model
 
-    def _text_encoder(self, weights: dict[str, torch.Tensor], dtype: torch.dtype) -> Any:
-        from transformers import CLIPTextConfig, CLIPTextModel
+    def _tokenizer(self, part: Part) -> Any:
+        """CLIP's, which ships with brittle once; a second one pads with other tokens."""
+        own = self.configs / part
+        tokenizer = load_tokenizer(own if own.is_dir() else SD1 / "tokenizer")
+        if part == "tokenizer_2":
+            tokenizer.pad_token = "!"
+        return tokenizer
 
-        model = CLIPTextModel(CLIPTextConfig.from_dict(dict(self.config("text_encoder"))))
-        named = {key.removeprefix(self._PREFIXES["text_encoder"]): weights[key] for key in weights}
+    def _text_encoder(
+        self, part: Part, weights: dict[str, torch.Tensor], dtype: torch.dtype
+    ) -> Any:
+        from transformers import CLIPTextConfig
+
+        cls, _ = class_of(part, self.config(part), dtype)
+        model = cls(CLIPTextConfig.from_dict(dict(self.config(part))))
+        prefix = self.layout.prefixes[part]
+        if part == "text_encoder_2":
+            from diffusers.loaders.single_file_utils import convert_open_clip_checkpoint
+
+            named = convert_open_clip_checkpoint(model, weights, prefix=prefix)
+        else:
+            named = {key.removeprefix(prefix): weights[key] for key in weights}
         if not hasattr(model, "text_model"):  # newer versions of transformers dropped this level
             named = {key.removeprefix("text_model."): value for key, value in named.items()}
         buffers = "embeddings.position_ids"
@@ -318,7 +369,7 @@ class SingleFile:
 
     def count(self, part: Part) -> int:
         """As `ModelFiles.count`, from the file's header."""
-        return count_weights(self.path, self._PREFIXES[part])
+        return count_weights(self.path, self.layout.prefixes[part])
 
     def paths(self) -> list[Path]:
         """As `ModelFiles.paths`."""

@@ -10,7 +10,7 @@ from brittle.component import unknown
 from brittle.errors import UserError, printable
 from brittle.models import hub
 from brittle.models.edit_model import EditModel
-from brittle.models.files import FOLDERS, SD1, Directory, SingleFile, lacking_in
+from brittle.models.files import FOLDERS, Directory, SingleFile, lacking_in
 from brittle.models.known import KNOWN, known_as
 from brittle.models.parts import ModelFiles
 from brittle.models.taesd_files import TaesdFiles, holds_taesd, in_taesd_format
@@ -29,7 +29,7 @@ def load_model(
     dtype: str | torch.dtype | None = None,
     vae_dtype: torch.dtype = torch.float32,
     size: int | None = None,
-    config: str | Path = SD1,
+    config: str | Path | None = None,
 ) -> EditModel:
     """The edit model behind a name; its parts are read when first used.
 
@@ -38,8 +38,8 @@ def load_model(
 
     Args:
         name: ``embedded``; a directory in diffusers' format, of a pipeline or of an autoencoder
-            alone; a .safetensors checkpoint of Stable Diffusion 1.x; an encoder in TAESD's format
-            (.safetensors, .pth, or their directory); a hub id such as
+            alone; a .safetensors checkpoint of Stable Diffusion 1.x or XL; an encoder in TAESD's
+            format (.safetensors, .pth, or their directory); a hub id such as
             ``stable-diffusion-v1-5/stable-diffusion-v1-5``; or one of the short names (``sd1``,
             ``flux1`` …) that `describe` lists. Only the last two may use the network.
         device: by default CUDA, MPS or the CPU, whichever is there first.
@@ -51,13 +51,13 @@ def load_model(
         size: the long side in pixels up to which the model is shown a photo; larger ones are
             reduced to it. By default the model's own: 512 for ``embedded``, which works at 128 to
             512.
-        config: for one file, a directory of configurations instead of Stable Diffusion 1.x's.
+        config: for one file, a directory of configurations instead of its layout's own.
 
     Raises:
         UserError: there is no such model, it is of another kind, or its files are damaged; a size
             that it doesn't work at.
     """
-    files = find_files(str(name), Path(config))
+    files = find_files(str(name), Path(config) if config else None)
     chosen_device = _as_device(device) if device else default_device()
     chosen_dtype = default_dtype(chosen_device) if dtype is None else _as_dtype(dtype)
     if chosen_device.type == "cuda":
@@ -68,7 +68,7 @@ def load_model(
     )
 
 
-def find_files(name: str, config: Path = SD1) -> ModelFiles:
+def find_files(name: str, config: Path | None = None) -> ModelFiles:
     """Where the model of this name lies; UserError as `load_model`."""
     if name == "embedded":
         return Directory(EMBEDDED, name)

@@ -75,7 +75,7 @@ def kind_of(names: Iterable[str]) -> str:
 def scheduler_marks(
     path: Path, names: Iterable[str], metadata: Mapping[str, str]
 ) -> dict[str, Any]:
-    """What a checkpoint's marks change in Stable Diffusion 1.x's scheduler_config.json.
+    """What a checkpoint's marks change in its layout's scheduler_config.json.
 
     ``v_pred`` and ``ztsnr`` are empty tensors that merging and training tools add; metadata is
     `_META`'s.

@@ -40,6 +40,10 @@ class ModelFiles(Protocol):
     def pipeline(self) -> str:
         """The class of diffusers' pipeline that the files are said to be for; empty: not said."""
 
+    @property
+    def index(self) -> Mapping[str, Any]:
+        """What model_index.json states; empty where there is none."""
+
     def config(self, part: Part | Literal["scheduler"]) -> Mapping[str, Any]:
         """A part's configuration; UserError where the model has no such part."""
 

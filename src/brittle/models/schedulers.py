@@ -190,6 +190,8 @@ class Foreign:
 _REFUSALS = (ValueError, TypeError, NotImplementedError, IndexError, AttributeError)
 """What diffusers' schedulers raise where settings do not go together."""
 _CALLED_BY_PIPELINES = ("set_timesteps", "add_noise", "scale_model_input", "step")
+_UNSAID = {"plms": {"skip_prk_steps": True}, "ddim": {"clip_sample": False}}
+"""What latents want where another scheduler's configuration says nothing of it."""
 _MEANINGS = {"prediction_type": "epsilon", "rescale_betas_zero_snr": False}
 """What of a configuration says how the model was trained, with what a file without it means."""
 
@@ -271,7 +273,7 @@ def make_scheduler(
     try:
         _check_class(cls, name, config)
         with silence():
-            theirs = cls.from_config({**_plain(name), **config, **changes})
+            theirs = cls.from_config({**_UNSAID.get(name, {}), **config, **changes})
             theirs.set_timesteps(num_inference_steps, device=device)
     except UserError:
         raise
@@ -315,11 +317,6 @@ def _check_class(cls: Any, name: str, config: Mapping[str, Any]) -> None:
                 f"This model was trained with {key}={value}, which the scheduler {name} doesn't "
                 f"know: choose scheduler=ddim."
             )
-
-
-def _plain(name: str) -> dict[str, Any]:
-    """PLMS is without Runge-Kutta steps, of which other schedulers' configurations say nothing."""
-    return {"skip_prk_steps": True} if name == "plms" else {}
 
 
 def _is_written_out(name: str, config: Mapping[str, Any]) -> bool:

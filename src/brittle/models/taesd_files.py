@@ -20,6 +20,7 @@ class TaesdFiles:
 
     directory = None
     pipeline = ""
+    index: Mapping[str, Any] = {}
 
     def __init__(self, path: Path, *, name: str = "", size: int | None = None) -> None:
         """``path`` is the encoder's file, or a folder with one.

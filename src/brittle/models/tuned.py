@@ -102,6 +102,11 @@ class TunedFiles:
         """As `ModelFiles.pipeline`: the base model's."""
         return self.base.pipeline
 
+    @property
+    def index(self) -> Mapping[str, Any]:
+        """As `ModelFiles.index`: the base model's."""
+        return self.base.index
+
     def config(self, part: Part | Literal["scheduler"]) -> Mapping[str, Any]:
         """As `ModelFiles.config`."""
         return self.base.config(part)

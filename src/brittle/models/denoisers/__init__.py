@@ -4,6 +4,7 @@ from brittle.errors import UserError
 from brittle.models.denoisers.base import IMAGE_GUIDANCE, Condition, Denoiser, Encode, Task
 from brittle.models.denoisers.instruct_pix2pix import InstructPix2Pix
 from brittle.models.denoisers.stable_diffusion import StableDiffusion
+from brittle.models.denoisers.stable_diffusion_xl import StableDiffusionXL
 from brittle.models.denoisers.unet import channels, latent_channels
 from brittle.models.parts import Parts
 
@@ -19,12 +20,13 @@ def denoiser_of(parts: Parts) -> Denoiser:
         UserError: it has none, or one of an architecture that brittle doesn't know.
     """
     config = parts.files.config("denoiser")
+    if config.get("addition_embed_type") == "text_time" and not config.get("time_cond_proj_dim"):
+        return StableDiffusionXL(parts)
     more = [key for key in _MORE_INPUTS if config.get(key) is not None]
     if more:
         raise UserError(
             f"{parts.name}: its UNet needs more than latents, a timestep and one prompt "
-            f"({more[0]}), as Stable Diffusion XL's does: brittle edits with Stable Diffusion "
-            f"1.x and 2.x."
+            f"({more[0]}): brittle edits with Stable Diffusion 1.x, 2.x and XL."
         )
     if channels(parts) == 2 * latent_channels(parts):
         return InstructPix2Pix(parts)

@@ -75,7 +75,7 @@ class UNet:
         """As `Denoiser.condition`; with guidance the rows of the negative prompts come first."""
         guided = self.rows(guidance_scale) > 1
         texts = [*negative_prompts, *prompts] if guided else prompts
-        return Condition(self.embed(texts), guidance_scale, more=self.more(texts, shape))
+        return Condition(self.embed(texts), guidance_scale)
 
     def embed(self, prompts: Sequence[str]) -> Tensor:
         """What the UNet sees of prompts, (N, tokens, width); each distinct one computed once."""
@@ -84,10 +84,6 @@ class UNet:
 
     def _embed(self, prompt: str) -> Tensor:
         return self.parts.numbers(self.reader.read(prompt)[0], "text_encoder")
-
-    def more(self, prompts: Sequence[str], shape: Sequence[int]) -> Mapping[str, Tensor]:
-        """As `Condition.more`: nothing."""
-        return {}
 
     def show(
         self, task: Task, image: Tensor, mask: Tensor | None, encode: Encode, noise: Tensor | None
