@@ -142,6 +142,22 @@ class Universal(Section):
     measured: int
 
 
+class Remover(Schedule):
+    """The pairs of the remover, its training, and what it is measured on."""
+
+    export: Path
+    chunks: int
+    crops: int
+    radius: tuple[float, float]
+    side: int
+    untouched: float
+    protections: dict[str, str]
+    without: str
+    held_out: int
+    measured: tuple[str, ...]
+    beside: tuple[str, ...]
+
+
 class Config(Section):
     """All settings of the recipe."""
 
@@ -162,6 +178,7 @@ class Config(Section):
     text: Text
     denoiser: Denoiser
     instruct: Instruct
+    remover: Remover
     calibration: Calibrate
     evaluate: Evaluate
     universal: Universal

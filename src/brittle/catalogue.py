@@ -92,7 +92,7 @@ GROUPS: dict[str, tuple[Group, ...]] = {
         Group(
             "Purifiers, which run a model",
             "Start with denoise:strength=0.2.",
-            ("purifiers", "upscaling"),
+            ("purifiers", "removing", "upscaling"),
         ),
     ),
     "editors": (

@@ -21,6 +21,7 @@ from brittle.transforms.framing import Crop, Perspective
 from brittle.transforms.moves import Flip, Rotate, Shift
 from brittle.transforms.noises import GaussianNoise
 from brittle.transforms.purifiers import Autoencode, Denoise, Impress
+from brittle.transforms.removing import Remover
 from brittle.transforms.resampling import Resize
 from brittle.transforms.screens import Screenshot
 from brittle.transforms.upscaling import NoisyUpscaling
@@ -49,6 +50,7 @@ __all__ = [
     "NonLocalMeans",
     "Nothing",
     "Perspective",
+    "Remover",
     "Resize",
     "Rotate",
     "Screenshot",
