@@ -65,7 +65,7 @@ GROUPS: dict[str, tuple[Group, ...]] = {
         Group(
             "Against editing, through the denoiser: slower",
             "Start with photoguard-diffusion-jpeg.",
-            ("denoising", "diffusion"),
+            ("denoising", "diffusion", "first_step"),
         ),
         Group(
             "Against learning from a collection",
