@@ -20,13 +20,14 @@ from brittle.benching.leaderboard import Line, page, ranked, read_entries, read_
 from brittle.benching.measuring import reported
 from brittle.benching.verifying import alike, verify_bundle
 from brittle.cli import app
+from brittle.component import registry
 from brittle.errors import UserError
 from brittle.images import from_bytes, write_image
 from brittle.protections import Protection
 from brittle.record.bundle import pack
-from brittle.record.record import Record
+from brittle.record.record import Record, index_json
 from brittle.record.rows import format_results
-from brittle.record.store import RESULTS, FolderStore
+from brittle.record.store import INDEX, RESULTS, FolderStore, dump
 from brittle.transforms import Transform
 
 ROOT = Path(__file__).parents[2]
@@ -177,6 +178,17 @@ def test_what_was_forged_is_found(encoder, tmp_path):
     assert edit.image in words[1]
 
 
+def test_an_index_that_its_manifest_does_not_cover_is_refused_in_a_sentence(encoder, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(encoder.with_suffix(""), copy)
+    record, store = Record.open(copy), FolderStore(copy)
+    index = [replace(one, transform="flip") for one in record.index]
+    store.write_results(record.manifest, {INDEX: dump(index_json(index))})
+    pack(Record.open(copy), tmp_path / "forged.zip")
+    with pytest.raises(UserError, match=r"The bundle's index has 0.*, which its manifest lacks"):
+        verify_bundle(tmp_path / "forged.zip", seed=0)
+
+
 def test_an_entry_whose_number_was_changed_is_found(encoder):
     entry = read_entry(encoder)
     (result,) = entry.results
@@ -221,6 +233,9 @@ def test_what_holds_stands_above_what_is_stronger_but_was_undone(encoder):
     few = line(entry, 0.4, 0.4)
     few.result.__dict__["before"] = Interval(estimate=0.4, method="none", n=3)
     assert few.result.standing == "too few photos"
+    stopped = more.result.model_copy(update={"withheld": "loss did not fall"})
+    assert ranked([Line(entry, stopped), nothing])[0] is nothing
+    assert stopped.standing == "withheld"
 
 
 def test_texts_from_anyone_are_text_on_the_page(encoder):
@@ -258,6 +273,25 @@ def test_the_benches_that_come_with_brittle_can_be_run(size):
     assert "published file" in of.trial.threat_model
     for transform in of.trial.transforms:
         Transform.parse(transform)
+
+
+@pytest.mark.parametrize("name", sorted(registry(Protection.family).presets))
+def test_every_preset_that_protects_photos_can_be_run(name):
+    try:
+        component = Protection.parse(name)
+    except UserError as error:
+        if "brittle models fetch" not in str(error):
+            raise
+        return
+    if component.needs_collection:
+        with pytest.raises(UserError, match="a bench edits single photos"):
+            submission(load_bench("small"), name)
+        return
+    trial = submission(load_bench("small"), name).trial
+    for label in trial.protections:
+        mine = Protection.parse(trial.written_out(label))
+        assert mine.record()["name"] == component.name
+        assert mine == component.with_budget(mine.budget)
 
 
 def test_the_quick_bench_is_the_small_one_at_another_size():

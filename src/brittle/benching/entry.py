@@ -14,7 +14,9 @@ from brittle.analysis.summary import Interval
 from brittle.data import Data
 
 SCHEMA = Path(__file__).parent / "schema" / "entry.schema.json"
-Standing = Literal["holds", "acts until adapted to", "no more than noise", "too few photos"]
+Standing = Literal[
+    "holds", "acts until adapted to", "no more than noise", "too few photos", "withheld"
+]
 
 
 class Reported(Data):
@@ -83,10 +85,16 @@ class Measured(Data):
     """Reach without a transform in the bench's second editor."""
     transfer_reason: str
     """Why there is none."""
+    flags: tuple[str, ...]
+    """Signs that a number may not mean what it seems to; docs/flags.md says what each is."""
+    withheld: str
+    """Why nothing is concluded: a flag that stops verdicts, or numbers that are missing."""
 
     @property
     def standing(self) -> Standing:
         """What the intervals settle."""
+        if self.withheld:
+            return "withheld"
         if self.before is None or self.before.low is None:
             return "too few photos"
         if self.worst is not None and self.worst.low is not None and self.worst.low > 0:
@@ -126,10 +134,6 @@ class Entry(Data):
     """The hash of their digests: entries with another were measured on other photos."""
     results: tuple[Measured, ...]
     """One for each level of visibility, the mildest first."""
-    flags: tuple[str, ...]
-    """Signs that a result may not mean what it seems to; docs/flags.md says what each is."""
-    missing: float
-    """Share of the declared numbers that are missing."""
     reported: tuple[Reported, ...] = ()
     """What was published, to stand beside what was measured."""
     version: str

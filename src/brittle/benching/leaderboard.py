@@ -22,6 +22,7 @@ ORDER: tuple[Standing, ...] = (
     "acts until adapted to",
     "no more than noise",
     "too few photos",
+    "withheld",
 )
 RANKED = ORDER[:2]
 """What has a place: of the others nothing shows that they do anything."""
@@ -42,6 +43,8 @@ LEGEND = """
 - **Standing**: *holds*, if that interval lies above 0. *Acts until adapted to*, if only the reach
   without a transform does. *No more than noise*, if neither does: such rows have no place, and
   stand below all others.
+- **Flags** are signs that a number may not mean what it seems to ([all of them](flags.md)); where
+  one stops verdicts, or more than a tenth of the numbers is missing, the standing is *withheld*.
 - **Usable edits** of 100: what the attacker gets of the protected photo, of noise of the same size,
   and of the unprotected photo, each after the same search for the transform that serves best.
   Equal numbers mean that the protection prevents nothing.
@@ -67,6 +70,7 @@ COLUMNS = (
     "cost a photo",
     "photos",
     "standing",
+    "flags",
     "measured by",
 )
 
@@ -166,7 +170,8 @@ def _cells(line: Line) -> Iterator[str]:
     yield estimated(result.transfer) if result.transfer else _why(result.transfer_reason)
     yield entry.cost
     yield _photos(result.before, entry)
-    yield result.standing
+    yield result.standing + (f" ({result.withheld})" if result.withheld else "")
+    yield ", ".join(result.flags) or "none"
     yield entry.measured_by or "not stated"
 
 

@@ -1,7 +1,7 @@
 """From a finished trial of a bench to its entry."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 
@@ -10,7 +10,8 @@ from pydantic import TypeAdapter
 
 from brittle.analysis.finished import Finished
 from brittle.analysis.intervals import mean_interval
-from brittle.analysis.summary import HalfLife, Interval, WorstCase
+from brittle.analysis.summary import Flag, HalfLife, Interval, WorstCase
+from brittle.analysis.verdicts import MAX_MISSING
 from brittle.benching.declaration import Submission
 from brittle.benching.entry import Entry, HalfLeft, Measured, Reported
 from brittle.budgets.perceptual import over_tiles
@@ -47,6 +48,7 @@ def _measured(trial: Finished, arm: str, level: str, budgets: Mapping[str, str])
     untransformed = summary.effect(arm, "none")
     life = next((one for one in summary.half_lives if _is_jpeg(one, arm)), None)
     transfer, transfer_reason = _transfer(trial, arm)
+    flags = [flag for flag in summary.flags if flag.arm in (None, arm)]
     return Measured(
         level=level,
         arm=arm,
@@ -67,7 +69,17 @@ def _measured(trial: Finished, arm: str, level: str, budgets: Mapping[str, str])
         else HalfLeft(low=life.low, high=life.high, sentence=life.sentence),
         transfer=transfer,
         transfer_reason=transfer_reason,
+        flags=tuple(dict.fromkeys(flag.name for flag in flags)),
+        withheld=_withheld(flags, summary.missing.share),
     )
+
+
+def _withheld(flags: Iterable[Flag], missing: float) -> str:
+    """Why nothing is concluded, by the rules of verdicts; empty where something is."""
+    stopping = dict.fromkeys(flag.name for flag in flags if flag.stops_verdict)
+    if missing > MAX_MISSING:
+        stopping["numbers missing"] = None
+    return ", ".join(stopping)
 
 
 def _usable(case: WorstCase | None) -> Interval | None:
@@ -114,7 +126,7 @@ def _published(record: Record, arm: str) -> Iterator[tuple[bytes, bytes]]:
 
 def make_entry(trial: Finished, of: Submission, bundle: Path, *, by: str = "") -> Entry:
     """The entry of a finished trial, whose ``bundle`` was written."""
-    manifest, summary = trial.manifest, trial.summary
+    manifest = trial.manifest
     records = {arm.label: arm.record for arm in manifest.arms if arm.label in of.levels}
     name = of.protection.partition(":")[0]
     made = {label: Protection.from_record(one) for label, one in records.items() if one}
@@ -137,8 +149,6 @@ def make_entry(trial: Finished, of: Submission, bundle: Path, *, by: str = "") -
         photos=len(manifest.photos),
         photos_key=key(sorted(photo.digest for photo in manifest.photos)),
         results=measure(trial, of.levels, of.bench.levels),
-        flags=tuple(dict.fromkeys(flag.name for flag in summary.flags)),
-        missing=summary.missing.share,
         reported=reported(name),
         version=manifest.code.get("version") or "",
         commit=manifest.code.get("git") or "",

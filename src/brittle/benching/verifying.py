@@ -21,7 +21,7 @@ from brittle.benching.measuring import digest_of, remeasured
 from brittle.data import Data
 from brittle.declaration.trial import Trial, make_trial
 from brittle.editors import Editor
-from brittle.errors import UserError
+from brittle.errors import Unavailable, UserError
 from brittle.images import Photo, digest, from_png, levels_from_png
 from brittle.metrics import Calibration
 from brittle.models import EditModel, load_model
@@ -132,18 +132,28 @@ def _usable_follows(record: Record) -> Agreement:
     editors = {one.label: str(Editor.from_record(one.record)) for one in record.manifest.editors}
     scored = {row.key: row.value for row in record.rows}
     sides = {photo.name: max(photo.width, photo.height) for photo in record.manifest.photos}
+
+    def judged(row: Row) -> float | None:
+        if calibration is None or row.editor not in editors or row.image not in sides:
+            return None
+        size = min(record.manifest.model.size, sides[row.image])
+        try:
+            found = calibration.find(editors[row.editor], trial.mask or "none", size=size)
+            follow, keep = (
+                scored.get((*row.key[:6], metric, "photo")) for metric in (found.follow, found.keep)
+            )
+            if follow is None or keep is None:
+                return None
+            return found.usable(follow, keep, row.prompt)
+        except Unavailable:
+            return None
+
     compared, differ = 0, []
     for row in record.rows:
-        if row.metric != "usable" or row.value is None or calibration is None:
-            continue
-        size = min(record.manifest.model.size, sides[row.image])
-        found = calibration.find(editors[row.editor], trial.mask or "none", size=size)
-        follow, keep = (
-            scored.get((*row.key[:6], metric, "photo")) for metric in (found.follow, found.keep)
-        )
-        compared += 1
-        if follow is None or keep is None or found.usable(follow, keep, row.prompt) != row.value:
-            differ.append(_words(Point(*row.key[:6])))
+        if row.metric == "usable" and row.value is not None:
+            compared += 1
+            if judged(row) != row.value:
+                differ.append(_words(Point(*row.key[:6])))
     return Agreement(kind="judgements of usable edits", compared=compared, differ=tuple(differ))
 
 
@@ -189,6 +199,7 @@ class _Again:
     def compare(self, points: Iterable[Point], progress: Progress) -> list[Agreement]:
         """Make the edits and scores of some points again, and compare them with the bundle's."""
         for point in points:
+            self._check(point)
             add_cell(self.plan, point)
         self._fill_in()
         compute(self.plan, self.store, self.model, progress)
@@ -205,12 +216,27 @@ class _Again:
             self._scores(rows(self.plan, self.store)),
         ]
 
+    def _check(self, point: Point) -> None:
+        """Refuse a point that the bundle's manifest, or its published files, don't cover."""
+        plan, arm = self.plan, self.plan.arms.get(point.arm)
+        given = arm is not None and (
+            arm.kind in ("original", "ceiling") or (point.image, point.arm) in plan.given
+        )
+        if not (
+            given
+            and point.image in plan.photos
+            and point.transform in plan.transforms
+            and point.editor in plan.editors
+        ):
+            raise UserError(f"The bundle's index has {_words(point)}, which its manifest lacks.")
+
     def _plan(self) -> Plan:
         manifest = self.record.manifest
         released = self._released()
         photos = {
             photo.name: TrialPhoto(released[photo.name, ORIGINAL], group=photo.group)
             for photo in manifest.photos
+            if (photo.name, ORIGINAL) in released
         }
         plan = plan_components(_without_protections(manifest), photos, self.model)
         given = {
@@ -235,7 +261,7 @@ class _Again:
             if at not in found and entry.released and entry.transform == "none":
                 image = from_png(self._read(entry.released))
                 known = digest(image)
-                if entry.arm == ORIGINAL and known != digests[entry.image]:
+                if entry.arm == ORIGINAL and known != digests.get(entry.image):
                     raise UserError(f"The bundle's photo {entry.image} is not its manifest's.")
                 found[at] = Photo(entry.image, image, None, (), "PNG", False, None, known)
         return found
@@ -267,12 +293,17 @@ class _Again:
             edit: clean._replace(seed=seed)
             for edit, seed in zip(cell.floor, seeds if cell.floor else (), strict=True)
         }
-        return [(edit, self.record.by_point[point]) for edit, point in points.items()]
+        return [(edit, self._entry(point)) for edit, point in points.items()]
+
+    def _entry(self, point: Point) -> IndexEntry:
+        if point not in self.record.by_point:
+            raise UserError(f"The bundle's index lacks {_words(point)}.")
+        return self.record.by_point[point]
 
     def _pictures(self, kind: str, cells: Mapping[str, Cell], which: str) -> Agreement:
         differ = []
         for made, cell in cells.items():
-            theirs = levels_from_png(self._read(getattr(self.record.by_point[cell.point], which)))
+            theirs = levels_from_png(self._read(getattr(self._entry(cell.point), which)))
             if not alike(self.store.read_levels(made), theirs):
                 differ.append(_words(cell.point))
         return Agreement(kind=kind, compared=len(cells), differ=tuple(differ))
