@@ -99,7 +99,7 @@ GROUPS: dict[str, tuple[Group, ...]] = {
         Group(
             "Edit a photo",
             "Start with img2img; with a mask, inpaint.",
-            ("img2img", "inpaint", "instruct", "identity"),
+            ("img2img", "inpaint", "instruct", "ip_adapter", "identity"),
         ),
         Group(
             "Learn from a collection and generate",

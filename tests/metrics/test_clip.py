@@ -4,6 +4,7 @@ import torch
 from brittle.errors import Unavailable
 from brittle.metrics import Follow, Keep, Style
 from brittle.networks.clip import load_clip
+from brittle.networks.clip import prepared as prepared_for
 from tests.metrics import files
 from tests.metrics.test_psnr import noisy
 
@@ -57,7 +58,7 @@ def test_style_is_the_formula_on_the_middle_layers_of_the_tower(photos, folder):
         )
     pair = []
     for photo in photos.split(1):
-        prepared = load_clip(str(folder))._prepared(photo)
+        prepared = prepared_for(photo, load_clip(str(folder)).size)
         with torch.no_grad():
             tower(pixel_values=prepared)
         pair.append([read[depth][0, 1:].double() for depth in (0, 1)])  # of two layers

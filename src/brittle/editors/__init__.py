@@ -6,5 +6,6 @@ from brittle.editors.identity import Identity
 from brittle.editors.img2img import Img2Img
 from brittle.editors.inpaint import Inpaint
 from brittle.editors.instruct import Instruct
+from brittle.editors.ip_adapter import IPAdapter
 
-__all__ = ["Editor", "FineTune", "Identity", "Img2Img", "Inpaint", "Instruct"]
+__all__ = ["Editor", "FineTune", "IPAdapter", "Identity", "Img2Img", "Inpaint", "Instruct"]

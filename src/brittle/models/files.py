@@ -27,7 +27,9 @@ from brittle.models.taesd import from_tiny, is_taesd
 
 SD1 = Path(__file__).parent / "sd1"
 RECOMMENDED = "recommended.json"
-FOLDERS: Mapping[str, str] = {part: part for part in CALLED} | {"denoiser": "unet"}
+FOLDERS: Mapping[str, str] = {
+    part: {"denoiser": "unet"}.get(part, part) for part in CALLED if part != "image_encoder"
+}
 """The folder of each part, in the order of `CALLED`; a denoiser's may be `TRANSFORMER` instead."""
 TRANSFORMER = "transformer"
 _LORA_FILES = ("pytorch_lora_weights.safetensors", "adapter_config.json")
@@ -189,7 +191,7 @@ class Directory:
     def paths(self) -> list[Path]:
         """As `ModelFiles.paths`."""
         found: list[Path] = []
-        for part in ("vae",) if self._is_autoencoder else CALLED:
+        for part in ("vae",) if self._is_autoencoder else FOLDERS:
             place = self._place(part)
             config = place / config_file(part)
             if not config.is_file():

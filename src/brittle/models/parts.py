@@ -12,7 +12,9 @@ from torch import Tensor
 from brittle.errors import UserError
 from brittle.models.reading import running
 
-Part = Literal["vae", "denoiser", "text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2"]
+Part = Literal[
+    "vae", "denoiser", "text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2", "image_encoder"
+]
 CALLED = {
     "vae": "autoencoder (vae)",
     "denoiser": "denoiser",
@@ -21,6 +23,7 @@ CALLED = {
     "scheduler": "scheduler (scheduler)",
     "text_encoder_2": "second text encoder (text_encoder_2)",
     "tokenizer_2": "second tokenizer (tokenizer_2)",
+    "image_encoder": "image encoder (image_encoder)",
 }
 """Parts as people are told of them, in the order in which a model's files are hashed."""
 

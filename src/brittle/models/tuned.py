@@ -85,31 +85,63 @@ def take(modules: Mapping[Part, Any], weights: Mapping[str, Tensor]) -> None:
             parameter.copy_(weights[name])
 
 
-class TunedFiles:
-    """A model's files (`ModelFiles`) with the learned ``weights`` on top, whose bytes count too."""
+class OnTop:
+    """A model's files (`ModelFiles`) as they are: for what puts something on top of them."""
 
-    def __init__(self, base: ModelFiles, scope: Scope, weights: Path) -> None:
-        self.base, self.scope, self.weights = base, scope, weights
-        self.name = f"{base.name} + {weights.parent.name[:8]}"
+    def __init__(self, base: ModelFiles) -> None:
+        self.base, self.name = base, base.name
 
     @property
     def directory(self) -> Path | None:
-        """As `ModelFiles.directory`: the base model's."""
+        """As `ModelFiles.directory`."""
         return self.base.directory
 
     @property
     def pipeline(self) -> str:
-        """As `ModelFiles.pipeline`: the base model's."""
+        """As `ModelFiles.pipeline`."""
         return self.base.pipeline
 
     @property
     def index(self) -> Mapping[str, Any]:
-        """As `ModelFiles.index`: the base model's."""
+        """As `ModelFiles.index`."""
         return self.base.index
 
     def config(self, part: Part | Literal["scheduler"]) -> Mapping[str, Any]:
         """As `ModelFiles.config`."""
         return self.base.config(part)
+
+    def load(self, part: Part, dtype: torch.dtype) -> Any:
+        """As `ModelFiles.load`."""
+        return self.base.load(part, dtype)
+
+    def count(self, part: Part) -> int:
+        """As `ModelFiles.count`."""
+        return self.base.count(part)
+
+    def paths(self) -> list[Path]:
+        """As `ModelFiles.paths`."""
+        return self.base.paths()
+
+    def recommended(self) -> Mapping[str, Any]:
+        """As `ModelFiles.recommended`."""
+        return self.base.recommended()
+
+    def stated_size(self) -> int | None:
+        """As `ModelFiles.stated_size`."""
+        return self.base.stated_size()
+
+    def read_as(self) -> list[str]:
+        """As `ModelFiles.read_as`."""
+        return self.base.read_as()
+
+
+class TunedFiles(OnTop):
+    """A model's files (`ModelFiles`) with the learned ``weights`` on top, whose bytes count too."""
+
+    def __init__(self, base: ModelFiles, scope: Scope, weights: Path) -> None:
+        super().__init__(base)
+        self.scope, self.weights = scope, weights
+        self.name = f"{base.name} + {weights.parent.name[:8]}"
 
     def load(self, part: Part, dtype: torch.dtype) -> Any:
         """As `ModelFiles.load`; LoRA's weights stay beside the layers, in float32."""
@@ -120,22 +152,6 @@ class TunedFiles:
         take({part: opened}, load_file(self.weights))
         return opened
 
-    def count(self, part: Part) -> int:
-        """As `ModelFiles.count`: the base model's."""
-        return self.base.count(part)
-
     def paths(self) -> list[Path]:
         """As `ModelFiles.paths`."""
         return [*self.base.paths(), self.weights]
-
-    def recommended(self) -> Mapping[str, Any]:
-        """As `ModelFiles.recommended`: the base model's."""
-        return self.base.recommended()
-
-    def stated_size(self) -> int | None:
-        """As `ModelFiles.stated_size`: the base model's."""
-        return self.base.stated_size()
-
-    def read_as(self) -> list[str]:
-        """As `ModelFiles.read_as`: the base model's."""
-        return self.base.read_as()

@@ -54,12 +54,14 @@ class Clip:
         return _unit(self.model.text_projection(self.model.text_model(**tokens).pooler_output))
 
     def _image(self, image: Tensor) -> Tensor:
-        pooled = self.model.vision_model(pixel_values=self._prepared(image)).pooler_output
+        pooled = self.model.vision_model(pixel_values=prepared(image, self.size)).pooler_output
         return _unit(self.model.visual_projection(pooled))
 
     def _maps(self, image: Tensor) -> tuple[Tensor, ...]:
         tower = self.model.vision_model
-        seen = tower(pixel_values=self._prepared(image), output_hidden_states=True).hidden_states
+        seen = tower(
+            pixel_values=prepared(image, self.size), output_hidden_states=True
+        ).hidden_states
         # A safety checker's tower has a level more in older versions of transformers.
         layers = getattr(tower, "vision_model", tower).encoder.layers
         depths = sorted({len(layers) * quarter // 4 for quarter in (1, 2, 3)})
@@ -68,16 +70,18 @@ class Clip:
         # The first token stands for the whole image and has no place in it.
         return tuple(_unit(one[:, 1:]).mT.unflatten(2, (side, side)) for one in read)
 
-    def _prepared(self, image: Tensor) -> Tensor:
-        shorter = min(image.shape[-2:])
-        height, width = (side * self.size // shorter for side in image.shape[-2:])
-        x = torch.nn.functional.interpolate(
-            image, (height, width), mode="bicubic", antialias=True, align_corners=False
-        ).clamp(0, 1)
-        top, left = (height - self.size) // 2, (width - self.size) // 2
-        x = x[..., top : top + self.size, left : left + self.size]
-        mean, std = (x.new_tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
-        return (x - mean) / std
+
+def prepared(image: Tensor, size: int) -> Tensor:
+    """What a tower for pictures of ``size`` px reads of an image (N, 3, H, W); differentiable."""
+    shorter = min(image.shape[-2:])
+    height, width = (side * size // shorter for side in image.shape[-2:])
+    x = torch.nn.functional.interpolate(
+        image, (height, width), mode="bicubic", antialias=True, align_corners=False
+    ).clamp(0, 1)
+    top, left = (height - size) // 2, (width - size) // 2
+    x = x[..., top : top + size, left : left + size]
+    mean, std = (x.new_tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
+    return (x - mean) / std
 
 
 @functools.lru_cache(maxsize=1)

@@ -1,11 +1,13 @@
 """Denoisers, an architecture a file; `denoiser_of` chooses by what a model's files state."""
 
 from brittle.errors import UserError
+from brittle.models.adapters import AdaptedFiles
 from brittle.models.denoisers.base import IMAGE_GUIDANCE, Condition, Denoiser, Encode, Task
+from brittle.models.denoisers.image_prompt import ImagePrompted
 from brittle.models.denoisers.instruct_pix2pix import InstructPix2Pix
 from brittle.models.denoisers.stable_diffusion import StableDiffusion
 from brittle.models.denoisers.stable_diffusion_xl import StableDiffusionXL
-from brittle.models.denoisers.unet import channels, latent_channels
+from brittle.models.denoisers.unet import UNet, channels, latent_channels
 from brittle.models.parts import Parts
 
 __all__ = ["IMAGE_GUIDANCE", "Condition", "Denoiser", "Encode", "Task", "denoiser_of"]
@@ -19,6 +21,11 @@ def denoiser_of(parts: Parts) -> Denoiser:
     Raises:
         UserError: it has none, or one of an architecture that brittle doesn't know.
     """
+    unet = _unet_of(parts)
+    return ImagePrompted(unet) if isinstance(parts.files, AdaptedFiles) else unet
+
+
+def _unet_of(parts: Parts) -> UNet:
     config = parts.files.config("denoiser")
     if config.get("addition_embed_type") == "text_time" and not config.get("time_cond_proj_dim"):
         return StableDiffusionXL(parts)

@@ -29,7 +29,7 @@ class Condition:
     guidance_scale: float
     image_guidance_scale: float = 1.0
     """How strongly an instruction editor holds on to its image."""
-    more: Mapping[str, Tensor] = field(default_factory=dict)
+    more: Mapping[str, Tensor | list[Tensor]] = field(default_factory=dict)
     """Further inputs of the module by its names for them, one row for each of `embeddings`."""
     shown: tuple[Tensor, ...] = ()
     """What the denoiser sees of an image (`Denoiser.show`); gradients pass through it."""

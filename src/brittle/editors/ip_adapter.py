@@ -1,0 +1,104 @@
+"""ip-adapter: a picture says what to paint, without a fine-tune and past the autoencoder."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Self
+
+import torch
+from pydantic import Field, field_validator
+from torch import Tensor
+
+from brittle.component import register
+from brittle.editors.sampling import Chained
+from brittle.errors import UserError
+from brittle.images import Mask
+from brittle.models import EditModel, chain
+from brittle.models.adapters import AdaptedFiles
+from brittle.models.denoisers import Task
+from brittle.models.edit_model import file_hash
+from brittle.noise import Seeds
+
+
+@register
+class IPAdapter(Chained):
+    """Pictures in the likeness of the received one, as diffusers' pipelines run IP-Adapter.
+
+    The received picture is an image prompt beside the prompt, and denoising starts from noise: what
+    the autoencoder makes of the picture plays no part. ``adapter`` is the .safetensors file of a
+    plain IP-Adapter for the model, with its folder ``image_encoder`` beside it; it is recorded as
+    ``path#digest``. ``scale`` says how much the picture counts.
+    """
+
+    name = "ip-adapter"
+    source = "IP-Adapter (Ye et al. 2023, arXiv:2308.06721)"
+    task: ClassVar[Task] = "generate"
+    FALLBACKS: ClassVar[dict[str, float]] = {"guidance_scale": 7.5, "num_inference_steps": 50}
+
+    adapter: str = ""
+    scale: Annotated[float, Field(ge=0, le=1)] = 1.0
+    guidance_scale: Annotated[float, Field(ge=0)] | None = None
+    num_inference_steps: Annotated[int, Field(ge=1)] | None = None
+    eta: Annotated[float, Field(ge=0, le=1)] = 0.0
+    negative_prompt: str = ""
+    scheduler: str | None = None
+
+    @field_validator("adapter")
+    @classmethod
+    def _add_digest(cls, adapter: str) -> str:
+        if not adapter or re.fullmatch(r".+#[0-9a-f]{32}", adapter):
+            return adapter
+        if not Path(adapter).is_file():
+            raise ValueError(f"there is no adapter at {adapter}")
+        return f"{adapter}#{file_hash(Path(adapter))[:32]}"
+
+    def resolve(self, model: EditModel) -> Self:
+        """As `Chained.resolve`, of the model with the adapter on top."""
+        return super().resolve(self.adapted(model))
+
+    def edit(
+        self,
+        model: EditModel,
+        image: Tensor,
+        *,
+        prompts: Sequence[str],
+        mask: Mask = None,
+        seeds: Seeds,
+    ) -> Tensor:
+        """As `Editor.edit`; a mask raises UserError."""
+        if mask is not None:
+            raise UserError("ip-adapter paints the whole image: it takes no mask.")
+        with torch.inference_mode():
+            image, adapted = model.fit(image), self.adapted(model)
+            plan = self.resolve(model).plan(adapted, image, prompts=prompts, seeds=seeds)
+            start = chain.start(adapted, plan, image)
+            return chain.finish(adapted, start, plan).clamp(0, 1).cpu()
+
+    def settings(self) -> dict[str, Any]:
+        """As `Chained.settings`."""
+        own = {"adapter", "scale"}
+        return {
+            field: getattr(self, field) for field in type(self).model_fields if field not in own
+        }
+
+    def adapted(self, model: EditModel) -> EditModel:
+        """The model with the adapter on top.
+
+        Raises:
+            UserError: no adapter was named, it isn't the one that was recorded, or it doesn't fit.
+        """
+        if model.why_no_edits:
+            raise UserError(model.why_no_edits)
+        if not self.adapter:
+            raise UserError(
+                "ip-adapter needs the file of an IP-Adapter: --editor ip-adapter:adapter=FILE."
+            )
+        path, _, digest = self.adapter.rpartition("#")
+        if not Path(path).is_file() or file_hash(Path(path))[:32] != digest:
+            raise UserError(
+                f"The adapter {path} isn't the one that was recorded: its file differs."
+            )
+        return model.once(
+            (self.adapter, self.scale, model.size),
+            lambda: model.with_files(AdaptedFiles(model.files, Path(path), self.scale)),
+        )
