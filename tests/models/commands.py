@@ -9,9 +9,12 @@ from typer.testing import CliRunner
 from brittle.cli import app
 
 
-def run_all(folder: Path, editor: str, work: Path, pixels: int = 48) -> None:
-    """Edit, protect through the whole editor, audit, count and run a trial; all have to succeed."""
-    image = torch.rand(pixels, pixels, 3, generator=torch.Generator().manual_seed(3))
+def run_all(folder: Path, editor: str, work: Path, *, audit: bool = True) -> None:
+    """Edit, protect through the whole editor, audit, count and run a trial: all have to succeed.
+
+    An audit takes longest, and knows nothing of a model that the others don't.
+    """
+    image = torch.rand(48, 48, 3, generator=torch.Generator().manual_seed(3))
     photo, protected, trial = (work / name for name in ("photo.png", "protected.png", "trial.yaml"))
     Image.fromarray((image * 255).byte().numpy()).save(photo)
     few = "photoguard-diffusion:steps=1,draws=1,evaluations=2"
@@ -28,6 +31,8 @@ def run_all(folder: Path, editor: str, work: Path, pixels: int = 48) -> None:
         ("run", trial, "--set", f"model={folder}", "--dry-run", *model[2:]),
         ("run", trial, "--set", f"model={folder}", "--out", work / "out", *model[2:]),
     ):
+        if line[0] == "audit" and not audit:
+            continue
         done = CliRunner().invoke(app, [str(word) for word in line])
         assert done.exit_code == 0, (line[0], done.output)
     assert (work / "out" / "report.html").is_file()
