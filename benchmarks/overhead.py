@@ -65,7 +65,7 @@ def measured(trial: Trial, folder: Path) -> Clock:
     """Run a trial on a model that was read before."""
     model = load_model(trial.model, size=trial.size)
     model.decode(model.encode(torch.rand(1, 3, model.size, model.size)))
-    model.predict(model.encode(torch.rand(1, 3, 128, 128)), 500, model.embed([""]))
+    model.evaluate(model.encode(torch.rand(1, 3, 128, 128)), 500, model.embed([""]))
     plan = make_plan(trial, read_photos(trial), model)
     clock = Clock()
     with clock.stage(WHOLE, 1):
