@@ -164,6 +164,9 @@ C = TypeVar("C", bound=Component)
 
 def plain(value: Any) -> Any:
     """Turn a field's value into JSON data, each nested component into its own full record."""
+    # Most values are plain, and large plans have millions of them.
+    if type(value) in (str, int, float, bool, type(None)):
+        return value
     if isinstance(value, Component):
         return value.record()
     if isinstance(value, BaseModel):

@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from brittle.models import EditModel
 
 C = TypeVar("C", bound=Component)
-CELLS = 100_000
-"""About so many are planned at a time, in less than 100 MB."""
+CELLS = 75_000
+"""About so many are planned at a time, while those before are still in memory."""
 MOST_ROWS, PIXELS_A_CALL = 8, 2 * 512**2
 OF_COLLECTIONS = (Style.name, Keep.name)
 """Of style, and of a subject: the metrics of a trial over collections that names none."""

@@ -46,7 +46,7 @@ class Subject:
     digest: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Release:
     """The file that an arm publishes for a photo; ``of`` is the release that a placebo imitates."""
 
@@ -57,7 +57,7 @@ class Release:
     of: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Reception:
     """A released file after a transform; ``reduced``: to the model's size, before it."""
 
@@ -68,7 +68,7 @@ class Reception:
     reduced: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Learning:
     """A fine-tune: what an arm and a transform made of a subject, in the pictures' order."""
 
@@ -77,7 +77,7 @@ class Learning:
     receptions: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Edit:
     """A received file edited with a prompt and a seed, or a picture of a model that has learned.
 
@@ -92,7 +92,7 @@ class Edit:
     source: str | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Cell:
     """One point of the grid, with the keys of the edits that it compares.
 
