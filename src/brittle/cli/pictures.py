@@ -51,8 +51,8 @@ def protect(
 ) -> None:
     """Protect photos at their own size; says how visible the perturbation is before it writes.
 
-    With a folder as output, the same command resumes after an interruption. anti-dreambooth treats
-    all photos as one collection.
+    With a folder as output, the same command resumes after an interruption. Protections that train
+    a surrogate, such as anti-dreambooth, treat all photos as one collection.
 
     Example: brittle protect holiday/ --with encoder-away-jpeg --epsilon mild -o protected/
     """
