@@ -355,7 +355,7 @@ def test_what_cannot_be_benched_is_refused_in_a_sentence(folder, tmp_path):
 
 
 def test_published_numbers_have_a_source():
-    for protection in ("photoguard-encoder", "photoguard-diffusion"):
+    for protection in ("photoguard-encoder", "photoguard-diffusion", "diffusionguard"):
         assert all(re.search(r"arXiv \d{4}\.\d{5}", one.source) for one in reported(protection))
     assert reported("plain-noise") == ()
 
