@@ -13,7 +13,6 @@ from brittle.errors import UserError
 from brittle.models import EditModel, chain
 from brittle.models.chain import Plan
 from brittle.models.denoisers import Task
-from brittle.models.schedulers import scheduler_name
 from brittle.noise import Seeds
 
 
@@ -43,9 +42,7 @@ class Chained(Editor):
         }
         fields = {field: getattr(self, field) for field in type(self).model_fields}
         open_fields = {field: advised[field] for field in self.FALLBACKS if fields[field] is None}
-        name = scheduler_name(
-            model.scheduler_config, fields["scheduler"] or advised.get("scheduler")
-        )
+        name = denoiser.scheduler_name(fields["scheduler"] or advised.get("scheduler"))
         try:
             resolved = self.model_validate({**fields, **open_fields, "scheduler": name})
         except ValidationError as error:

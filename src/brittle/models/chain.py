@@ -5,7 +5,6 @@ image, or from none) and denoised (`denoise`; `finish` decodes as well). All but
 the image. What differs between architectures is the model's `Denoiser`.
 """
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -92,6 +91,7 @@ def plan(
         strength=strength,
         eta=eta,
         streams=streams,
+        shape=shape,
     )
     if differentiable and not schedule.differentiable:
         raise UserError(
@@ -135,7 +135,9 @@ def check_task(model: EditModel, task: Task) -> Denoiser:
 
 def _reads_image(denoiser: Denoiser, task: Task, strength: float) -> bool:
     """Whether the image's own latents are needed, to start from or to put back."""
-    inpaint = task == "inpaint" and (strength < 1 or not denoiser.hides_masked)
+    inpaint = task == "inpaint" and (
+        strength < 1 or not denoiser.hides_masked or denoiser.always_encodes
+    )
     return task == "img2img" or inpaint
 
 
@@ -194,12 +196,6 @@ def finish(model: EditModel, start: Start, plan: Plan, *, recompute: bool = Fals
     """The image (N, 3, H, W) that a start ends in, in units of [0, 1] and not clamped."""
     *_, latents = denoise(model, start, plan, recompute=recompute)
     return model.decode(latents)
-
-
-def steps_for(evaluations: int, strength: float) -> int:
-    """How many steps a schedule has of which img2img, at this strength, runs ``evaluations``."""
-    count = math.ceil(evaluations / strength)
-    return count + (int(count * strength) < evaluations)
 
 
 def _encode(model: EditModel, recompute: bool, image: Tensor, noise: Tensor | None) -> Tensor:

@@ -86,6 +86,8 @@ _SHAPES: dict[str, type[BaseModel]] = {
     "text_encoder_2": _TextEncoder,
     "tokenizer": _Tokenizer,
     "tokenizer_2": _Tokenizer,
+    "text_encoder_3": _TextEncoder,
+    "tokenizer_3": _Tokenizer,
     "scheduler": _Scheduler,
     "recommended": _Recommended,
 }

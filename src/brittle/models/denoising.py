@@ -10,6 +10,7 @@ from torch import Tensor
 from brittle import noise
 from brittle.errors import UserError
 from brittle.models.edit_model import EditModel
+from brittle.models.flow_schedulers import FLOW
 
 Timesteps = tuple[int, int]
 """The first and the last timestep of those that are drawn from evenly; two equal ones fix it."""
@@ -40,8 +41,13 @@ class DenoisingTask:
         """The task of a model's denoiser.
 
         Raises:
-            UserError: it predicts something else, or its scheduler clips.
+            UserError: it predicts something else, as in flow matching, or its scheduler clips.
         """
+        if model.denoiser.scheduler_name(None) == FLOW:
+            raise UserError(
+                f"{model.name} denoises by flow matching, and brittle knows the denoising loss of "
+                f"models of Stable Diffusion 1.x's and 2.x's kind: name another model."
+            )
         schedule: Any = model.schedule("ddim", num_inference_steps=1)
         if not schedule.differentiable:
             raise UserError(

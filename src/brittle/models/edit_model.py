@@ -17,7 +17,7 @@ from brittle.models.denoisers import Denoiser, denoiser_of
 from brittle.models.encoded import LastEncoded, Moments
 from brittle.models.hub import revision
 from brittle.models.parts import ModelFiles, Part, Parts
-from brittle.models.schedulers import AnyScheduler, make_scheduler
+from brittle.models.schedulers import AnyScheduler
 from brittle.models.texts import TextEncoder
 
 AUTOENCODER_SIZE, AUTOENCODER_SIZES = 512, (64, 4096)
@@ -316,17 +316,16 @@ class EditModel(Parts):
         strength: float = 1.0,
         eta: float = 0.0,
         streams: Sequence[torch.Generator] = (),
+        shape: Sequence[int] | None = None,
     ) -> AnyScheduler:
-        """The scheduler of an edit, by default the model's own; see `make_scheduler`."""
-        return make_scheduler(
-            self.scheduler_config,
+        """The scheduler of an edit, by default the model's own; see `Denoiser.schedule`."""
+        return self.denoiser.schedule(
             name,
             num_inference_steps=num_inference_steps,
             strength=strength,
             eta=eta,
             streams=streams,
-            device=self.device,
-            changes=self.denoiser.scheduler_changes,
+            shape=shape or (self.size, self.size),
         )
 
 

@@ -32,6 +32,8 @@ FOLDERS: Mapping[str, str] = {
 }
 """The folder of each part, in the order of `CALLED`; a denoiser's may be `TRANSFORMER` instead."""
 TRANSFORMER = "transformer"
+KONTEXT = "FluxKontextPipeline"
+"""The one pipeline whose parts compute something else than their configurations alone say."""
 _LORA_FILES = ("pytorch_lora_weights.safetensors", "adapter_config.json")
 
 _WEIGHTS = {
@@ -39,13 +41,25 @@ _WEIGHTS = {
     "denoiser": "diffusion_pytorch_model",
     "text_encoder": "model",
     "text_encoder_2": "model",
+    "text_encoder_3": "model",
 }
-_CLASSES = {
-    "vae": ("AutoencoderKL", "AutoencoderTiny"),
-    "denoiser": ("UNet2DConditionModel",),
-    "text_encoder": ("CLIPTextModel",),
-    "text_encoder_2": ("CLIPTextModelWithProjection",),
+_AUTOENCODERS = ("AutoencoderKL", "AutoencoderTiny")
+_TEXT_ENCODERS: Mapping[str, Mapping[str, str]] = {
+    "UNet2DConditionModel": {
+        "text_encoder": "CLIPTextModel",
+        "text_encoder_2": "CLIPTextModelWithProjection",
+    },
+    "SD3Transformer2DModel": {
+        "text_encoder": "CLIPTextModelWithProjection",
+        "text_encoder_2": "CLIPTextModelWithProjection",
+        "text_encoder_3": "T5EncoderModel",
+    },
+    "FluxTransformer2DModel": {
+        "text_encoder": "CLIPTextModel",
+        "text_encoder_2": "T5EncoderModel",
+    },
 }
+"""The classes of denoisers, and for each those of its text encoders."""
 
 
 def lacking_in(folder: Path) -> str:
@@ -55,10 +69,12 @@ def lacking_in(folder: Path) -> str:
     """
     index = folder / "model_index.json"
     listed = read_json(index, missing="") if index.is_file() else {}
-    for part, place in FOLDERS.items():
+    for part, place in [*FOLDERS.items(), ("denoiser", TRANSFORMER)]:
         value = listed.get(place)
         if not isinstance(value, list) or not value or value[0] is None:
             continue
+        if place == TRANSFORMER and value[-1] not in _TEXT_ENCODERS:
+            continue  # it serves encoder protections without its denoiser
         config = folder / place / config_file(part)
         if not config.is_file():
             return f"it lacks its {CALLED[part]}, there is no {config}."
@@ -116,24 +132,37 @@ class Directory:
             )
         config = read_config(path, part, missing=f"{self.name} lacks its {CALLED[part]}")
         found = config.get("_class_name") or (config.get("architectures") or [None])[0]
-        if self._is_autoencoder and found not in _CLASSES["vae"]:
+        taken = self._classes(part)
+        if self._is_autoencoder and found not in taken:
             raise UserError(
                 f"{self.directory} is no model that brittle takes: its config.json is of class "
                 f"{found}; name a whole pipeline's folder, or an autoencoder's "
-                f"({' or '.join(_CLASSES['vae'])})."
+                f"({' or '.join(taken)})."
             )
-        if path.parent.name == TRANSFORMER and found not in _CLASSES[part]:
+        if path.parent.name == TRANSFORMER and found not in taken:
             raise UserError(
-                f"{self.name}: its denoiser is a transformer ({found}), and brittle edits with the "
-                f"UNet of Stable Diffusion 1.x and 2.x."
+                f"{self.name}: its denoiser is a transformer ({found}), and brittle edits with "
+                f"those of Stable Diffusion 3 and FLUX.1, and with the UNet of Stable Diffusion "
+                f"1.x and 2.x."
             )
-        if part in _CLASSES and found not in _CLASSES[part]:
+        if taken and found not in taken:
             raise UserError(
                 f"{self.name}: its {CALLED[part]} is of class {found}, and brittle edits with "
-                f"{' or '.join(_CLASSES[part])}, as in Stable Diffusion 1.x."
+                f"{' or '.join(taken)}, as in Stable Diffusion 1.x."
             )
         other = self._other_scheduler(config) if part == "scheduler" else ""
         return {**config, "_class_name": other} if other else config
+
+    def _classes(self, part: str) -> tuple[str, ...]:
+        """The classes that a part may have; none where brittle doesn't care."""
+        if part == "vae":
+            return _AUTOENCODERS
+        if part == "denoiser":
+            return tuple(_TEXT_ENCODERS)
+        path = self._place("denoiser") / config_file("denoiser")
+        denoiser = read_json(path, missing="") if path.is_file() else {}
+        readers = _TEXT_ENCODERS.get(str(denoiser.get("_class_name")), {})
+        return (readers[part],) if part in readers else ()
 
     @property
     def pipeline(self) -> str:
@@ -221,7 +250,9 @@ class Directory:
         path = self._place("scheduler") / config_file("scheduler")
         written = read_config(path, "scheduler", missing="") if path.is_file() else {}
         other = self._other_scheduler(written) if written else ""
-        return [*eta, *([f"scheduler {other}"] if other else []), *shifted(self.config("vae"))]
+        shows = [f"pipeline {KONTEXT}"] if self.pipeline == KONTEXT else []
+        named = [f"scheduler {other}"] if other else []
+        return [*eta, *named, *shifted(self.config("vae")), *shows]
 
     @property
     def _scheduler_class(self) -> str:

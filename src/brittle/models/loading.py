@@ -168,8 +168,10 @@ def fetch(hub_id: str) -> Path:
         "tokenizer/*",
         "text_encoder_2/*",
         "tokenizer_2/*",
+        "text_encoder_3/*",
+        "tokenizer_3/*",
+        "transformer/*",
         "scheduler/*",
-        "transformer/config.json",  # of a model that can't edit: its size
     ]
     unwanted = ["*.bin", "*.ckpt", "*.msgpack", "*.onnx*", "*.fp16*", "*non_ema*", "*.h5"]
     return hub.fetch(hub_id, wanted, unwanted, lacking_in)

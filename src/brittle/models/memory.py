@@ -69,13 +69,24 @@ def check_free(needed: float, what: str, device: torch.device, instead: str) -> 
         )
 
 
-def kept_for_gradient(model: EditModel, *, denoiser: bool) -> float:
-    """Bytes that a gradient keeps for each pixel the model sees, by a try on a small picture.
+def kept_for_gradient(model: EditModel, *, denoiser: bool) -> tuple[float, float]:
+    """Bytes that a gradient keeps: of any picture, and for each pixel the model sees.
 
     Through the encoder; with ``denoiser`` through one evaluation and the decoder, which with
-    recomputation are all that is kept at a time. Weights are not counted.
+    recomputation are all that is kept at a time. Weights are not counted. It is tried on a small
+    picture, and on one four times as large where the denoiser computes with a prompt's tokens as
+    with the picture's, whose number doesn't grow.
     """
-    picture = torch.full((1, 3, TRIED, TRIED), 0.5, device=model.device)
+    small = _kept(model, TRIED, denoiser)
+    if not denoiser or model.denoiser.patch == 1:
+        return 0.0, small / TRIED**2
+    growth = (_kept(model, 2 * TRIED, denoiser) - small) / (3 * TRIED**2)
+    return small - growth * TRIED**2, growth
+
+
+def _kept(model: EditModel, side: int, denoiser: bool) -> int:
+    """Bytes that the gradient of a picture of ``side`` x ``side`` pixels keeps."""
+    picture = torch.full((1, 3, side, side), 0.5, device=model.device)
 
     def through() -> Tensor:
         latents = model.encode_to_attack(picture.requires_grad_())
@@ -97,7 +108,7 @@ def kept_for_gradient(model: EditModel, *, denoiser: bool) -> float:
         _end = through()
     for weight in model.weights():
         kept.pop(weight.untyped_storage().data_ptr(), None)
-    return sum(kept.values()) / TRIED**2
+    return sum(kept.values())
 
 
 def evaluation(model: EditModel, latents: Tensor, guidance_scale: float = 1) -> Tensor:

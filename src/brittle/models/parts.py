@@ -13,7 +13,15 @@ from brittle.errors import UserError
 from brittle.models.reading import running
 
 Part = Literal[
-    "vae", "denoiser", "text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2", "image_encoder"
+    "vae",
+    "denoiser",
+    "text_encoder",
+    "tokenizer",
+    "text_encoder_2",
+    "tokenizer_2",
+    "text_encoder_3",
+    "tokenizer_3",
+    "image_encoder",
 ]
 CALLED = {
     "vae": "autoencoder (vae)",
@@ -24,6 +32,8 @@ CALLED = {
     "text_encoder_2": "second text encoder (text_encoder_2)",
     "tokenizer_2": "second tokenizer (tokenizer_2)",
     "image_encoder": "image encoder (image_encoder)",
+    "text_encoder_3": "third text encoder (text_encoder_3)",
+    "tokenizer_3": "third tokenizer (tokenizer_3)",
 }
 """Parts as people are told of them, in the order in which a model's files are hashed."""
 
@@ -110,6 +120,14 @@ class Parts:
                     loaded.decoder.to(memory_format=torch.channels_last)
             self._parts[part] = loaded
         return self._parts[part]
+
+    def has(self, part: Part) -> bool:
+        """Whether the model has such a part."""
+        try:
+            self.files.config(part)
+        except UserError:
+            return False
+        return True
 
     def dtype_of(self, part: Part) -> torch.dtype:
         """The dtype in which a part computes."""

@@ -16,8 +16,8 @@ from brittle.errors import UserError, out_of_memory, shortened
 from brittle.models.marks import refuse_scaled
 from brittle.silence import silence
 
-TOKENIZERS = ("CLIPTokenizer", "CLIPTokenizerFast")
-"""Classes whose code is transformers' own, and which text encoders of CLIP's kind go with."""
+TOKENIZERS = ("CLIPTokenizer", "CLIPTokenizerFast", "T5Tokenizer", "T5TokenizerFast")
+"""Classes whose code is transformers' own, which text encoders of CLIP's and T5's kind go with."""
 _FAULTS = (RuntimeError, ValueError, TypeError, ArithmeticError, LookupError, AttributeError)
 """What a part's code raises; not what torch raises to end a recomputation."""
 

@@ -18,10 +18,14 @@ class TextEncoder:
     parts: Parts
     encoder: Part = "text_encoder"
     tokenizer: Part = "tokenizer"
+    most: int | None = None
+    """How many tokens it is given where its files don't say: T5 reads any number."""
 
     @property
     def longest(self) -> int:
         """How many tokens of a prompt it reads, first and last included."""
+        if self.most:
+            return self.most
         files = self.parts.files
         positions = files.config(self.encoder).get("max_position_embeddings") or 77
         try:

@@ -16,6 +16,7 @@ from brittle.component import Fraction, register
 from brittle.errors import needed
 from brittle.images import Mask, stretch
 from brittle.models import EditModel, chain
+from brittle.models.flow_schedulers import FLOW
 from brittle.networks import efficientnet
 from brittle.noise import Seeds, derive_seed, generators
 from brittle.protections.base import Protection, Trace
@@ -127,10 +128,10 @@ class StyleCloak(PGD):
             prompts=[style] * len(seen),
             streams=generators([derive_seed(seed, "restyle") for seed in seeds]),
             shape=seen.shape[-2:],
-            num_inference_steps=chain.steps_for(self.evaluations, self.strength),
+            num_inference_steps=model.denoiser.steps_for(self.evaluations, self.strength),
             strength=self.strength,
             guidance_scale=self.guidance_scale,
-            scheduler="ddim",
+            scheduler=FLOW if model.denoiser.scheduler_name(None) == FLOW else "ddim",
         )
         return chain.finish(model, chain.start(model, plan, seen), plan).clamp(0, 1)
 

@@ -29,7 +29,8 @@ class DiffusionProtection(PGD):
     noise, ``draws_at_once`` of them in one batch. ``evaluations`` of the denoiser run, whatever the
     strength; memory doesn't grow with their number, as each is computed again on the way back.
 
-    ``strength`` is that of img2img; other edits start from noise. ``target`` is "gray" or an image
+    ``strength`` is that of img2img; other edits start from noise. Models of flow matching (Stable
+    Diffusion 3, FLUX.1) need scheduler=flow and eta=0. ``target`` is "gray" or an image
     file, stretched to the photo's shape, recorded as ``path#digest`` of its pixels.
     """
 
@@ -45,7 +46,7 @@ class DiffusionProtection(PGD):
     guidance_scale: float = Field(7.5, ge=0, allow_inf_nan=False)
     evaluations: int = Field(4, ge=1)
     strength: Fraction = Field(0.5, gt=0, le=1)
-    scheduler: Literal["ddim", "plms"] = "ddim"
+    scheduler: Literal["ddim", "plms", "flow"] = "ddim"
     eta: float = Field(1.0, ge=0, le=1)
     draws: int = Field(10, ge=1)
     draws_at_once: int = Field(1, ge=1)
@@ -62,8 +63,10 @@ class DiffusionProtection(PGD):
                 f"draws={self.draws} can't run {self.draws_at_once} at a time: "
                 "draws_at_once must divide draws"
             )
-        if self.scheduler == "plms" and self.eta > 0:
-            raise ValueError(f"eta={self.eta:g} needs scheduler=ddim: plms adds no noise")
+        if self.scheduler != "ddim" and self.eta > 0:
+            raise ValueError(
+                f"eta={self.eta:g} needs scheduler=ddim: {self.scheduler} adds no noise"
+            )
         if self.scheduler == "plms" and self.evaluations < 3:
             raise ValueError(
                 "plms spends two evaluations on its first step and needs 3 evaluations"
@@ -88,8 +91,7 @@ class DiffusionProtection(PGD):
 
     def graphs_on(self, model: EditModel) -> int:
         """See `PGD.graphs_on`: a pass for each row that an evaluation runs."""
-        guidance_scale = self._guidance(task_of(model, None))
-        return self.draws_at_once * model.denoiser.rows(guidance_scale)
+        return self.draws_at_once * model.denoiser.rows(self._guidance(model))
 
     def prepare(self, model: EditModel, image: Tensor, *, mask: Mask, seeds: Seeds) -> "_Prepared":
         """The streams that all noise comes from, and empty stores of plans and targets."""
@@ -122,11 +124,12 @@ class DiffusionProtection(PGD):
         )
         return distance.view(self.draws_at_once, -1).mean(0)
 
-    def _guidance(self, task: Task) -> float:
+    def _guidance(self, model: EditModel) -> float:
         # Between two equal prompts it changes nothing and costs half of the evaluations, except
-        # where it is guidance by the image as well.
-        equal = self.prompt == self.negative_prompt and task != "instruct"
-        return 1.0 if equal else self.guidance_scale
+        # where the image guides as well (three rows) or the scale is an input (one).
+        by_prompt = model.denoiser.rows(self.guidance_scale) == 2
+        equal = self.prompt == self.negative_prompt
+        return 1.0 if by_prompt and equal else self.guidance_scale
 
     def _plan(
         self, model: EditModel, seen: Tensor, streams: list[torch.Generator], task: Task
@@ -140,9 +143,9 @@ class DiffusionProtection(PGD):
             prompts=[self.prompt] * len(streams),
             streams=[torch.Generator().manual_seed(0) for _ in streams],
             shape=seen.shape[-2:],
-            num_inference_steps=chain.steps_for(running, strength),
+            num_inference_steps=model.denoiser.steps_for(running, strength),
             strength=strength,
-            guidance_scale=self._guidance(task),
+            guidance_scale=self._guidance(model),
             image_guidance_scale=IMAGE_GUIDANCE,
             eta=self.eta,
             negative_prompt=self.negative_prompt,

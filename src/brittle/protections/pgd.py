@@ -97,12 +97,13 @@ class PGD(Protection):
 
     def memory(self, model: EditModel, shapes: Sequence[tuple[int, int]]) -> float:
         """As `Protection.memory`, with what a gradient keeps."""
-        kept = kept_for_gradient(model, denoiser=self.denoiser_gradients > 0)
+        fixed, growing = kept_for_gradient(model, denoiser=self.denoiser_gradients > 0)
         foreseen = FORESEEN_BYTES * (bool(self.expectation) + (self.delta is not None))
         gradients = []
         for height, width in shapes:
             seen = math.prod(model_shape(height, width, size=model.size, multiple=model.multiple))
-            one = GRADIENT * kept * self.graphs_on(model) * seen + foreseen * height * width
+            kept = fixed + growing * seen
+            one = GRADIENT * kept * self.graphs_on(model) + foreseen * height * width
             gradients.append(one * min(len(shapes), at_once(height, width)))
         return super().memory(model, shapes) + max(gradients)
 

@@ -1,17 +1,25 @@
 """Denoisers, an architecture a file; `denoiser_of` chooses by what a model's files state."""
 
+from collections.abc import Callable, Mapping
+
 from brittle.errors import UserError
 from brittle.models.adapters import AdaptedFiles
 from brittle.models.denoisers.base import IMAGE_GUIDANCE, Condition, Denoiser, Encode, Task
+from brittle.models.denoisers.flux import flux_of
 from brittle.models.denoisers.image_prompt import ImagePrompted
 from brittle.models.denoisers.instruct_pix2pix import InstructPix2Pix
 from brittle.models.denoisers.stable_diffusion import StableDiffusion
+from brittle.models.denoisers.stable_diffusion_3 import StableDiffusion3
 from brittle.models.denoisers.stable_diffusion_xl import StableDiffusionXL
 from brittle.models.denoisers.unet import UNet, channels, latent_channels
 from brittle.models.parts import Parts
 
 __all__ = ["IMAGE_GUIDANCE", "Condition", "Denoiser", "Encode", "Task", "denoiser_of"]
 
+_TRANSFORMERS: Mapping[str, Callable[[Parts], Denoiser]] = {
+    "SD3Transformer2DModel": StableDiffusion3,
+    "FluxTransformer2DModel": flux_of,
+}
 _MORE_INPUTS = ("addition_embed_type", "class_embed_type", "num_class_embeds", "time_cond_proj_dim")
 
 
@@ -21,8 +29,15 @@ def denoiser_of(parts: Parts) -> Denoiser:
     Raises:
         UserError: it has none, or one of an architecture that brittle doesn't know.
     """
+    adapted = isinstance(parts.files, AdaptedFiles)
+    if make := _TRANSFORMERS.get(str(parts.files.config("denoiser").get("_class_name"))):
+        if adapted:
+            raise UserError(
+                f"{parts.name}: brittle puts an IP-Adapter on Stable Diffusion 1.x and XL alone."
+            )
+        return make(parts)
     unet = _unet_of(parts)
-    return ImagePrompted(unet) if isinstance(parts.files, AdaptedFiles) else unet
+    return ImagePrompted(unet) if adapted else unet
 
 
 def _unet_of(parts: Parts) -> UNet:

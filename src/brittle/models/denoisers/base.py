@@ -4,9 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+import torch
 from torch import Tensor
 
 from brittle.models.parts import Part
+from brittle.models.schedulers import AnyScheduler
 from brittle.models.texts import TextEncoder
 
 Task = Literal["generate", "img2img", "inpaint", "instruct"]
@@ -54,8 +56,37 @@ class Denoiser(Protocol):
         """Latents a side of one token: photos' sides are multiples of so many latents."""
 
     @property
-    def scheduler_changes(self) -> Mapping[str, Any]:
-        """What diffusers' pipelines of this kind overwrite in scheduler_config.json."""
+    def always_encodes(self) -> bool:
+        """Whether inpainting encodes the image, and draws for that, even where it isn't needed."""
+
+    def scheduler_name(self, name: str | None) -> str:
+        """The name of the scheduler that runs where this one is asked for, or none.
+
+        Raises:
+            UserError: there is no such scheduler for the model.
+        """
+
+    def schedule(
+        self,
+        name: str | None,
+        *,
+        num_inference_steps: int,
+        strength: float,
+        eta: float,
+        streams: Sequence[torch.Generator],
+        shape: Sequence[int],
+    ) -> AnyScheduler:
+        """The scheduler of an edit of images of (height, width) ``shape``.
+
+        It is made as diffusers' pipelines of this kind make it. How many evaluations run doesn't
+        depend on the shape.
+
+        Raises:
+            UserError: settings that can't run.
+        """
+
+    def steps_for(self, evaluations: int, strength: float) -> int:
+        """How many steps a schedule has of which, at this strength, ``evaluations`` run."""
 
     @property
     def hides_masked(self) -> bool:

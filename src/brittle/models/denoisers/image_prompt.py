@@ -10,6 +10,7 @@ from torch import Tensor
 from brittle.models.denoisers.base import Condition, Encode, Task
 from brittle.models.denoisers.unet import UNet
 from brittle.models.parts import Part
+from brittle.models.schedulers import AnyScheduler
 from brittle.models.texts import TextEncoder
 from brittle.networks.clip import prepared
 
@@ -24,7 +25,7 @@ class ImagePrompted:
 
     def __init__(self, unet: UNet) -> None:
         self.unet, self.parts = unet, unet.parts
-        self.patch, self.scheduler_changes = unet.patch, unet.scheduler_changes
+        self.patch, self.always_encodes = unet.patch, unet.always_encodes
 
     @property
     def read_parts(self) -> tuple[Part, ...]:
@@ -35,6 +36,18 @@ class ImagePrompted:
     def reader(self) -> TextEncoder:
         """As `Denoiser.reader`."""
         return self.unet.reader
+
+    def scheduler_name(self, name: str | None) -> str:
+        """As `Denoiser.scheduler_name`."""
+        return self.unet.scheduler_name(name)
+
+    def schedule(self, name: str | None, **settings: Any) -> AnyScheduler:
+        """As `Denoiser.schedule`."""
+        return self.unet.schedule(name, **settings)
+
+    def steps_for(self, evaluations: int, strength: float) -> int:
+        """As `Denoiser.steps_for`."""
+        return self.unet.steps_for(evaluations, strength)
 
     def why_not(self, task: Task) -> str:
         """As `Denoiser.why_not`."""

@@ -1,5 +1,6 @@
 """What the UNets of Stable Diffusion have in common: channels beside the latents, and guidance."""
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from brittle.models.denoisers.base import Condition, Encode, Task
 from brittle.models.parts import Part, Parts
+from brittle.models.schedulers import AnyScheduler, make_scheduler, scheduler_name
 from brittle.models.texts import TextEncoder
 
 
@@ -20,8 +22,10 @@ class UNet:
     """
 
     patch = 1
+    always_encodes = False
     read_parts: tuple[Part, ...] = ("denoiser", "text_encoder")
     scheduler_changes: ClassVar[Mapping[str, Any]] = {}
+    """What diffusers' pipelines of this kind overwrite in scheduler_config.json."""
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
@@ -37,6 +41,25 @@ class UNet:
     def hides_masked(self) -> bool:
         """As `Denoiser.hides_masked`."""
         return self.channels == 2 * self.latent_channels + 1
+
+    def scheduler_name(self, name: str | None) -> str:
+        """As `Denoiser.scheduler_name`."""
+        return scheduler_name(self.parts.files.config("scheduler"), name)
+
+    def schedule(self, name: str | None, *, shape: Sequence[int], **settings: Any) -> AnyScheduler:
+        """As `Denoiser.schedule`; see `make_scheduler`."""
+        return make_scheduler(
+            self.parts.files.config("scheduler"),
+            name,
+            **settings,
+            device=self.parts.device,
+            changes=self.scheduler_changes,
+        )
+
+    def steps_for(self, evaluations: int, strength: float) -> int:
+        """As `Denoiser.steps_for`."""
+        count = math.ceil(evaluations / strength)
+        return count + (int(count * strength) < evaluations)
 
     def why_not(self, task: Task) -> str:
         """As `Denoiser.why_not`."""
