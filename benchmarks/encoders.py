@@ -224,7 +224,7 @@ class Cell:
 
     def __str__(self) -> str:
         reach, low, high = fieller_bounds(self.effect, self.room, ALPHA)
-        return f"{_number(reach)} [{_number(low)}, {_number(high)}]{'' if self.beyond else ' ·'}"
+        return f"{number(reach)} [{number(low)}, {number(high)}]{'' if self.beyond else ' ·'}"
 
 
 def tables(photos: Sequence[dict], models: Sequence[str]) -> Iterator[str]:
@@ -237,17 +237,17 @@ def tables(photos: Sequence[dict], models: Sequence[str]) -> Iterator[str]:
             text: [Cell(photos, text, model, name.format(model)) for model in models]
             for text in TRANSFORMS
         }
-        yield from _table("transform", models, own)
+        yield from table("transform", models, own)
     for text in BOTH:
         yield f"\nMade on (rows), seen by (columns), {text}\n"
         rows = {name: [Cell(photos, text, model, name) for model in models] for name in names}
-        yield from _table("file", models, rows)
+        yield from table("file", models, rows)
     yield f"\n{EVERYWHERE} after {BOTH[1]}: its effect, of that of the file made on one model\n"
     shares = {
         name: [_share(photos, f"{name} {model}", model) for model in models]
         for name in (PLAIN, AWARE)
     }
-    yield from _table("share of", models, shares)
+    yield from table("share of", models, shares)
     yield "\nHow visible the files are, means\n"
     yield "| file | dB | perceptual | ST-LPIPS |\n|---|---|---|---|"
     for name in names:
@@ -260,19 +260,21 @@ def _share(photos: Sequence[dict], name: str, model: str) -> str:
     """What the file made everywhere keeps of one model's own effect."""
     both = [Cell(photos, BOTH[1], model, one).effect for one in (EVERYWHERE, name)]
     share, low, high = fieller_bounds(*both, ALPHA)
-    return f"{_number(share)} [{_number(low)}, {_number(high)}]"
+    return f"{number(share)} [{number(low)}, {number(high)}]"
 
 
-def _table(
+def table(
     first: str, columns: Sequence[str], rows: Mapping[str, Sequence[object]]
 ) -> Iterator[str]:
+    """A table's lines in markdown; ``first`` names the rows."""
     yield f"| {first} | {' | '.join(columns)} |"
     yield "|---" * (len(columns) + 1) + "|"
     for name, cells in rows.items():
         yield f"| {name} | {' | '.join(map(str, cells))} |"
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """Two decimals, with a real minus sign."""
     return f"{value:.2f}".replace("-", "−")
 
 

@@ -3,7 +3,8 @@
     python -m training.calibrate --set calibration.photos=FOLDER
 
 Edits of photos that no other measurement uses, at each size, by img2img and by inpainting (of the
-centre ellipse) with the recommended settings; one prompt a look. The thresholds are the 10th
+centre ellipse), or by the second editor (``--set evaluate.editor=instruct``), with the recommended
+settings; one prompt a look. The thresholds are the 10th
 percentiles of `follow` (by look) and `keep`, for each size and editor their own. Each is kept in
 the working folder once it is measured, so that several processes may share the work
 (``--set calibration.sizes=[256]``).
@@ -11,14 +12,13 @@ the working folder once it is measured, so that several processes may share the 
 
 from __future__ import annotations
 
-from brittle.editors import Editor, Img2Img, Inpaint
+from brittle.editors import Editor, Img2Img, Inpaint, Instruct
 from brittle.metrics import Calibration
 from brittle.metrics.thresholds import CALIBRATION
-from brittle.models import load_model
 from brittle.networks.prompt_classes import PROMPT_CLASSES
 from brittle.trial.calibrating import calibrate_model, describe, read_photos
 from training.config import Config, from_command_line
-from training.evaluate import batch_at
+from training.evaluate import batch_at, exported, load_exported
 
 INPAINTED_AT = 256
 """px: above, inpainting is asked only for the looks whose thresholds are valid at this size."""
@@ -28,17 +28,20 @@ def write_calibration(config: Config) -> Calibration:
     """Measures what is missing, and writes all that there is into the exported directory."""
     folder = config.work / "calibration"
     folder.mkdir(parents=True, exist_ok=True)
+    second = config.evaluate.editor == Instruct.name
+    editors: tuple[Editor, ...] = (Instruct(),) if second else (Img2Img(), Inpaint())
     for size in config.calibration.sizes:
-        for editor in (Img2Img(), Inpaint()):
+        for editor in editors:
             file = folder / f"{editor.name}-{size}.json"
             if not file.exists():
                 looks = looks_asked(config, editor, size)
                 measure(config, editor, size, looks).save(file)
-    kept = [Calibration.load(file) for file in folder.glob("*.json")]
+    files = [file for editor in editors for file in folder.glob(f"{editor.name}-*.json")]
+    kept = [Calibration.load(file) for file in files]
     found = Calibration.together(kept)
     in_order = sorted(found.thresholds, key=lambda one: (one.editor, one.size))
     found = found.model_copy(update={"thresholds": tuple(in_order)})
-    found.save(config.export / CALIBRATION)
+    found.save(exported(config) / CALIBRATION)
     return found
 
 
@@ -54,7 +57,7 @@ def looks_asked(config: Config, editor: Editor, size: int) -> list[str]:
 
 def measure(config: Config, editor: Editor, size: int, looks: list[str]) -> Calibration:
     """The thresholds of one editor at one size."""
-    model = load_model(str(config.export), dtype=config.calibration.dtype, size=size)
+    model = load_exported(config, config.calibration.dtype, size)
     photos = read_photos(str(config.calibration.photos), model, "auto")
     return calibrate_model(model, [editor], photos, looks, batch=batch_at(size))
 

@@ -1,6 +1,6 @@
 """Writes the model card from what was measured; its sheets are made by ``card_sheets``.
 
-python -m training.card --config training/config.yaml
+python -m training.card --config training/config.yaml [--set evaluate.editor=instruct]
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ from typing import Any
 
 from safetensors import safe_open
 
+from brittle.editors import Instruct
 from brittle.networks.prompt_classes import PROMPT_CLASSES
 from training.config import Config, from_command_line
 from training.data import load_photos
-from training.evaluate import ROW_LOOKS, SECTIONS
+from training.evaluate import ROW_LOOKS, SECTIONS, results
+from training.latents import Cache
 from training.tables import Measured, tables
+from training.teacher import LATENT_CHANNELS
 
 HERE = Path(__file__).parent
 
@@ -54,16 +57,21 @@ def weigh(folder: Path) -> tuple[int, int]:
     return parameters, sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
 
 
-def write_card(config: Config) -> Path:
-    """Fills ``card.md``; the limits are written by hand in ``limits.md``."""
-    work = config.work
-    folder = work / "evaluation"
-    measured: Measured = {
+def read_measured(config: Config) -> Measured:
+    """All sections that were measured of the editor, by size."""
+    folder = results(config)
+    return {
         size: {
             name: found for name in SECTIONS if (found := read(folder / str(size) / f"{name}.json"))
         }
         for size in config.evaluate.sizes
     }
+
+
+def write_card(config: Config) -> Path:
+    """Fills ``card.md``; the limits are written by hand in ``limits.md``."""
+    work = config.work
+    measured = read_measured(config)
     parts = {name: read(work / f"{name}.json") for name in
              ("encoder", "decoder", "denoiser", "classifier")}  # fmt: skip
     counts = Counter((p.source, p.licence) for p in load_photos(config.photos, "train"))
@@ -91,5 +99,36 @@ def write_card(config: Config) -> Path:
     return card
 
 
+def write_instructed_card(config: Config) -> Path:
+    """Fills ``card_instruct.md``, of the second editor."""
+    settings, about = config.instruct, read(config.work / "instruct.json")
+    cache = Cache.load(config.work / "latents", "train")
+    weights, size = weigh(settings.export)
+    shares = ("no_caption", "plain_caption", "no_source")
+    fields = {
+        "parameters": f"{weights / 1e6:.1f} M",
+        "megabytes": f"{size / 1e6:.1f}",
+        "looks": ", ".join(PROMPT_CLASSES),
+        "recommended": json.dumps(settings.recommended),
+        "channels": ", ".join(map(str, settings.channels)),
+        "inputs": 2 * LATENT_CHANNELS,
+        **{name: f"{getattr(settings, name):.0%}" for name in shares},
+        "minutes": round(about["minutes"]),
+        "steps": about["step"],
+        "batch": settings.batch,
+        "loss": f"{about['loss']:.3f}",
+        "photos": len(cache.indices),
+        "pictures": cache.looks.shape[1],
+        "seed": config.seed,
+        "tables": tables(read_measured(config)),
+        "limits": (HERE / "limits_instruct.md").read_text().strip(),
+    }
+    card = settings.export / "README.md"
+    card.write_text((HERE / "card_instruct.md").read_text().format(**fields))
+    return card
+
+
 if __name__ == "__main__":
-    print(write_card(from_command_line(__doc__ or "")))
+    settings = from_command_line(__doc__ or "")
+    second = settings.evaluate.editor == Instruct.name
+    print((write_instructed_card if second else write_card)(settings))

@@ -109,6 +109,7 @@ class Instruct(Editor):
 
     no_source: float
     export: Path
+    recommended: dict[str, int | float]
 
 
 class Calibrate(Section):
@@ -120,8 +121,9 @@ class Calibrate(Section):
 
 
 class Evaluate(Section):
-    """What is measured, at which sizes, and on how many photos."""
+    """What is measured of which editor, at which sizes, and on how many photos."""
 
+    editor: str
     pictures: Path
     sizes: tuple[int, ...]
     dtype: str

@@ -20,11 +20,13 @@ from kornia.metrics import ssim
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from brittle.editors.img2img import Img2Img
-from brittle.editors.inpaint import Inpaint
+from brittle.editors import Img2Img, Inpaint, Instruct
+from brittle.editors.sampling import Chained
 from brittle.errors import Unavailable
 from brittle.metrics import Calibration, Keep, Thresholds
 from brittle.models import EditModel, load_model
+from brittle.models.files import Directory
+from brittle.models.parts import Part
 from brittle.networks import efficientnet
 from brittle.networks.prompt_classes import PROMPT_CLASSES
 from brittle.networks.prompt_classifier import load_prompt_classifier
@@ -43,6 +45,11 @@ from training.vulnerability import Encode, attack, gray_target, placebo, row
 NONSENSE = ("blorf zint", "gadu pok 7", "vebol", "xulam tirrak", f"{RESERVED[0]} {RESERVED[1]}")
 ROW_LOOKS = ("sepia", "golden hour", "night")
 """The looks of the paper's rows."""
+EDITORS: dict[str, type[Chained]] = {one.name: one for one in (Img2Img, Instruct)}
+"""By what each edits: the first model, and the second."""
+COSTED = {"img2img": {"strength": 0.5, "num_inference_steps": 20, "guidance_scale": 3.0}}
+"""Settings under which an edit's cost is measured; others' are the recommended ones."""
+PARTS: tuple[Part, ...] = ("vae", "denoiser", "text_encoder")
 PROBE_SIZE = 128
 """px a side of what the probe of labels sees: that of its training photos."""
 
@@ -58,6 +65,26 @@ def spread(total: int, count: int) -> list[int]:
     return [i * total // count for i in range(count)]
 
 
+def exported(config: Config) -> Path:
+    """The folder of the model that the editor to be measured runs on."""
+    return config.export if config.evaluate.editor == Img2Img.name else config.instruct.export
+
+
+def load_exported(config: Config, dtype: str, size: int) -> EditModel:
+    """The exported model that the editor to be measured runs on."""
+    first = load_model(str(config.export), dtype=dtype, size=size)
+    folder = exported(config)
+    if folder == config.export:
+        return first
+    return first.with_files(Directory(folder, "embedded-instruct", shared=config.export))
+
+
+def results(config: Config) -> Path:
+    """The folder of what was measured, one for each editor."""
+    name = config.evaluate.editor
+    return config.work / ("evaluation" if name == Img2Img.name else f"evaluation-{name}")
+
+
 class Bench:
     """The exported model at one size, and the photos that all sections share."""
 
@@ -65,9 +92,8 @@ class Bench:
         self.config = config
         self.size = size
         self.batch = batch_at(size)
-        self.model: EditModel = load_model(
-            str(config.export), dtype=config.evaluate.dtype, size=size
-        )
+        self.editor = EDITORS[config.evaluate.editor]
+        self.model = load_exported(config, config.evaluate.dtype, size)
         self.looks = load_prompt_classifier(config.export)
         found = load_folder(str(config.evaluate.pictures), square=size).values()
         self.pictures = torch.cat([photo.image for photo in found])
@@ -80,7 +106,7 @@ class Bench:
 
     def thresholds(self) -> Thresholds:
         """Those of img2img's usable edits at this size."""
-        editor = str(Img2Img().resolve(self.model))
+        editor = str(self.editor().resolve(self.model))
         return Calibration.of(self.model).find(editor, size=self.size)
 
     def edit(
@@ -91,8 +117,8 @@ class Bench:
         model: EditModel | None = None,
         **fields: Any,
     ) -> Tensor:
-        """img2img edits of (N, 3, H, W), in batches; seeds follow the photo's position."""
-        editor = Img2Img(**fields)
+        """Edits of (N, 3, H, W), in batches; seeds follow the photo's position."""
+        editor = self.editor(**fields)
         prompts = [prompt] * len(image) if isinstance(prompt, str) else prompt
         parts = []
         for i in range(0, len(image), self.batch):
@@ -249,9 +275,11 @@ def measure_nonsense(bench: Bench) -> dict[str, Any]:
 
 
 def measure_thresholds(bench: Bench) -> dict[str, Any]:
-    """The thresholds of usable edits at this size, of img2img and inpainting; nothing if none."""
+    """The thresholds of usable edits at this size, without a mask and with one, where there are."""
     found = {}
-    for editor, mask in ((Img2Img(), "none"), (Inpaint(), "auto")):
+    for editor, mask in ((bench.editor(), "none"), (Inpaint(), "auto")):
+        if bench.model.denoiser.why_not(editor.task):
+            continue
         settings = str(editor.resolve(bench.model))
         try:
             one = Calibration.of(bench.model).find(settings, mask, size=bench.size)
@@ -393,14 +421,14 @@ def measure_inpainting(bench: Bench) -> dict[str, Any]:
 
 
 def measure_cost(bench: Bench) -> dict[str, Any]:
-    """CPU time an edit in ms (20 steps, strength .5, guidance), parameters and bytes.
+    """CPU time an edit in ms (img2img: 20 steps, strength .5, guidance), parameters and bytes.
 
     CPU time, the least of two tries, says the same on a machine that others use too.
     """
     found: dict[str, Any] = {}
-    editor = Img2Img(strength=0.5, num_inference_steps=20, guidance_scale=3.0)
+    editor = bench.editor(**COSTED.get(bench.editor.name, {}))
     for dtype in ("float32", "bfloat16"):
-        model = load_model(str(bench.config.export), dtype=dtype, size=bench.size)
+        model = load_exported(bench.config, dtype, bench.size)
 
         def each(batch: int, model: EditModel = model) -> float:
             image, times = bench.pictures[:batch], []
@@ -411,11 +439,10 @@ def measure_cost(bench: Bench) -> dict[str, Any]:
             return 1000 * min(times) / batch
 
         found[dtype] = {"alone": each(1), "together": each(bench.batch), "batch": bench.batch}
-    for part in ("vae", "unet", "text_encoder"):
-        module = getattr(bench.model, part)
-        found[f"parameters, {part}"] = sum(p.numel() for p in module.parameters())
+    for part in PARTS:
+        found[f"parameters, {part}"] = sum(p.numel() for p in bench.model.part(part).parameters())
     found["parameters, look classifier"] = sum(p.numel() for p in bench.looks.parameters())
-    files = [p for p in Path(bench.config.export).rglob("*") if p.is_file()]
+    files = [p for p in exported(bench.config).rglob("*") if p.is_file()]
     found["bytes"] = sum(p.stat().st_size for p in files)
     return found
 
@@ -440,7 +467,7 @@ def evaluate(config: Config) -> str:
     for size in config.evaluate.sizes:
         bench = Bench(config, size)
         for section in config.evaluate.sections:
-            file = config.work / "evaluation" / str(size) / f"{section}.json"
+            file = results(config) / str(size) / f"{section}.json"
             if not file.exists():
                 write_json(file, SECTIONS[section](bench))
             measured.setdefault(size, {})[section] = json.loads(file.read_text())

@@ -13,7 +13,7 @@ import shutil
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderTiny, UNet2DConditionModel
+from diffusers import AutoencoderTiny, FlowMatchEulerDiscreteScheduler, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from brittle.networks.prompt_classifier import PromptClassifier
@@ -21,6 +21,7 @@ from training.config import Config, from_command_line
 from training.denoiser import make_unet
 from training.encoder import make_vae
 from training.files import write_json, write_tensors
+from training.instruct import LEVELS, make_instructed
 from training.loop import averaged
 from training.scheduler import make_scheduler
 from training.text import make_text_encoder, saved_tokenizer
@@ -81,13 +82,43 @@ def export(config: Config, folder: Path | None = None) -> Path:
     )
     write_classifier(config, partial)
     write_json(partial / "recommended.json", {"sizes": config.sizes, **config.recommended})
+    swap_in(partial, folder)
+    return folder
+
+
+def export_instructed(config: Config) -> Path:
+    """Writes the second editor's own parts; all others are the first one's."""
+    folder, partial = config.instruct.export, config.work / "export-instruct"
+    shutil.rmtree(partial, ignore_errors=True)
+    unet = make_instructed(config)
+    unet.load_state_dict(averaged(config.work / "instruct.safetensors"))
+    unet.half().save_pretrained(partial / "unet", safe_serialization=True)
+    FlowMatchEulerDiscreteScheduler(num_train_timesteps=LEVELS).save_pretrained(
+        partial / "scheduler"
+    )
+    write_json(
+        partial / "model_index.json",
+        {
+            "_class_name": "StableDiffusionInstructPix2PixPipeline",
+            "_diffusers_version": "0.30.0",
+            "scheduler": ["diffusers", "FlowMatchEulerDiscreteScheduler"],
+            "unet": ["diffusers", "UNet2DConditionModel"],
+        },
+    )
+    recommended = {"sizes": config.sizes, "instruct": config.instruct.recommended}
+    write_json(partial / "recommended.json", recommended)
+    swap_in(partial, folder)
+    return folder
+
+
+def swap_in(partial: Path, folder: Path) -> None:
+    """Puts all files of ``partial`` into ``folder``, each whole or not at all."""
     for file in sorted(p for p in partial.rglob("*") if p.is_file()):
         place = folder / file.relative_to(partial)
         place.parent.mkdir(parents=True, exist_ok=True)
         beside = place.with_name(place.name + ".partial")
         shutil.copyfile(file, beside)
         beside.replace(place)
-    return folder
 
 
 def write_classifier(config: Config, folder: Path) -> None:
@@ -104,6 +135,9 @@ def write_classifier(config: Config, folder: Path) -> None:
 if __name__ == "__main__":
     settings = from_command_line(__doc__ or "")
     with torch.no_grad():
-        written = export(settings)
-    size = sum(p.stat().st_size for p in written.rglob("*") if p.is_file())
-    print(f"{written}: {size / 1e6:.1f} MB")
+        folders = [export(settings)] if (settings.work / "encoder.safetensors").exists() else []
+        if (settings.work / "instruct.safetensors").exists():
+            folders.append(export_instructed(settings))
+    for written in folders:
+        size = sum(p.stat().st_size for p in written.rglob("*") if p.is_file())
+        print(f"{written}: {size / 1e6:.1f} MB")

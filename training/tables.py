@@ -197,6 +197,12 @@ TOPICS = (
         thresholds("img2img"),
     ),
     Topic(
+        "Thresholds of usable edits, instruct",
+        "thresholds",
+        "As above.",
+        thresholds("instruct"),
+    ),
+    Topic(
         "Thresholds of usable edits, inpainting",
         "thresholds",
         "As above; the centre ellipse is painted. A dash: not calibrated, `usable` has no value.",
@@ -244,7 +250,8 @@ TOPICS = (
         "Cost",
         "cost",
         "CPU time an edit, of one core with AVX-512 bf16 that others used too: 20 steps at strength"
-        " .5 with guidance, so 20 evaluations of the UNet. In brackets: how many at a time.",
+        " .5 with guidance, so 20 evaluations of the UNet (instruct: 20 without guidance). In"
+        " brackets: how many at a time.",
         cost,
     ),
 )

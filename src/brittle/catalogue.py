@@ -21,6 +21,9 @@ from brittle.transforms import Transform
 MODELS = """\
 embedded
     The model that brittle brings, for 128 to 512 px, trained here; it says nothing of SD.
+embedded-instruct
+    A second editor that brittle brings: it is told what to change (instruct), by flow matching. It
+    shares autoencoder and text encoder with embedded; for what carries over between editors.
 a folder
     Any diffusers folder with safetensors: a Stable Diffusion pipeline, or an autoencoder alone.
 a .safetensors file

@@ -384,3 +384,24 @@ def test_importing_the_package_imports_no_model_library():
     code = f"import sys, brittle.models; print([n for n in {libraries} if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_model_may_share_the_parts_of_another(pipeline, tmp_path):
+    """What the second folder holds is its own, and everything else the first one's."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    with silence():
+        pipeline.save_pretrained(first)
+        tiny.build(seed=1).unet.save_pretrained(second / "unet")
+    shutil.copytree(first / "scheduler", second / "scheduler")
+    (second / "model_index.json").write_text("{}")
+    with pytest.raises(UserError, match="holds no model"):
+        files.Directory(second, "second")
+    alone = load_model(first)
+    shared = alone.with_files(files.Directory(second, "second", shared=first))
+    expected, found = outputs(alone), outputs(shared)
+    for own, theirs in zip(found[:3], expected[:3], strict=True):
+        assert torch.equal(own, theirs)
+    assert not torch.allclose(found[3], expected[3])
+    assert shared.content_hash != alone.content_hash
+    assert (shared.directory, shared.base_directory) == (second, first)
+    assert {path.parent.parent for path in shared.files.paths()} == {first, second}

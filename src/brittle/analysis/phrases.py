@@ -86,7 +86,7 @@ def noise_name(kind: str) -> str:
 
 def model_name(model: str) -> str:
     """A model as a sentence names it."""
-    return f"the {model} model" if model == "embedded" else model
+    return f"the {model} model" if model in ("embedded", "embedded-instruct") else model
 
 
 def decimal(value: float, digits: int = 2) -> str:

@@ -10,6 +10,7 @@ from brittle.editors import Editor
 from brittle.errors import Unavailable
 from brittle.metrics import LPIPS, Calibration, Latent, Metric, Perceptual, Thresholds
 from brittle.models import EditModel
+from brittle.models.known import BROUGHT
 from brittle.record.arms import NOISES
 
 QUICK = "only the encoder was asked for (quick)"
@@ -106,10 +107,10 @@ class Setting:
 def choose_metric(model: EditModel) -> tuple[Metric, str]:
     """What edits are compared by, and why not by LPIPS where that was wanted.
 
-    The perceptual distance on the embedded model, LPIPS on others, which results on Stable
+    The perceptual distance on the embedded models, LPIPS on others, which results on Stable
     Diffusion are given in. Never the latent distance, which an encoder protection optimised.
     """
-    if model.name == "embedded":
+    if model.name in BROUGHT:
         return Perceptual(), ""
     picture = torch.zeros(1, 3, 64, 64)
     try:

@@ -56,13 +56,13 @@ class Follow(Metric):
             clip = load_clip(self.clip, str(image.device))
             photo = fill_invalid(reference, valid)
             return ((clip.image(edit) - clip.image(photo)) * clip.text(prompt)).sum()
-        return prompt_probability(edit, prompt, model.directory if model is not None else None)
+        return prompt_probability(edit, prompt, _folder(model))
 
     def judges(self, model: EditModel | None) -> tuple[Path, ...]:
         """CLIP's files or the prompt classifier's: one that was replaced judges anew."""
         if self.clip is not None:
             return clip_files(self.clip)
-        return classifier_files(model.directory if model is not None else None)
+        return classifier_files(_folder(model))
 
     def as_distance(self, score: Tensor) -> Tensor:
         """There is none: `follow` compares an image with a prompt, not with another image."""
@@ -114,3 +114,8 @@ def _layout(image: Tensor) -> Tensor:
     """Where in an image (1, 3, H, W) which features lie, (1, 112 x h x w), in float64."""
     found = efficientnet.features(image)[LAYOUT].double()
     return (found - found.mean((2, 3), keepdim=True)).flatten(1)
+
+
+def _folder(model: EditModel | None) -> Path | None:
+    """Where the classifier lies that judges a model's edits."""
+    return None if model is None else model.base_directory

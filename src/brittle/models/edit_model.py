@@ -179,6 +179,11 @@ class EditModel(Parts):
         return self.files.directory
 
     @property
+    def base_directory(self) -> Path | None:
+        """As `ModelFiles.base_directory`."""
+        return self.files.base_directory
+
+    @property
     def attack_dtype(self) -> torch.dtype:
         """What protections follow the encoder's gradient in; it follows from the model's dtype.
 

@@ -95,16 +95,20 @@ class Directory:
     then score as edits.
     """
 
-    def __init__(self, folder: Path, name: str) -> None:
-        """UserError where ``folder`` holds no model that brittle can read."""
+    def __init__(self, folder: Path, name: str, shared: Path | None = None) -> None:
+        """UserError where ``folder`` holds no model that brittle can read.
+
+        Parts that it lacks are those of the pipeline in the folder ``shared``.
+        """
         self.directory = folder
+        self.base_directory = shared or folder
         self.name = name
         self._configs: dict[str, Mapping[str, Any]] = {}
         whole = (folder / "model_index.json").is_file()
         self._is_autoencoder = not whole and (folder / "config.json").is_file()
         if any((folder / file).is_file() for file in _LORA_FILES):
             raise UserError(f"{folder} is {LORA}.")
-        if not self._is_autoencoder and not (folder / "vae").is_dir():
+        if not self._is_autoencoder and not self._place("vae").is_dir():
             raise UserError(
                 f"{folder} holds no model in diffusers' format: looked for model_index.json with "
                 f"the folders vae, unet, text_encoder, tokenizer and scheduler, or for config.json "
@@ -266,7 +270,9 @@ class Directory:
         place = self.directory / FOLDERS[part]
         transformer = self.directory / TRANSFORMER
         other = part == "denoiser" and not (place / "config.json").is_file()
-        return transformer if other and (transformer / "config.json").is_file() else place
+        if other and (transformer / "config.json").is_file():
+            return transformer
+        return place if place.is_dir() else self.base_directory / FOLDERS[part]
 
 
 @dataclass(frozen=True)
@@ -303,7 +309,7 @@ STABLE_DIFFUSION_XL = Layout(
 class SingleFile:
     """One .safetensors checkpoint of a known layout; its configuration ships with brittle."""
 
-    directory = None
+    directory = base_directory = None
     pipeline = ""
     index: Mapping[str, Any] = {}
 

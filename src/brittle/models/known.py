@@ -50,6 +50,9 @@ def _pair(stem: str) -> tuple[str, ...]:
     return f"{stem}_encoder.safetensors", f"{stem}_decoder.safetensors"
 
 
+BROUGHT = ("embedded", "embedded-instruct")
+"""Editors whose weights come with brittle."""
+
 KNOWN = {
     one.name: one
     for one in (

@@ -11,11 +11,13 @@ from brittle.errors import UserError, printable
 from brittle.models import hub
 from brittle.models.edit_model import EditModel
 from brittle.models.files import FOLDERS, Directory, SingleFile, lacking_in
-from brittle.models.known import KNOWN, known_as
+from brittle.models.known import BROUGHT, KNOWN, known_as
 from brittle.models.parts import ModelFiles
 from brittle.models.taesd_files import TaesdFiles, holds_taesd, in_taesd_format
 
 EMBEDDED = Path(__file__).parent / "embedded"
+EMBEDDED_INSTRUCT = Path(__file__).parent / "embedded_instruct"
+"""The second embedded editor's denoiser and scheduler; all other parts are the first one's."""
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _ISA_WITH_BFLOAT16 = ("DEFAULT", "ALL", "BF16", "FP16", "AMX", "AVX10")
 """What names that oneDNN gives to instruction sets contain where they have bfloat16."""
@@ -37,9 +39,10 @@ def load_model(
     embedded...
 
     Args:
-        name: ``embedded``; a directory in diffusers' format, of a pipeline or of an autoencoder
-            alone; a .safetensors checkpoint of Stable Diffusion 1.x or XL; an encoder in TAESD's
-            format (.safetensors, .pth, or their directory); a hub id such as
+        name: ``embedded`` or ``embedded-instruct``; a directory in diffusers' format, of a
+            pipeline or of an autoencoder alone; a .safetensors checkpoint of Stable Diffusion 1.x
+            or XL; an encoder in TAESD's format (.safetensors, .pth, or their directory); a hub id
+            such as
             ``stable-diffusion-v1-5/stable-diffusion-v1-5``; or one of the short names (``sd1``,
             ``flux1`` …) that `describe` lists. Only the last two may use the network.
         device: by default CUDA, MPS or the CPU, whichever is there first.
@@ -72,6 +75,8 @@ def find_files(name: str, config: Path | None = None) -> ModelFiles:
     """Where the model of this name lies; UserError as `load_model`."""
     if name == "embedded":
         return Directory(EMBEDDED, name)
+    if name == "embedded-instruct":
+        return Directory(EMBEDDED_INSTRUCT, name, shared=EMBEDDED)
     if known := known_as(name):
         return TaesdFiles(known.fetch(), name=known.name, size=known.size)
     path = Path(name).expanduser()
@@ -94,7 +99,7 @@ def find_files(name: str, config: Path | None = None) -> ModelFiles:
     if looks_like_path or "/" in name or "\\" in name:
         raise UserError(f"There is no model at {path}.")
     raise UserError(
-        f"{unknown('model', name, ['embedded', *KNOWN])} Or name a directory in diffusers' "
+        f"{unknown('model', name, [*BROUGHT, *KNOWN])} Or name a directory in diffusers' "
         f"format, a .safetensors file or a hub id."
     )
 

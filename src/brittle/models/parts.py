@@ -50,6 +50,13 @@ class ModelFiles(Protocol):
         """The model's own folder, where calibration and advice may lie beside the weights."""
 
     @property
+    def base_directory(self) -> Path | None:
+        """The folder of the parts that its own lacks, and of what judges its prompts.
+
+        The own one, unless the model shares parts with another.
+        """
+
+    @property
     def pipeline(self) -> str:
         """The class of diffusers' pipeline that the files are said to be for; empty: not said."""
 

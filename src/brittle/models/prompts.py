@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from brittle.errors import UserError, is_utf8
 from brittle.models.edit_model import EditModel
+from brittle.models.known import BROUGHT
 from brittle.models.reading import read_json
 from brittle.networks.prompt_classes import PROMPT_CLASSES, prompt_class
 
@@ -23,7 +24,7 @@ def check_prompts(model: EditModel, prompts: Sequence[str]) -> None:
     for prompt in prompts:
         if not is_utf8(prompt):
             raise UserError(f"The prompt {prompt!r} has bytes that are no UTF-8: type it again.")
-        if model.name == "embedded" and not _knows(model, prompt):
+        if model.name in BROUGHT and not _knows(model, prompt):
             raise UserError(
                 f"The embedded model knows no word of {prompt!r}. It knows "
                 f"{', '.join(PROMPT_CLASSES)}; for anything else name another model (--model)."
@@ -61,9 +62,9 @@ def cut_note(model: EditModel, prompt: str) -> str:
 
 def _knows(model: EditModel, prompt: str) -> bool:
     """Whether the vocabulary has a whole word of the prompt."""
-    if prompt_class(prompt) is not None or model.directory is None:
+    if prompt_class(prompt) is not None or model.base_directory is None:
         return True
-    vocabulary = read_json(model.directory / "tokenizer" / "vocab.json", missing=model.name)
+    vocabulary = read_json(model.base_directory / "tokenizer" / "vocab.json", missing=model.name)
     words = set(re.findall(r"\w{3,}", prompt.lower())).difference(EMPTY_WORDS)
     return any(f"{word}</w>" in vocabulary for word in words)
 

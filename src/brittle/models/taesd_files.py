@@ -18,7 +18,7 @@ SUFFIXES = (".safetensors", ".pth")
 class TaesdFiles:
     """An encoder's file in TAESD's format, and the decoder's: beside it, or the same file."""
 
-    directory = None
+    directory = base_directory = None
     pipeline = ""
     index: Mapping[str, Any] = {}
 

@@ -97,6 +97,11 @@ class OnTop:
         return self.base.directory
 
     @property
+    def base_directory(self) -> Path | None:
+        """As `ModelFiles.base_directory`: the base model's."""
+        return self.base.base_directory
+
+    @property
     def pipeline(self) -> str:
         """As `ModelFiles.pipeline`."""
         return self.base.pipeline

@@ -7,11 +7,12 @@ from brittle.models.adapters import AdaptedFiles
 from brittle.models.denoisers.base import IMAGE_GUIDANCE, Condition, Denoiser, Encode, Task
 from brittle.models.denoisers.flux import flux_of
 from brittle.models.denoisers.image_prompt import ImagePrompted
-from brittle.models.denoisers.instruct_pix2pix import InstructPix2Pix
+from brittle.models.denoisers.instruct_pix2pix import InstructPix2Pix, InstructPix2PixFlow
 from brittle.models.denoisers.stable_diffusion import StableDiffusion
 from brittle.models.denoisers.stable_diffusion_3 import StableDiffusion3
 from brittle.models.denoisers.stable_diffusion_xl import StableDiffusionXL
 from brittle.models.denoisers.unet import UNet, channels, latent_channels
+from brittle.models.flow_schedulers import CLASS_NAME
 from brittle.models.parts import Parts
 
 __all__ = ["IMAGE_GUIDANCE", "Condition", "Denoiser", "Encode", "Task", "denoiser_of"]
@@ -51,5 +52,6 @@ def _unet_of(parts: Parts) -> UNet:
             f"({more[0]}): brittle edits with Stable Diffusion 1.x, 2.x and XL."
         )
     if channels(parts) == 2 * latent_channels(parts):
-        return InstructPix2Pix(parts)
+        by_flow = parts.files.config("scheduler").get("_class_name") == CLASS_NAME
+        return InstructPix2PixFlow(parts) if by_flow else InstructPix2Pix(parts)
     return StableDiffusion(parts)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from brittle.models.denoisers.base import Condition, Encode, Task
+from brittle.models.denoisers.flow_matching import FlowMatching
 from brittle.models.denoisers.unet import UNet
 
 
@@ -64,3 +65,7 @@ class InstructPix2Pix(UNet):
             + condition.guidance_scale * (both - photo_alone)
             + condition.image_guidance_scale * (photo_alone - neither)
         )
+
+
+class InstructPix2PixFlow(FlowMatching, InstructPix2Pix):
+    """The same UNet, trained by flow matching, as the second embedded editor was."""

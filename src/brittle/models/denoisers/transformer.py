@@ -3,36 +3,25 @@
 Prompts reach them token by token, and as one vector for all of a prompt.
 """
 
-import math
 from collections.abc import Sequence
 from functools import partial
 
 import torch
 from torch import Tensor
 
-from brittle.errors import UserError
-from brittle.models.configs import factor_of
 from brittle.models.denoisers.base import Condition, Encode, Task
-from brittle.models.flow_schedulers import (
-    CLASS_NAME,
-    FLOW,
-    make_flow_scheduler,
-    steps_for,
-    why_not_flow,
-)
+from brittle.models.denoisers.flow_matching import FlowMatching
+from brittle.models.flow_schedulers import why_not_flow
 from brittle.models.parts import Parts
-from brittle.models.schedulers import AnyScheduler
 from brittle.models.texts import TextEncoder
 
 
-class Transformer:
+class Transformer(FlowMatching):
     """A transformer that predicts the direction from image to noise."""
 
     patch = 2
     hides_masked = False
     always_encodes = True
-    evenly_spaced = False
-    """Whether diffusers' pipelines give the scheduler evenly spaced noise levels to begin with."""
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
@@ -43,42 +32,6 @@ class Transformer:
     def reader(self) -> TextEncoder:
         """As `Denoiser.reader`."""
         raise NotImplementedError
-
-    def scheduler_name(self, name: str | None) -> str:
-        """As `Denoiser.scheduler_name`: there is one alone."""
-        if name not in (None, FLOW, CLASS_NAME):
-            raise UserError(
-                f"{self.parts.name} denoises by flow matching, in the steps of a scheduler of its "
-                f"own, and scheduler={name} was asked for: say scheduler={FLOW},eta=0."
-            )
-        return FLOW
-
-    def schedule(
-        self,
-        name: str | None,
-        *,
-        num_inference_steps: int,
-        strength: float,
-        eta: float,
-        streams: Sequence[torch.Generator],
-        shape: Sequence[int],
-    ) -> AnyScheduler:
-        """As `Denoiser.schedule`; see `make_flow_scheduler`."""
-        name = self.scheduler_name(name)
-        if eta > 0:
-            raise UserError(f"eta={eta:g} needs scheduler=ddim: {name} has no such parameter.")
-        side = self.patch * factor_of(self.parts.files.config("vae"))
-        return make_flow_scheduler(
-            self.parts.files.config("scheduler"),
-            num_inference_steps=num_inference_steps,
-            strength=strength,
-            tokens=math.prod(length // side for length in shape),
-            even=self.evenly_spaced,
-        )
-
-    def steps_for(self, evaluations: int, strength: float) -> int:
-        """As `Denoiser.steps_for`."""
-        return steps_for(evaluations, strength)
 
     def why_not(self, task: Task) -> str:
         """As `Denoiser.why_not`."""

@@ -46,12 +46,24 @@ class UNet:
         """As `Denoiser.scheduler_name`."""
         return scheduler_name(self.parts.files.config("scheduler"), name)
 
-    def schedule(self, name: str | None, *, shape: Sequence[int], **settings: Any) -> AnyScheduler:
+    def schedule(
+        self,
+        name: str | None,
+        *,
+        num_inference_steps: int,
+        strength: float,
+        eta: float,
+        streams: Sequence[torch.Generator],
+        shape: Sequence[int],
+    ) -> AnyScheduler:
         """As `Denoiser.schedule`; see `make_scheduler`."""
         return make_scheduler(
             self.parts.files.config("scheduler"),
             name,
-            **settings,
+            num_inference_steps=num_inference_steps,
+            strength=strength,
+            eta=eta,
+            streams=streams,
             device=self.parts.device,
             changes=self.scheduler_changes,
         )
