@@ -209,7 +209,7 @@ def damaged(folder: Path, tiny_sd: Path, how: str) -> Path:
     elif how == "broken config":
         (unet / "config.json").write_text('{"in_channels": 4')
     elif how == "other class":
-        (unet / "config.json").write_text('{"_class_name": "FluxTransformer2DModel"}')
+        (unet / "config.json").write_text('{"_class_name": "PixArtTransformer2DModel"}')
     elif how == "needs more":
         config = json.loads((unet / "config.json").read_text())
         config["class_embed_type"] = "timestep"
@@ -244,7 +244,7 @@ def prepared(folder):
         ("no weights", "looked for diffusion_pytorch_model.safetensors"),
         ("no config", "lacks its denoiser"),
         ("broken config", "can't be read as JSON"),
-        ("other class", "FluxTransformer2DModel"),
+        ("other class", "PixArtTransformer2DModel"),
         ("needs more", "needs more than latents"),
         ("missing tensor", "conv_in.weight is missing"),
         ("other width", "its denoiser can't be read"),

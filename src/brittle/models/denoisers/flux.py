@@ -175,7 +175,8 @@ def flux_of(parts: Parts) -> Flux:
     if parts.files.pipeline == "FluxKontextPipeline":
         return FluxKontext(parts)
     config = parts.files.config("denoiser")
-    more = config.get("in_channels", 64) > (config.get("out_channels") or config["in_channels"])
+    channels = config.get("in_channels", 64)
+    more = channels > (config.get("out_channels") or channels)
     return FluxFill(parts) if more else Flux(parts)
 
 
