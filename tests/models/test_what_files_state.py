@@ -400,7 +400,13 @@ SDXL = {"_class_name": "UNet2DConditionModel", "addition_embed_type": "text_time
         ("unet", {**SDXL, "sample_size": 128}, 1024, 1024, "lacks its second text encoder"),
         ("unet", {**SDXL, "sample_size": 64}, 1024, 512, "lacks its second text encoder"),
         ("unet", {**SDXL, "sample_size": [96, 128]}, 512, 1024, "lacks its second text encoder"),
-        ("transformer", {"sample_size": 128}, 1024, 1024, r"transformer \(SD3Transformer2DModel\)"),
+        (
+            "transformer",
+            {"sample_size": 128},
+            1024,
+            1024,
+            r"transformer \(PixArtTransformer2DModel\)",
+        ),
         ("transformer", {"sample_size": None}, 1024, 1024, "is a transformer"),
         ("transformer", {}, 256, 512, "is a transformer"),
     ],
@@ -414,9 +420,9 @@ def test_a_model_that_can_not_edit_has_its_stated_size_and_says_why(
         rewrite(folder / "unet" / "config.json", **denoiser)
     else:
         shutil.move(folder / "unet", folder / "transformer")
-        config = {"_class_name": "SD3Transformer2DModel", **denoiser}
+        config = {"_class_name": "PixArtTransformer2DModel", **denoiser}
         (folder / "transformer" / "config.json").write_text(json.dumps(config))
-        listed = {"unet": None, "transformer": ["diffusers", "SD3Transformer2DModel"]}
+        listed = {"unet": None, "transformer": ["diffusers", "PixArtTransformer2DModel"]}
         rewrite(folder / "model_index.json", **listed)
     model = load_model(folder, device="cpu", dtype="float32")
     assert (model.size, model.edits) == (size, False)
