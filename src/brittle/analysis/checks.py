@@ -116,7 +116,7 @@ FLAGS: dict[str, tuple[str, str, bool]] = {
         False,
     ),
     "usable is not judged": (
-        "nobody can say here which edits an attacker would be content with",
+        "there is no judgement of which edits an attacker could use",
         "see the reason; distances alone do not say whether a protection is worth anything",
         False,
     ),

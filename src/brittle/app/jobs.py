@@ -104,11 +104,11 @@ class Worker:
                 if self._connection.poll(0.05):
                     job.take(*self._connection.recv())
         except (EOFError, OSError):
-            job.take("end", ("stopped", "") if job.cancelled else ("failed", ENDED))
             self._process.join()
             self._connection.close()
             if not self._closed:
                 self._start()
+            job.take("end", ("stopped", "") if job.cancelled else ("failed", ENDED))
 
 
 class Jobs:
