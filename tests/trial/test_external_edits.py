@@ -111,8 +111,11 @@ def test_a_clip_that_was_replaced_under_its_path_judges_anew(tmp_path):
 
 def test_without_placebo_and_gray_nothing_is_claimed(tmp_path):
     table = write_edits(tmp_path / "t", {"shield": {"none": 1.0, JPEG: 1.0}}, side=32, controls=())
-    summary = api.score(table, tmp_path / "out").found
-    effect = summary.effect("shield", "none")
+    scored = api.score(table, tmp_path / "out")
+    summary, effect = scored.found, scored.found.effect("shield", "none")
+    for said in (scored.text, (tmp_path / "out" / "report.html").read_text(encoding="utf-8")):
+        assert f": {effect.distance:.2f} without a transform; " in said
+        assert "nobody knows how far noise of that size moves edits" in said
     assert (effect.effect, effect.reach, effect.win_rate) == (None, None, None)
     assert effect.distance > 0
     assert [found.word for found in summary.verdicts] == ["no verdict"]

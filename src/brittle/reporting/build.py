@@ -22,7 +22,7 @@ from brittle.reporting.gallery import photos_page
 from brittle.reporting.glossary import glossary
 from brittle.reporting.page import render_page
 from brittle.reporting.pictures import PAGE_LIMIT
-from brittle.reporting.plain import plain_answer
+from brittle.reporting.plain import plain_answer, raw_distances
 from brittle.reporting.scatter import cost_against_reach
 from brittle.reporting.settings import facts, settings
 from brittle.reporting.style import distance_over_quality, found_in_style, preference_over_quality
@@ -106,6 +106,7 @@ def _section(trial: Finished, arm: str, place: int) -> dict[str, Any]:
         "quality": [figure for figure in drawn if figure],
         "cost": [figure for figure in costs if figure],
         "tables": [transform_table(trial, arm, editor) for editor in editors or [trial.editor]],
+        "alone": raw_distances(trial, arm, trial.editor),
         "why_no_retention": next(
             (
                 effect.retention_reason

@@ -1,6 +1,7 @@
-"""The first line of a report: what became of the edits, in counts and a few words."""
+"""What a report says in a few words: what became of the edits, and distances without a control."""
 
-from brittle.analysis.phrases import transform_name
+from brittle.analysis.finished import Finished
+from brittle.analysis.phrases import decimal, transform_name, when
 from brittle.analysis.summary import EffectWord, Summary
 from brittle.record.arms import ORIGINAL
 
@@ -33,6 +34,20 @@ def plain_answer(summary: Summary) -> str:
     return (
         f"{about}{opening}{after} edits of protected photos are usable{again}, {before} before; "
         f"of unprotected photos {unprotected}."
+    )
+
+
+def raw_distances(trial: Finished, arm: str, editor: str) -> str:
+    """How far edits lie from their controls, where no placebo tells what noise would do."""
+    summary = trial.summary
+    found = [summary.effect(arm, one.label, editor=editor) for one in trial.manifest.transforms]
+    alone = [one for one in found if one and one.placebo is None and one.distance is not None]
+    if summary.style or not alone:
+        return ""
+    listed = "; ".join(f"{decimal(one.distance or 0)} {when(one.transform)}" for one in alone)
+    return (
+        f"{arm}: mean distance of edits from the unprotected photo's ({summary.primary.metric}): "
+        f"{listed}. There is no placebo, so nobody knows how far noise of that size moves edits."
     )
 
 

@@ -6,7 +6,7 @@ from brittle.analysis.finished import Finished
 from brittle.record.check import Checked
 from brittle.record.store import MEND
 from brittle.reporting.formatting import count, sentence, unscoped
-from brittle.reporting.plain import plain_answer
+from brittle.reporting.plain import plain_answer, raw_distances
 from brittle.reporting.tables import Cell, TransformTable, transform_table
 
 ILLUSTRATION = "This is {}: counts and ranges; no interval over photos and no verdict."
@@ -26,7 +26,9 @@ def answer(trial: Finished) -> str:
         parts.append(ILLUSTRATION.format(summary.illustration_words))
     else:
         parts += [unscoped(summary, verdict.sentence) for verdict in summary.verdicts]
-    parts += [as_text(transform_table(trial, arm, trial.editor)) for arm in trial.protections]
+    for arm in trial.protections:
+        parts.append(as_text(transform_table(trial, arm, trial.editor)))
+        parts += [alone] if (alone := raw_distances(trial, arm, trial.editor)) else []
     if summary.agreement.marked or not summary.usable_reason:
         parts.append(summary.agreement.sentence)
     if trial.manifest.made:  # nobody was told these while it ran
