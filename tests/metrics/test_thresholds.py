@@ -28,7 +28,7 @@ VALID = {
 @pytest.fixture
 def model(tmp_path):
     files.save_prompt_classifier(tmp_path)
-    return SimpleNamespace(directory=tmp_path, content_hash="weights")
+    return SimpleNamespace(directory=tmp_path, base_directory=tmp_path, content_hash="weights")
 
 
 def thresholds(**changes):
@@ -92,9 +92,9 @@ def test_files_come_back(tmp_path):
     found = Calibration(model="weights", thresholds=(thresholds(),))
     found.save(tmp_path / "calibration.json")
     assert Calibration.load(tmp_path) == found
-    model = SimpleNamespace(directory=tmp_path, content_hash="weights")
+    model = SimpleNamespace(directory=tmp_path, base_directory=tmp_path, content_hash="weights")
     assert Calibration.of(model) == found
-    elsewhere = SimpleNamespace(directory=None, content_hash="weights")
+    elsewhere = SimpleNamespace(directory=None, base_directory=None, content_hash="weights")
     assert Calibration.of(elsewhere, tmp_path / "calibration.json") == found
     with pytest.raises(Unavailable, match="there are no thresholds for this model"):
         Calibration.of(elsewhere)
@@ -103,7 +103,11 @@ def test_files_come_back(tmp_path):
 def test_thresholds_of_other_weights_are_refused(tmp_path):
     Calibration(model="weights", thresholds=(thresholds(),)).save(tmp_path / "calibration.json")
     with pytest.raises(Unavailable, match="a model with other weights"):
-        Calibration.of(SimpleNamespace(directory=tmp_path, content_hash="newer weights"))
+        Calibration.of(
+            SimpleNamespace(
+                directory=tmp_path, base_directory=tmp_path, content_hash="newer weights"
+            )
+        )
 
 
 @pytest.mark.parametrize(
