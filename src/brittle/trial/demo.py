@@ -109,7 +109,7 @@ def _fitting(plan: Plan, model: EditModel, minutes: float) -> tuple[Trial, list[
             f"To stay near {minutes:g} min on this machine, the demo left out "
             f"{', '.join(left_out)}."
         )
-    if seconds > 60 * minutes:
+    if seconds > 60 * minutes and duration(seconds) != duration(60 * minutes):
         notes.append(
             f"--minutes {minutes:g} is too few: on this machine the demo takes at least about "
             f"{duration(seconds)}."
