@@ -30,13 +30,12 @@ from scipy import stats
 from torch import Tensor
 
 from brittle.editors import Img2Img, Instruct
-from brittle.images import read_photo, write_image
 from brittle.metrics import Perceptual
 from brittle.models import EditModel, load_model
 from brittle.protections import DiffusionProtection, EncoderProtection, Placebo, Protection
 from brittle.record.arms import NOISES
 from brittle.sources.photos import load_photos
-from encoders import Cell, kept, level, looks, table
+from encoders import Cell, kept, level, looks, protected, table
 
 MODELS = ("embedded", "embedded-instruct")
 PROMPTS = ("night", "golden hour")
@@ -100,22 +99,6 @@ def protections(
         record = {"name": "photoguard-diffusion", "steps": options.steps, "draws": 1, "eta": 0}
         record |= {"guidance_scale": 1, "scheduler": SCHEDULERS[editor_of(model).name]}
         yield f"whole {name}", (model, DiffusionProtection.from_record(record))
-
-
-def protected(
-    folder: Path,
-    label: str,
-    photo: Tensor,
-    made: Mapping[str, tuple[EditModel, Protection]],
-    seed: int,
-) -> Iterator[tuple[str, Tensor]]:
-    """The photo's files, from the folder where they were made before."""
-    for name, (model, protection) in made.items():
-        path = folder / f"{label} {name}.png"
-        if not path.is_file():
-            folder.mkdir(parents=True, exist_ok=True)
-            write_image(path, protection(model, photo, seeds=[seed]))
-        yield name, read_photo(path).image
 
 
 def measured(

@@ -1,16 +1,7 @@
 """img2img: the image, noised to a strength and denoised toward the prompt."""
 
-from collections.abc import Sequence
-
-import torch
-from torch import Tensor
-
 from brittle.component import register
 from brittle.editors.sampling import Sampling
-from brittle.errors import UserError
-from brittle.images import Mask
-from brittle.models import EditModel, chain
-from brittle.noise import Seeds
 
 
 @register
@@ -23,21 +14,3 @@ class Img2Img(Sampling):
 
     name = "img2img"
     source = "Meng et al. 2022, arXiv:2108.01073; Rombach et al. 2022, arXiv:2112.10752"
-
-    def edit(
-        self,
-        model: EditModel,
-        image: Tensor,
-        *,
-        prompts: Sequence[str],
-        mask: Mask = None,
-        seeds: Seeds,
-    ) -> Tensor:
-        """As `Editor.edit`; a mask raises UserError."""
-        if mask is not None:
-            raise UserError("img2img edits the whole image: with a mask, use the editor inpaint.")
-        with torch.inference_mode():
-            image = model.fit(image)
-            plan = self.resolve(model).plan(model, image, prompts=prompts, seeds=seeds)
-            start = chain.start(model, plan, image)
-            return chain.finish(model, start, plan).clamp(0, 1).cpu()

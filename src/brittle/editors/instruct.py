@@ -1,19 +1,12 @@
 """instruct: a model that was taught to follow instructions changes the photo as it is told."""
 
-from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar
 
-import torch
 from pydantic import Field
-from torch import Tensor
 
 from brittle.component import register
 from brittle.editors.sampling import Chained
-from brittle.errors import UserError
-from brittle.images import Mask
-from brittle.models import EditModel, chain
 from brittle.models.denoisers import IMAGE_GUIDANCE, Task
-from brittle.noise import Seeds
 
 
 @register
@@ -41,24 +34,6 @@ class Instruct(Chained):
     eta: Annotated[float, Field(ge=0, le=1)] = 0.0
     negative_prompt: str = ""
     scheduler: str | None = None
-
-    def edit(
-        self,
-        model: EditModel,
-        image: Tensor,
-        *,
-        prompts: Sequence[str],
-        mask: Mask = None,
-        seeds: Seeds,
-    ) -> Tensor:
-        """As `Editor.edit`; a mask raises UserError."""
-        if mask is not None:
-            raise UserError("instruct edits the whole image: with a mask, use the editor inpaint.")
-        with torch.inference_mode():
-            image = model.fit(image)
-            plan = self.resolve(model).plan(model, image, prompts=prompts, seeds=seeds)
-            start = chain.start(model, plan, image)
-            return chain.finish(model, start, plan).clamp(0, 1).cpu()
 
     def settings(self) -> dict[str, Any]:
         """As `Chained.settings`."""

@@ -1,8 +1,9 @@
-"""The fields that all editors on the chain share, and how open ones are filled."""
+"""What all editors on the chain share: their fields, how open ones are filled, a whole image."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Self
 
+import torch
 from pydantic import Field, ValidationError
 from torch import Tensor
 
@@ -10,6 +11,7 @@ from brittle import noise
 from brittle.component import explain
 from brittle.editors.base import Editor
 from brittle.errors import UserError
+from brittle.images import Mask
 from brittle.models import EditModel, chain
 from brittle.models.chain import Plan
 from brittle.models.denoisers import Task
@@ -51,6 +53,26 @@ class Chained(Editor):
             ) from None
         resolved._steps(model)
         return resolved
+
+    def edit(
+        self,
+        model: EditModel,
+        image: Tensor,
+        *,
+        prompts: Sequence[str],
+        mask: Mask = None,
+        seeds: Seeds,
+    ) -> Tensor:
+        """As `Editor.edit`, of the whole image; a mask raises UserError."""
+        if mask is not None:
+            raise UserError(
+                f"{self.name} edits the whole image: with a mask, use the editor inpaint."
+            )
+        with torch.inference_mode():
+            image = model.fit(image)
+            plan = self.resolve(model).plan(model, image, prompts=prompts, seeds=seeds)
+            start = chain.start(model, plan, image)
+            return chain.finish(model, start, plan).clamp(0, 1).cpu()
 
     def evaluations(self, model: EditModel) -> int:
         """As `Editor.evaluations`."""
