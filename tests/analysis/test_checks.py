@@ -86,7 +86,7 @@ def test_every_flag_has_its_provocation_and_its_paragraph():
     assert set(PROVOKED) == set(FLAGS)
     document = (Path(__file__).parents[2] / "docs" / "flags.md").read_text(encoding="utf-8")
     for name, (meaning, todo, stops) in FLAGS.items():
-        section = document.partition(f"## {name}\n")[2].partition("\n## ")[0]
+        section = document.partition(f"### {name}\n")[2].partition("\n##")[0]
         text = " ".join(section.split())
         assert meaning in text, name
         assert todo in text, name
