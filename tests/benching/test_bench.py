@@ -21,6 +21,7 @@ from brittle.benching.measuring import reported
 from brittle.benching.verifying import alike, verify_bundle
 from brittle.cli import app
 from brittle.component import registry
+from brittle.editors import Img2Img
 from brittle.errors import UserError
 from brittle.images import from_bytes, write_image
 from brittle.protections import Protection
@@ -115,6 +116,25 @@ def test_the_same_command_goes_on_to_the_same_entry(encoder, folder):
     before = encoder.read_bytes()
     brittle.bench(PROTECTION, folder / "out", size=folder / "tiny.yaml", by="a test")
     assert encoder.read_bytes() == before
+
+
+def test_rows_of_one_folder_share_what_is_the_same(noise, folder, monkeypatch):
+    edits = []
+    edit = Img2Img.edit
+
+    def counted(self, model, image, **options):
+        edits.append(len(image))
+        return edit(self, model, image, **options)
+
+    monkeypatch.setattr(Img2Img, "edit", counted)
+    bench = folder / "tiny.yaml"
+    one = brittle.bench("plain-noise:budget=6/255", folder / "out", size=bench).path
+    shared = sum(edits)
+    edits.clear()
+    alone = brittle.bench("plain-noise:budget=6/255", folder / "alone", size=bench).path
+    assert shared < sum(edits)
+    numbers = [read_entry(path).results for path in (one, alone)]
+    assert numbers[0] == numbers[1]
 
 
 def test_files_of_any_tool_are_measured_as_they_are(encoder, folder, tmp_path):

@@ -16,6 +16,7 @@ from brittle.images import write_bytes, write_image
 from brittle.networks import st_lpips
 from brittle.progress import Progress, silent
 from brittle.record.bundle import SUFFIX, pack
+from brittle.record.manifest import MANIFEST
 from brittle.reporting.formatting import estimated, mostly
 from brittle.sources.photos import load_photos
 from brittle.trial.run import run
@@ -42,7 +43,8 @@ def bench(
 
     Args:
         protection: a preset or ``name:field=value``; with ``files``, what the tool is called.
-        out: a folder; what was computed is kept there, and the same call goes on from it.
+        out: a folder; what was computed is kept there, the same call goes on from it, and other
+            protections take from it what they share, as the edits of unprotected photos.
         size: ``quick`` or ``small`` (the embedded model at 128 or 512 px), ``full`` (Stable
             Diffusion), or a file of one's own.
         photos: a folder, for a bench that has no photos of its own or in their place.
@@ -58,7 +60,18 @@ def bench(
     """
     of = _submission(protection, size, photos, files)
     folder = Path(out) / of.slug
-    record = run(of.trial, folder, device=device, dtype=dtype, say=say, progress=progress)
+    other_rows = [
+        one.parent for one in sorted(Path(out).glob(f"*/{MANIFEST}")) if one.parent != folder
+    ]
+    record = run(
+        of.trial,
+        folder,
+        device=device,
+        dtype=dtype,
+        lenders=other_rows,
+        say=say,
+        progress=progress,
+    )
     assert record is not None, "only shards have none"
     about = reported(record)
     trial = Finished.open(folder)

@@ -141,13 +141,17 @@ class MemoryStore(Store):
 class FolderStore(Store):
     """A trial's folder on disk, which survives a kill at any moment, and damage to its files.
 
-    With ``seen_only`` what was received is kept in memory alone, and is soon made again.
+    With ``seen_only`` what was received is kept in memory alone, and is soon made again. Once it is
+    claimed, what it lacks is taken from the folders ``lenders``, where they have it.
     """
 
     directory: Path
 
-    def __init__(self, directory: Path, *, seen_only: bool = False) -> None:
-        self.directory, self.seen_only = directory, seen_only
+    def __init__(
+        self, directory: Path, *, seen_only: bool = False, lenders: Sequence[Path] = ()
+    ) -> None:
+        self.directory, self.seen_only, self._asked = directory, seen_only, lenders
+        self._lenders: tuple[FolderStore, ...] = ()
         self.damaged: set[str] = set()
         """Files that were found damaged, by their paths in the folder."""
         self._received = MemoryStore()
@@ -244,7 +248,22 @@ class FolderStore(Store):
             notes = tuple(dict.fromkeys([*found.notes, *manifest.notes]))
             manifest = manifest.model_copy(update={"notes": notes})
         self.write_manifest(manifest)
+        stores = map(FolderStore, self._asked)
+        self._lenders = tuple(one for one in stores if one._lends_to(manifest))
         return manifest
+
+    def _lends_to(self, manifest: Manifest) -> bool:
+        """Whether pictures and scores of the same keys would be the same here."""
+        try:
+            mine = self.manifest
+        except UserError:
+            return False
+        return (
+            mine is not None
+            and mine.noted
+            and manifest.noted
+            and (mine.device, mine.also_on) == (manifest.device, manifest.also_on)
+        )
 
     def _devices(self, found: Manifest, device: str, go_on: bool) -> dict[str, Any]:
         """What the manifest then says of devices: where it was begun, and where else it went on."""
@@ -330,10 +349,20 @@ class FolderStore(Store):
             return True
         if key in self._whole:
             return (self.directory / artifact(key)).is_file()
-        if self._read_picture(key) is None:
+        if self._read_picture(key) is None and not self._borrow(key):
             return False
         self._whole.add(key)
         return True
+
+    def _borrow(self, key: str) -> bool:
+        """Take a picture and its note from whoever has them."""
+        for lender in self._lenders:
+            data = lender._read_picture(key)
+            if data is not None:
+                self._write_note(key, lender._read_note(key))
+                self.write_file(str(artifact(key)), data)
+                return True
+        return False
 
     def read_levels(self, key: str) -> Levels:
         """As `Store.read_levels`.
@@ -380,7 +409,10 @@ class FolderStore(Store):
         try:
             return whole.read_cell(self.directory, name, noted=self.noted)[0]
         except FileNotFoundError:
-            return {}
+            lent = next(filter(None, (one.read_cell(key) for one in self._lenders)), {})
+            if lent:
+                self.write_cell(key, lent)
+            return lent
         except (Damaged, OSError):
             self.damaged.add(name)
             return {}

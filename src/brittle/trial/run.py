@@ -38,6 +38,7 @@ def run(
     continue_on_this_device: bool = False,
     cluster: Cluster | None = None,
     notes: Sequence[str] = (),
+    lenders: Sequence[Path] = (),
     say: Callable[[str], None] = lambda text: None,
     progress: Progress = silent,
 ) -> Record | None:
@@ -46,7 +47,8 @@ def run(
     With ``shard`` (i, n) only every n-th subject's work is done, and no table is written: shards
     may run anywhere on one folder, and a last run without ``shard`` gathers them. Files that are
     damaged are made again, and ``say`` is told. ``continue_on_this_device``: on another kind of
-    device than the folder was begun on. With ``cluster`` its workers do all of the work.
+    device than the folder was begun on. With ``cluster`` its workers do all of the work. Of
+    ``lenders``, folders of other trials, pictures and scores are taken where they are the same.
 
     Raises:
         UserError: a photo, model or component that can't be used; a folder with another trial; no
@@ -72,6 +74,7 @@ def run(
             shard=shard,
             continue_on_this_device=continue_on_this_device,
             notes=notes,
+            lenders=lenders,
             say=say,
             progress=progress,
         )
@@ -86,6 +89,7 @@ def run_plan(
     shard: tuple[int, int] = (1, 1),
     continue_on_this_device: bool = False,
     notes: Sequence[str] = (),
+    lenders: Sequence[Path] = (),
     say: Callable[[str], None] = lambda text: None,
     progress: Progress = silent,
 ) -> Record | None:
@@ -93,7 +97,7 @@ def run_plan(
 
     With a ``pool`` its workers do the work, and ``model`` computes nothing.
     """
-    store = FolderStore(directory)
+    store = FolderStore(directory, lenders=lenders)
     plan = _as_begun(plan, model, store)
     if pool is None:
         for some in in_parts(plan, shard):
