@@ -139,9 +139,10 @@ DAMAGES = [
 ]
 
 
-def damage(folder, pattern, kind, chance):
-    """Damage one file of a folder; returns which."""
-    path = chance.choice(sorted(folder.glob(pattern)))
+def damage(folder, pattern, kind, chance, spared=()):
+    """Damage one file of a folder that isn't ``spared``; returns which."""
+    files = sorted(folder.glob(pattern))
+    path = chance.choice([one for one in files if one.relative_to(folder).as_posix() not in spared])
     kind(path, chance)
     return path.relative_to(folder).as_posix()
 
@@ -174,8 +175,9 @@ def test_running_again_mends_all(trial, whole, tmp_path, seed):
     folder, chance = shutil.copytree(whole, tmp_path / "out"), random.Random(seed)
     for pattern, kinds in KINDS.items():
         kinds = kinds if "*" in pattern else [chance.choice([k for k in kinds if k is not delete])]
+        damaged = []
         for kind in kinds:
-            damage(folder, pattern, kind, chance)
+            damaged.append(damage(folder, pattern, kind, chance, spared=damaged))
     assert len(check_folder(folder).damaged) > 10
     said = []
     brittle.run_trial(trial, folder, say=said.append)
