@@ -7,13 +7,14 @@ import torch
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "benchmarks"))
 NUMERICAL = (
-    *("budgets/", "contract/", "editors/", "metrics/", "protections/", "transforms/"),
+    *("budgets/", "editors/", "metrics/", "protections/", "transforms/"),
     *("models/test_chain", "models/test_edit_model", "models/test_embedded", "models/test_taesd"),
-    *("trial/test_masks.py", "trial/test_run.py", "test_noise.py", "test_appearance.py"),
+    *("trial/test_masks.py", "test_noise.py", "test_appearance.py"),
 )
 """Folders and files here whose outcome could hang on how a CPU rounds: networks, float32.
 
-Not those that read models' files, nor comparisons of two schedulers on one CPU."""
+Not those that read models' files, nor comparisons of two schedulers on one CPU. Tests elsewhere
+that hang on it, such as on rows that don't depend on their batch, are marked one by one."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

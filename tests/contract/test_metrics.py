@@ -67,6 +67,7 @@ def test_one_finite_number_an_image(name, photos, score):
     assert scores[0] != scores[1]
 
 
+@pytest.mark.numerical
 @pytest.mark.parametrize("name", NAMES)
 def test_neither_batch_nor_order_matter(name, photos, score):
     images = damaged(photos, 0.1)
@@ -79,6 +80,7 @@ def test_neither_batch_nor_order_matter(name, photos, score):
     assert together.tolist() == [a.item() for a in alone] == turned.flip(0).tolist()
 
 
+@pytest.mark.numerical
 @pytest.mark.parametrize("name", COMPARING)
 def test_identical_images_are_best_and_have_no_distance(name, photos, score):
     metric = Metric.parse(name)
@@ -109,6 +111,7 @@ def test_extremes_have_finite_distances(name, score):
     assert (distance > 0).all()
 
 
+@pytest.mark.numerical
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_not_valid_does_not_count(name, photos, score):
     valid = torch.ones(2, 1, 128, 128)
@@ -122,6 +125,7 @@ def test_what_is_not_valid_does_not_count(name, photos, score):
     assert not torch.equal(score(name, edited, photos), score(name, elsewhere, photos))
 
 
+@pytest.mark.numerical
 @pytest.mark.parametrize("name", NAMES)
 def test_a_mask_of_ones_changes_nothing(name, photos, score):
     edited = damaged(photos, 0.1)

@@ -20,7 +20,7 @@ FASTER = {
 }
 
 
-@pytest.fixture(params=registry("transform").names())
+@pytest.fixture(scope="module", params=registry("transform").names())
 def transform(request) -> Transform:
     known = registry("transform")
     preset = request.param in known.presets
@@ -31,16 +31,21 @@ def transform(request) -> Transform:
     return transform
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def image(photos) -> torch.Tensor:
     return photos[..., 20:84, 30:78]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def receive(transform, embedded):
     """What is received under seeds; transforms that run a model are given the embedded one."""
     model = embedded if transform.capabilities.needs_model else None
     return lambda image, seeds=SEEDS: transform.apply(image, seeds=seeds, model=model)
+
+
+@pytest.fixture(scope="module")
+def received(receive, image):
+    return receive(image)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -58,14 +63,9 @@ def test_what_is_received_is_an_8_bit_image(transform, receive, photos, shape):
     assert transform.geometry.undo(received).shape == image.shape
 
 
-def test_it_repeats_itself(transform, receive, image):
-    received = receive(image)
+@pytest.mark.numerical
+def test_it_repeats_itself_and_a_row_never_depends_on_the_batch(receive, received, image):
     torch.manual_seed(99)
-    assert torch.equal(received, receive(image))
-
-
-def test_a_row_never_depends_on_the_batch(transform, receive, image):
-    received = receive(image)
     alone = receive(image[1:], SEEDS[1:])
     turned = receive(image.flip(0), SEEDS[::-1])
     assert torch.equal(received[1:], alone)
@@ -76,8 +76,7 @@ def test_a_row_never_depends_on_the_batch(transform, receive, image):
     )
 
 
-def test_only_none_leaves_the_image_alone(transform, receive, image):
-    received = receive(image)
+def test_only_none_leaves_the_image_alone(transform, received, image):
     unchanged = received.shape == image.shape and torch.equal(received, image)
     assert unchanged == (transform.name == "none")
 
@@ -106,8 +105,7 @@ def test_records_and_text_are_read_back(transform):
     assert key(again) == key(transform)
 
 
-def test_masks_and_validity(transform, receive, image):
-    received = receive(image)
+def test_masks_and_validity(transform, receive, received, image):
     valid = transform.geometry.valid(received)
     assert valid.shape == (2, 1, *received.shape[-2:])
     assert set(valid.unique().tolist()) <= {0.0, 1.0}
@@ -149,16 +147,16 @@ def test_edits_of_any_size_are_turned_back(transform, receive, image, shape):
     assert around(shown[:1], image[:1]).numel() > 0.7 * image[:1].numel()
 
 
-def test_surrogates_are_near_and_pass_gradients(transform, receive, image):
+@pytest.mark.numerical
+def test_surrogates_are_near_and_pass_gradients(transform, received, image):
     image = image.clone().requires_grad_()
     if not transform.capabilities.differentiable:
         with pytest.raises(UserError, match="no differentiable form"):
             transform.surrogate(image)
         return
     near = transform.surrogate(image)
-    real = receive(image)
-    assert near.shape == real.shape
-    assert (near - real).square().mean() < 10**-2.5
+    assert near.shape == received.shape
+    assert (near - received).square().mean() < 10**-2.5
     near.square().sum().backward()
     assert image.grad.isfinite().all()
     assert (image.grad != 0).float().mean() > 0.5

@@ -49,7 +49,7 @@ def test_the_files_are_harder_to_learn_from_than_the_placebos(embedded, photos):
 
 def test_pictures_of_a_collection_may_differ_in_size_and_matter_to_each_other(small_sd_model):
     model, one, other, third = small_sd_model
-    protection = SHORT.model_copy(update={"rounds": 1, "steps": 2})
+    protection = SHORT.model_copy(update={"rounds": 1, "steps": 1})
     files = protection.together(model, [one, other], seeds=[0, 1])
     assert [file.shape for file in files] == [one.shape, other.shape]
     turned = protection.together(model, [other, one], seeds=[1, 0])
@@ -67,7 +67,7 @@ def small_sd_model(small_sd, photos):
 
 
 def test_what_a_surrogate_learns_aside_is_forgotten(embedded, photos):
-    surrogate = surrogate_of(embedded)
+    surrogate, photos = surrogate_of(embedded), photos[..., ::2, ::2]
 
     def loss() -> torch.Tensor:
         with torch.no_grad():
@@ -83,7 +83,7 @@ def test_what_a_surrogate_learns_aside_is_forgotten(embedded, photos):
 
 
 def test_a_surrogate_learns_what_dreambooth_learns(embedded, photos):
-    surrogate = surrogate_of(embedded, steps=12)
+    surrogate, photos = surrogate_of(embedded, steps=12), photos[..., ::2, ::2]
 
     def loss() -> float:
         streams = generators([0])
@@ -98,7 +98,8 @@ def test_a_surrogate_learns_what_dreambooth_learns(embedded, photos):
 
 def test_the_model_itself_learns_nothing(embedded, photos):
     before = {name: value.clone() for name, value in embedded.part("denoiser").state_dict().items()}
-    SHORT.model_copy(update={"rounds": 1, "steps": 1})(embedded, photos, seeds=[0, 1])
+    few = SHORT.model_copy(update={"rounds": 1, "steps": 1})
+    few(embedded, photos[:1, :, ::2, ::2], seeds=[0])
     assert all(
         torch.equal(value, before[name])
         for name, value in embedded.part("denoiser").state_dict().items()

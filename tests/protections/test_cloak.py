@@ -48,9 +48,11 @@ def test_the_record_tells_the_perceptual_distance_of_the_file(embedded, photos):
 
 
 def test_the_penalty_keeps_the_picture_near(embedded, photos):
+    photo = photos[:1]
+
     def distance(alpha: float) -> torch.Tensor:
-        protection = StyleCloak(**STYLE, steps=8, alpha=alpha, p=0.01)
-        return Perceptual().score(protection(embedded, photos, seeds=[0, 1]), photos)
+        protection = StyleCloak(**STYLE, steps=6, alpha=alpha, p=0.01)
+        return Perceptual().score(protection(embedded, photo, seeds=[0]), photo)
 
     assert (distance(1000) < 0.8 * distance(0)).all()
 

@@ -21,6 +21,12 @@ def alone(tmp_path_factory):
     return load_model(folder, device="cpu")
 
 
+@pytest.fixture
+def half(photos):
+    """A photo of 64 px."""
+    return photos[:1, :, ::2, ::2]
+
+
 @pytest.fixture(scope="module")
 def protected(embedded, photos):
     protection = EncoderProtection(budget="12.75/255", steps=6)
@@ -47,11 +53,11 @@ def test_round_trips_follow_each_other(embedded, photos):
 
 
 @pytest.mark.parametrize("strength", [0.1, 0.3])
-def test_denoise_is_an_edit_with_an_empty_prompt(embedded, photos, strength):
+def test_denoise_is_an_edit_with_an_empty_prompt(embedded, half, strength):
     editor = Img2Img(strength=strength, guidance_scale=1, num_inference_steps=50)
-    edit = editor.edit(embedded, photos[:1], prompts=[""], seeds=[7])
+    edit = editor.edit(embedded, half, prompts=[""], seeds=[7])
     denoise = Denoise(strength=strength)
-    assert torch.equal(denoise.apply(photos[:1], seeds=[7], model=embedded), quantise(edit))
+    assert torch.equal(denoise.apply(half, seeds=[7], model=embedded), quantise(edit))
     assert denoise.evaluations(embedded) == editor.evaluations(embedded) == 50 * strength
 
 
@@ -95,14 +101,14 @@ def test_a_photo_keeps_its_size(embedded, purifier):
     assert 15 < -10 * (received - photo).square().mean().log10() < 40
 
 
-@pytest.mark.parametrize("purifier", [Denoise(strength=0.2), IMPRESS], ids=str)
-def test_noise_belongs_to_the_seed(embedded, photos, purifier):
-    twice = photos[:1].expand(2, -1, -1, -1)
+@pytest.mark.parametrize("purifier", [Denoise(strength=0.1), Impress(steps=3)], ids=str)
+def test_noise_belongs_to_the_seed(embedded, half, purifier):
+    twice = half.expand(2, -1, -1, -1)
     first, second = purifier.apply(twice, seeds=[1, 2], model=embedded)
     assert not torch.equal(first, second)
-    assert torch.equal(purifier.apply(photos[:1], seeds=[2], model=embedded)[0], second)
+    assert torch.equal(purifier.apply(half, seeds=[2], model=embedded)[0], second)
     with pytest.raises(ValueError, match="give a seed"):
-        purifier.apply(photos[:1], model=embedded)
+        purifier.apply(half, model=embedded)
 
 
 def test_a_chain_hands_the_model_on(embedded, photos):

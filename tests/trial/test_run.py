@@ -103,6 +103,7 @@ def test_results_are_whole(undisturbed):
     assert not any(name.endswith(".part") or ".tmp" in name for name in content(undisturbed))
 
 
+@pytest.mark.numerical
 def test_a_stopped_run_goes_on_to_the_same_bytes(trial, undisturbed, tmp_path):
     for count in (1, 4, 9, 15):
         with pytest.raises(Killed):
@@ -228,6 +229,7 @@ def test_a_new_metric_fills_in_its_own_scores_only(trial, tmp_path, monkeypatch)
     assert metrics == {"psnr", "psnr.distance", "ssim", "ssim.distance"}
 
 
+@pytest.mark.numerical
 def test_shards_gather_to_the_same_results(trial, undisturbed, tmp_path):
     out = tmp_path / "out"
     for index in (1, 2):
@@ -272,6 +274,7 @@ def test_a_folder_with_other_files_is_refused(trial, tmp_path):
         run(trial, tmp_path)
 
 
+@pytest.mark.numerical
 def test_out_of_memory_halves_the_batch_and_says_so(trial, tmp_path, monkeypatch):
     scarce(monkeypatch)
     run(trial, tmp_path / "out")
