@@ -1,6 +1,7 @@
 """The house as docs/architecture.md draws it: imports point one way, and start-up stays light."""
 
 import ast
+import re
 import subprocess
 import sys
 from graphlib import TopologicalSorter
@@ -71,6 +72,18 @@ def test_every_part_has_a_place_in_the_layers():
     assert parts - {"__init__", "__pycache__"} == set(HEIGHT)
 
 
+def test_the_page_draws_these_layers_in_this_order():
+    page = (SOURCE.parents[1] / "docs" / "architecture.md").read_text(encoding="utf-8")
+    (drawn,) = re.findall(r"holds them to it: ([^.]*)\.", page)
+    groups = [{part.strip() for part in group.split(",")} for group in drawn.split("←")]
+    heights = [{HEIGHT[part] for part in group} for group in groups]
+    assert [*map(len, heights)] == [1] * len(heights)
+    order = [height for (height,) in heights]
+    assert order == sorted(set(order))
+    above = {part for part, height in HEIGHT.items() if height > FOUNDATION}
+    assert above <= set().union(*groups)
+
+
 def test_imports_point_one_way():
     wrong = []
     for name, path in MODULES.items():
@@ -88,11 +101,17 @@ def test_no_module_imports_itself_by_a_circle():
     assert len([*TopologicalSorter(graph).static_order()]) == len(MODULES)
 
 
-def test_no_module_is_imported_by_a_name_that_only_running_shows():
+def test_no_import_is_hidden_from_these_tests():
+    """By a name that only running shows, relative to its place, or through the front door."""
     for path in MODULES.values():
         text = path.read_text(encoding="utf-8")
         assert "import_module(" not in text, path
         assert "__import__(" not in text, path
+        nodes = [*ast.walk(ast.parse(text))]
+        assert not any(isinstance(node, ast.ImportFrom) and node.level for node in nodes), path
+        if path.relative_to(SOURCE).parts[0] not in ("app", "cli", "__init__.py"):
+            plain = [node for node in nodes if isinstance(node, ast.Import)]
+            assert "brittle" not in {alias.name for node in plain for alias in node.names}, path
 
 
 def test_the_command_line_calls_the_front_door_and_nothing_behind_it():

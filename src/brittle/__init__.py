@@ -16,48 +16,10 @@ from brittle.errors import Unavailable, UserError
 from brittle.version import VERSION
 
 if TYPE_CHECKING:
-    from brittle.api import (
-        Batch,
-        Cluster,
-        Destination,
-        EditModel,
-        Report,
-        Trial,
-        audit,
-        bench,
-        bench_cost,
-        bench_photos,
-        calibrate,
-        check,
-        compare,
-        demo,
-        describe,
-        dry_run,
-        edit,
-        edit_files,
-        export,
-        fetch_models,
-        leaderboard,
-        load_model,
-        load_plugin,
-        load_trial,
-        mimic,
-        placebo_files,
-        prepare_edits,
-        protect,
-        protect_files,
-        report,
-        run_trial,
-        score,
-        transform,
-        transform_files,
-        verify,
-        visibility,
-        visibility_files,
-    )
+    from brittle.api import *  # noqa: F403
 
 __version__ = VERSION
-__all__ = [
+__all__ = [  # noqa: F405
     "Batch",
     "Cluster",
     "Destination",
