@@ -107,7 +107,7 @@ class Scorers:
     def of(self, cell: Cell) -> "Scorer":
         """The scorer of a cell."""
         if self.plan.learns:
-            return Mimicry(cell, self.album, self.originals[cell.subject])
+            return Likeness(cell, self.album, self.originals[cell.subject])
         return Views(cell, self.plan, self.album)
 
 
@@ -349,7 +349,7 @@ class Originals:
 
 
 @dataclass(frozen=True)
-class Mimicry:
+class Likeness:
     """One generated picture beside the originals of its collection."""
 
     cell: Cell
