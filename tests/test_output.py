@@ -46,9 +46,8 @@ def test_an_answer_needs_no_character_that_the_code_page_lacks(photo):
     assert json.loads(told) == json.loads(whole)
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "cp437"])
-def test_no_list_needs_one_either(encoding):
-    done = run("list", "transforms", encoding=encoding)
+def test_no_list_needs_one_either():
+    done = run("list", "transforms", encoding="ascii")
     assert (done.returncode, done.stderr) == (0, b"")
 
 

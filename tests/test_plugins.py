@@ -6,6 +6,7 @@ import sys
 import pytest
 from skimage import data, io
 
+from brittle.cli.app import _without_plugins
 from brittle.component import load_plugin
 from brittle.errors import UserError
 
@@ -62,13 +63,20 @@ def brittle(folder, *arguments):
     )
 
 
-@pytest.mark.parametrize("plugin", [["--plugin", "mine.py"], ["--plugin=mine.py"]])
-def test_a_command_knows_what_a_plugin_registers(folder, plugin):
+def test_a_command_knows_what_a_plugin_registers(folder):
     asked = ["transform", "me.png", "--with", "posterise-mine:levels=2", "-o", "out.png"]
     assert "Unknown transform" in brittle(folder, *asked).stderr
-    done = brittle(folder, *asked[:2], *plugin, *asked[2:])
+    done = brittle(folder, *asked[:2], "--plugin", "mine.py", *asked[2:])
     assert (done.returncode, done.stderr) == (0, "")
     assert set(io.imread(folder / "out.png").flatten()) == {0, 255}
+
+
+@pytest.mark.parametrize("plugin", [["--plugin", "mine.py"], ["--plugin=mine.py"]])
+def test_a_plugin_stands_anywhere_on_the_command_line(plugin, monkeypatch):
+    loaded = []
+    monkeypatch.setattr("brittle.load_plugin", loaded.append)
+    assert [*_without_plugins(["list", *plugin, "editors"])] == ["list", "editors"]
+    assert loaded == ["mine.py"]
 
 
 def test_a_trial_runs_with_the_plugin_beside_it(folder):
