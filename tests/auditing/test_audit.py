@@ -78,10 +78,10 @@ EDITS = {"quick": False, "transforms": [], "prompts": ["a sepia photo"]}
 
 
 @pytest.fixture(scope="module")
-def edited(files, embedded):
+def edited(large, embedded):
     """An audit that edits, and what it said beforehand."""
     said = []
-    return quick(files, "protected.png", embedded, say=said.append, **EDITS), said
+    return quick(large, "protected.png", embedded, say=said.append, **EDITS), said
 
 
 def test_a_protection_shifts_the_encoder_and_jpeg_takes_some_of_it(protected):
@@ -161,7 +161,7 @@ def test_what_a_shift_pushed_out_makes_no_edit_useless(files, embedded):
     thresholds = Thresholds(
         editor="still",
         mask="none",
-        size=128,
+        size=64,
         tau_follow={"sepia": 0.0},
         tau_keep=0.999,
         validity=Validity(keep_between_photos=0.0, follow_empty={"sepia": -1.0}),
@@ -170,7 +170,7 @@ def test_what_a_shift_pushed_out_makes_no_edit_useless(files, embedded):
     )
     calibration = Calibration(model="any", thresholds=(thresholds,))
     work = working(
-        files, "original.png", embedded, ["shift:right=16,down=8"],
+        files, "original.png", embedded, ["shift:right=8,down=4"],
         calibration=calibration, metric=PSNR(), editor=Still(),
     )  # fmt: skip
     _, shifted = work.edits()
@@ -179,27 +179,27 @@ def test_what_a_shift_pushed_out_makes_no_edit_useless(files, embedded):
 
 
 def test_a_folder_keeps_what_was_done_and_the_audit_goes_on_from_it(
-    files, embedded, edited, tmp_path, monkeypatch
+    large, embedded, edited, tmp_path, monkeypatch
 ):
     alone, _ = edited
     stop = Countdown(9)
     monkeypatch.setattr(FolderStore, "write_cell", stop.then(FolderStore.write_cell))
     with pytest.raises(KeyboardInterrupt):
-        quick(files, "protected.png", embedded, out=tmp_path, **EDITS)
+        quick(large, "protected.png", embedded, out=tmp_path, **EDITS)
     monkeypatch.undo()
     kept = {path: path.read_bytes() for path in (tmp_path / "cells").rglob("*.json")}
     assert len(kept) == 8
-    resumed = quick(files, "protected.png", embedded, out=tmp_path, **EDITS)
+    resumed = quick(large, "protected.png", embedded, out=tmp_path, **EDITS)
     assert resumed.document == alone.document
     assert all(path.read_bytes() == data for path, data in kept.items())
     monkeypatch.setattr(type(embedded), "encode", None)
     monkeypatch.setattr("brittle.auditing.run.cost.describe", lambda *_: "")
-    again = quick(files, "protected.png", embedded, out=tmp_path, **EDITS)
+    again = quick(large, "protected.png", embedded, out=tmp_path, **EDITS)
     assert again.document == alone.document
     monkeypatch.undo()
     damaged, said = sorted(kept)[0], []
     damaged.write_bytes(kept[damaged][:20])
-    mended = quick(files, "protected.png", embedded, out=tmp_path, say=said.append, **EDITS)
+    mended = quick(large, "protected.png", embedded, out=tmp_path, say=said.append, **EDITS)
     assert mended.document == alone.document
     assert damaged.read_bytes() == kept[damaged]
     assert any(one.endswith(": 1 cell was damaged and made again.") for one in said)
@@ -365,14 +365,14 @@ def test_edits_on_other_models_are_compared_by_lpips_where_it_is(
 def test_without_the_original_little_is_said(files):
     said = audit_text(brittle.audit(None, files / "protected.png").found.document)
     assert "Without the original nothing can be said" in said
-    assert "128 × 128 px" in said
+    assert "64 × 64 px" in said
 
 
 def test_eight_photos_get_intervals(files, embedded, tmp_path):
     for folder in ("left", "right"):
         (tmp_path / folder).mkdir()
     for at in range(8):
-        box = (at, 2 * at, at + 96, 2 * at + 96)
+        box = (at, 2 * at, at + 48, 2 * at + 48)
         for folder, name in (("left", "original.png"), ("right", "protected.png")):
             Image.open(files / name).crop(box).save(tmp_path / folder / f"{at}.png")
     document = brittle.audit(
@@ -410,7 +410,7 @@ def test_a_pair_that_is_refused_is_listed_and_ends_nothing(files, embedded, tmp_
 
 def test_doubts_come_before_the_answer_and_notes_name_the_file(files, embedded):
     cropped = files / "cropped.png"
-    Image.open(files / "protected.png").convert("L").crop((2, 2, 126, 126)).resize((128, 128)).save(
+    Image.open(files / "protected.png").convert("L").crop((1, 1, 63, 63)).resize((64, 64)).save(
         cropped
     )
     found = quick(files, "cropped.png", embedded)

@@ -27,16 +27,16 @@ def audited(files, name, process, embedded, folder):
 
 
 @pytest.mark.parametrize("name", ["texture-following noise", "caption"])
-def test_what_no_protection_made_is_called_none(name, files, embedded, tmp_path):
+def test_what_no_protection_made_is_called_none(name, large, embedded, tmp_path):
     process = processings.UNPROTECTED[name]
-    result = audited(files, "original.png", process, embedded, tmp_path)
+    result = audited(large, "original.png", process, embedded, tmp_path)
     assert not result.deciding[0].protects
     assert "the protection" not in result.answer[0]
 
 
 @pytest.mark.parametrize("name", ["white frame", "crop"])
-def test_a_protection_is_seen_through_a_disguise(name, files, embedded, tmp_path):
-    result = audited(files, "protected.png", processings.DISGUISES[name], embedded, tmp_path)
+def test_a_protection_is_seen_through_a_disguise(name, large, embedded, tmp_path):
+    result = audited(large, "protected.png", processings.DISGUISES[name], embedded, tmp_path)
     assert result.seen_as("latents")[0].test.stronger
     assert result.deciding[0].test.stronger
     assert result.deciding[0].reach > 0.05
