@@ -109,6 +109,18 @@ def test_where_the_order_counts_two_versions_of_a_collection_meet_the_same_draws
     assert torch.equal(sorted_, sorted_again)
 
 
+def test_what_learns_nothing_is_in_memory_once(model, cats, folder, of_cats):
+    tuned = FineTune(**SHORT).learn(model, cats, folder=folder)
+    for part in ("vae", "text_encoder", "tokenizer"):
+        assert tuned.part(part) is model.part(part)
+    assert tuned.part("denoiser") is not model.part("denoiser")
+    counted = [weight.data_ptr() for weight in tuned.weights()]
+    assert len(set(counted)) == len(counted)
+    assert {weight.data_ptr() for weight in model.vae.parameters()} < set(counted)
+    tuned.release("denoiser")
+    assert (tuned.has_read("vae"), tuned.has_read("denoiser")) == (True, False)
+
+
 def test_a_picture_does_not_depend_on_what_else_was_asked_for(model, cats, folder, of_cats):
     editor = FineTune(**SHORT)
     tuned = editor.learn(model, cats, folder=folder)

@@ -154,7 +154,8 @@ class FineTune(Sampling):
             raise UserError(
                 "The fine-tune does not fit into memory: say method=lora or train_batch_size=1."
             ) from None
-        return model.with_files(TunedFiles(model.files, setting.scope, weights))
+        tuned = TunedFiles(model.files, setting.scope, weights)
+        return model.with_files(tuned, changed=setting.scope.parts)
 
     def generate(self, model: EditModel, *, prompts: Sequence[str], seeds: Seeds) -> Tensor:
         """Pictures (N, 3, size, size) in [0, 1], one for each prompt and its seed."""

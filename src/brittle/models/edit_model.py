@@ -2,7 +2,7 @@
 
 import copy
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -63,11 +63,19 @@ class EditModel(Parts):
         """What results depend on beside the weights, as one says it."""
         return f"{self.name} at {self.size} px, {self.device}, {str(self.dtype)[6:]}"
 
-    def with_files(self, files: ModelFiles) -> "EditModel":
-        """Another model on the same device, in the same dtypes, at the same size."""
-        return EditModel(
+    def with_files(
+        self, files: ModelFiles, *, changed: Collection[Part] | None = None
+    ) -> "EditModel":
+        """Another model on the same device, in the same dtypes, at the same size.
+
+        Where ``changed`` names the parts in which it differs, this one lends it the others.
+        """
+        other = EditModel(
             files, device=self.device, dtype=self.dtype, vae_dtype=self.vae_dtype, size=self.size
         )
+        if changed is not None:
+            other.lender, other.own = self, frozenset(changed)
+        return other
 
     def at(self, size: int | None) -> "EditModel":
         """The same model at another size, in pixels (None: its own); its weights are shared.

@@ -106,6 +106,9 @@ class Parts:
         self.dtype = dtype
         self.vae_dtype = vae_dtype
         self.files = files
+        self.lender: Parts | None = None
+        """Whose parts these are, in memory as well, but for those in ``own``."""
+        self.own: frozenset[Part] = frozenset()
         self._parts: dict[Part | Literal["attacked"], Any] = {}
         self._remembered: dict[Hashable, Any] = {}
 
@@ -116,6 +119,8 @@ class Parts:
 
     def part(self, part: Part) -> Any:
         """A part of the model, a module or a tokenizer; UserError where the model has none."""
+        if (holder := self._holder(part)) is not self:
+            return holder.part(part)
         if part not in self._parts:
             # Made outside of a caller's inference mode: gradients may run through it later.
             with torch.inference_mode(False):
@@ -127,6 +132,9 @@ class Parts:
                     loaded.decoder.to(memory_format=torch.channels_last)
             self._parts[part] = loaded
         return self._parts[part]
+
+    def _holder(self, part: Part) -> "Parts":
+        return self if self.lender is None or part in self.own else self.lender
 
     def has(self, part: Part) -> bool:
         """Whether the model has such a part."""
@@ -142,7 +150,7 @@ class Parts:
 
     def has_read(self, part: Part) -> bool:
         """Whether a part is in memory."""
-        return part in self._parts
+        return part in self._holder(part)._parts
 
     def release(self, *parts: Part) -> None:
         """Forget parts (all of them unless named) to free memory; they are read again when used."""
@@ -156,7 +164,9 @@ class Parts:
 
     def weights(self) -> Iterator[Tensor]:
         """The weights of all parts that were read."""
-        for part in self._parts.values():
+        others = self.lender._parts if self.lender is not None else {}
+        lent = {name: part for name, part in others.items() if name not in self.own}
+        for part in (lent | self._parts).values():
             if isinstance(part, torch.nn.Module):
                 yield from part.parameters()
 
