@@ -23,7 +23,7 @@ NAMES = sorted(
 IMAGES = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(3))
 MASKS = torch.zeros(2, 1, 16, 16).index_fill(-1, torch.arange(9), 1)
 SEEDS = [11, 12]
-ENDS = [(1, 1.0), (2, 0.5), (3, 1.0), (20, 0.05), (8, 0.6), (9, 0.99), (100, 0.02)]
+ENDS = [(1, 1.0), (2, 0.5), (3, 1.0), (20, 0.05), (6, 0.6), (5, 0.99), (100, 0.02)]
 """Steps (of 100) and strengths: both ends of each, and the middle."""
 
 
