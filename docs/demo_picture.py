@@ -13,11 +13,13 @@ from training.sheets import Column, labelled_sheet
 GROUPS = (
     ("unprotected", "original", "none"),
     ("protected", "photoguard-encoder", "none"),
-    ("protected, then JPEG 75", "photoguard-encoder", "jpeg:quality=75"),
-    ("unprotected, then JPEG 75", "original", "jpeg:quality=75"),
+    ("protected, JPEG 75", "photoguard-encoder", "jpeg:quality=75"),
+    ("unprotected, JPEG 75", "original", "jpeg:quality=75"),
 )
 PHOTOS = ("astronaut", "chelsea", "coffee", "grace_hopper")
 SIDE = 192
+LETTERS = 34
+"""Of a picture that pages show at two fifths of its size."""
 
 
 def main(folder: Path, prompt: str) -> None:
@@ -37,7 +39,7 @@ def main(folder: Path, prompt: str) -> None:
         for title, kind in (("the picture", "received"), ("its edit", "edited"))
     ]
     rows = [photo.replace("_", " ") for photo in PHOTOS]
-    sheet = labelled_sheet(columns, rows, side=SIDE)
+    sheet = labelled_sheet(columns, rows, side=SIDE, letters=LETTERS)
     sheet.save(Path(__file__).with_name("demo.png"), optimize=True)
 
 

@@ -22,19 +22,20 @@ class Column:
 
 
 def labelled_sheet(
-    columns: Sequence[Column], rows: Sequence[str], *, side: int = 256
+    columns: Sequence[Column], rows: Sequence[str], *, side: int = 256, letters: int | None = None
 ) -> Image.Image:
     """Lay out columns of pictures under their titles, each row behind its name.
 
     Each column holds one picture a row. Pictures whose long side is above ``side`` px are reduced
     to it, none is enlarged. Titles and names are broken between words where they are too long.
+    ``letters``: their height in px; without it a ninth of ``side``, at least 12.
 
     Raises:
         ValueError: a column with more or fewer pictures than there are ``rows``.
     """
     if any(len(column.pictures) != len(rows) for column in columns):
         raise ValueError(f"{len(rows)} rows are named, and a column holds more or fewer pictures")
-    text = _Text(max(12, side // 9))
+    text = _Text(letters or max(12, side // 9))
     gap = max(4, side // 32)
     names = [text.broken(name, side) for name in rows]
     left = 3 * gap + max(text.size(name)[0] for name in names)

@@ -170,7 +170,7 @@ def test_first_screen_says_counts_with_scope_and_placebo(page: Page, trial: Fini
     assert re.match(r"JPEG 75 \w+ the protection: \d+ of 16 edits of protected photos are", plain)
     said = unscoped(summary, summary.headline.sentence)
     numbers = answer.index(said)
-    assert answer.index("median effect") < numbers
+    assert answer.index("typical photo") < numbers
     answer = answer[numbers:]
     assert answer.startswith(f"{said} {PROTECTION} : {summary.outcomes[0].sentence}")
     assert answer.startswith("White-box (made against the model that edits), ")
@@ -187,7 +187,7 @@ def test_shows_median_largest_and_smallest_effect(page: Page, trial: Finished) -
     for words, photo in (
         ("largest effect", ranked[-1]),
         ("smallest effect", ranked[0]),
-        ("median effect", ranked[3]),
+        ("typical photo", ranked[3]),
     ):
         assert f"{photo}: {words} effect {effects[photo]:.3f}" in page.text
 
@@ -306,6 +306,11 @@ def test_null_usable_is_said_with_its_reason(tmp_path: Path) -> None:
     page = report_of(make_trial(tmp_path / "store", usable_reason=reason))
     assert f"Usable edits are not judged: {reason}." in page.text
     assert "not judged" in page.text
+    assert re.search(
+        r"The answer \d+ of 16 edits of protected photos moved further than with noise of the same "
+        r"size, \d+ of 16 after JPEG 75; by chance alone, half of them would\.",
+        page.text,
+    )
     assert len(page.all("svg")) == 3
 
 

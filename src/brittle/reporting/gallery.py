@@ -125,11 +125,11 @@ class Gallery:
         self.seed = seeds[0] if seeds else 0
 
     def choices(self, arm: str, transform: str | None) -> list[Choice]:
-        """The first screen's photos: median, largest and smallest effect, without repetition."""
+        """The first screen's photos: of median, largest and smallest effect, without repetition."""
         headline = self.summary.headline
         effect = self.summary.effect(arm, "none", editor=self.editor)
         wanted = [
-            ("median effect", headline.median_photo),
+            ("typical photo", headline.median_photo),
             ("largest effect", headline.best_photo),
             ("smallest effect", headline.worst_photo),
         ]

@@ -1,7 +1,7 @@
 """What a report says in a few words: what became of the edits, and distances without a control."""
 
 from brittle.analysis.finished import Finished
-from brittle.analysis.phrases import decimal, transform_name, when
+from brittle.analysis.phrases import decimal, of_edits, transform_name, when
 from brittle.analysis.summary import EffectWord, Summary
 from brittle.record.arms import ORIGINAL
 
@@ -14,16 +14,26 @@ WHAT_IT_DID: dict[EffectWord, str] = {
 
 
 def plain_answer(summary: Summary) -> str:
-    """How many edits are usable, protected and not, in one line; empty where that isn't judged."""
+    """What became of the edits, in one line; empty where nothing is known.
+
+    How many are usable or, where that isn't judged, how many moved further than noise moves them.
+    """
+    if summary.style:
+        return ""
+    about = f"{summary.headline.arm}: " if len(summary.primary.arms) > 1 else ""
+    said = _usable_edits(summary) or _moved_edits(summary)
+    return said and f"{about}{said}"
+
+
+def _usable_edits(summary: Summary) -> str:
     arm, transform = summary.headline.arm, summary.headline.transform
     before, after = _usable(summary, arm, "none"), _usable(summary, arm, transform)
     unprotected = _usable(summary, ORIGINAL, transform or "none")
-    if summary.style or not (before and unprotected) or (transform and not after):
+    if not (before and unprotected) or (transform and not after):
         return ""
-    about = f"{arm}: " if len(summary.primary.arms) > 1 else ""
     if not transform:
         return (
-            f"{about}{before} edits of protected photos are usable, and {unprotected} of "
+            f"{before} edits of protected photos are usable, and {unprotected} of "
             "unprotected photos."
         )
     verdict = summary.verdict(arm, transform)
@@ -32,8 +42,24 @@ def plain_answer(summary: Summary) -> str:
     opening = f"{said.format(after=name)}: " if said else f"After {name}, "
     again = " after it" if said else ""
     return (
-        f"{about}{opening}{after} edits of protected photos are usable{again}, {before} before; "
+        f"{opening}{after} edits of protected photos are usable{again}, {before} before; "
         f"of unprotected photos {unprotected}."
+    )
+
+
+def _moved_edits(summary: Summary) -> str:
+    arm, transform = summary.headline.arm, summary.headline.transform
+    moved = {
+        name: of_edits(found.win_rate * found.rows, found.rows)
+        for name in ("none", *([transform] if transform else []))
+        if (found := summary.effect(arm, name)) and found.win_rate is not None
+    }
+    if "none" not in moved:
+        return ""
+    after = f", {moved[transform]} {when(transform)}" if transform in moved else ""
+    return (
+        f"{moved['none']} edits of protected photos moved further than with noise of the same size"
+        f"{after}; by chance alone, half of them would."
     )
 
 

@@ -15,10 +15,11 @@ ILLUSTRATION = "This is {}: counts and ranges; no interval over photos and no ve
 def answer(trial: Finished) -> str:
     """The first lines of a trial's report, its verdicts and its main tables."""
     summary = trial.summary
-    plain = plain_answer(summary)
-    about = summary.scope.statement.strip()
-    parts = [plain, f"{about}." if about else "", unscoped(summary, summary.headline.sentence)]
-    parts = [part for part in parts if part]
+    parts = [summary.headline.sentence]
+    if plain := plain_answer(summary):
+        about = summary.scope.statement.strip()
+        said = unscoped(summary, summary.headline.sentence)
+        parts = [plain, *([f"{about}."] if about else []), said]
     parts += summary.fair.sentences if summary.fair else []
     if summary.style:
         parts.append(sentence(summary.style.unit_words))
