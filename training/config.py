@@ -160,6 +160,26 @@ class Remover(Schedule):
     beside: tuple[str, ...]
 
 
+class PixelDenoiser(Schedule):
+    """The denoiser of pixels: its training, and how many photos it is measured on."""
+
+    export: Path
+    side: int
+    held_out: int
+
+
+class Immuniser(Schedule):
+    """The network of the protection `feed-forward`: what it is trained and measured on."""
+
+    export: Path
+    side: int
+    radius: tuple[float, float]
+    compressed: float
+    quality: tuple[int, int]
+    held_out: int
+    beside: str
+
+
 class Config(Section):
     """All settings of the recipe."""
 
@@ -181,6 +201,8 @@ class Config(Section):
     denoiser: Denoiser
     instruct: Instruct
     remover: Remover
+    pixel_denoiser: PixelDenoiser
+    immuniser: Immuniser
     calibration: Calibrate
     evaluate: Evaluate
     universal: Universal

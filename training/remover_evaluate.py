@@ -21,7 +21,7 @@ from torch import Tensor
 from brittle.images import from_bytes, quantise
 from brittle.models import load_model
 from brittle.networks.remover import Remover
-from brittle.protections import Protection
+from brittle.protections import Noise, Protection
 from brittle.transforms import Transform
 from training.config import Config, from_command_line
 from training.data import SIZE, crop, load_photos
@@ -55,19 +55,31 @@ def evaluate(config: Config) -> None:
         len(photos), settings.held_out, replace=False
     )
     image = from_bytes(np.stack([crop(photos[row]) for row in rows]))
-    others = {text: partial(Transform.parse(text).apply, model=model) for text in settings.beside}
+    seeds = [*range(len(image))]
+    others = {
+        text: partial(Transform.parse(text).apply, seeds=seeds, model=model)
+        for text in settings.beside
+    }
     transforms: dict[str, Receive] = {**others, **networks(config)}
     print(f"{len(image)} photos of {SIZE} px")
+    clean = model.encode(image)
+    controls = {name: model.encode(receive(image)) for name, receive in transforms.items()}
     for text in settings.measured:
-        protected = Protection.parse(text)(model, image, seeds=[*range(len(image))])
-        clean, shift = model.encode(image), _distance(model.encode(protected), model.encode(image))
+        protected = Protection.parse(text)(model, image, seeds=seeds)
+        placebo = Noise().draw(image, protected, seeds=seeds)
+        shift = _distance(model.encode(protected), clean)
         for name, receive in transforms.items():
-            received, control = (model.encode(receive(one)) for one in (protected, image))
-            left, cost = (
-                float((apart / shift).median())
-                for apart in (_distance(received, control), _distance(control, clean))
+            received, noised = (model.encode(receive(one)) for one in (protected, placebo))
+            pairs = {
+                "left": (received, controls[name]),
+                "noise": (noised, controls[name]),
+                "cost": (controls[name], clean),
+            }
+            numbers = (
+                f"{word} {float((_distance(*pair) / shift).median()):.2f}"
+                for word, pair in pairs.items()
             )
-            print(f"{text:36} {name:28} left {left:.2f}  cost {cost:.2f}", flush=True)
+            print(f"{text:36} {name:28}", *numbers, flush=True)
 
 
 def _distance(latent: Tensor, other: Tensor) -> Tensor:

@@ -63,7 +63,7 @@ GROUPS: dict[str, tuple[Group, ...]] = {
         Group(
             "Against editing, through the image encoder",
             "Start with encoder-away-jpeg and --epsilon mild.",
-            ("encoder", "latent_shift", "posterior", "universal"),
+            ("encoder", "latent_shift", "posterior", "universal", "feed_forward"),
         ),
         Group(
             "Against editing, through the denoiser: slower",
@@ -95,7 +95,7 @@ GROUPS: dict[str, tuple[Group, ...]] = {
         Group(
             "Purifiers, which run a model",
             "Start with denoise:strength=0.2.",
-            ("purifiers", "removing", "upscaling"),
+            ("purifiers", "removing", "upscaling", "pixel_diffusion"),
         ),
     ),
     "editors": (

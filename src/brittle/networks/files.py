@@ -2,8 +2,25 @@
 
 import hashlib
 from pathlib import Path
+from typing import TypeVar
+
+from safetensors.torch import load
+from torch import nn
 
 from brittle.errors import UserError
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def trained(network: Network, path: Path, sha256: str) -> Network:
+    """The network with the weights of a safetensors file, in float32 and frozen, on the CPU.
+
+    Raises:
+        UserError: as `known_bytes`.
+    """
+    weights = load(known_bytes(path, sha256))
+    network.load_state_dict({name: value.float() for name, value in weights.items()})
+    return network.requires_grad_(False).eval()
 
 
 def known_bytes(path: Path, sha256: str) -> bytes:

@@ -4,10 +4,9 @@ import functools
 from pathlib import Path
 
 import torch
-from safetensors.torch import load
 from torch import Tensor, nn
 
-from brittle.networks.files import known_bytes
+from brittle.networks.files import trained
 
 WEIGHTS = Path(__file__).parent / "weights" / "remover.safetensors"
 SHA256 = "1b13251d87726ae5a2126855aba856252b86c4adae9a0e4e0471a1e79d072af0"
@@ -55,7 +54,4 @@ def load_remover() -> Remover:
     Raises:
         UserError: the file is not the one that this version of brittle ships.
     """
-    network = Remover()
-    weights = load(known_bytes(WEIGHTS, SHA256))
-    network.load_state_dict({name: value.float() for name, value in weights.items()})
-    return network.requires_grad_(False).eval()
+    return trained(Remover(), WEIGHTS, SHA256)

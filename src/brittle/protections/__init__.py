@@ -13,6 +13,7 @@ from brittle.protections.cloak import StyleCloak
 from brittle.protections.denoising import DenoisingLoss, Mist, ScoreDistillation
 from brittle.protections.diffusion import DiffusionProtection
 from brittle.protections.encoder import EncoderEnsemble, EncoderProtection
+from brittle.protections.feed_forward import FeedForward
 from brittle.protections.first_step import FirstStep
 from brittle.protections.latent_shift import LatentShift
 from brittle.protections.metacloak import MetaCloak
@@ -32,6 +33,7 @@ __all__ = [
     "DiffusionProtection",
     "EncoderEnsemble",
     "EncoderProtection",
+    "FeedForward",
     "FirstStep",
     "LatentShift",
     "MetaCloak",

@@ -20,6 +20,7 @@ from brittle.transforms.filters import (
 from brittle.transforms.framing import Crop, Perspective
 from brittle.transforms.moves import Flip, Rotate, Shift
 from brittle.transforms.noises import GaussianNoise
+from brittle.transforms.pixel_diffusion import DiffPure, GridPure
 from brittle.transforms.purifiers import Autoencode, Denoise, Impress
 from brittle.transforms.removing import Remover
 from brittle.transforms.resampling import Resize
@@ -35,11 +36,13 @@ __all__ = [
     "Contrast",
     "Crop",
     "Denoise",
+    "DiffPure",
     "Flip",
     "Gamma",
     "GaussianBlur",
     "GaussianNoise",
     "Grayscale",
+    "GridPure",
     "Guided",
     "Impress",
     "Jpeg",
