@@ -33,7 +33,7 @@ def at(plan, monkeypatch):
 
     def fitting(seconds, protecting=0.0):
         monkeypatch.setattr(
-            demo, "stage_seconds", lambda plan, model: measured(plan, seconds, protecting)
+            demo, "stage_seconds", lambda plan, model, cost: measured(plan, seconds, protecting)
         )
         return demo._fitting(plan, load_model(size=128), minutes=6)
 
@@ -104,7 +104,14 @@ def small(tmp_path, monkeypatch):
     demo.TRIAL.write_text(yaml.safe_dump(written))
     calls = Counter()
     for module in (demo, running):
-        for name in ("load_photos", "read_photos", "load_model", "make_plan", "lay_out"):
+        for name in (
+            "load_photos",
+            "read_photos",
+            "load_model",
+            "models_of",
+            "make_plan",
+            "lay_out",
+        ):
             if hasattr(module, name):
                 monkeypatch.setattr(module, name, counted(calls, name, getattr(module, name)))
     return calls
@@ -119,13 +126,13 @@ def counted(calls, name, do):
 
 
 def test_nothing_is_read_loaded_or_planned_twice(small, tmp_path, monkeypatch):
-    monkeypatch.setattr(demo, "stage_seconds", lambda plan, model: measured(plan, 0.01))
+    monkeypatch.setattr(demo, "stage_seconds", lambda plan, model, cost: measured(plan, 0.01))
     demo.run_demo(tmp_path / "out")
     assert small == {"load_photos": 1, "load_model": 1, "make_plan": 1}
 
 
 def test_a_smaller_demo_is_planned_once_and_resumed_as_it_was_begun(small, tmp_path, monkeypatch):
-    monkeypatch.setattr(demo, "stage_seconds", lambda plan, model: measured(plan, 20))
+    monkeypatch.setattr(demo, "stage_seconds", lambda plan, model, cost: measured(plan, 20))
     said = []
     demo.run_demo(tmp_path / "out", say=said.append)
     assert small == {"load_photos": 1, "load_model": 1, "make_plan": 2}
@@ -135,7 +142,7 @@ def test_a_smaller_demo_is_planned_once_and_resumed_as_it_was_begun(small, tmp_p
     ]
     small.clear()
     demo.run_demo(tmp_path / "out", say=said.append)
-    assert small == {"read_photos": 1, "load_model": 1, "lay_out": 1}
+    assert small == {"read_photos": 1, "models_of": 1, "lay_out": 1}
     assert [
         getattr(FolderStore(tmp_path / "out").manifest, name) for name in ("prompts", "transforms")
     ] == begun

@@ -58,7 +58,7 @@ def _takes_steps(record: Mapping[str, Any]) -> bool:
 def _scope(manifest: Manifest) -> Scope:
     scope = Scope(
         model=manifest.model.name,
-        models=(manifest.model.name,),
+        models=(manifest.model.name, *(one.name for one in manifest.models)),
         resolution=manifest.model.size,
         white_box=_white_box(manifest),
     )

@@ -312,7 +312,7 @@ def _plan(setting: Setting, pictures: Pictures, tried: Sequence[Tried]) -> Plan:
         trial,
         photos,
         subjects_of(photos, learns=False),
-        ModelIdentity(model.name, model.content_hash, str(model.dtype), model.size),
+        ModelIdentity.of(model),
         arms=arms,
         protections={},
         placebos={label: Placebo.parse(str(arms[label].noise)) for label in draws},

@@ -7,7 +7,7 @@ published files were made is not repeated: it is what a submission claims, and m
 
 import random
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import isclose
 from pathlib import Path
@@ -28,12 +28,13 @@ from brittle.models import EditModel, load_model
 from brittle.progress import Progress, silent
 from brittle.record.arms import ORIGINAL
 from brittle.record.bundle import unpack_into
-from brittle.record.manifest import Manifest
+from brittle.record.manifest import Manifest, OtherModel
 from brittle.record.record import IndexEntry, Point, Record
 from brittle.record.rows import Row
 from brittle.record.store import FolderStore
 from brittle.sources.photos import TrialPhoto
-from brittle.trial.plan import add_cell, plan_components
+from brittle.trial.other_models import Work, lay_out_others
+from brittle.trial.plan import add_cell, plan_components, reception_of
 from brittle.trial.results import rows
 from brittle.trial.stages import compute
 from brittle.trial.tasks import Cell, Plan
@@ -105,18 +106,20 @@ def verify_bundle(
         parts = [_usable_follows(record)]
         if entry is not None:
             parts.append(_entry_follows(record, entry))
-        manifest = record.manifest
-        model = load_model(
-            manifest.trial.trial.model,
-            size=manifest.model.size,
-            device=device,
-            dtype=manifest.dtype,
-        )
-        if model.content_hash != manifest.model.content_hash:
-            raise UserError(f"The bundle was made on another {manifest.model.name} than is here.")
-        again = _Again(record, model, FolderStore(Path(folder) / "again"))
-        parts += again.compare(_drawn(record, seed, share), progress)
+        works, store = _works(record, device), FolderStore(Path(folder) / "again")
+        _add(works, _drawn(record, seed, share))
+        parts += _together([_Again(record, *work, store).compare(progress) for work in works])
     return Verified(seed=seed, parts=tuple(parts))
+
+
+def _together(found: Sequence[Sequence[Agreement]]) -> Iterator[Agreement]:
+    """What was compared on all models, kind by kind."""
+    for each in zip(*found, strict=True):
+        yield Agreement(
+            kind=each[0].kind,
+            compared=sum(one.compared for one in each),
+            differ=tuple(name for one in each for name in one.differ),
+        )
 
 
 def _drawn(record: Record, seed: int, share: float) -> list[Point]:
@@ -128,15 +131,16 @@ def _drawn(record: Record, seed: int, share: float) -> list[Point]:
 
 def _usable_follows(record: Record) -> Agreement:
     """Whether the table's judgements follow from its own scores and the manifest's thresholds."""
-    calibration, trial = _calibration(record.manifest), record.manifest.trial.trial
+    manifest, trial = record.manifest, record.manifest.trial.trial
     editors = {one.label: str(Editor.from_record(one.record)) for one in record.manifest.editors}
     scored = {row.key: row.value for row in record.rows}
     sides = {photo.name: max(photo.width, photo.height) for photo in record.manifest.photos}
 
     def judged(row: Row) -> float | None:
+        model, calibration = manifest.model_of(row.editor), _calibration(manifest, row.editor)
         if calibration is None or row.editor not in editors or row.image not in sides:
             return None
-        size = min(record.manifest.model.size, sides[row.image])
+        size = min(model.size, sides[row.image])
         try:
             found = calibration.find(editors[row.editor], trial.mask or "none", size=size)
             follow, keep = (
@@ -179,28 +183,115 @@ def _close(one: object, other: object) -> bool:
     return one == other
 
 
-def _calibration(manifest: Manifest) -> Calibration | None:
-    if manifest.calibration is None:
-        return None
-    return Calibration.model_validate(manifest.calibration)
+def _calibration(manifest: Manifest, editor: str) -> Calibration | None:
+    """The thresholds that judge an editor's edits."""
+    model = manifest.model_of(editor)
+    found = model.calibration if isinstance(model, OtherModel) else manifest.calibration
+    return None if found is None else Calibration.model_validate(found)
 
 
 def _words(point: Point) -> str:
     return ", ".join(map(str, point))
 
 
+def _works(record: Record, device: str | None) -> list[Work]:
+    """The bundle's trial as plans whose published files are given, with the models that edit.
+
+    Raises:
+        UserError: a model whose files here are others than the bundle's, files that are missing, or
+            a bundle of a kind that can't be verified.
+    """
+    manifest, trial = record.manifest, _without_protections(record.manifest)
+    known = (manifest.model, *manifest.models)
+    models = [
+        load_model(name, size=one.size, device=device, dtype=manifest.dtype)
+        for name, one in zip((trial.model, *trial.models), known, strict=True)
+    ]
+    for model, one in zip(models, known, strict=True):
+        if model.content_hash != one.content_hash:
+            raise UserError(f"The bundle was made on another {one.name} than is here.")
+    plan = _plan(record, trial, models[0])
+    works = [(plan, models[0])]
+    others = lay_out_others(plan, models[1:])
+    for (other, model), one in zip(others, manifest.models, strict=True):
+        found = _calibration(manifest, one.editors[0])
+        works.append((replace(other, batch=one.batch, calibration=found), model))
+    return works
+
+
+def _plan(record: Record, trial: Trial, model: EditModel) -> Plan:
+    """The plan of the bundle's own model."""
+    manifest, released = record.manifest, _released(record)
+    photos = {
+        photo.name: TrialPhoto(released[photo.name, ORIGINAL], group=photo.group)
+        for photo in manifest.photos
+        if (photo.name, ORIGINAL) in released
+    }
+    plan = plan_components(trial, photos, model)
+    given = {
+        (name, arm.label): TrialPhoto(released[name, arm.label])
+        for name in photos
+        for arm in manifest.arms
+        if arm.kind in ("protection", "placebo") and (name, arm.label) in released
+    }
+    return replace(
+        plan,
+        arms={arm.label: arm for arm in manifest.arms},
+        given=given,
+        calibration=_calibration(manifest, ""),
+    )
+
+
+def _released(record: Record) -> dict[tuple[str, str], Photo]:
+    """Every published file of the bundle, by photo and arm."""
+    digests = {photo.name: photo.digest for photo in record.manifest.photos}
+    found: dict[tuple[str, str], Photo] = {}
+    for entry in record.index:
+        at = entry.image, entry.arm
+        if at not in found and entry.released and entry.transform == "none":
+            image = from_png(_read(record, entry.released))
+            known = digest(image)
+            if entry.arm == ORIGINAL and known != digests.get(entry.image):
+                raise UserError(f"The bundle's photo {entry.image} is not its manifest's.")
+            found[at] = Photo(entry.image, image, None, (), "PNG", False, None, known)
+    return found
+
+
+def _read(record: Record, relative: str | None) -> bytes:
+    data = record.picture(relative)
+    if data is None:
+        raise UserError(f"The bundle lacks {relative}, or that is damaged.")
+    return data
+
+
+def _add(works: Sequence[Work], points: Iterable[Point]) -> None:
+    """Points join the plans of their editors, and their files that of the trial's own model.
+
+    Raises:
+        UserError: a point that the bundle's manifest, or its published files, don't cover.
+    """
+    own = works[0][0]
+    for point in points:
+        arm = own.arms.get(point.arm)
+        given = arm is not None and (
+            arm.kind in ("original", "ceiling") or (point.image, point.arm) in own.given
+        )
+        plan = next((plan for plan, _ in works if point.editor in plan.editors), None)
+        known = point.image in own.photos and point.transform in own.transforms
+        if plan is None or not (given and known):
+            raise UserError(f"The bundle's index has {_words(point)}, which its manifest lacks.")
+        add_cell(plan, point)
+        reception_of(own, point.image, point.arm, point.transform)
+
+
 class _Again:
-    """A bundle's trial as a plan whose published files are given, and a store that lacks a part."""
+    """A plan of a bundle's trial, and a store that lacks a part of its edits."""
 
-    def __init__(self, record: Record, model: EditModel, store: FolderStore) -> None:
-        self.record, self.model, self.store = record, model, store
-        self.plan = self._plan()
+    def __init__(self, record: Record, plan: Plan, model: EditModel, store: FolderStore) -> None:
+        self.record, self.plan, self.model, self.store = record, plan, model, store
 
-    def compare(self, points: Iterable[Point], progress: Progress) -> list[Agreement]:
-        """Make the edits and scores of some points again, and compare them with the bundle's."""
-        for point in points:
-            self._check(point)
-            add_cell(self.plan, point)
+    def compare(self, progress: Progress) -> list[Agreement]:
+        """Make the plan's edits and scores again, and compare them with the bundle's."""
         self._fill_in()
         compute(self.plan, self.store, self.model, progress)
         cells = self.plan.cells
@@ -216,62 +307,6 @@ class _Again:
             self._scores(rows(self.plan, self.store)),
         ]
 
-    def _check(self, point: Point) -> None:
-        """Refuse a point that the bundle's manifest, or its published files, don't cover."""
-        plan, arm = self.plan, self.plan.arms.get(point.arm)
-        given = arm is not None and (
-            arm.kind in ("original", "ceiling") or (point.image, point.arm) in plan.given
-        )
-        if not (
-            given
-            and point.image in plan.photos
-            and point.transform in plan.transforms
-            and point.editor in plan.editors
-        ):
-            raise UserError(f"The bundle's index has {_words(point)}, which its manifest lacks.")
-
-    def _plan(self) -> Plan:
-        manifest = self.record.manifest
-        released = self._released()
-        photos = {
-            photo.name: TrialPhoto(released[photo.name, ORIGINAL], group=photo.group)
-            for photo in manifest.photos
-            if (photo.name, ORIGINAL) in released
-        }
-        plan = plan_components(_without_protections(manifest), photos, self.model)
-        given = {
-            (name, arm.label): TrialPhoto(released[name, arm.label])
-            for name in photos
-            for arm in manifest.arms
-            if arm.kind in ("protection", "placebo") and (name, arm.label) in released
-        }
-        return replace(
-            plan,
-            arms={arm.label: arm for arm in manifest.arms},
-            given=given,
-            calibration=_calibration(manifest),
-        )
-
-    def _released(self) -> dict[tuple[str, str], Photo]:
-        """Every published file of the bundle, by photo and arm."""
-        digests = {photo.name: photo.digest for photo in self.record.manifest.photos}
-        found: dict[tuple[str, str], Photo] = {}
-        for entry in self.record.index:
-            at = entry.image, entry.arm
-            if at not in found and entry.released and entry.transform == "none":
-                image = from_png(self._read(entry.released))
-                known = digest(image)
-                if entry.arm == ORIGINAL and known != digests.get(entry.image):
-                    raise UserError(f"The bundle's photo {entry.image} is not its manifest's.")
-                found[at] = Photo(entry.image, image, None, (), "PNG", False, None, known)
-        return found
-
-    def _read(self, relative: str | None) -> bytes:
-        data = self.record.picture(relative)
-        if data is None:
-            raise UserError(f"The bundle lacks {relative}, or that is damaged.")
-        return data
-
     def _fill_in(self) -> None:
         """Take from the bundle the pictures that the edits are held against."""
         again = {cell.edit for cell in self.plan.cells}
@@ -280,9 +315,11 @@ class _Again:
             for edit, entry in self._compared_with(cell):
                 source = self.plan.edits[edit].source
                 if edit not in again:
-                    self.store.write_levels(edit, levels_from_png(self._read(entry.edited)))
+                    self.store.write_levels(edit, levels_from_png(_read(self.record, entry.edited)))
                 if edit not in again and source is not None and source not in sources:
-                    self.store.write_levels(source, levels_from_png(self._read(entry.received)))
+                    self.store.write_levels(
+                        source, levels_from_png(_read(self.record, entry.received))
+                    )
 
     def _compared_with(self, cell: Cell) -> Iterable[tuple[str, IndexEntry]]:
         """The edits that a cell is held against, each with its pictures in the bundle."""
@@ -303,7 +340,7 @@ class _Again:
     def _pictures(self, kind: str, cells: Mapping[str, Cell], which: str) -> Agreement:
         differ = []
         for made, cell in cells.items():
-            theirs = levels_from_png(self._read(getattr(self._entry(cell.point), which)))
+            theirs = levels_from_png(_read(self.record, getattr(self._entry(cell.point), which)))
             if not alike(self.store.read_levels(made), theirs):
                 differ.append(_words(cell.point))
         return Agreement(kind=kind, compared=len(cells), differ=tuple(differ))

@@ -37,7 +37,10 @@ class Trial(BaseModel):
     mask: str | None = Field(
         None, description="for inpainting: `auto`, `alpha`, a file, or a folder of masks"
     )
-    model: str = "embedded"
+    model: str = Field("embedded", description="the edit model that protections are made on")
+    models: dict[str, tuple[str, ...]] = Field(
+        {}, description="other models that edit the same files, each with its editors"
+    )
     size: int | None = Field(
         None, ge=16, description="long side in px up to which the model sees photos; else its own"
     )
@@ -110,6 +113,21 @@ class Trial(BaseModel):
             raise ValueError("a prompt is empty; say what the edit should show")
         return value
 
+    @field_validator("models", mode="before")
+    @classmethod
+    def _one_editor_is_a_list(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {name: [one] if isinstance(one, str) else one for name, one in value.items()}
+
+    @field_validator("models")
+    @classmethod
+    def _models_edit(cls, value: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        for name, editors in value.items():
+            if not editors or len({*editors}) < len(editors):
+                raise ValueError(f"{name} needs its editors, each named once")
+        return value
+
     @field_validator("names", "files")
     @classmethod
     def _names_are_new(cls, value: dict[str, str]) -> dict[str, str]:
@@ -137,6 +155,8 @@ class Trial(BaseModel):
             values = getattr(self, field) or ()
             if repeated := {str(value) for value in values if values.count(value) > 1}:
                 raise ValueError(f"{field} names {', '.join(sorted(repeated))} twice")
+        if self.model in self.models:
+            raise ValueError(f"models names {self.model}, which is the `model`: use `editors`")
         if both := self.files.keys() & {*self.names, *self.protections}:
             raise ValueError(f"files and protections share the name {min(both)}")
         if shared := set(self.seeds) & set(self.floor_seeds):
@@ -190,6 +210,12 @@ def load_trial(path: str | Path, settings: Iterable[str] = ()) -> Trial:
         value = written.get(field)
         if isinstance(value, (str, int)) and not isinstance(value, bool):  # a folder named 2026
             written[field] = _inside(path.parent, str(value), f"{path.name}: {field}")
+    models = written.get("models")
+    if isinstance(models, dict):
+        where = f"{path.name}: models"
+        written["models"] = {
+            _inside(path.parent, str(name), where): editors for name, editors in models.items()
+        }
     files = written.get("files")
     if isinstance(files, dict):
         where = f"{path.name}: files"

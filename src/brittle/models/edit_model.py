@@ -101,6 +101,13 @@ class EditModel(Parts):
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32]
 
     @property
+    def encoder_hashes(self) -> frozenset[str]:
+        """SHA-256 of the files with the autoencoder's weights, or of a file with all parts."""
+        weights = [path for path in self.files.paths() if path.suffix == ".safetensors"]
+        own = [path for path in weights if path.parent.name == "vae"]
+        return frozenset(map(file_hash, own or weights))
+
+    @property
     def revision(self) -> str:
         """Which commit of which hub's model its files are of; empty for files from elsewhere."""
         return revision(self.files.paths()[0])

@@ -10,9 +10,12 @@ from pydantic import ValidationError
 from brittle.declaration.trial import Trial, make_trial
 from brittle.record.manifest import MANIFEST, PLACES, Manifest, Model, PhotoEntry
 
-MAY_DIFFER = ("title", "metrics", "threat_model", "not_tried", "batch", "plugins", "files", *PLACES)
+MAY_DIFFER = (
+    *("title", "metrics", "threat_model", "not_tried", "batch", "plugins", "files", "models"),
+    *PLACES,
+)
 """Fields of a trial that a folder may see change: all others would mix two trials. What lies at a
-place is compared by its content: photos, masks, plugins, and the model's files; given files are a
+place is compared by its content: photos, masks, plugins, and the models' files; given files are a
 part of the keys of all that is made of them."""
 
 
@@ -36,6 +39,7 @@ def differing(found: Manifest, wanted: Manifest) -> list[str]:
         "photos": [_identity(one) for one in found.photos]
         != [_identity(one) for one in wanted.photos],
         "model": _identity(found.model) != _identity(wanted.model),
+        "models": [*map(_identity, found.models)] != [*map(_identity, wanted.models)],
         "primary": found.primary != wanted.primary,
         "plugins": found.plugins != wanted.plugins,
         "vae_dtype": found.vae_dtype not in ("", wanted.vae_dtype),
@@ -62,5 +66,5 @@ def _of_today(resolved: dict[str, Any]) -> dict[str, Any]:
 def _identity(of: Model | PhotoEntry) -> dict[str, Any]:
     """What results depend on: not what is said of it, which may be in other words today."""
     if isinstance(of, Model):
-        return of.model_dump(include={"content_hash", "dtype", "size"})
+        return of.model_dump(include={"content_hash", "dtype", "size", "editors"})
     return of.model_dump(include={"name", "digest", "width", "height", "mask", "seeds"})

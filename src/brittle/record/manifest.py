@@ -47,6 +47,19 @@ class Model(Data):
     safety_checker: str = ""
 
 
+class OtherModel(Model):
+    """A further edit model of a trial: it edits files that are made on the trial's own."""
+
+    editors: tuple[str, ...]
+    """The labels of the editors that it runs."""
+    batch: int
+    """Rows a call."""
+    same_encoder: bool
+    """Whether its autoencoder has the weights of the trial's own model's."""
+    calibration: dict[str, Any] | None = None
+    """Its thresholds of usable edits."""
+
+
 class Component(Data):
     """A transform, an editor or a metric, by its text form."""
 
@@ -122,6 +135,9 @@ class Manifest(Data):
     attack_dtype: str = ""
     vae_dtype: str = ""
     model: Model
+    """Protections and purifiers run on it, and it edits."""
+    models: tuple[OtherModel, ...] = ()
+    """Models that edit the same files."""
     photos: tuple[PhotoEntry, ...] = ()
     collections: tuple[Collection, ...] = ()
     """Empty unless a model learned from them."""
@@ -154,6 +170,10 @@ class Manifest(Data):
         """Rows a call that edits, and at most of one that protects."""
         return self.batch, self.together or self.batch
 
+    def model_of(self, editor: str) -> Model:
+        """The model that runs an editor, by its label."""
+        return next((one for one in self.models if editor in one.editors), self.model)
+
     @property
     def protections(self) -> list[str]:
         """The labels of the protections, in order."""
@@ -175,6 +195,8 @@ class Manifest(Data):
                     fields[place] = shown(fields[place])
             if "plugins" in fields:
                 fields["plugins"] = [*map(shown, fields["plugins"])]
+            if "models" in fields:
+                fields["models"] = {shown(name): one for name, one in fields["models"].items()}
             if "files" in fields:
                 fields["files"] = {label: shown(one) for label, one in fields["files"].items()}
         return self.model_validate(data)

@@ -8,6 +8,7 @@ from brittle.analysis.finished import Finished
 from brittle.analysis.summary import Summary, WorstCase
 from brittle.record.arms import ORIGINAL
 from brittle.record.store import REPORT, FolderStore
+from brittle.reporting.black_box import black_box
 from brittle.reporting.boards import collections_page
 from brittle.reporting.equal_distortion import equal_distortion
 from brittle.reporting.figures import (
@@ -62,6 +63,7 @@ def render(trial: Finished, limit: int = PAGE_LIMIT) -> str:
         unscoped=partial(unscoped, summary),
         sections=[_section(trial, arm, place) for place, arm in enumerate(trial.protections)],
         distortion=equal_distortion(summary),
+        models=black_box(trial),
         settings=settings(trial.manifest),
         **(collections_page(trial, limit) if summary.style else photos_page(trial, limit)),
     )

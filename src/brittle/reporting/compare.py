@@ -14,7 +14,7 @@ from brittle.reporting.formatting import count, estimated, transform_name
 from brittle.reporting.glossary import glossary
 from brittle.reporting.page import render_page
 from brittle.reporting.tables import Cell, TransformRow, transform_table
-from brittle.reporting.terminal import as_columns, short_cell
+from brittle.reporting.terminal import as_columns
 
 UNLIKE = (
     *("created", "title", "notes", "photos", "trial", "primary", "schema_version"),
@@ -199,7 +199,7 @@ def _cells(line: Line) -> tuple[str, ...]:
     row = line.row
     numbers: tuple[Cell, ...] = (row.outcomes[-1], row.reach, row.retention)
     verdicts = (row.effect.main, row.attacker.main, row.n.main)
-    return (line.transform, line.protected.name, *map(short_cell, numbers), *verdicts)
+    return (line.transform, line.protected.name, *(one.short for one in numbers), *verdicts)
 
 
 def _cut(text: str) -> str:

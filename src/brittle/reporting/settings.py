@@ -12,6 +12,7 @@ def settings(manifest: Manifest) -> list[tuple[str, str]]:
         ("Edit model", model.name),
         ("Model's content hash", model.content_hash),
         ("Model's resolution", f"{model.size} px"),
+        *_others(manifest),
         ("Device, number format", _joined(manifest.device, manifest.dtype)),
         ("Rows a model call", str(manifest.batch)),
         ("brittle", _joined(code.get("version"), code.get("git") and f"git {code['git']}")),
@@ -19,6 +20,17 @@ def settings(manifest: Manifest) -> list[tuple[str, str]]:
         ("Begun", moment(manifest.created)),
     ]
     return [(name, value) for name, value in facts if value]
+
+
+def _others(manifest: Manifest) -> list[tuple[str, str]]:
+    """The trial's other models."""
+    return [
+        (
+            f"Also edits: {one.name}",
+            f"content hash {one.content_hash}, {one.size} px, {one.batch} rows a call",
+        )
+        for one in manifest.models
+    ]
 
 
 def facts(trial: Finished) -> list[str]:
@@ -37,7 +49,7 @@ def facts(trial: Finished) -> list[str]:
         *about,
         count(len(manifest.transforms), "transform"),
         count(len(manifest.prompts), "prompt"),
-        f"model {manifest.model.name} ({manifest.model.size} px)",
+        *(f"model {one.name} ({one.size} px)" for one in (manifest.model, *manifest.models)),
         *([moment(manifest.created)] if manifest.created else []),
     ]
 

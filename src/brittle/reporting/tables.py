@@ -28,6 +28,11 @@ class Cell:
     small: str = ""
     style: str = ""
 
+    @property
+    def short(self) -> str:
+        """A number with its interval; a reason is left to the report."""
+        return f"{self.main} {self.small if self.small.startswith('[') else ''}".strip()
+
 
 NO_VERDICT = Cell("–")
 CLOSER = ("protected", "placebo", "best of the tries", "best, placebo", "best, unprotected")
@@ -136,7 +141,7 @@ def _row(summary: Summary, arms: Sequence[str], transform: str, editor: str) -> 
         name=transform_name(transform),
         label=transform,
         outcomes=outcomes,
-        reach=_reach(effect, summary),
+        reach=reach_cell(effect, summary),
         retention=_retention(effect, transform, summary),
         n=n,
         effect=_effect_word(verdict, transform, summary),
@@ -158,7 +163,7 @@ def other_metrics(trial: Finished, arm: str) -> list[tuple[str, list[tuple[str, 
             effect = summary.effect(arm, transform, metric=metric)
             if effect:
                 name = transform_name(transform)
-                reach = _reach(effect, summary)
+                reach = reach_cell(effect, summary)
                 rows.append((name, reach, _retention(effect, transform, summary), str(effect.n)))
         if rows:
             tables.append((metric, rows))
@@ -201,18 +206,19 @@ def _closer(twins: Preference | None) -> tuple[Cell, ...]:
     return (*shares, *(Cell(hundred(one[-1]) if one else "–") for one in tries))
 
 
-def _reach(effect: Effect | None, summary: Summary) -> Cell:
+def reach_cell(effect: Effect | None, summary: Summary) -> Cell:
+    """An effect's reach; or a dash, and why there is none."""
     if effect is None:
         return Cell("–", "not measured", "missing")
     if effect.reach is None:
-        return Cell("–", _why_no_reach(effect, summary.style), "missing wordy")
+        return Cell("–", _why_noreach_cell(effect, summary.style), "missing wordy")
     counted = summary.illustration and not summary.style
     above = effect.photos_above if counted else None
     small = range_or_bounds(effect.reach, effect.per_photo_reach, above)
     return Cell(number(effect.reach.estimate), small)
 
 
-def _why_no_reach(effect: Effect, style: Style | None) -> str:
+def _why_noreach_cell(effect: Effect, style: Style | None) -> str:
     if effect.effect is None:
         return "no placebo to compare with"
     if style:

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from brittle.analysis.finished import Finished
 from brittle.record.check import Checked
 from brittle.record.store import MEND
+from brittle.reporting.black_box import black_box
 from brittle.reporting.formatting import count, sentence, unscoped
 from brittle.reporting.plain import plain_answer, raw_distances
-from brittle.reporting.tables import Cell, TransformTable, transform_table
+from brittle.reporting.tables import TransformTable, transform_table
 
 ILLUSTRATION = "This is {}: counts and ranges; no interval over photos and no verdict."
 
@@ -15,11 +16,13 @@ ILLUSTRATION = "This is {}: counts and ranges; no interval over photos and no ve
 def answer(trial: Finished) -> str:
     """The first lines of a trial's report, its verdicts and its main tables."""
     summary = trial.summary
+    models = black_box(trial)
     parts = [summary.headline.sentence]
     if plain := plain_answer(summary):
         about = summary.scope.statement.strip()
         said = unscoped(summary, summary.headline.sentence)
         parts = [plain, *([f"{about}."] if about else []), said]
+    parts = [*(models.answer if models else ()), *parts]
     parts += summary.fair.sentences if summary.fair else []
     if summary.style:
         parts.append(sentence(summary.style.unit_words))
@@ -30,6 +33,9 @@ def answer(trial: Finished) -> str:
     for arm in trial.protections:
         parts.append(as_text(transform_table(trial, arm, trial.editor)))
         parts += [alone] if (alone := raw_distances(trial, arm, trial.editor)) else []
+    if models:
+        lines = [(arm, name, *(one.short for one in cells)) for arm, name, cells in models.rows]
+        parts += [as_columns([models.columns, *lines]), models.sentence]
     if summary.agreement.marked or not summary.usable_reason:
         parts.append(summary.agreement.sentence)
     if trial.manifest.made:  # nobody was told these while it ran
@@ -62,7 +68,7 @@ def as_text(table: TransformTable) -> str:
     verdicts = ["verdict", "attacker"] if table.verdicts else []
     lines = [["transform", *table.columns, "reach", "retention", *verdicts, "n"]]
     for row in table.rows:
-        numbers = [short_cell(cell) for cell in (*row.outcomes, row.reach, row.retention)]
+        numbers = [cell.short for cell in (*row.outcomes, row.reach, row.retention)]
         words = [row.effect.main, row.attacker.main] if table.verdicts else []
         lines.append([row.name, *numbers, *words, row.n.main])
     return f"{table.arm}; {table.outcome.lower()}:\n{as_columns(lines)}"
@@ -76,9 +82,3 @@ def as_columns(lines: Sequence[Sequence[str]]) -> str:
         for line in lines
     ]
     return "\n".join([rows[0], "-" * len(rows[0]), *rows[1:]])
-
-
-def short_cell(cell: Cell) -> str:
-    """A number with its interval; a reason is left to the report."""
-    bounds = cell.small if cell.small.startswith("[") else ""
-    return f"{cell.main} {bounds}".strip()

@@ -1,8 +1,9 @@
 """What a trial costs, before it is paid: counts, and seconds from a short measurement."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from brittle.declaration.trial import Trial
 from brittle.editors import FineTune
-from brittle.models import EditModel, load_model
+from brittle.models import EditModel
 from brittle.models.memory import evaluation
 from brittle.progress import duration
 from brittle.protections import Protection
@@ -18,7 +19,8 @@ from brittle.protections.base import at_once
 from brittle.sources.photos import read_photos
 from brittle.transforms import Impress
 from brittle.trial.fits import check_memory
-from brittle.trial.plan import make_plan
+from brittle.trial.other_models import lay_out_others, models_of
+from brittle.trial.plan import in_parts, lay_out
 from brittle.trial.tasks import Plan
 
 LEARNING = 4
@@ -54,12 +56,23 @@ class Cost:
     tuning_steps: int = 0
     shown: int = 0
     """Pictures that all steps of fine-tunes show."""
+    by_protection: Counter[str] = field(default_factory=Counter)
+    """Files that each protection makes."""
+
+    def __add__(self, other: "Cost") -> "Cost":
+        """The cost of both."""
+        both = {
+            one.name: getattr(self, one.name) + getattr(other, one.name) for one in fields(self)
+        }
+        return Cost(**both)
 
 
 def count(plan: Plan, model: EditModel) -> Cost:
     """Count a plan's work, each piece once; the store may have some of it already."""
-    protected = [one for one in plan.releases.values() if one.arm in plan.protections]
-    received = [one for one in plan.receptions.values() if one.key != one.release]
+    releases = [*plan.releases.values()] if plan.makes_files else []
+    receptions = plan.receptions.values() if plan.makes_files else ()
+    protected = [one for one in releases if one.arm in plan.protections]
+    received = [one for one in receptions if one.key != one.release]
     passed = [plan.transforms[one.transform] for one in received]
     purifying = sum(transform.evaluations(model) for transform in passed)
     each = {label: editor.evaluations(model) for label, editor in plan.editors.items()}
@@ -67,11 +80,11 @@ def count(plan: Plan, model: EditModel) -> Cost:
     learning = [plan.editors[one.editor] for one in plan.learnings.values()]
     tunings = [editor for editor in learning if isinstance(editor, FineTune)]
     return Cost(
-        photos=len({one.photo for one in plan.releases.values()}),
+        photos=len({one.photo for one in releases}),
         protections=len(protected),
         steps=sum(plan.protections[one.arm].total_steps for one in protected),
         through=sum(plan.protections[one.arm].denoiser_gradients for one in protected),
-        placebos=sum(one.of is not None for one in plan.releases.values()),
+        placebos=sum(one.of is not None for one in releases),
         transforms=len(received),
         purifiers=sum(transform.capabilities.needs_model for transform in passed),
         purifying_evaluations=purifying,
@@ -82,21 +95,21 @@ def count(plan: Plan, model: EditModel) -> Cost:
         tunings=len(tunings),
         tuning_steps=sum(one.max_train_steps for one in tunings),
         shown=sum(one.max_train_steps * one.pictures_a_step for one in tunings),
+        by_protection=Counter(one.arm for one in protected),
     )
 
 
-def stage_seconds(plan: Plan, model: EditModel) -> dict[str, float]:
-    """Seconds that each stage takes on this machine, from one evaluation and one gradient.
+def stage_seconds(plan: Plan, model: EditModel, cost: Cost) -> dict[str, float]:
+    """Seconds that work of a plan takes on this machine, from one evaluation and one gradient.
 
     Stages have the names that they have in their progress, and none that has nothing to do.
     """
     pace = _Pace(plan, model)
     first = next(iter(plan.photos.values())).image
     received, seen = (image.shape[-1] * image.shape[-2] / 1e6 for image in (first, pace.photo))
-    cost = count(plan, model)
     editing = cost.evaluations - cost.purifying_evaluations
     stages = {
-        arm: _protecting(protection, sum(one.arm == arm for one in plan.releases.values()), pace)
+        arm: _protecting(protection, cost.by_protection[arm], pace)
         for arm, protection in plan.protections.items()
     }
     stages |= {
@@ -192,10 +205,14 @@ def describe_cost(trial: Trial, *, device: str | None = None, dtype: str | None 
     Raises:
         UserError: a photo, model or component that can't be used; too little memory.
     """
-    model = load_model(trial.model, size=trial.size, device=device, dtype=dtype)
-    plan = make_plan(trial, read_photos(trial), model)
-    check_memory(plan, model)
-    cost, time_here = count(plan, model), duration(sum(stage_seconds(plan, model).values()))
+    model, *others = models_of(trial, device=device, dtype=dtype)
+    plan = lay_out(trial, read_photos(trial), model)
+    works = [(plan, model), *lay_out_others(plan, others)]
+    costs = [_cost(*work) for work in works]
+    cost = sum(costs[1:], costs[0])
+    spent = sum(
+        sum(stage_seconds(*work, cost=its).values()) for work, its in zip(works, costs, strict=True)
+    )
     about, learning = f"{cost.photos} photos", []
     if plan.learns:
         many = len(plan.subjects)
@@ -204,7 +221,7 @@ def describe_cost(trial: Trial, *, device: str | None = None, dtype: str | None 
     editing = cost.evaluations - cost.purifying_evaluations
     return "\n".join(
         [
-            f"{trial.title}: {about} on {model}",
+            f"{trial.title}: {about} on {model}{_named(others)}",
             f"  protections  {cost.protections:>7,} ({cost.steps:,} gradient steps)",
             f"  placebos     {cost.placebos:>7,}",
             f"  transforms   {cost.transforms:>7,}",
@@ -212,9 +229,24 @@ def describe_cost(trial: Trial, *, device: str | None = None, dtype: str | None 
             *learning,
             f"  edits        {cost.edits:>7,} ({editing:,} evaluations of the denoiser)",
             f"  comparisons  {cost.cells:>7,}",
-            f"  time         about {time_here} on this machine",
+            f"  time         about {duration(spent)} on this machine",
         ]
     )
+
+
+def _cost(plan: Plan, model: EditModel) -> Cost:
+    """The cost of a plan without its work, which is made part by part; refused as it would be."""
+    found = None
+    for part in in_parts(plan):
+        check_memory(part, model)
+        its = count(part, model)
+        found = its if found is None else found + its
+    assert found is not None, "a trial has photos"
+    return found
+
+
+def _named(others: Sequence[EditModel]) -> str:
+    return "".join(f", edited on {one} too" for one in others)
 
 
 def _purifiers(cost: Cost) -> str:

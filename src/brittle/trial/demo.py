@@ -14,7 +14,7 @@ from brittle.record.record import Record
 from brittle.record.store import FolderStore
 from brittle.safe_yaml import read_yaml
 from brittle.sources.photos import load_photos
-from brittle.trial.cost import stage_seconds
+from brittle.trial.cost import count, stage_seconds
 from brittle.trial.plan import make_plan
 from brittle.trial.run import run, run_plan
 from brittle.trial.tasks import Plan
@@ -92,7 +92,7 @@ def _fitting(plan: Plan, model: EditModel, minutes: float) -> tuple[Trial, list[
 
     Protections take as long in each of them; the rest goes with the number of edits.
     """
-    stages = stage_seconds(plan, model)
+    stages = stage_seconds(plan, model, count(plan, model))
     protecting = sum(stages.get(arm, 0) for arm in plan.protections)
     an_edit = (sum(stages.values()) - protecting) / len(plan.edits)
     for trial in _smaller(plan.trial):

@@ -11,7 +11,7 @@ from brittle.errors import UserError
 from brittle.models import EditModel
 from brittle.progress import Progress
 from brittle.record.store import FolderStore
-from brittle.trial.parcels import STAGES, Inputs, Parcel, inputs_of, parcels_of
+from brittle.trial.parcels import STAGES, STAGES_OF_OTHERS, Inputs, Parcel, inputs_of, parcels_of
 from brittle.trial.stages import keep_masks
 from brittle.trial.tasks import Plan
 from brittle.trial.workers import Failure, Made, Outcome, keep, shell_of
@@ -56,7 +56,7 @@ def compute_on(
     """
     keep_masks(plan, store)
     pool.prepare(shell_of(plan))
-    for stage in STAGES:
+    for stage in STAGES if plan.makes_files else STAGES_OF_OTHERS:
         parcels = parcels_of(stage, plan, store, model)
         if parcels:
             with progress(stage, sum(one.pieces for one in parcels)) as advance:

@@ -45,7 +45,8 @@ def check_memory(
     for editor in (plan.editors[label] for label in ahead):
         if isinstance(editor, FineTune):
             editor.check_memory(model)
-    _check_protections(plan, model, done)
+    if plan.makes_files:
+        _check_protections(plan, model, done)
     if ahead and not plan.learns:
         check_edit(model, 0)  # the photos are in memory
 

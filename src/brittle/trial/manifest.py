@@ -2,7 +2,7 @@
 
 import platform
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -22,11 +22,13 @@ from brittle.record.manifest import (
     Component,
     Manifest,
     Model,
+    OtherModel,
     PhotoEntry,
     Written,
 )
 from brittle.record.store import artifact
 from brittle.sources.photos import notes_on
+from brittle.trial.other_models import Work
 from brittle.trial.tasks import Plan
 from brittle.version import VERSION
 
@@ -34,11 +36,17 @@ PACKAGES = ("torch", "diffusers", "transformers", "kornia", "pillow", "numpy", "
 SAFETY_CHECKER = "never loaded: it blackens pictures, which would count as edits"
 
 
-def manifest(plan: Plan, model: EditModel, notes: Iterable[str] = ()) -> Manifest:
-    """Everything that one must know to make the trial's numbers again."""
+def manifest(
+    plan: Plan,
+    model: EditModel,
+    notes: Iterable[str] = (),
+    others: Sequence[Work] = (),
+) -> Manifest:
+    """Everything that one must know to make the trial's numbers again; ``others`` as `run_plan`."""
     from PIL import features
 
     said = declared(plan, [*notes, *notes_on(plan.trial)])
+    said["editors"] += tuple(one for other, _ in others for one in _components(other.editors))
     if model.device.type == "cuda":  # as `load_model` sets it
         said["machine"]["tf32"] = "off" if model.dtype == torch.float32 else "convolutions"
     return Manifest(
@@ -52,11 +60,32 @@ def manifest(plan: Plan, model: EditModel, notes: Iterable[str] = ()) -> Manifes
         dtype=str(model.dtype).removeprefix("torch."),
         attack_dtype=str(model.attack_dtype).removeprefix("torch."),
         vae_dtype=str(model.vae_dtype).removeprefix("torch."),
-        cut_prompts=cut_prompts(model, plan.trial.prompts) if model.edits else (),
-        model=Model(**plan.model._asdict(), revision=model.revision, safety_checker=SAFETY_CHECKER),
+        cut_prompts=_cut((plan, model), *others),
+        model=Model(**_about(plan, model)),
+        models=tuple(
+            OtherModel(
+                **_about(other, its_model),
+                editors=tuple(other.editors),
+                batch=other.batch,
+                same_encoder=its_model.encoder_hashes == model.encoder_hashes,
+                calibration=other.calibration and other.calibration.model_dump(),
+            )
+            for other, its_model in others
+        ),
         photos=tuple(_photo(plan, name) for name in plan.photos),
         collections=tuple(_collections(plan)),
     ).published()
+
+
+def _about(plan: Plan, model: EditModel) -> dict[str, Any]:
+    said = {"revision": model.revision, "safety_checker": SAFETY_CHECKER}
+    return plan.model._asdict() | said
+
+
+def _cut(*works: Work) -> tuple[str, ...]:
+    """The prompts that some model reads only the beginning of."""
+    cut = [cut_prompts(model, plan.trial.prompts) for plan, model in works if model.edits]
+    return tuple(dict.fromkeys(prompt for each in cut for prompt in each))
 
 
 def hidden(plan: Plan) -> Hidden:

@@ -4,7 +4,7 @@ import os
 import tempfile
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ import torch
 from brittle.component import load_plugin
 from brittle.declaration.trial import Trial
 from brittle.errors import UserError
-from brittle.models import EditModel, load_model
+from brittle.models import EditModel
 from brittle.trial.executors import Lost
+from brittle.trial.other_models import models_of
 from brittle.trial.parcels import Inputs, Parcel
 from brittle.trial.tasks import Plan
 from brittle.trial.workers import Outcome, do
@@ -43,13 +44,12 @@ class Cluster:
 class Asked:
     """What a worker loads. Folders and files lie under the same path on every machine."""
 
-    model: str
-    size: int | None
+    trial: Trial
+    """Its models and plugins."""
     device: str | None
     dtype: str | None
     threads: int
     """Of one operation, on a CPU: the last bits depend on their number."""
-    plugins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,25 +60,24 @@ class About:
     torch: str
     device: str
     dtype: str
-    model: str
+    models: tuple[str, ...]
+    """The content hashes of the trial's models."""
 
     @property
     def kind(self) -> "About":
         """The same without the number of the device."""
         device = self.device.partition(":")[0]
-        return About(self.version, self.torch, device, self.dtype, self.model)
+        return replace(self, device=device)
 
 
 class Worker:
-    """What an actor holds: a model, and what it knows of the plan."""
+    """What an actor holds: a model at a time, and what it knows of the plan."""
 
     def __init__(self, asked: Asked) -> None:
         torch.set_num_threads(asked.threads)
-        for plugin in asked.plugins:
+        for plugin in asked.trial.plugins:
             load_plugin(plugin)
-        self.model = load_model(
-            asked.model, size=asked.size, device=asked.device, dtype=asked.dtype
-        )
+        self.models = models_of(asked.trial, device=asked.device, dtype=asked.dtype)
         self.shell: Plan | None = None
         self._scratch = tempfile.TemporaryDirectory(prefix="brittle-")
 
@@ -87,19 +86,24 @@ class Worker:
         return About(
             VERSION,
             torch.__version__,
-            str(self.model.device),
-            str(self.model.dtype).removeprefix("torch."),
-            self.model.content_hash,
+            str(self.models[0].device),
+            str(self.models[0].dtype).removeprefix("torch."),
+            tuple(one.content_hash for one in self.models),
         )
 
     def prepare(self, shell: Plan) -> None:
-        """Take what all parcels share."""
+        """Take what all parcels share; weights of models that they don't run are forgotten."""
         self.shell = shell
+        for model in self.models:
+            if model.content_hash != shell.model.content_hash:
+                model.release()
 
     def do(self, parcel: Parcel, inputs: Inputs) -> Outcome:
         """Do a parcel."""
         assert self.shell is not None, "prepared first"
-        return do(self.shell, self.model, parcel, inputs, Path(self._scratch.name))
+        running = self.shell.model.content_hash
+        (model,) = (one for one in self.models if one.content_hash == running)
+        return do(self.shell, model, parcel, inputs, Path(self._scratch.name))
 
 
 class RayPool:
@@ -194,13 +198,16 @@ def on_cluster(
         import ray
     except ImportError:
         raise UserError("--on ray needs Ray: install it with pip install 'brittle[ray]'.") from None
+    places = {
+        "model": _absolute(trial.model),
+        "models": {_absolute(name): editors for name, editors in trial.models.items()},
+        "plugins": tuple(map(_absolute, trial.plugins)),
+    }
     asked = Asked(
-        _absolute(trial.model),
-        trial.size,
+        trial.model_copy(update=places),
         device or ("cuda" if cluster.gpus else None),
         dtype,
         torch.get_num_threads(),
-        tuple(map(_absolute, trial.plugins)),
     )
     try:
         ray.init(address=cluster.address, include_dashboard=False, log_to_driver=False)
@@ -216,14 +223,15 @@ def _absolute(path: str) -> str:
     return str(Path(path).absolute()) if Path(path).exists() else path
 
 
-def model_of(trial: Trial, about: About) -> EditModel:
-    """The workers' model as the driver knows it: by its files; it computes nothing.
+def models_on(trial: Trial, about: About) -> list[EditModel]:
+    """The workers' models as the driver knows them: by their files; they compute nothing.
 
     Raises:
         UserError: the files here are others than the workers'.
     """
-    model = load_model(trial.model, size=trial.size, device="cpu", dtype=about.dtype)
-    model.device = torch.device(about.device)
-    if model.content_hash != about.model:
-        raise UserError(f"The workers' {trial.model} has other files than the one here.")
-    return model
+    models = models_of(trial, device="cpu", dtype=about.dtype)
+    for model, theirs in zip(models, about.models, strict=True):
+        model.device = torch.device(about.device)
+        if model.content_hash != theirs:
+            raise UserError(f"The workers' {model.name} has other files than the one here.")
+    return models

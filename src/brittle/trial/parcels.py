@@ -24,6 +24,8 @@ STAGES: tuple[Stage, ...] = (
     *("fine-tunes", "edits", "scores"),
 )
 """In their order: each needs pictures of those before it."""
+STAGES_OF_OTHERS = STAGES[-2:]
+"""Of a model that edits files which were made on another."""
 CALLS, CELLS = 8, 32
 """Calls of the model that edits in a parcel at most, and cells: what a lost worker costs."""
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, product
 from math import prod
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from brittle.component import Component, key, registry, unknown
 from brittle.declaration.primary import MAX_PRIMARY_TRANSFORMS, Contrast, Primary
@@ -17,6 +17,7 @@ from brittle.editors import Editor, FineTune
 from brittle.editors.sampling import Sampling
 from brittle.errors import Unavailable, UserError
 from brittle.metrics import Calibration, Follow, Keep, Metric, Style
+from brittle.models import EditModel
 from brittle.models.prompts import check_prompts
 from brittle.noise import derive_seed
 from brittle.protections import Placebo, Protection
@@ -35,9 +36,6 @@ from brittle.trial.tasks import (
     subjects_of,
 )
 
-if TYPE_CHECKING:
-    from brittle.models import EditModel
-
 C = TypeVar("C", bound=Component)
 CELLS = 75_000
 """About so many are planned at a time, while those before are still in memory."""
@@ -49,7 +47,7 @@ OF_COLLECTIONS = (Style.name, Keep.name)
 def make_plan(
     trial: Trial,
     photos: dict[str, TrialPhoto],
-    model: "EditModel",
+    model: EditModel,
     *,
     shard: tuple[int, int] = (1, 1),
     together: int | None = None,
@@ -70,7 +68,7 @@ def make_plan(
 def lay_out(
     trial: Trial,
     photos: dict[str, TrialPhoto],
-    model: "EditModel",
+    model: EditModel,
     *,
     together: int | None = None,
 ) -> Plan:
@@ -78,6 +76,17 @@ def lay_out(
     plan = plan_components(trial, photos, model)
     plan.together = together or plan.batch
     return plan
+
+
+def with_rows(plan: Plan, batch: int, together: int) -> Plan:
+    """A plan without its work, with other numbers of rows in a call that edits or protects."""
+    trial = plan.trial.model_copy(update={"batch": batch}) if plan.makes_files else plan.trial
+    return replace(without_work(plan), trial=trial, batch=batch, together=together)
+
+
+def without_work(plan: Plan) -> Plan:
+    """A plan's components."""
+    return replace(plan, releases={}, receptions={}, learnings={}, edits={}, cells=[])
 
 
 def in_parts(plan: Plan, shard: tuple[int, int] = (1, 1)) -> Iterator[Plan]:
@@ -99,7 +108,7 @@ def in_parts(plan: Plan, shard: tuple[int, int] = (1, 1)) -> Iterator[Plan]:
 
 def _with_work(plan: Plan, subjects: Iterable[str]) -> Plan:
     """A plan with the work of some subjects."""
-    plan = replace(plan, releases={}, receptions={}, learnings={}, edits={}, cells=[])
+    plan = without_work(plan)
     trial = plan.trial
     for subject in subjects:
         for editor, prompt, seed in product(plan.editors, trial.prompts, trial.seeds):
@@ -108,7 +117,7 @@ def _with_work(plan: Plan, subjects: Iterable[str]) -> Plan:
     return plan
 
 
-def plan_components(trial: Trial, photos: dict[str, TrialPhoto], model: "EditModel") -> Plan:
+def plan_components(trial: Trial, photos: dict[str, TrialPhoto], model: EditModel) -> Plan:
     """A plan's components, without any work; errors as `make_plan`."""
     editors = {str(one): one.resolve(model) for one in map(Editor.parse, trial.editors)}
     learns = check_editors(trial, editors)
@@ -131,13 +140,13 @@ def plan_components(trial: Trial, photos: dict[str, TrialPhoto], model: "EditMod
         transform.check(model)
         for size in {photo.image.shape[-2:] for photo in photos.values()}:
             transform.received_size(size)
-    calibration, not_calibrated = _calibration(trial, model)
+    calibration, not_calibrated = calibration_of(trial.calibration, model)
     metrics = _metrics(trial, calibration if trial.calibration else None)
     plan = Plan(
         trial,
         photos,
         subjects_of(photos, learns=learns),
-        ModelIdentity(model.name, model.content_hash, str(model.dtype), model.size),
+        ModelIdentity.of(model),
         arms=_arms(trial, protections, placebos, BASE_MODEL if learns else GRAY),
         protections=protections,
         placebos=placebos,
@@ -160,16 +169,20 @@ def check_editors(trial: Trial, editors: Mapping[str, Editor]) -> bool:
     """Whether a trial's editors learn from collections.
 
     Raises:
-        UserError: only some of them do; a mask or seeds that no editor uses, or one lacks.
+        UserError: only some of them do; a mask or seeds that no editor uses, or one lacks; several
+            models, where one would learn.
     """
-    collects = [editor.takes_collection for editor in editors.values()]
+    others = [Editor.parse(text) for texts in trial.models.values() for text in texts]
+    collects = [editor.takes_collection for editor in (*editors.values(), *others)]
+    if any(collects) and trial.models:
+        raise UserError("finetune learns on the trial's own model: drop `models`.")
     if any(collects) and not all(collects):
         raise UserError("Some of the trial's editors learn from collections: give them their own.")
     if trial.tuning_seeds is not None and not any(collects):
         raise UserError("The trial has tuning_seeds and no editor that learns: drop them.")
     if trial.mask is not None and any(collects):
         raise UserError("finetune generates whole pictures: remove `mask` from the trial.")
-    paints = [label for label, editor in editors.items() if editor.needs_mask]
+    paints = [str(one) for one in (*map(Editor.parse, trial.editors), *others) if one.needs_mask]
     if paints and trial.mask is None:
         raise UserError(f"{paints[0]} needs masks: set `mask` to auto, alpha or a folder of them.")
     if trial.mask is not None and not paints:
@@ -177,7 +190,7 @@ def check_editors(trial: Trial, editors: Mapping[str, Editor]) -> bool:
     return any(collects)
 
 
-def _check_learning(plan: Plan, model: "EditModel") -> None:
+def _check_learning(plan: Plan, model: EditModel) -> None:
     """Refuse collections that can't be learned, and protections that need them and get none."""
     for label, protection in plan.protections.items():
         if protection.needs_collection and not plan.learns:
@@ -234,7 +247,7 @@ def _arms(
     return {arm.label: arm for arm in arms}
 
 
-def rows_a_call(model: "EditModel") -> int:
+def rows_a_call(model: EditModel) -> int:
     """How many rows a call of the model has in trials that don't say: 8.
 
     On a CPU fewer of large pictures, 2 of 512 px: more no longer stay in its cache, which costs
@@ -245,12 +258,17 @@ def rows_a_call(model: "EditModel") -> int:
     return max(1, min(MOST_ROWS, PIXELS_A_CALL // model.size**2))
 
 
-def _calibration(trial: Trial, model: "EditModel") -> tuple[Calibration | None, str]:
+def calibration_of(path: str | None, model: EditModel) -> tuple[Calibration | None, str]:
+    """A model's thresholds, by default its own; or None, and why there are none.
+
+    Raises:
+        UserError: the file at ``path`` holds none of this model.
+    """
     try:
-        return Calibration.of(model, trial.calibration), ""
+        return Calibration.of(model, path), ""
     except Unavailable as error:
-        if trial.calibration:
-            raise UserError(f"{trial.calibration}: {error}.") from None
+        if path:
+            raise UserError(f"{path}: {error}.") from None
         return None, str(error)
 
 
@@ -272,7 +290,8 @@ def fill_primary(
     """What the trial declares, checked against what it measures.
 
     A trial that names no primary transforms gets the usual ones that it has, or else its first, or
-    else none at all. Without ``editors`` all of them count as one.
+    else none at all. What decides is an editor of the trial's own model. Without ``editors`` all of
+    them count as one.
 
     Raises:
         UserError: it declares what it does not measure; several editors, and none that decides.
@@ -290,6 +309,8 @@ def fill_primary(
             f"The trial has {len(editors)} editors: name the one that decides in `primary`, as "
             f"`primary: {{editor: '{editors[0]}'}}`."
         )
+    if trial.models:
+        editor = editor or editors[0]
     for kind, named, known in (
         ("primary transform", wanted, measured or transforms),
         ("primary arm", declared.arms, trial.protection_arms),
@@ -342,7 +363,7 @@ def cell_key(subject: str, transform: Transform, prompt: str, edits: Sequence[st
 def _edit(plan: Plan, at: Point) -> Edit:
     # The noise belongs to the seed and the subject: arms, transforms and prompts share it.
     seed = derive_seed(at.seed, plan.subjects[at.image].digest)
-    editor, model = plan.editors[at.editor], model_identity(plan)
+    editor, model = plan.editors[at.editor], plan.model.in_keys
     source: str | None
     if isinstance(editor, FineTune):
         source = None if at.arm == BASE_MODEL else _learning(plan, at).key
@@ -362,7 +383,7 @@ def _learning(plan: Plan, at: Point) -> Learning:
         reception_of(plan, name, at.arm, at.transform).key
         for name in plan.subjects[at.image].pictures
     )
-    identity = key("tuning", plan.editors[at.editor], *model_identity(plan), *receptions)
+    identity = key("tuning", plan.editors[at.editor], *plan.model.in_keys, *receptions)
     return plan.learnings.setdefault(identity, Learning(identity, at.editor, receptions))
 
 
@@ -381,7 +402,7 @@ def reception_of(plan: Plan, photo: str, arm: str, transform: str) -> Reception:
         seed = derive_seed(0, plan.photos[photo].digest, transform)
         made = [release.key, component, seed]
         if component.capabilities.needs_model:
-            made += model_identity(plan)
+            made += _makes_files(plan).in_keys
         if reduced:
             made += ["reduced", plan.model.size]
         reception = Reception(key("receive", *made), release.key, transform, seed, reduced)
@@ -405,7 +426,7 @@ def _release(plan: Plan, photo: str, label: str) -> Release:
         seed = derive_seed(0, digest, plan.trial.written_out(label))
         parts = [
             *(digest, plan.protections[label], seed),
-            *model_identity(plan),
+            *_makes_files(plan).in_keys,
             _beside(plan, photo, label),
         ]
         if (mask := plan.photos[photo].mask_key) is not None:
@@ -430,6 +451,5 @@ def _beside(plan: Plan, photo: str, arm: str) -> int | list[str]:
     return plan.rows(photo)
 
 
-def model_identity(plan: Plan) -> tuple[str, str, int]:
-    """What of the model its output depends on; the dtype decides `EditModel.attack_dtype` too."""
-    return plan.model.content_hash, plan.model.dtype, plan.model.size
+def _makes_files(plan: Plan) -> ModelIdentity:
+    return plan.made_on or plan.model

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from brittle.declaration.trial import Trial
 from brittle.errors import UserError, out_of_memory
-from brittle.models import EditModel, load_model
+from brittle.models import EditModel
 from brittle.progress import Progress, overall, silent
 from brittle.record.begun import as_begun
 from brittle.record.manifest import Manifest
@@ -15,12 +15,13 @@ from brittle.record.record import IndexEntry, Record, index_json
 from brittle.record.rows import format_results
 from brittle.record.store import INDEX, RESULTS, FolderStore, dump
 from brittle.sources.photos import read_photos
-from brittle.trial.cost import stage_seconds
+from brittle.trial.cost import count, stage_seconds
 from brittle.trial.executors import Pool, compute_on
 from brittle.trial.fits import OutOfMemory, Part, check_memory
 from brittle.trial.manifest import manifest
-from brittle.trial.on_ray import Cluster, model_of, on_cluster
-from brittle.trial.plan import in_parts, lay_out
+from brittle.trial.on_ray import Cluster, models_on, on_cluster
+from brittle.trial.other_models import Work, lay_out_others, models_of
+from brittle.trial.plan import in_parts, lay_out, with_rows
 from brittle.trial.results import index, rows
 from brittle.trial.stages import compute, lacking
 from brittle.trial.tasks import Plan
@@ -61,15 +62,16 @@ def run(
     with ExitStack() as cleanup:
         pool = None
         if cluster is None:
-            model = load_model(trial.model, size=trial.size, device=device, dtype=dtype)
+            model, *others = models_of(trial, device=device, dtype=dtype)
         else:
             pool = cleanup.enter_context(on_cluster(trial, cluster, device=device, dtype=dtype))
-            model = model_of(trial, pool.about())
+            model, *others = models_on(trial, pool.about())
         plan = lay_out(trial, photos, model)
         return run_plan(
             plan,
             model,
             directory,
+            others=lay_out_others(plan, others),
             pool=pool,
             shard=shard,
             continue_on_this_device=continue_on_this_device,
@@ -85,6 +87,7 @@ def run_plan(
     model: EditModel,
     directory: Path,
     *,
+    others: Sequence[Work] = (),
     pool: Pool | None = None,
     shard: tuple[int, int] = (1, 1),
     continue_on_this_device: bool = False,
@@ -95,24 +98,25 @@ def run_plan(
 ) -> Record | None:
     """As `run`, of a trial whose photos were read and that was laid out, with its work or without.
 
-    With a ``pool`` its workers do the work, and ``model`` computes nothing.
+    ``others``: the plans of the trial's other models, which follow, one model in memory at a time.
+    With a ``pool`` its workers do the work, and models compute nothing.
     """
     store = FolderStore(directory, lenders=lenders)
-    plan = _as_begun(plan, model, store)
+    works = _as_begun([(plan, model), *others], store)
     if pool is None:
-        for some in in_parts(plan, shard):
-            check_memory(some, model, store.has)
+        for one, its_model in works:
+            for some in in_parts(one, shard):
+                check_memory(some, its_model, store.has)
     with store.at_work():
         while True:
-            said = manifest(plan, model, notes).model_copy(update={"sharded": shard != (1, 1)})
+            said = manifest(*works[0], notes, others=works[1:])
+            said = said.model_copy(update={"sharded": shard != (1, 1)})
             claimed = store.open(said, continue_on_this_device=continue_on_this_device)
             try:
-                for some in in_parts(plan, shard):
-                    if pool is not None:
-                        compute_on(pool, some, store, model, progress)
-                    else:
-                        with _overall(some, store, model, progress) as shown:
-                            compute(some, store, model, shown)
+                for at_work in works:
+                    _do(*at_work, store, pool, shard, progress)
+                    if len(works) > 1:
+                        at_work[1].release()
                 break
             except OutOfMemory as error:
                 part = error.part
@@ -120,15 +124,33 @@ def run_plan(
                 if out_of_memory(error):
                     raise UserError(f"Memory ran out: {SMALLER}.") from None
                 raise
-            plan, note = _with_fewer_rows(plan, part, model, claimed)
+            works, note = _with_fewer_rows(works, at_work[0], part, claimed)
             notes = (*notes, note)
         for sentence in store.mended():
             say(sentence)
         claimed = store.add_notes(claimed, store.mended())
         if shard != (1, 1):
             return None
-        pictures = [one for some in in_parts(plan) for one in index(some)]
-        return gather(in_parts(plan), store, claimed, pictures)
+        pictures = [entry for one, _ in works for some in in_parts(one) for entry in index(some)]
+        parts = (some for one, _ in works for some in in_parts(one))
+        return gather(parts, store, claimed, pictures)
+
+
+def _do(
+    plan: Plan,
+    model: EditModel,
+    store: FolderStore,
+    pool: Pool | None,
+    shard: tuple[int, int],
+    progress: Progress,
+) -> None:
+    """Do what a folder lacks of a plan."""
+    for some in in_parts(plan, shard):
+        if pool is not None:
+            compute_on(pool, some, store, model, progress)
+        else:
+            with _overall(some, store, model, progress) as shown:
+                compute(some, store, model, shown)
 
 
 @contextmanager
@@ -141,7 +163,7 @@ def _overall(
         return
     with progress("timing", 1):
         try:
-            weights = stage_seconds(lacking(plan, store, model), model)
+            weights = stage_seconds(plan, model, count(lacking(plan, store, model), model))
         except (MemoryError, RuntimeError) as error:
             if not out_of_memory(error):
                 raise
@@ -150,28 +172,37 @@ def _overall(
         yield shown
 
 
-def _as_begun(plan: Plan, model: EditModel, store: FolderStore) -> Plan:
-    """The plan with as many rows a call as the folder was begun with: they are part of its keys."""
-    found = store.begun(plan.trial)
-    if found is None or found.rows == (plan.batch, plan.together):
-        return plan
+def _as_begun(works: list[Work], store: FolderStore) -> list[Work]:
+    """The plans with as many rows a call as the folder was begun with: they are part of keys."""
+    found = store.begun(works[0][0].trial)
+    if found is None:
+        return works
+    batches = {other.content_hash: other.batch for other in found.models}
     batch, together = found.rows
-    trial = plan.trial.model_copy(update={"batch": batch})
-    return lay_out(trial, plan.photos, model, together=together)
+    return [
+        (_with_rows(plan, batches.get(plan.model.content_hash, batch), together), model)
+        for plan, model in works
+    ]
+
+
+def _with_rows(plan: Plan, batch: int, together: int) -> Plan:
+    same = (plan.batch, plan.together) == (batch, together)
+    return plan if same else with_rows(plan, batch, together)
 
 
 def _with_fewer_rows(
-    plan: Plan, part: Part, model: EditModel, claimed: Manifest
-) -> tuple[Plan, str]:
-    """The plan with half as many rows in a call that memory ran out in, and what to say of it.
+    works: list[Work], plan: Plan, part: Part, claimed: Manifest
+) -> tuple[list[Work], str]:
+    """The plans, with half as many rows in calls of the one that memory ran out in; what to say.
 
     Raises:
         UserError: there is one row, or shards have to keep to what the folder was begun with.
     """
-    batch, together = plan.batch, plan.together
+    batch, together = plan.batch, plan.together or plan.batch
     if part == "edits":
         rows, one, batch = batch, "edit", batch // 2
-        note = f"Out of memory: the batch was halved to {batch}."
+        on = "" if plan.makes_files else f" on {plan.model.name}"
+        note = f"Out of memory: the batch{on} was halved to {batch}."
     else:
         rows, one = max(map(plan.rows, plan.photos)), "protected photo"
         together = rows // 2
@@ -184,8 +215,11 @@ def _with_fewer_rows(
             "folder was begun with, or one would void what others did: run this one where "
             f"more memory is free, or begin another folder with --set batch={rows // 2}."
         )
-    trial = plan.trial.model_copy(update={"batch": batch})
-    return lay_out(trial, plan.photos, model, together=together), note
+    fewer = [
+        (with_rows(each, batch if each is plan else each.batch, together), model)
+        for each, model in works
+    ]
+    return fewer, note
 
 
 def gather(

@@ -42,11 +42,12 @@ def compute(plan: Plan, store: Store, model: EditModel, progress: Progress = sil
     """All stages of a plan, each skipping what the store has."""
     if store.seen_only:
         plan = pending(plan, store, model)
-    with behind(store) as writing:
-        if not store.seen_only:
-            keep_masks(plan, writing)
-            release(plan, writing, model, progress)
-        receive_by_model(plan, writing, model, progress)
+    if plan.makes_files:
+        with behind(store) as writing:
+            if not store.seen_only:
+                keep_masks(plan, writing)
+                release(plan, writing, model, progress)
+            receive_by_model(plan, writing, model, progress)
     with receiving(plan, store, model, progress) as wait_for, behind(store) as writing:
         learn_and_generate(plan, writing, model, progress, wait_for)
         edit(plan, writing, model, progress, wait_for)

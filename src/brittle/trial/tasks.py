@@ -7,7 +7,7 @@ what outcomes are about: a photo, or a collection of pictures that a model learn
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ from brittle.declaration.trial import Trial
 from brittle.editors import Editor
 from brittle.images import Photo
 from brittle.metrics import Calibration, Metric
+from brittle.models import EditModel
 from brittle.protections import Placebo, Protection, at_once
 from brittle.record.arms import Arm
 from brittle.record.record import Point
@@ -32,6 +33,16 @@ class ModelIdentity(NamedTuple):
     content_hash: str
     dtype: str
     size: int
+
+    @classmethod
+    def of(cls, model: EditModel) -> Self:
+        """That of a model."""
+        return cls(model.name, model.content_hash, str(model.dtype), model.size)
+
+    @property
+    def in_keys(self) -> tuple[str, str, int]:
+        """What keys say of it; the dtype decides `EditModel.attack_dtype` too."""
+        return self.content_hash, self.dtype, self.size
 
 
 @dataclass(frozen=True)
@@ -120,12 +131,17 @@ class Cell:
 
 @dataclass
 class Plan:
-    """All work of a trial by key, in the order of the stages; components by their label."""
+    """All work of a trial on one model by key, in the order of the stages; components by label.
+
+    A trial has a plan for each of its models. The one of its `model` makes the files; those of
+    others (`makes_files` is false) name the same files, and edit and score them.
+    """
 
     trial: Trial
     photos: dict[str, TrialPhoto]
     subjects: dict[str, Subject]
     model: ModelIdentity
+    """What edits."""
     arms: dict[str, Arm]
     protections: dict[str, Protection]
     placebos: dict[str, Placebo]
@@ -138,6 +154,8 @@ class Plan:
     calibration: Calibration | None = None
     """The thresholds of usable edits; None with ``not_calibrated`` saying why."""
     not_calibrated: str = ""
+    made_on: ModelIdentity | None = None
+    """What protections and purifiers run, where that is not what edits."""
     batch: int = 1
     """Rows a call of the model that edits."""
     together: int | None = None
@@ -164,6 +182,11 @@ class Plan:
     def __post_init__(self) -> None:
         if not self.shapes:
             self.shapes.update(photo.image.shape for photo in self.photos.values())
+
+    @property
+    def makes_files(self) -> bool:
+        """Whether its files are its own: those that are made on the model that edits them."""
+        return self.made_on is None
 
     @property
     def learns(self) -> bool:
