@@ -317,7 +317,7 @@ def test_every_preset_that_protects_photos_can_be_run(name):
 def test_the_quick_bench_is_the_small_one_at_another_size_and_its_upper_level():
     quick, small = map(load_bench, ("quick", "small"))
     assert quick.levels == {"medium": small.levels["medium"]}
-    assert quick.trial == small.trial | {"square": 128, "size": 128}
+    assert quick.trial == small.trial | {"square": 128, "size": 128, "models": {}}
     assert quick.title != small.title
 
 

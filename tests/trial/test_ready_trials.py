@@ -1,5 +1,6 @@
 """The trials that come with the repository can be read, and name components that exist."""
 
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,10 @@ import pytest
 from brittle.declaration.trial import load_trial
 from brittle.editors import Editor
 from brittle.protections import Protection
+from brittle.sources.photos import load_photos
 from brittle.transforms import Transform
+from brittle.trial.other_models import lay_out_others, models_of
+from brittle.trial.plan import lay_out
 
 TRIALS = sorted((Path(__file__).parents[2] / "trials").glob("*.yaml"))
 
@@ -18,7 +22,7 @@ def test_a_ready_trial_can_be_read(path) -> None:
     for base, texts in (
         (Protection, map(trial.written_out, trial.protections)),
         (Transform, trial.transforms),
-        (Editor, trial.editors),
+        (Editor, (*trial.editors, *chain.from_iterable(trial.models.values()))),
     ):
         for text in texts:
             assert base.read(text)
@@ -43,3 +47,22 @@ def test_the_arms_race_is_run_at_one_distance() -> None:
     for one in (away_aware, moved):
         assert away == one.model_copy(update={"expectation": ()})
     assert plain == away.model_copy(update={"target": "gray", "random_start": False})
+
+
+def test_transfer_is_asked_both_ways() -> None:
+    there, back = (load_trial(TRIALS[0].with_stem(name)) for name in ("transfer", "transfer-back"))
+    assert there.models == {back.model: back.editors}
+    assert back.models == {there.model: there.editors}
+    same = {"title", "model", "editors", "models", "names"}
+    assert there.model_dump(exclude=same) == back.model_dump(exclude=same)
+    for trial in (there, back):
+        model, *others = models_of(trial, device="cpu", dtype="float32")
+        plan = lay_out(trial, load_photos("sample", square=128), model)
+        ((other, _),) = lay_out_others(plan, others)
+        assert plan.primary.editor == trial.editors[0]
+        assert len({one.budget for one in plan.protections.values()}) == 1
+        ((name, editors),) = trial.models.items()
+        assert [*other.editors] == [f"{one} on {name}" for one in editors]
+        assert other.made_on == plan.model
+        for protection in plan.protections.values():
+            protection.check_model(model)
