@@ -56,6 +56,24 @@ def test_files_are_those_of_one_after_another(work, monkeypatch, threads):
         assert (store.directory / artifact(key)).read_bytes() == png_bytes(alone)
 
 
+@pytest.mark.parametrize("threads", [1, 2, 7])
+def test_no_more_is_submitted_than_threads_work(work, monkeypatch, threads):
+    plan, store, _ = work
+    submitted = []
+
+    class Pool(ThreadPoolExecutor):
+        def submit(self, *arguments):
+            submitted.append(arguments)
+            return super().submit(*arguments)
+
+    monkeypatch.setattr("brittle.trial.stages.ThreadPoolExecutor", Pool)
+    monkeypatch.setattr("brittle.trial.stages.cores", lambda: threads)
+    with receiving(plan, store, None, silent):
+        pass
+    assert all(store.has(key) for key in plan.receptions)
+    assert len(submitted) == min(threads, len(RELEASES))
+
+
 def test_large_photos_are_passed_on_by_fewer_threads():
     assert threads_for(512 * 512, 16) == 16
     assert threads_for(4000 * 3000, 16) == 2

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from itertools import zip_longest
-from threading import Event
+from threading import Condition, Event
 from typing import Any
 
 import numpy as np
@@ -201,9 +201,10 @@ def receiving(
 ) -> Iterator[WaitFor]:
     """Pass released files through the other transforms, as in the world, beside other work.
 
-    Threads do it, a released file each, since codecs don't hold Python's lock; what is yielded
-    waits for one key. If anything fails or is interrupted, a picture that has begun is finished and
-    the rest is not begun. ``alone``: nothing is done beside, so that a thread is worth a core.
+    Threads do it, each one released file after another, since codecs don't hold Python's lock; what
+    is yielded waits for one key. If anything fails or is interrupted, a picture that has begun is
+    finished and the rest is not begun. ``alone``: nothing is done beside, so that a thread is worth
+    a core.
     """
     missing: dict[str, list[Reception]] = defaultdict(list)
     for one in plan.receptions.values():
@@ -213,7 +214,8 @@ def receiving(
         yield lambda key: None
         return
 
-    stopped = Event()
+    stopped, failures, arrival = Event(), list[BaseException](), Condition()
+    waiting, to_come = iter(missing), {one.key for each in missing.values() for one in each}
 
     def pass_through(release: str) -> None:
         receptions = missing[release]
@@ -230,25 +232,50 @@ def receiving(
             start = starts[one.reduced]
             received = plan.transforms[one.transform].on_levels(start, seed=one.seed)
             _keep(plan, store, model, one, start, received)
+            with arrival:
+                to_come.remove(one.key)
+                arrival.notify_all()
             advance(1)
 
-    with progress("transforms", sum(map(len, missing.values()))) as advance:
+    def next_release() -> str | None:
+        with arrival:
+            return None if stopped.is_set() else next(waiting, None)
+
+    def work() -> None:
+        try:
+            while (release := next_release()) is not None:
+                pass_through(release)
+        except BaseException as error:
+            stopped.set()
+            with arrival:
+                failures.append(error)
+                arrival.notify_all()
+
+    def wait_for(key: str) -> None:
+        with arrival:
+            arrival.wait_for(lambda: key not in to_come or failures)
+        if failures:
+            raise failures[0]
+
+    with progress("transforms", len(to_come)) as advance:
         threads = torch.get_num_threads()
         largest = max((one.image[0, 0].numel() for one in plan.photos.values()), default=1)
+        at_work = min(threads_for(largest, cores()), len(missing))
         pool = ThreadPoolExecutor(
-            threads_for(largest, cores()),
+            at_work,
             initializer=torch.set_num_threads,
             initargs=(1 if alone else threads,),
         )
         try:
-            arriving = {release: pool.submit(pass_through, release) for release in missing}
-            by_key = {one.key: arriving[one.release] for each in missing.values() for one in each}
-            yield lambda key: by_key[key].result() if key in by_key else None
-            for future in arriving.values():
-                future.result()
+            for _ in range(at_work):
+                pool.submit(work)
+            yield wait_for
+            pool.shutdown()
+            if failures:
+                raise failures[0]
         finally:
             stopped.set()
-            pool.shutdown(cancel_futures=True)
+            pool.shutdown()
             torch.set_num_threads(threads)  # as in `on_all_cores`
 
 
