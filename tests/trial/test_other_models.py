@@ -162,7 +162,10 @@ def test_the_report_puts_white_box_beside_black_box(finished, tmp_path):
     assert "White-box beside black-box: reach on each model" in page
 
 
-def test_its_bundle_can_be_verified(finished, tmp_path):
+def test_its_bundle_can_be_verified(finished, small_sd, other, tmp_path, monkeypatch):
+    for model in (small_sd, other):  # a bundle says their names, and not where they lay
+        (tmp_path / model.name).symlink_to(model)
+    monkeypatch.chdir(tmp_path)
     brittle.report(shutil.copytree(finished, tmp_path / "copy"))
     (bundle,) = brittle.export(tmp_path / "copy", "bundle", tmp_path / "all.zip")
     verified = brittle.verify(bundle, seed=1, device="cpu").found

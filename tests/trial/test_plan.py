@@ -9,6 +9,8 @@ from brittle.errors import UserError
 from brittle.models import load_model
 from brittle.noise import derive_seed
 from brittle.sources.photos import load_photos
+from brittle.trial import cost
+from brittle.trial import plan as planning
 from brittle.trial.cost import count
 from brittle.trial.plan import make_plan, rows_a_call
 from tests.models import taesd
@@ -172,11 +174,31 @@ def test_gray_passes_what_changes_its_size(photos, model, back, passes):
 def test_the_cost_counts_what_purifiers_do(plan, photos, model):
     transforms = (*PURIFIERS, "impress:steps=5", "autoencode")
     trial = TRIAL.model_copy(update={"transforms": transforms})
-    before, cost = count(plan, model), count(make_plan(trial, photos, model), model)
-    assert (cost.purifiers, cost.purifying_steps) == (3 * 8 * 6, 5 * 8 * 6)
-    assert cost.purifying_evaluations == 6 * 8 * 6  # PLMS runs one more than 0.1 of 50
+    before, found = count(plan, model), count(make_plan(trial, photos, model), model)
+    assert (found.purifiers, found.purifying_steps) == (3 * 8 * 6, 5 * 8 * 6)
+    assert found.purifying_evaluations == 6 * 8 * 6  # PLMS runs one more than 0.1 of 50
     each = before.evaluations / before.edits
-    assert cost.evaluations == cost.purifying_evaluations + each * cost.edits
+    assert found.evaluations == found.purifying_evaluations + each * found.edits
+
+
+def test_a_dry_run_counts_a_large_trial_part_by_part(plan, model, monkeypatch):
+    """As many cells at a time as a part has, and the same numbers."""
+    at_a_time = []
+
+    def counting(part, model):
+        at_a_time.append(len(part.cells))
+        return count(part, model)
+
+    monkeypatch.setattr(cost, "stage_seconds", lambda *work, cost: {"edits": 1.0})
+    monkeypatch.setattr(cost, "models_of", lambda trial, **where: [model])
+    monkeypatch.setattr(cost, "count", counting)
+    whole = cost.describe_cost(TRIAL)
+    assert at_a_time == [len(plan.cells)]
+    at_a_time.clear()
+    monkeypatch.setattr(planning, "CELLS", 80)
+    assert cost.describe_cost(TRIAL) == whole
+    assert at_a_time == [2 * 6 * 3 * 2] * 4
+    assert f"{count(plan, model).edits:,} (" in whole
 
 
 def test_the_cost_counts_what_protections_do_with_the_denoiser(photos, model):

@@ -99,12 +99,15 @@ def count(plan: Plan, model: EditModel) -> Cost:
     )
 
 
-def stage_seconds(plan: Plan, model: EditModel, cost: Cost) -> dict[str, float]:
+def stage_seconds(
+    plan: Plan, model: EditModel, cost: Cost, *, rows: int | None = None
+) -> dict[str, float]:
     """Seconds that work of a plan takes on this machine, from one evaluation and one gradient.
 
     Stages have the names that they have in their progress, and none that has nothing to do.
+    ``rows``: of the calls that are measured; None: the plan's.
     """
-    pace = _Pace(plan, model)
+    pace = _Pace(plan, model, rows or plan.batch)
     first = next(iter(plan.photos.values())).image
     received, seen = (image.shape[-1] * image.shape[-2] / 1e6 for image in (first, pace.photo))
     editing = cost.evaluations - cost.purifying_evaluations
@@ -134,11 +137,11 @@ def _protecting(protection: Protection, photos: int, pace: "_Pace") -> float:
 class _Pace:
     """How long pieces of work take here; each kind is measured where there is some of it."""
 
-    def __init__(self, plan: Plan, model: EditModel) -> None:
+    def __init__(self, plan: Plan, model: EditModel, rows: int) -> None:
         first = next(iter(plan.photos.values())).image
-        self.model, self.rows = model, plan.batch
+        self.model, self.rows = model, rows
         self.photo = model.fit(first)
-        self._together = min(plan.batch, at_once(*first.shape[-2:]))
+        self._together = min(rows, at_once(*first.shape[-2:]))
 
     def evaluations(self, number: float) -> float:
         """Of the denoiser, for a picture twice, which is for guidance."""
