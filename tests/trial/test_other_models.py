@@ -4,6 +4,7 @@ import shutil
 from collections import Counter
 
 import pytest
+import torch
 from skimage import data
 
 import brittle
@@ -19,9 +20,11 @@ from brittle.reporting import answer, build_report
 from brittle.sources.photos import read_photos
 from brittle.trial import stages
 from brittle.trial.fits import OutOfMemory
+from brittle.trial.on_ray import Asked, Worker, models_on
 from brittle.trial.other_models import lay_out_others
 from brittle.trial.plan import in_parts, lay_out
 from brittle.trial.run import run, run_plan
+from brittle.trial.workers import shell_of
 from tests.models import tiny
 from tests.trial.test_executors import InProcess
 from tests.trial.test_run import Killed, content, killing_after
@@ -123,6 +126,18 @@ def test_workers_run_the_model_of_each_plan(trial, finished, tmp_path):
 
     run_plan(*works[0], tmp_path / "out", others=works[1:], pool=Pool(None, deaths=0.1))
     assert content(tmp_path / "out") == content(finished)
+
+
+def test_a_worker_of_a_cluster_holds_one_model_at_a_time(trial):
+    works = planned(trial)
+    worker = Worker(Asked(trial, "cpu", "float32", torch.get_num_threads()))
+    for plan, _ in (*works, works[0]):
+        worker.prepare(shell_of(plan))
+        assert not any(one.has_read("vae") for one in worker.models if one.name != plan.model.name)
+        assert worker.running.name == plan.model.name
+        worker.running.part("vae")
+    here = models_on(trial, worker.about())
+    assert [one.content_hash for one in here] == [one.content_hash for one in worker.models]
 
 
 def test_memory_that_one_model_lacks_leaves_the_others_as_they_are(trial, tmp_path, monkeypatch):

@@ -95,15 +95,20 @@ class Worker:
         """Take what all parcels share; weights of models that they don't run are forgotten."""
         self.shell = shell
         for model in self.models:
-            if model.content_hash != shell.model.content_hash:
+            if model is not self.running:
                 model.release()
+
+    @property
+    def running(self) -> EditModel:
+        """The model that the plan runs."""
+        assert self.shell is not None, "prepared first"
+        wanted = self.shell.model.content_hash
+        return next(one for one in self.models if one.content_hash == wanted)
 
     def do(self, parcel: Parcel, inputs: Inputs) -> Outcome:
         """Do a parcel."""
         assert self.shell is not None, "prepared first"
-        running = self.shell.model.content_hash
-        (model,) = (one for one in self.models if one.content_hash == running)
-        return do(self.shell, model, parcel, inputs, Path(self._scratch.name))
+        return do(self.shell, self.running, parcel, inputs, Path(self._scratch.name))
 
 
 class RayPool:
