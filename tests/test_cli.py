@@ -401,7 +401,7 @@ def test_a_small_trial_runs_to_its_report(tmp_path, embedded):
         )
     )
     said = brittle("run", trial, "--out", tmp_path / "out").stdout
-    assert said.startswith("On the embedded model")
+    assert "\n\nOn the embedded model" in said
     assert "JPEG 75" in said
     first = (tmp_path / "out" / "report.html").read_bytes()
     brittle("report", tmp_path / "out")
@@ -437,7 +437,8 @@ def test_the_demo_takes_ones_own_photos_and_says_what_it_leaves_out(short_demo):
     wanted = ("--photos", short_demo / "photos", "--size", 128, "--out", out)
     done = brittle("demo", *wanted, "--minutes", 0.1)
     assert "the demo left out golden hour, flip." in done.stderr
-    assert done.stdout.startswith("On the embedded model (128 px; an illustration on 2 photos)")
+    assert re.match(r"\d of 2 edits of protected photos moved further than with noise", done.stdout)
+    assert "\n\nOn the embedded model (128 px; an illustration on 2 photos)." in done.stdout
     assert re.search(r"^JPEG 75 ", done.stdout, re.MULTILINE)
     assert "flip" not in done.stdout
     assert done.stdout.endswith(f"Report: {out / 'report.html'}\n")
@@ -452,7 +453,8 @@ def test_the_demo_takes_ones_own_photos_and_says_what_it_leaves_out(short_demo):
 def test_scores_of_a_table_tell_the_protections_apart(tmp_path):
     table = write_edits(tmp_path, photos=2, side=32)
     said = brittle("score", table, "--editor", "Photoshop 2026").stdout
-    assert said.startswith("On Photoshop 2026 (32 px; an illustration on 2 photos)")
+    assert re.match(r"idle: \d of 2 edits of protected photos moved further than with noise", said)
+    assert "\n\nOn Photoshop 2026 (32 px; an illustration on 2 photos)." in said
     tables = re.split(r"^(idle|perfect|undone); usable.*$", said, flags=re.MULTILINE)
     reach = {
         (arm, row.partition("  ")[0]): float(re.findall(r"(-?\d\.\d\d)", row)[0])
