@@ -25,7 +25,7 @@ SHOWN_SIDE = 512  # of originals and protected files in the page, in pixels
 
 
 @dataclass(frozen=True)
-class Line:
+class AnswerLine:
     """One transform in a photo's table."""
 
     name: str
@@ -40,7 +40,7 @@ HEADS = ("shift", "noise of its size", "gray picture", "left", "p")
 USABLE = "usable edits"
 
 
-def line(one: Answer) -> Line:
+def line(one: Answer) -> AnswerLine:
     """A comparison as a table shows it."""
     drawn = [distance for of in one.placebos.values() for distance in of]
     low, high = number(min(drawn), 3), number(max(drawn), 3)
@@ -55,14 +55,14 @@ def line(one: Answer) -> Line:
         cells += (_usable(one.usable),)
     name = f"{one.name}, reduced first" if one.reduced_first else one.name
     settled = one.test.stronger or one.test.at_least_as_far > 0
-    return Line(name, one.finding, one.test.stronger, cells, settled)
+    return AnswerLine(name, one.finding, one.test.stronger, cells, settled)
 
 
-def hidden(one: Answer) -> Line:
+def hidden(one: Answer) -> AnswerLine:
     """A transform of which the model sees nothing at the file's own size."""
     finding = f"{NOT_SEEN}: {percent(one.trace)} of its trace reaches the model"
     dashes = len(HEADS) + (one.seen == "edits")
-    return Line(f"{one.name} at full size", finding, False, ("–",) * dashes, settled=False)
+    return AnswerLine(f"{one.name} at full size", finding, False, ("–",) * dashes, settled=False)
 
 
 def _usable(counts: UsableCounts | None) -> str:
@@ -74,7 +74,7 @@ def _usable(counts: UsableCounts | None) -> str:
     )
 
 
-def tables(result: ModelResult) -> Iterator[tuple[str, tuple[str, ...], tuple[Line, ...]]]:
+def tables(result: ModelResult) -> Iterator[tuple[str, tuple[str, ...], tuple[AnswerLine, ...]]]:
     """Title, heads and lines: edits first, where there are any, then what the encoder sees."""
     titles = {"edits": "Edits", "latents": "What the image encoder sees"}
     for seen in ("edits", "latents"):

@@ -14,7 +14,7 @@ from brittle.reporting.pictures import Album, Picture, embed
 
 
 @dataclass(frozen=True)
-class Line:
+class BoardLine:
     """One arm's pictures, by transform."""
 
     name: str
@@ -27,7 +27,7 @@ class Board:
     """Rows of pictures by arm under columns of transforms."""
 
     title: str
-    lines: list[Line]
+    lines: list[BoardLine]
 
     def pictures(self) -> Iterator[Picture]:
         """Row by row."""
@@ -109,7 +109,7 @@ class Shelves:
             points = [
                 at._replace(arm=arm, transform=one.label) for one in self.record.manifest.transforms
             ]
-            lines.append(Line(name, kind, [self._picture(point, name) for point in points]))
+            lines.append(BoardLine(name, kind, [self._picture(point, name) for point in points]))
         return Board(title, lines)
 
     def _picture(self, point: Point, name: str) -> Picture:
