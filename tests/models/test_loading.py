@@ -166,6 +166,16 @@ def test_the_packages_tokenizer_is_clips():
     assert len(ids) == tokenizer.model_max_length == 77
 
 
+def test_a_saved_tokenizer_is_read_once_while_its_files_do_not_change(tmp_path):
+    folder = shutil.copytree(loading.EMBEDDED / "tokenizer", tmp_path / "tokenizer")
+    first = reading.load_tokenizer(folder)
+    assert reading.load_tokenizer(folder) is first
+    config = folder / "tokenizer_config.json"
+    changed = json.loads(config.read_text()) | {"model_max_length": 20}
+    config.write_text(json.dumps(changed, indent=3))
+    assert reading.load_tokenizer(folder).model_max_length == 20
+
+
 @pytest.mark.parametrize("kind", ["AutoencoderKL", "AutoencoderTiny"])
 def test_an_autoencoder_alone_encodes_and_says_why_it_cannot_edit(kind, tmp_path):
     import diffusers

@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -78,30 +79,43 @@ def class_of(
 
 
 def load_tokenizer(folder: Path) -> Any:
-    """A saved tokenizer, or CLIP's own where the folder holds its merges alone."""
+    """A saved tokenizer, or CLIP's own where the folder holds its merges alone.
+
+    A saved one takes up to half a second, and is read once a process while its files don't change.
+    """
     import transformers
 
-    config = folder / config_file("tokenizer")
-    if config.is_file():
-        name = read_json(config, missing="").get("tokenizer_class") or TOKENIZERS[0]
-        if name not in TOKENIZERS:
-            raise UserError(
-                f"{config} asks for the class {name!r}, and brittle reads tokenizers of the "
-                f"classes {', '.join(TOKENIZERS)}: nothing that a model brings along is run."
-            )
-        tokenizer = getattr(transformers, name).from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False
-        )
-        if tokenizer.pad_token is None:
-            raise UserError(
-                f"{config} names no pad_token, with which prompts are made of one length: add it "
-                f"(CLIP's is <|endoftext|>)."
-            )
-        return tokenizer
+    if (folder / config_file("tokenizer")).is_file():
+        files = [(path.name, path.stat()) for path in sorted(folder.iterdir()) if path.is_file()]
+        state = tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in files)
+        return _saved_tokenizer(folder, state)
     lines = (folder / "merges.txt").read_text(encoding="utf-8").splitlines()
     merges = [(left, right) for left, right in (line.split() for line in lines)]
     vocabulary = _clip_vocabulary(merges)
     return transformers.CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=77)
+
+
+@lru_cache(maxsize=4)
+def _saved_tokenizer(folder: Path, state: tuple[tuple[str, int, int], ...]) -> Any:
+    """The tokenizer in a folder whose files have this ``state``."""
+    import transformers
+
+    config = folder / config_file("tokenizer")
+    name = read_json(config, missing="").get("tokenizer_class") or TOKENIZERS[0]
+    if name not in TOKENIZERS:
+        raise UserError(
+            f"{config} asks for the class {name!r}, and brittle reads tokenizers of the "
+            f"classes {', '.join(TOKENIZERS)}: nothing that a model brings along is run."
+        )
+    tokenizer = getattr(transformers, name).from_pretrained(
+        folder, local_files_only=True, trust_remote_code=False
+    )
+    if tokenizer.pad_token is None:
+        raise UserError(
+            f"{config} names no pad_token, with which prompts are made of one length: add it "
+            f"(CLIP's is <|endoftext|>)."
+        )
+    return tokenizer
 
 
 def _clip_vocabulary(merges: list[tuple[str, str]]) -> dict[str, int]:
