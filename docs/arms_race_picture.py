@@ -23,6 +23,7 @@ ARMS = {
     "plain away": ("away, plain", "#eaa27f"),
     "aware away": ("away, JPEG 50..95 in the loss", "#b5361c"),
 }
+MODELS = {"taef2_encoder": "TAEF2"}
 SHORT = {
     "none": "none",
     "jpeg:quality=75,subsampling=4:4:4": "JPEG 75, 4:4:4",
@@ -57,7 +58,9 @@ def main() -> None:
             )  # fmt: skip
         panel.axhline(0, color="black", linewidth=0.8)
         panel.set_title(
-            f"{results['name']}, {results['side']} px, {results['n']} photos", loc="left"
+            f"{MODELS.get(results['name'], results['name'])}, {results['side']} px, "
+            f"{results['n']} photos",
+            loc="left",
         )
         panel.set_ylabel("effect on latents,\nless the placebo's")
         panel.spines[["top", "right"]].set_visible(False)
