@@ -6,7 +6,9 @@ A row's noise depends on its own seed alone, so batches, their order and the dev
 import hashlib
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 Seeds = Sequence[int]
@@ -32,3 +34,15 @@ def gaussian(shape: Sequence[int], streams: Sequence[torch.Generator]) -> Tensor
 def uniform(shape: Sequence[int], streams: Sequence[torch.Generator]) -> Tensor:
     """Uniform noise on [0, 1) of shape (len(streams), *shape), row i from stream i; on CPU."""
     return torch.stack([torch.rand(*shape, generator=stream) for stream in streams])
+
+
+def words(count: int, stream: torch.Generator) -> NDArray[np.uint16]:
+    """Uniform numbers of 16 bits, (count,): four of each draw from the stream."""
+    drawn = torch.empty(-(-count // 4), dtype=torch.int64).random_(-(2**63), None, generator=stream)
+    return drawn.numpy().view(np.uint16)[:count]
+
+
+def coins(count: int, stream: torch.Generator) -> Tensor:
+    """Zeros and ones, each as likely, (count,), uint8."""
+    bits = words(-(-count // 16), stream).view(np.uint8)
+    return torch.from_numpy(np.unpackbits(bits, count=count))

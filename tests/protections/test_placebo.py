@@ -11,7 +11,6 @@ from torch.nn import functional
 
 from brittle.errors import UserError
 from brittle.images import from_png, png_bytes, quantise
-from brittle.noise import generators
 from brittle.protections import (
     EncoderProtection,
     Noise,
@@ -20,7 +19,8 @@ from brittle.protections import (
     Placebo,
     Transplant,
 )
-from brittle.protections.placebo import REGION, overlay
+from brittle.protections.matching import REGION
+from brittle.protections.placebo import overlay
 from brittle.record.arms import NOISES, PLACEBO_KINDS
 
 KINDS = [kind(of=EncoderProtection()) for kind in (Noise, NoiseSpectrum, NoiseLocal)]
@@ -259,16 +259,6 @@ def test_a_perturbation_that_is_large_everywhere_is_no_overlay(photos) -> None:
     assert abs(float(torch.corrcoef(torch.stack([
         levels(image, one).flatten() for one in (drawn, protected)
     ]))[0, 1])) < 0.05  # fmt: skip
-
-
-@pytest.mark.parametrize("kind", PLACEBO_KINDS)
-def test_without_an_overlay_a_placebo_is_the_photo_and_its_perturbation(kind, photos) -> None:
-    image, placebo = photos[:1], Placebo.parse(kind)
-    protected = perturb(image, 12)
-    (stream,) = generators([5])
-    start, change = (image[0] * 255).round(), levels(image, protected)[0]
-    expected = start + placebo.perturbation(start, change, stream)
-    assert torch.equal((placebo.draw(image, protected, seeds=[5])[0] * 255).round(), expected)
 
 
 def test_a_transplant_is_the_perturbation_moved_and_mirrored(photos) -> None:

@@ -3,6 +3,9 @@
 All arithmetic is in levels (0..255), as what is compared are 8-bit files.
 """
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, final
 
 import torch
@@ -12,21 +15,85 @@ from torch.nn import functional
 from brittle.component import Component, register
 from brittle.errors import UserError
 from brittle.networks.feature_cache import content
-from brittle.noise import Seeds, generators
+from brittle.noise import Seeds, coins, generators, words
 from brittle.protections.base import Protection
+from brittle.protections.matching import (
+    STRONGEST,
+    WEAKEST,
+    bands,
+    matched,
+    moved,
+    power,
+    region_energies,
+    scaled,
+    turn_inward,
+    upward,
+    with_energies,
+)
 from brittle.protections.processing import processed
 from brittle.recent import Recent
 
-PART = 2**16  # values at once, which stay in a processor's cache
 OVERLAY = 48
 """Levels beyond which a change is taken for a frame, a caption or a logo, and for no perturbation,
 unless the perturbation as a whole is that large (`overlay`)."""
 CELL = 4
 """Side, in pixels, of the cells in which `NoiseLocal` measures how strong a perturbation is."""
-REGION = 8
-"""Side, in pixels, of the regions in each of which `NoiseLocal` has the perturbation's energy."""
-EXPLANATIONS = Recent(limit=2**27)
-"""What `processed` found: all draws of one published file share it."""
+CHANGES = Recent(limit=2**28)
+"""What was done to a photo: all draws of one published file share it."""
+SPECTRA = Recent(limit=2**28)
+"""Spectra of perturbations, which all draws of a kind share."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What was done to a photo, in levels."""
+
+    key: tuple[str, str]
+    """The content of photo and file."""
+    photo: Tensor
+    """(3, H, W), uint8."""
+    file: Tensor
+    """The published file, (3, H, W), uint8."""
+    start: Tensor
+    """The photo processed as the file was (`processed`), (3, H, W), uint8: noise is added to it."""
+    delta: Tensor
+    """The rest of the change, which noise is matched to, (3, H, W), int16; 0 in overlays."""
+    touched: Tensor
+    """Where there is some of it, (H, W)."""
+    covered: Tensor
+    """Where something was drawn over the photo (`overlay`), (H, W)."""
+    measured: Tensor
+    """The largest of ``delta``, the sum of its squares, and the largest with the processing, (3,)."""
+
+    @classmethod
+    def between(cls, original: Tensor, protected: Tensor) -> "Change":
+        """From images (3, H, W) in [0, 1]; looked for once, and kept in `CHANGES`."""
+        photo, file = (_levels(one) for one in (original, protected))
+
+        def look() -> tuple[Tensor, ...]:
+            delta = file.float().sub_(photo)
+            covered = overlay(delta)
+            delta.masked_fill_(covered, 0)
+            largest, start = float(delta.abs().max()), photo
+            if (explained := processed(photo.float(), delta)) is not None:
+                start = explained.add(photo).byte()
+                delta.sub_(explained)
+            size = delta.abs()
+            measured = torch.tensor([int(size.max()), power(size.byte()), int(largest)])
+            return start, delta.short(), delta.any(0), covered, measured
+
+        key = content(photo), content(file)
+        return cls(key, photo, file, *CHANGES.get(key, look))
+
+    @property
+    def largest(self) -> int:
+        """The largest level of ``delta``."""
+        return int(self.measured[0])
+
+    @property
+    def energy(self) -> int:
+        """The sum of the squares of ``delta``."""
+        return int(self.measured[1])
 
 
 class Placebo(Component):
@@ -57,27 +124,28 @@ class Placebo(Component):
                 f"for each seed: got {tuple(original.shape)}, {tuple(protected.shape)} and "
                 f"{len(seeds)} seeds."
             )
-        start = (original * 255).round_().cpu().contiguous()
-        delta = (protected * 255).round_().cpu().contiguous().sub_(start)
-        largest = delta.abs().amax((1, 2, 3), keepdim=True)
-        covered = torch.stack([overlay(change) for change in delta]).unsqueeze(1)
-        delta.masked_fill_(covered, 0)
-        photo = start
-        if (known := _processed(start, delta)) is not None:
-            start, delta = start + known, delta.sub_(known)
-        start, delta = (one.expand(len(seeds), -1, -1, -1) for one in (start, delta))
+        changes = [Change.between(*pair) for pair in zip(original, protected, strict=True)]
+        if len(changes) < len(seeds):
+            changes *= len(seeds)
         drawn = [
-            self.perturbation(levels, change, stream) if change.any() else change
-            for levels, change, stream in zip(start, delta, generators(seeds), strict=True)
+            self._drawn(change, stream)
+            for change, stream in zip(changes, generators(seeds), strict=True)
         ]
-        placebos = torch.stack(drawn).add_(start)
-        if known is not None:
-            placebos = placebos.sub_(photo).clamp_(-largest, largest).add_(photo)
-        placebos = placebos.div_(start.new_tensor(255)).to(original)
-        return torch.where(covered.to(original.device), protected, placebos)
+        return torch.stack(drawn).to(original).div_(255)
 
-    def perturbation(self, start: Tensor, delta: Tensor, stream: torch.Generator) -> Tensor:
-        """A perturbation (3, H, W) in levels, of the size of ``delta``, that keeps to 0..255."""
+    def _drawn(self, change: Change, stream: torch.Generator) -> Tensor:
+        """One placebo in levels, (3, H, W), uint8."""
+        placebo = self.placed(change, stream) if change.energy else change.start
+        if change.start is not change.photo:
+            most = int(change.measured[2])
+            moved = placebo.short().sub_(change.photo).clamp_(-most, most)
+            placebo = moved.add_(change.photo).byte()
+        if change.covered.any():
+            placebo = torch.where(change.covered, change.file, placebo)
+        return placebo
+
+    def placed(self, change: Change, stream: torch.Generator) -> Tensor:
+        """A perturbation of the size of ``change.delta`` on ``change.start``: levels, uint8."""
         raise NotImplementedError
 
 
@@ -85,35 +153,26 @@ class Placebo(Component):
 class Noise(Placebo):
     """White noise: the protection's largest change, and its PSNR.
 
-    The magnitudes are the quantiles of a distribution between uniform and constant, dealt out at
-    random, which is chosen so that the mean square is the protection's after clipping.
+    The magnitudes are drawn from a distribution between uniform and constant, which is chosen so
+    that the mean square is the protection's after clipping.
     """
 
     name = "noise"
-    version = 2
+    version = 3
 
-    def perturbation(self, start: Tensor, delta: Tensor, stream: torch.Generator) -> Tensor:
-        """See `Placebo.perturbation`."""
-        touched = delta.any(0).flatten().nonzero().flatten()
-        levels = start.flatten(1)[:, touched].flatten()
-        largest, energy = float(delta.abs().max()), power(delta)
-        sign = torch.empty_like(levels).bernoulli_(0.5, generator=stream).mul_(2).sub_(1)
-        turn_inward(sign, levels, largest, energy, stream)
-        room = headroom(sign, levels)
-        quantile = torch.randperm(len(levels), generator=stream, dtype=torch.int32)
-        quantile = quantile.add(0.5).div_(len(levels))
-        fullest = torch.where(room >= largest, quantile, -1).argmax()
-        count = sum(torch.bincount(one.long(), minlength=256) for one in parts(room))
-        size, aim = levels, energy
-        for _ in range(3):  # the first is exact but for the chance of what meets which headroom
-            scale, exponent = _spread(count, largest, aim)
-            for one, share, most in zip(parts(size), parts(quantile), parts(room), strict=True):
-                one.copy_(share.pow(exponent).mul_(scale).round_().minimum(most))
-            size[fullest] = largest
-            aim *= energy / power(size)
-        perturbation = torch.zeros_like(delta)
-        perturbation.flatten(1)[:, touched] = sign.mul_(size).view(len(delta), -1)
-        return perturbation
+    def placed(self, change: Change, stream: torch.Generator) -> Tensor:
+        """See `Placebo.placed`."""
+        start, largest = change.start, change.largest
+        up = coins(start.numel(), stream).view(start.shape).mul_(255)
+        room = turn_inward(up, start, largest, change.energy, change.touched, stream)
+        codes = words(start.numel(), stream)
+        at = partial(_quantiles, largest)
+        size = matched(torch.from_numpy(codes), room, change.energy, at, (0.0, 2.0))
+        if int(size.max()) < largest:  # one value has it: the next after any place that can
+            at = int(torch.randint(start.numel(), (), generator=stream))
+            able = room.view(-1).roll(-at) == largest
+            size.view(-1)[(at + int(able.byte().argmax())) % start.numel()] = largest
+        return moved(start, up, size)
 
 
 @register
@@ -125,21 +184,20 @@ class NoiseSpectrum(Placebo):
     """
 
     name = "noise-spectrum"
-    version = 2
+    version = 3
 
-    def perturbation(self, start: Tensor, delta: Tensor, stream: torch.Generator) -> Tensor:
-        """See `Placebo.perturbation`."""
-        field = _with_random_phases(delta, stream).mul_(delta.any(0))
-        largest, energy = float(delta.abs().max()), power(delta)
-        sign = field.sign()
-        turn_inward(sign, start, largest, energy, stream)
-        size, room = field.abs_(), headroom(sign, start).clamp_max_(largest)
-        low, high = -4.0, 12.0
-        for _ in range(16):
-            gain = (low + high) / 2
-            too_weak = _energy(size, room, 2**gain) < energy
-            low, high = (gain, high) if too_weak else (low, gain)
-        return size.mul_(2**gain).round_().minimum(room).mul_(sign)
+    def placed(self, change: Change, stream: torch.Generator) -> Tensor:
+        """See `Placebo.placed`."""
+
+        def look() -> tuple[Tensor, ...]:
+            return (_spectrum(change.delta),)
+
+        (spectrum,) = SPECTRA.get((self.name, change.key), look)
+        field = _with_random_phases(spectrum, change.delta.shape[-2:], stream)
+        start, up = change.start, upward(field)
+        room = turn_inward(up, start, change.largest, change.energy, change.touched, stream)
+        size = matched(field.abs_(), room, change.energy, scaled, (WEAKEST, STRONGEST))
+        return moved(start, up, size)
 
 
 @register
@@ -151,17 +209,25 @@ class NoiseLocal(Placebo):
     """
 
     name = "noise-local"
+    version = 2
 
-    def perturbation(self, start: Tensor, delta: Tensor, stream: torch.Generator) -> Tensor:
-        """See `Placebo.perturbation`."""
-        strength = _local_strength(delta)
-        field = _with_random_phases(delta / strength, stream).mul_(strength).mul_(delta.any(0))
-        largest = float(delta.abs().max())
-        for band, levels, change in zip(*(rows(one) for one in (field, start, delta)), strict=True):
-            some, begin, wanted = map(_to_regions, (band, levels, change))
-            found = _with_energy(some, begin, wanted, largest, stream)
-            band.copy_(_from_regions(found, like=band))
-        return field
+    def placed(self, change: Change, stream: torch.Generator) -> Tensor:
+        """See `Placebo.placed`."""
+
+        def look() -> tuple[Tensor, ...]:
+            delta = change.delta.float()
+            strength, energies = _local_strength(delta), region_energies(delta)
+            return strength, energies, _spectrum(delta.div_(strength))
+
+        strength, energies, spectrum = SPECTRA.get((self.name, change.key), look)
+        field = _with_random_phases(spectrum, change.delta.shape[-2:], stream)
+        field.mul_(strength * change.touched)
+        up, size = upward(field), torch.empty_like(change.start)
+        field.abs_()
+        pictures = bands(size, field, up, change.start)
+        for (found, *band), energy in zip(pictures, energies, strict=True):
+            found.copy_(with_energies(*band, change.largest, energy, stream))
+        return moved(change.start, up, size)
 
 
 @register
@@ -173,33 +239,13 @@ class Transplant(Placebo):
 
     name = "transplant"
 
-    def perturbation(self, start: Tensor, delta: Tensor, stream: torch.Generator) -> Tensor:
-        """See `Placebo.perturbation`."""
-        height, width = delta.shape[-2:]
+    def placed(self, change: Change, stream: torch.Generator) -> Tensor:
+        """See `Placebo.placed`."""
+        height, width = change.delta.shape[-2:]
         down, right = (int(torch.randint(side, (), generator=stream)) for side in (height, width))
         mirrored = [axis for axis in (1, 2) if torch.rand((), generator=stream) < 0.5]
-        moved = delta.roll((down, right), (1, 2)).flip(mirrored)
-        return moved.add_(start).clamp_(0, 255).sub_(start)
-
-
-def _processed(start: Tensor, delta: Tensor) -> Tensor | None:
-    """`processed` for pictures (N, 3, H, W); None where it finds nothing in any."""
-    found = [_explained(photo, change) for photo, change in zip(start, delta, strict=True)]
-    if all(one is None for one in found):
-        return None
-    zero = torch.zeros_like(start[0])
-    return torch.stack([zero if one is None else one for one in found])
-
-
-def _explained(photo: Tensor, change: Tensor) -> Tensor | None:
-    """`processed`, computed once for a photo and a change of it, both in whole levels."""
-
-    def compute() -> tuple[Tensor, ...]:
-        found = processed(photo, change)
-        return () if found is None else (found,)
-
-    key = content(photo.byte()), content(change.short())
-    return next(iter(EXPLANATIONS.get(key, compute)), None)
+        moved = change.delta.roll((down, right), (1, 2)).flip(mirrored)
+        return moved.add_(change.start).clamp_(0, 255).byte()
 
 
 def overlay(delta: Tensor) -> Tensor:
@@ -216,11 +262,46 @@ def overlay(delta: Tensor) -> Tensor:
     return functional.max_pool2d(far[None].float(), 5, stride=1, padding=2)[0] > 0
 
 
-def _with_random_phases(delta: Tensor, stream: torch.Generator) -> Tensor:
-    size = delta.shape[-2:]
-    # The phases of real noise have the symmetry that keeps the result real.
-    noise = torch.fft.rfft2(torch.randn(*size, generator=stream))
-    return torch.fft.irfft2(torch.fft.rfft2(delta).mul_(noise / noise.abs()), s=size)
+def _levels(image: Tensor) -> Tensor:
+    """An image (3, H, W) on the 8-bit grid as uint8."""
+    return (image * 255).round_().byte().cpu().contiguous()
+
+
+def _quantiles(largest: int, strength: float) -> Callable[[Tensor], Tensor]:
+    """White noise's levels of random numbers of 16 bits, for `matched`.
+
+    round(largest · scale · u^power) for u uniform on [0, 1]: at a ``strength`` of 0 nothing, at 1
+    uniform, at 2 constant; the mean square grows all the way.
+    """
+    scale, exponent = min(strength, 1.0), max(2 - max(strength, 1.0), 1e-9)
+    table = (torch.arange(0.5, 2**16) / 2**16).pow_(exponent).mul_(scale * largest)
+    levels = table.round_().byte().numpy()
+    return lambda codes: torch.from_numpy(levels[codes.numpy()])
+
+
+def _spectrum(delta: Tensor) -> Tensor:
+    """The half of the Fourier transform (3, H, W // 2 + 1) that tells all of a real (3, H, W)."""
+    from scipy.fft import rfft2
+
+    return torch.from_numpy(rfft2(delta.float().numpy()))
+
+
+def _with_random_phases(spectrum: Tensor, size: Sequence[int], stream: torch.Generator) -> Tensor:
+    """Real noise (3, H, W) of a `_spectrum`, all channels turned by the same random phases."""
+    from scipy.fft import irfft2
+
+    height, width = size
+    angles = torch.arange(2**16).mul(2 * torch.pi / 2**16)
+    circle = torch.polar(torch.ones_like(angles), angles).numpy()
+    turns = circle[words(spectrum[0].numel(), stream).reshape(height, -1)]
+    for column in {0, *([width // 2] if width % 2 == 0 else [])}:
+        # What stays real has the phases of real noise there.
+        line = torch.fft.fft(torch.randn(height, generator=stream))
+        turns[:, column] = line / line.abs()
+    noise = torch.empty(len(spectrum), height, width)
+    for one, channel in zip(noise, spectrum.numpy(), strict=True):
+        one.copy_(torch.from_numpy(irfft2(channel * turns, s=(height, width), overwrite_x=True)))
+    return noise
 
 
 def _local_strength(delta: Tensor) -> Tensor:
@@ -229,116 +310,3 @@ def _local_strength(delta: Tensor) -> Tensor:
     cells = functional.avg_pool2d(energy, CELL, ceil_mode=True, count_include_pad=False)
     around = functional.interpolate(cells, energy.shape[-2:], mode="bilinear")[0]
     return around.clamp_min_(1e-4).sqrt_()
-
-
-def rows(values: Tensor) -> tuple[Tensor, ...]:
-    """Values (3, H, W) in views of `REGION` rows."""
-    return values.split(REGION, 1)
-
-
-def _to_regions(band: Tensor) -> Tensor:
-    """A band (3, rows, W) by regions, (regions, 3 · rows · REGION), with zeros beyond its end."""
-    padded = functional.pad(band, (0, -band.shape[2] % REGION))
-    return padded.unflatten(2, (-1, REGION)).permute(2, 0, 1, 3).flatten(1)
-
-
-def _from_regions(regions: Tensor, *, like: Tensor) -> Tensor:
-    """The way back from `_to_regions` to the shape of ``like``."""
-    split = regions.unflatten(1, (len(like), -1, REGION)).permute(1, 2, 0, 3)
-    return split.flatten(2)[:, :, : like.shape[2]]
-
-
-def _with_energy(
-    field: Tensor, start: Tensor, delta: Tensor, largest: float, stream: torch.Generator
-) -> Tensor:
-    """The field in whole levels, clipped, with the energy of ``delta`` in each region (a row)."""
-    sign, energy = field.sign(), delta.square().sum(1, keepdim=True)
-    room, other = _rooms(sign, start, largest)
-    missing = energy - room.square().sum(1, keepdim=True)
-    gained = (other.square() - room.square()).clamp_min_(0).sum(1, keepdim=True)
-    chance = torch.rand(field.shape, generator=stream)
-    turned = (chance * gained < missing) & (other > room)
-    room, sign = torch.where(turned, other, room), torch.where(turned, -sign, sign)
-    size = field.abs()
-    low, high = torch.full_like(energy, -4), torch.full_like(energy, 12)
-    for _ in range(16):
-        gain = (low + high) / 2
-        reached = size.mul(gain.exp2()).round_().minimum(room).square_().sum(1, keepdim=True)
-        weak = reached < energy
-        low, high = torch.where(weak, gain, low), torch.where(weak, high, gain)
-    return size.mul_(high.exp2()).round_().minimum(room).mul_(sign)
-
-
-def parts(values: Tensor) -> tuple[Tensor, ...]:
-    """The values in views of `PART`, so that what is computed of them stays in the cache."""
-    return values.view(-1).split(PART)
-
-
-def _energy(size: Tensor, room: Tensor, gain: float) -> float:
-    """The power of ``size`` times ``gain`` in whole levels, clipped to ``room``."""
-    pairs = zip(parts(size), parts(room), strict=True)
-    return sum(power(one.mul(gain).round_().minimum(most)) for one, most in pairs)
-
-
-def power(levels: Tensor) -> float:
-    """The sum of squares of whole levels, exactly."""
-    return sum(float(one.square().sum(dtype=torch.float64)) for one in parts(levels))
-
-
-def headroom(sign: Tensor, start: Tensor) -> Tensor:
-    """By how many levels each value can move in the direction of ``sign`` within 0..255."""
-    return torch.where(sign > 0, 255 - start, start)
-
-
-def turn_inward(
-    sign: Tensor, start: Tensor, largest: float, energy: float, stream: torch.Generator
-) -> None:
-    """Turn as many signs at the ends of the range as it takes for ``energy`` to be within reach.
-
-    In black and white areas half of all signs point out of the range and are lost to clipping.
-    """
-    missing, gain, most = energy, 0.0, (-1.0, sign.new_empty(1), 0.0)
-    for side, levels in zip(parts(sign), parts(start), strict=True):
-        room, other = _rooms(side, levels, largest)
-        missing -= power(room)
-        gain += float((other.square() - room.square()).clamp_min_(0).sum(dtype=torch.float64))
-        if (widest := float(other.max())) > most[0]:
-            place = other.argmax()
-            most = widest, side[place : place + 1], -float(side[place])
-    share, reached = missing / max(gain, 1e-9), False
-    chances = torch.rand(sign.shape, generator=stream)
-    for side, levels, chance in zip(parts(sign), parts(start), parts(chances), strict=True):
-        room, other = _rooms(side, levels, largest)
-        turned = (chance < share) & (other > room)
-        reached = reached or bool((torch.where(turned, other, room) >= largest).any())
-        side.copy_(torch.where(turned, -side, side))
-    if not reached:
-        _, one, inward = most
-        one.fill_(inward)
-
-
-def _rooms(sign: Tensor, start: Tensor, largest: float) -> tuple[Tensor, Tensor]:
-    """`headroom` up to ``largest`` in the direction of ``sign`` and in the other; 0 where it is."""
-    ways = (headroom(side, start).clamp_max_(largest) for side in (sign, -sign))
-    room, other = (way.mul_(sign.abs()) for way in ways)
-    return room, other
-
-
-def _spread(count: Tensor, largest: float, energy: float) -> tuple[float, float]:
-    """(scale, power) for which the magnitudes round(scale · u^power), clipped, have ``energy``.
-
-    ``count`` (256,) says how many values have how much headroom. u is uniform on [0, 1]. From
-    (0, 1), nothing, to (largest, 1), uniform, to (largest, 0), constant; the mean square grows all
-    the way.
-    """
-    level = torch.arange(1, int(largest) + 1, dtype=torch.float64)
-    # How much the total square grows when all magnitudes grow from level - 1 to level.
-    growth = (2 * level - 1) * count.double().flip(0).cumsum(0).flip(0)[level.long()]
-    low, high = 0.0, 2.0
-    for _ in range(40):
-        middle = (low + high) / 2
-        scale, power = largest * min(middle, 1), max(2 - max(middle, 1), 1e-9)
-        at_least = 1 - ((level - 0.5) / max(scale, 1e-9)).clamp_max(1).pow(1 / power)
-        too_weak = float((at_least * growth).sum()) < energy
-        low, high = (middle, high) if too_weak else (low, middle)
-    return scale, power
