@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from brittle.noise import derive_seed, gaussian, generators, uniform
+from brittle.noise import coins, derive_seed, gaussian, generators, uniform, words
 
 
 def test_seeds_are_frozen():
@@ -65,3 +65,14 @@ def test_distributions():
     assert stats.kstest(even, "uniform").pvalue > 1e-3
     assert even.min() >= 0
     assert even.max() < 1
+
+
+def test_words_and_coins_are_uniform_and_repeatable():
+    (stream,) = generators([3])
+    drawn = words(99_999, stream)
+    assert drawn.shape == (99_999,)
+    assert stats.kstest(drawn / 2**16, "uniform").pvalue > 0.001
+    tossed = coins(99_999, stream)
+    assert set(tossed.unique().tolist()) == {0, 1}
+    assert stats.binomtest(int(tossed.sum(dtype=torch.int64)), 99_999).pvalue > 0.001
+    assert words(5, generators([3])[0]).tolist() == drawn[:5].tolist()

@@ -145,7 +145,7 @@ def with_energies(
     energy: Tensor,
     stream: torch.Generator,
 ) -> Tensor:
-    """Magnitudes (3, rows, W) in whole levels, clipped, with an ``energy`` (regions,) in each region.
+    """Magnitudes (3, rows, W) in whole levels, clipped, each region with its of ``energy``.
 
     Where it is out of reach, directions at the ends of the range are turned, in place of ``up``.
     """

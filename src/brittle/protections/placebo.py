@@ -63,7 +63,7 @@ class Change:
     covered: Tensor
     """Where something was drawn over the photo (`overlay`), (H, W)."""
     measured: Tensor
-    """The largest of ``delta``, the sum of its squares, and the largest with the processing, (3,)."""
+    """(3,): the largest of ``delta``, the sum of its squares, the largest with the processing."""
 
     @classmethod
     def between(cls, original: Tensor, protected: Tensor) -> "Change":
@@ -166,8 +166,8 @@ class Noise(Placebo):
         up = coins(start.numel(), stream).view(start.shape).mul_(255)
         room = turn_inward(up, start, largest, change.energy, change.touched, stream)
         codes = words(start.numel(), stream)
-        at = partial(_quantiles, largest)
-        size = matched(torch.from_numpy(codes), room, change.energy, at, (0.0, 2.0))
+        sizes = partial(_quantiles, largest)
+        size = matched(torch.from_numpy(codes), room, change.energy, sizes, (0.0, 2.0))
         if int(size.max()) < largest:  # one value has it: the next after any place that can
             at = int(torch.randint(start.numel(), (), generator=stream))
             able = room.view(-1).roll(-at) == largest
@@ -225,8 +225,8 @@ class NoiseLocal(Placebo):
         up, size = upward(field), torch.empty_like(change.start)
         field.abs_()
         pictures = bands(size, field, up, change.start)
-        for (found, *band), energy in zip(pictures, energies, strict=True):
-            found.copy_(with_energies(*band, change.largest, energy, stream))
+        for (found, some, ways, begin), energy in zip(pictures, energies, strict=True):
+            found.copy_(with_energies(some, ways, begin, change.largest, energy, stream))
         return moved(change.start, up, size)
 
 
