@@ -3,12 +3,14 @@
 import math
 from typing import Annotated
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
 from brittle.component import Fraction, register
+from brittle.decoding import Levels
 from brittle.transforms.base import Transform
 from brittle.transforms.geometry import Geometry, everywhere
 
@@ -23,6 +25,10 @@ class Flip(Transform):
     def surrogate(self, image: Tensor) -> Tensor:
         """The flip itself, exact."""
         return image.flip(-1)
+
+    def on_levels(self, levels: Levels, *, seed: int | None) -> Levels:
+        """The same without floats."""
+        return np.ascontiguousarray(levels[:, ::-1])
 
     @property
     def geometry(self) -> Geometry:
