@@ -13,6 +13,8 @@ from brittle.transforms.moves import turn
 
 def test_flip(real):
     assert np.array_equal(to_bytes(Flip().apply(real)), to_bytes(real)[:, :, ::-1])
+    (levels,) = to_bytes(real[:1])
+    assert np.array_equal(Flip().on_levels(levels, seed=None), levels[:, ::-1])
     assert torch.equal(Flip().geometry.undo(Flip().apply(real)), real)
 
 
