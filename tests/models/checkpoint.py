@@ -118,6 +118,160 @@ def write_xl(pipeline: Any, path: Path) -> Path:
     return _save(tensors, path)
 
 
+def write_2(pipeline: Any, path: Path) -> Path:
+    """As `write`, of Stable Diffusion 2.x: the text encoder has a layer more than is read."""
+    tensors = _unet_and_vae(pipeline, unet_names(), vae_names())
+    weights = pipeline.text_encoder.state_dict()
+    last = max(int(key.split("layers.")[1].split(".")[0]) for key in weights if "layers." in key)
+    more = {
+        key.replace(f"layers.{last}.", f"layers.{last + 1}."): torch.ones_like(value)
+        for key, value in weights.items()
+        if f"layers.{last}." in key
+    }
+    for key, value in _open_clip({**weights, **more}).items():
+        tensors["cond_stage_model.model." + key] = value
+    width = pipeline.text_encoder.config.hidden_size
+    tensors["cond_stage_model.model.text_projection"] = torch.ones(width, width)
+    tensors["cond_stage_model.model.logit_scale"] = torch.ones(())
+    return _save(tensors, path)
+
+
+def write_3(pipeline: Any, path: Path, prefix: str = "model.diffusion_model.") -> Path:
+    """As `write`, of Stable Diffusion 3's layout, with the text encoders that there are."""
+    tensors = _vae_of(pipeline, "first_stage_model.")
+    for key, value in transformer_3(pipeline.transformer).items():
+        tensors[prefix + key] = value
+    for part, name in (("", "clip_l"), ("_2", "clip_g"), ("_3", "t5xxl")):
+        if (encoder := getattr(pipeline, f"text_encoder{part}")) is not None:
+            for key, value in encoder.state_dict().items():
+                tensors[f"text_encoders.{name}.transformer.{key}"] = value
+    tensors.pop("text_encoders.clip_l.transformer.text_projection.weight")
+    return _save(tensors, path)
+
+
+def write_flux(pipeline: Any, path: Path, *, whole: bool) -> Path:
+    """As `write`, of FLUX.1: its makers' transformer alone, or ComfyUI's ``whole`` model."""
+    tensors = transformer_flux(pipeline.transformer)
+    if whole:
+        tensors = {f"model.diffusion_model.{key}": value for key, value in tensors.items()}
+        tensors |= _vae_of(pipeline, "vae.")
+        for part, name in (("", "clip_l.transformer.text_model."), ("_2", "t5xxl.transformer.")):
+            for key, value in getattr(pipeline, f"text_encoder{part}").state_dict().items():
+                own = key.removeprefix("text_model.")
+                tensors[f"text_encoders.{name}{own}"] = value
+    return _save(tensors, path)
+
+
+def transformer_3(transformer: Any) -> dict[str, torch.Tensor]:
+    """Stable Diffusion 3's transformer as its makers name it."""
+    weights = transformer.state_dict()
+    found = {"pos_embed": weights["pos_embed.pos_embed"]}
+    outside = {
+        "x_embedder.proj": "pos_embed.proj",
+        "t_embedder.mlp.0": "time_text_embed.timestep_embedder.linear_1",
+        "t_embedder.mlp.2": "time_text_embed.timestep_embedder.linear_2",
+        "y_embedder.mlp.0": "time_text_embed.text_embedder.linear_1",
+        "y_embedder.mlp.2": "time_text_embed.text_embedder.linear_2",
+        "context_embedder": "context_embedder",
+        "final_layer.linear": "proj_out",
+    }
+    for end in ("weight", "bias"):
+        found |= {f"{name}.{end}": weights[f"{own}.{end}"] for name, own in outside.items()}
+        name = f"final_layer.adaLN_modulation.1.{end}"
+        found[name] = _other_order(weights[f"norm_out.linear.{end}"])
+    last = transformer.config.num_layers - 1
+    for n in range(last + 1):
+        block, name = f"transformer_blocks.{n}.", f"joint_blocks.{n}."
+        sides = {
+            "x_block.attn.": ("attn.to_{}", "attn.to_out.0", "attn.norm_"),
+            "x_block.attn2.": ("attn2.to_{}", "attn2.to_out.0", "attn2.norm_"),
+            "context_block.attn.": ("attn.add_{}_proj", "attn.to_add_out", "attn.norm_added_"),
+        }
+        for side, (inputs, output, norm) in sides.items():
+            for end in ("weight", "bias"):
+                parts = [weights.get(f"{block}{inputs.format(one)}.{end}") for one in "qkv"]
+                if parts[0] is not None:
+                    found[f"{name}{side}qkv.{end}"] = torch.cat(parts)
+                if f"{block}{output}.{end}" in weights:
+                    found[f"{name}{side}proj.{end}"] = weights[f"{block}{output}.{end}"]
+            for one in "qk":
+                if f"{block}{norm}{one}.weight" in weights:
+                    found[f"{name}{side}ln_{one}.weight"] = weights[f"{block}{norm}{one}.weight"]
+        for end in ("weight", "bias"):
+            found[f"{name}x_block.adaLN_modulation.1.{end}"] = weights[f"{block}norm1.linear.{end}"]
+            prompts = weights[f"{block}norm1_context.linear.{end}"]
+            found[f"{name}context_block.adaLN_modulation.1.{end}"] = (
+                _other_order(prompts) if n == last else prompts
+            )
+            for side, own in (("x_block", "ff"), ("context_block", "ff_context")):
+                if f"{block}{own}.net.2.{end}" in weights:
+                    found[f"{name}{side}.mlp.fc1.{end}"] = weights[f"{block}{own}.net.0.proj.{end}"]
+                    found[f"{name}{side}.mlp.fc2.{end}"] = weights[f"{block}{own}.net.2.{end}"]
+    return found
+
+
+def transformer_flux(transformer: Any) -> dict[str, torch.Tensor]:
+    """FLUX.1's transformer as its makers name it."""
+    weights, found = transformer.state_dict(), {}
+    outside = {
+        "img_in": "x_embedder",
+        "txt_in": "context_embedder",
+        "time_in.in_layer": "time_text_embed.timestep_embedder.linear_1",
+        "time_in.out_layer": "time_text_embed.timestep_embedder.linear_2",
+        "vector_in.in_layer": "time_text_embed.text_embedder.linear_1",
+        "vector_in.out_layer": "time_text_embed.text_embedder.linear_2",
+        "final_layer.linear": "proj_out",
+    }
+    if transformer.config.guidance_embeds:
+        outside |= {
+            "guidance_in.in_layer": "time_text_embed.guidance_embedder.linear_1",
+            "guidance_in.out_layer": "time_text_embed.guidance_embedder.linear_2",
+        }
+    double = {"img": ("norm1", "to_{}", "to_out.0", "norm_", "ff"), "txt": ()}
+    double["txt"] = ("norm1_context", "add_{}_proj", "to_add_out", "norm_added_", "ff_context")
+    for end in ("weight", "bias"):
+        found |= {f"{name}.{end}": weights[f"{own}.{end}"] for name, own in outside.items()}
+        name = f"final_layer.adaLN_modulation.1.{end}"
+        found[name] = _other_order(weights[f"norm_out.linear.{end}"])
+        for n in range(transformer.config.num_layers):
+            block, name = f"transformer_blocks.{n}.", f"double_blocks.{n}."
+            for side, (norm, inputs, output, _, feed) in double.items():
+                parts = [weights[f"{block}attn.{inputs.format(one)}.{end}"] for one in "qkv"]
+                found[f"{name}{side}_mod.lin.{end}"] = weights[f"{block}{norm}.linear.{end}"]
+                found[f"{name}{side}_attn.qkv.{end}"] = torch.cat(parts)
+                found[f"{name}{side}_attn.proj.{end}"] = weights[f"{block}attn.{output}.{end}"]
+                found[f"{name}{side}_mlp.0.{end}"] = weights[f"{block}{feed}.net.0.proj.{end}"]
+                found[f"{name}{side}_mlp.2.{end}"] = weights[f"{block}{feed}.net.2.{end}"]
+        for n in range(transformer.config.num_single_layers):
+            block, name = f"single_transformer_blocks.{n}.", f"single_blocks.{n}."
+            inputs = [f"attn.to_{one}" for one in "qkv"] + ["proj_mlp"]
+            parts = [weights[f"{block}{one}.{end}"] for one in inputs]
+            found[f"{name}linear1.{end}"] = torch.cat(parts)
+            found[f"{name}linear2.{end}"] = weights[f"{block}proj_out.{end}"]
+            found[f"{name}modulation.lin.{end}"] = weights[f"{block}norm.linear.{end}"]
+    for one, norm in (("q", "query_norm.scale"), ("k", "key_norm.scale")):
+        for n in range(transformer.config.num_layers):
+            for side, (*_, own, _) in double.items():
+                value = weights[f"transformer_blocks.{n}.attn.{own}{one}.weight"]
+                found[f"double_blocks.{n}.{side}_attn.norm.{norm}"] = value
+        for n in range(transformer.config.num_single_layers):
+            value = weights[f"single_transformer_blocks.{n}.attn.norm_{one}.weight"]
+            found[f"single_blocks.{n}.norm.{norm}"] = value
+    return found
+
+
+def _other_order(scale_and_shift: torch.Tensor) -> torch.Tensor:
+    scale, shift = scale_and_shift.chunk(2)
+    return torch.cat([shift, scale])
+
+
+def _vae_of(pipeline: Any, prefix: str) -> dict[str, torch.Tensor]:
+    levels = len(pipeline.vae.config.block_out_channels)
+    names = vae_names(levels, pipeline.vae.config.layers_per_block)
+    tensors = _vae(pipeline, names)
+    return {prefix + key: value for key, value in tensors.items()}
+
+
 def _unet_and_vae(
     pipeline: Any, unet: dict[str, str], vae: dict[str, str]
 ) -> dict[str, torch.Tensor]:
@@ -125,13 +279,20 @@ def _unet_and_vae(
     for key, value in pipeline.unet.state_dict().items():
         inner = RESNET if ".resnets." in key else {}
         tensors["model.diffusion_model." + rename(key, unet, inner)] = value
+    for key, value in _vae(pipeline, vae).items():
+        tensors["first_stage_model." + key] = value
+    return tensors
+
+
+def _vae(pipeline: Any, names: dict[str, str]) -> dict[str, torch.Tensor]:
+    tensors = {}
     for key, value in pipeline.vae.state_dict().items():
         inner = {"conv_shortcut": "nin_shortcut"} if ".resnets." in key else {}
         if ".attentions." in key:
             inner = VAE_ATTENTION
             if value.ndim == 2:  # a linear layer here was a 1 x 1 convolution there
                 value = value[:, :, None, None]
-        tensors["first_stage_model." + rename(key, vae, inner)] = value
+        tensors[rename(key, names, inner)] = value
     return tensors
 
 

@@ -12,7 +12,7 @@ import transformers
 from brittle import noise
 from brittle.editors import FineTune, Img2Img, Inpaint
 from brittle.errors import UserError
-from brittle.models import chain, files, load_model
+from brittle.models import chain, load_model, single_file
 from brittle.silence import silence
 from tests.models import checkpoint, commands, tiny, tiny_xl
 
@@ -143,7 +143,9 @@ def test_one_file_is_the_same_model(folders, tmp_path):
 
 def test_the_configuration_for_one_file_is_the_published_one():
     def read(part: str) -> dict:
-        return json.loads((files.STABLE_DIFFUSION_XL.configs / part / "config.json").read_text())
+        return json.loads(
+            (single_file.STABLE_DIFFUSION_XL.configs / part / "config.json").read_text()
+        )
 
     with torch.device("meta"):
         unet = diffusers.UNet2DConditionModel.from_config(read("unet"))

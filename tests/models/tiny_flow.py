@@ -83,7 +83,14 @@ def autoencoder(channels: int) -> Any:
     ).eval()
 
 
-def sd3(*, with_t5: bool = True, sample_size: int = 16, **scheduler: Any) -> Any:
+def sd3(
+    *,
+    with_t5: bool = True,
+    sample_size: int = 16,
+    head: int = 8,
+    heads: int = 2,
+    **scheduler: Any,
+) -> Any:
     """Stable Diffusion 3.5 medium: dual attention in a block, normalised queries and keys."""
     import diffusers
 
@@ -97,10 +104,10 @@ def sd3(*, with_t5: bool = True, sample_size: int = 16, **scheduler: Any) -> Any
                 patch_size=2,
                 in_channels=16,
                 num_layers=2,
-                attention_head_dim=8,
-                num_attention_heads=2,
+                attention_head_dim=head,
+                num_attention_heads=heads,
                 joint_attention_dim=WIDTH_OF_T5,
-                caption_projection_dim=16,
+                caption_projection_dim=head * heads,
                 pooled_projection_dim=2 * WIDTH,
                 out_channels=16,
                 pos_embed_max_size=2 * sample_size,

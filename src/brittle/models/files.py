@@ -1,15 +1,14 @@
-"""A model's files: a directory in diffusers' format, or one checkpoint of Stable Diffusion."""
+"""A model's files: a directory in diffusers' format."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
-from brittle.errors import UserError, printable
+from brittle.errors import UserError
 from brittle.models.configs import read_config, shifted, stated_size
-from brittle.models.marks import LORA, kind_of, scheduler_marks
+from brittle.models.marks import LORA
 from brittle.models.parts import CALLED, Part
 from brittle.models.reading import (
     check_weights,
@@ -18,7 +17,6 @@ from brittle.models.reading import (
     count_weights,
     find_weights,
     load_tokenizer,
-    open_weights,
     read_json,
     read_tensors,
     reading,
@@ -95,17 +93,20 @@ class Directory:
     then score as edits.
     """
 
-    def __init__(self, folder: Path, name: str, shared: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path, name: str, shared: Path | None = None, *, whole: bool = True
+    ) -> None:
         """UserError where ``folder`` holds no model that brittle can read.
 
-        Parts that it lacks are those of the pipeline in the folder ``shared``.
+        Parts that it lacks are those of the pipeline in the folder ``shared``. Unless ``whole``,
+        parts that model_index.json lists may be missing.
         """
         self.directory = folder
         self.base_directory = shared or folder
         self.name = name
         self._configs: dict[str, Mapping[str, Any]] = {}
-        whole = (folder / "model_index.json").is_file()
-        self._is_autoencoder = not whole and (folder / "config.json").is_file()
+        listed = (folder / "model_index.json").is_file()
+        self._is_autoencoder = not listed and (folder / "config.json").is_file()
         if any((folder / file).is_file() for file in _LORA_FILES):
             raise UserError(f"{folder} is {LORA}.")
         if not self._is_autoencoder and not self._place("vae").is_dir():
@@ -114,7 +115,7 @@ class Directory:
                 f"the folders vae, unet, text_encoder, tokenizer and scheduler, or for config.json "
                 f"of an autoencoder."
             )
-        if lacking := lacking_in(folder):
+        if whole and (lacking := lacking_in(folder)):
             raise UserError(
                 f"{name} is incomplete, as after a download that was interrupted: {lacking} "
                 f"Download it again, or name its folder vae to use the autoencoder alone."
@@ -273,155 +274,3 @@ class Directory:
         if other and (transformer / "config.json").is_file():
             return transformer
         return place if place.is_dir() else self.base_directory / FOLDERS[part]
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How a kind of checkpoint names its tensors, and where its configuration lies."""
-
-    name: str
-    prefixes: Mapping[Part, str]
-    configs: Path
-    """As a directory in diffusers' format, without weights."""
-
-
-STABLE_DIFFUSION = Layout(
-    "Stable Diffusion 1.x",
-    {
-        "vae": "first_stage_model.",
-        "denoiser": "model.diffusion_model.",
-        "text_encoder": "cond_stage_model.transformer.",
-    },
-    SD1,
-)
-STABLE_DIFFUSION_XL = Layout(
-    "Stable Diffusion XL",
-    {
-        "vae": "first_stage_model.",
-        "denoiser": "model.diffusion_model.",
-        "text_encoder": "conditioner.embedders.0.transformer.",
-        "text_encoder_2": "conditioner.embedders.1.model.",
-    },
-    Path(__file__).parent / "sdxl",
-)
-
-
-class SingleFile:
-    """One .safetensors checkpoint of a known layout; its configuration ships with brittle."""
-
-    directory = base_directory = None
-    pipeline = ""
-    index: Mapping[str, Any] = {}
-
-    def __init__(self, path: Path, configs: Path | None = None) -> None:
-        """``configs`` in place of the layout's own."""
-        self.path = path
-        self.name = printable(path.name)
-        check_weights([path])
-        with open_weights(path) as file:
-            self._keys = list(file.keys())
-            self.layout = self._layout()
-            first = self.layout.prefixes["denoiser"] + "input_blocks.0.0.weight"
-            for name in (first, *self.layout.prefixes.values()):
-                if not any(key.startswith(name) for key in self._keys):
-                    kind = kind_of(self._keys)
-                    raise UserError(
-                        f"{path} is no checkpoint of {self.layout.name}: it "
-                        + (
-                            f"is {kind}."
-                            if kind
-                            else f"holds no tensor {name}*; name a directory "
-                            f"in diffusers' format for other models."
-                        )
-                    )
-            self._unet_channels = int(([*file.get_slice(first).get_shape(), 0, 0])[1])
-            self._marks = scheduler_marks(path, self._keys, file.metadata() or {})
-        self.configs = configs or self.layout.configs
-
-    def _layout(self) -> Layout:
-        whole = {STABLE_DIFFUSION_XL.prefixes[part] for part in ("denoiser", "text_encoder_2")}
-        found = all(any(key.startswith(name) for key in self._keys) for name in whole)
-        return STABLE_DIFFUSION_XL if found else STABLE_DIFFUSION
-
-    def config(self, part: Part | Literal["scheduler"]) -> Mapping[str, Any]:
-        """As `ModelFiles.config`."""
-        path = self.configs / FOLDERS[part] / config_file(part)
-        config = read_config(path, part, missing=f"The configuration lacks {part}")
-        stated = {"denoiser": {"in_channels": self._unet_channels}, "scheduler": self._marks}
-        return {**config, **stated.get(part, {})}
-
-    def load(self, part: Part, dtype: torch.dtype) -> Any:
-        """As `ModelFiles.load`."""
-        if part.startswith("tokenizer"):
-            return reading("The tokenizer", lambda: self._tokenizer(part))
-        prefix = self.layout.prefixes[part]
-        with open_weights(self.path) as file:
-            weights = {key: file.get_tensor(key) for key in self._keys if key.startswith(prefix)}
-        what = f"{self.name}: its {CALLED[part]}"
-        if part.startswith("text_encoder"):
-            return reading(what, lambda: self._text_encoder(part, weights, dtype))
-        cls, options = class_of(part, self.config(part), dtype)
-        extra = {"in_channels": self._unet_channels} if part == "denoiser" else {}
-        model = reading(
-            what,
-            lambda: cls.from_single_file(
-                weights,
-                config=str(self.configs),
-                subfolder=FOLDERS[part],
-                local_files_only=True,
-                **options,
-                **extra,
-            ),
-        )
-        absent = [name for name, value in model.state_dict().items() if value.is_meta]
-        if absent:
-            raise UserError(f"{what} is incomplete, {absent[0]} is missing; download it again.")
-        return model
-
-    def _tokenizer(self, part: Part) -> Any:
-        """CLIP's, which ships with brittle once; a second one pads with other tokens."""
-        own = self.configs / part
-        tokenizer = load_tokenizer(own if own.is_dir() else SD1 / "tokenizer")
-        if part == "tokenizer_2":
-            tokenizer.pad_token = "!"
-        return tokenizer
-
-    def _text_encoder(
-        self, part: Part, weights: dict[str, torch.Tensor], dtype: torch.dtype
-    ) -> Any:
-        from transformers import CLIPTextConfig
-
-        cls, _ = class_of(part, self.config(part), dtype)
-        model = cls(CLIPTextConfig.from_dict(dict(self.config(part))))
-        prefix = self.layout.prefixes[part]
-        if part == "text_encoder_2":
-            from diffusers.loaders.single_file_utils import convert_open_clip_checkpoint
-
-            named = convert_open_clip_checkpoint(model, weights, prefix=prefix)
-        else:
-            named = {key.removeprefix(prefix): weights[key] for key in weights}
-        if not hasattr(model, "text_model"):  # newer versions of transformers dropped this level
-            named = {key.removeprefix("text_model."): value for key, value in named.items()}
-        buffers = "embeddings.position_ids"
-        model.load_state_dict({k: v for k, v in named.items() if not k.endswith(buffers)})
-        return model.to(dtype)
-
-    def count(self, part: Part) -> int:
-        """As `ModelFiles.count`, from the file's header."""
-        return count_weights(self.path, self.layout.prefixes[part])
-
-    def paths(self) -> list[Path]:
-        """As `ModelFiles.paths`."""
-        return [self.path, *sorted(path for path in self.configs.glob("*/*") if path.is_file())]
-
-    def recommended(self) -> Mapping[str, Any]:
-        """As `ModelFiles.recommended`: none."""
-        return {}
-
-    def stated_size(self) -> int | None:
-        """As `ModelFiles.stated_size`."""
-        return stated_size(self.config("denoiser"), self.config("vae"))
-
-    def read_as(self) -> list[str]:
-        """As `ModelFiles.read_as`: the marks that are followed."""
-        return [f"{key} {value}" for key, value in sorted(self._marks.items())]

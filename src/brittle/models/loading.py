@@ -10,9 +10,11 @@ from brittle.component import unknown
 from brittle.errors import UserError, printable
 from brittle.models import hub
 from brittle.models.edit_model import EditModel
-from brittle.models.files import FOLDERS, Directory, SingleFile, lacking_in
+from brittle.models.files import FOLDERS, Directory, lacking_in
 from brittle.models.known import BROUGHT, KNOWN, known_as
+from brittle.models.loras import LoraFiles, is_lora
 from brittle.models.parts import ModelFiles
+from brittle.models.single_file import SingleFile
 from brittle.models.taesd_files import TaesdFiles, holds_taesd, in_taesd_format
 
 EMBEDDED = Path(__file__).parent / "embedded"
@@ -21,6 +23,8 @@ EMBEDDED_INSTRUCT = Path(__file__).parent / "embedded_instruct"
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _ISA_WITH_BFLOAT16 = ("DEFAULT", "ALL", "BF16", "FP16", "AMX", "AVX10")
 """What names that oneDNN gives to instruction sets contain where they have bfloat16."""
+_STACKED = re.compile(r"(.+)\+(.+?\.safetensors)(?:=([\d.]+))?")
+"""A model, a file on top of it, and how much a LoRA counts."""
 _PICKLES = (".ckpt", ".bin", ".pt", ".pkl")
 
 
@@ -40,9 +44,10 @@ def load_model(
 
     Args:
         name: ``embedded`` or ``embedded-instruct``; a directory in diffusers' format, of a
-            pipeline or of an autoencoder alone; a .safetensors checkpoint of Stable Diffusion 1.x
-            or XL; an encoder in TAESD's format (.safetensors, .pth, or their directory); a hub id
-            such as
+            pipeline or of an autoencoder alone; a .safetensors checkpoint of Stable Diffusion or
+            FLUX.1, as ``FOLDER+FILE`` where it lacks parts that the folder has; a model with a
+            LoRA on top, ``MODEL+FILE`` or ``MODEL+FILE=SCALE``; an encoder in TAESD's format
+            (.safetensors, .pth, or their directory); a hub id such as
             ``stable-diffusion-v1-5/stable-diffusion-v1-5``; or one of the short names (``sd1``,
             ``flux1`` …) that `describe` lists. Only the last two may use the network.
         device: by default CUDA, MPS or the CPU, whichever is there first.
@@ -80,6 +85,8 @@ def find_files(name: str, config: Path | None = None) -> ModelFiles:
     if known := known_as(name):
         return TaesdFiles(known.fetch(), name=known.name, size=known.size)
     path = Path(name).expanduser()
+    if (stacked := _STACKED.fullmatch(name)) and not path.exists():
+        return _on_top(*stacked.groups())
     if path.suffix in _PICKLES:
         raise UserError(
             f"{path} is a pickle, which can run code when it is read: brittle reads .safetensors "
@@ -102,6 +109,27 @@ def find_files(name: str, config: Path | None = None) -> ModelFiles:
         f"{unknown('model', name, [*BROUGHT, *KNOWN])} Or name a directory in diffusers' "
         f"format, a .safetensors file or a hub id."
     )
+
+
+def _on_top(base: str, file: str, scale: str | None) -> ModelFiles:
+    """The model ``base`` with a LoRA, or the checkpoint with ``base``'s parts where it lacks some.
+
+    Raises:
+        UserError: as `load_model`; a scale of what isn't a LoRA.
+    """
+    path = Path(file).expanduser()
+    if not path.is_file():
+        raise UserError(f"There is no file {path} to put on top of {base}.")
+    if is_lora(path):
+        return LoraFiles(find_files(base), path, float(scale or 1))
+    if scale:
+        raise UserError(f"{path} is no LoRA: only a LoRA takes a scale, leave out ={scale}.")
+    folder = Path(base).expanduser()
+    if not folder.is_dir():
+        if not _HUB_ID.fullmatch(base) or folder.parent.is_dir():
+            raise UserError(f"There is no folder {folder} in diffusers' format.")
+        folder = fetch(base)
+    return SingleFile(path, folder)
 
 
 def _name_of(folder: Path) -> str:

@@ -11,13 +11,21 @@ from brittle.errors import UserError
 
 _SCALES = (".scale_weight", ".weight_scale", ".scale_input", ".input_scale", ".comfy_quant")
 _SCALED_FILE = "scaled_fp8"
-_LORA = (".lora_", "lora_unet_", "lora_te_", ".lora.", ".hada_w1", ".lokr_w1", "lora_A.", "lora_B.")
-LORA = "a LoRA, which changes a model and is none: merge it into its model and name the result"
+_LORA = (
+    "lora_unet_",
+    "lora_te",
+    ".lora_",
+    "_lora.",
+    ".lora.",
+    ".hada_w1",
+    ".lokr_w1",
+    "lora_A.",
+    "lora_B.",
+)
+LORA = "a LoRA, which changes a model and is none: name its model before it, as MODEL+FILE"
 _KINDS = (
-    ("conditioner.embedders.", "a checkpoint of Stable Diffusion XL"),
-    ("joint_blocks.", "a checkpoint of Stable Diffusion 3"),
-    ("double_blocks.", "a checkpoint of FLUX"),
-    ("cond_stage_model.model.", "a checkpoint of Stable Diffusion 2"),
+    ("conditioner.embedders.", "a part of Stable Diffusion XL"),
+    ("double_blocks.", "a transformer of FLUX's kind and not FLUX.1, such as FLUX.2 or Chroma"),
     ("control_model.", "a ControlNet"),
     ("emb_params", "a textual inversion"),
 )
@@ -58,7 +66,7 @@ def refuse_scaled(path: Path, names: Iterable[str]) -> None:
 def kind_of(names: Iterable[str]) -> str:
     """What a file that is no checkpoint of Stable Diffusion 1.x is, or nothing."""
     names = list(names)
-    if any(mark in name for name in names for mark in _LORA):
+    if is_lora_name(names):
         return LORA
     for mark, kind in _KINDS:
         if any(mark in name for name in names):
@@ -70,6 +78,11 @@ def kind_of(names: Iterable[str]) -> str:
                 f"in diffusers' format, with its config.json, or a whole model"
             )
     return ""
+
+
+def is_lora_name(names: Iterable[str]) -> bool:
+    """Whether one of some tensors' names is a LoRA's."""
+    return any(mark in name for name in names for mark in _LORA)
 
 
 def scheduler_marks(
