@@ -10,7 +10,9 @@ from brittle.cli import app
 from brittle.editors import Img2Img, Inpaint, Instruct
 from brittle.errors import UserError
 from brittle.models import EditModel, chain, load_model, memory
-from brittle.models.denoising import DenoisingTask
+from brittle.models.finetuning import Classroom, Course
+from brittle.models.tuned import Scope
+from brittle.protections import DenoisingLoss
 from brittle.silence import silence
 from tests.models import tiny, tiny_flow
 
@@ -269,7 +271,36 @@ def test_what_they_do_not_do_is_refused(sd3, flux, kontext):
     with pytest.raises(UserError, match="no use for a negative prompt"):
         edited(flux[1], "img2img", negative_prompt="a", num_inference_steps=1, guidance_scale=1.0)
     with pytest.raises(UserError, match="denoises by flow matching"):
-        DenoisingTask.of(model)
+        Classroom(model, [], Course(Scope(("denoiser",), 4), 1, 1e-4, 1, 0))
+    with pytest.raises(UserError, match="no use for image_guidance_scale"):
+        Instruct(image_guidance_scale=1.5).resolve(kontext[1])
+    assert Instruct(image_guidance_scale=1.0).resolve(kontext[1]) == Instruct().resolve(kontext[1])
+
+
+@pytest.mark.parametrize("kind", ["sd3", "flux"])
+def test_the_denoising_loss_of_flow_matching_is_that_of_its_formula(kind, request):
+    pipeline, model = request.getfixturevalue(kind)
+    model, seeds = exact(model.directory), [5, 6]
+    protection = DenoisingLoss(prompt="a bank")
+    prepared = protection.prepare(model, IMAGES, mask=None, seeds=seeds)
+    image = IMAGES.double().requires_grad_()
+    found = protection.objective(model, image, IMAGES, mask=None, prepared=prepared)
+    (gradient,) = torch.autograd.grad(found.sum(), image)
+
+    condition = model.denoiser.condition(["a bank"], [""], shape=(32, 48), guidance_scale=1)
+    sigmas = pipeline.scheduler.from_config(pipeline.scheduler.config).sigmas.flip(0)
+    for row, (seed, stream) in enumerate(zip(seeds, noise.generators(seeds), strict=True)):
+        own = IMAGES[row : row + 1].double().requires_grad_()
+        latents = model.encode(own)
+        drawn = noise.gaussian(latents.shape[1:], [stream]).double()
+        sigma = sigmas[torch.randint(0, 1000, (1,), generator=stream)]
+        noisy = (1 - sigma) * latents + sigma * drawn
+        output = model.denoiser.predict(noisy, sigma * 1000, condition)
+        loss = (output - (drawn - latents)).square().mean()
+        (expected,) = torch.autograd.grad(-loss, own)
+        assert float(found[row]) == pytest.approx(-float(loss), rel=1e-9), seed
+        torch.testing.assert_close(gradient[row : row + 1], expected, atol=1e-12, rtol=1e-6)
+    assert len(prepared.task) == len(sigmas) == 1000
 
 
 def test_open_fields_are_as_published(sd3, flux, kontext):

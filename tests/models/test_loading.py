@@ -362,6 +362,33 @@ def test_a_cached_hub_model_works_offline(monkeypatch, tmp_path, tiny_sd, expect
     assert_same(model, expected)
 
 
+def test_a_hubs_model_of_half_precision_files_alone_is_fetched(monkeypatch, tmp_path, tiny_sd):
+    asked = []
+
+    def download(hub_id, *, allow_patterns, ignore_patterns=None, local_files_only=False):
+        from huggingface_hub.errors import LocalEntryNotFoundError
+        from huggingface_hub.utils import filter_repo_objects
+
+        if local_files_only:
+            raise LocalEntryNotFoundError("nothing")
+        names = [str(path.relative_to(tiny_sd)) for path in tiny_sd.rglob("*") if path.is_file()]
+        there = [name.replace(".safetensors", ".fp16.safetensors") for name in names]
+        chosen = filter_repo_objects(
+            there, allow_patterns=allow_patterns, ignore_patterns=ignore_patterns
+        )
+        for name in chosen:
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(tiny_sd / name.replace(".fp16.", "."), tmp_path / name)
+        asked.append(ignore_patterns)
+        return str(tmp_path)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    monkeypatch.setattr(hub, "_answers", lambda: True)
+    assert loading.fetch("someone/half") == tmp_path
+    assert len(asked) == 2
+    assert load_model(tmp_path, device="cpu").unread_bytes > 0
+
+
 def test_the_autoencoder_alone_is_read_for_encoding(tiny_sd):
     code = f"""
 import sys, torch

@@ -25,9 +25,9 @@ class IPAdapter(Chained):
     """Pictures in the likeness of the received one, as diffusers' pipelines run IP-Adapter.
 
     The received picture is an image prompt beside the prompt, and denoising starts from noise: what
-    the autoencoder makes of the picture plays no part. ``adapter`` is the .safetensors file of a
-    plain IP-Adapter for the model, with its folder ``image_encoder`` beside it; it is recorded as
-    ``path#digest``. ``scale`` says how much the picture counts.
+    the autoencoder makes of the picture plays no part. ``adapter`` is the .safetensors file of an
+    IP-Adapter for the model (plain, plus or full face), with its folder ``image_encoder`` beside
+    it; it is recorded as ``path#digest``. ``scale`` says how much the picture counts.
     """
 
     name = "ip-adapter"

@@ -32,7 +32,8 @@ class Chained(Editor):
         """As `Editor.resolve`; the scheduler becomes the name of the one that runs.
 
         Raises:
-            UserError: this model can't run such an edit, or no step of the denoising is left.
+            UserError: this model can't run such an edit, a field has no effect on it, or no step
+                of the denoising is left.
         """
         if model.why_no_edits:
             raise UserError(model.why_no_edits)
@@ -51,6 +52,9 @@ class Chained(Editor):
             raise UserError(
                 explain(error, f"{model.name}, recommended.json: {self.name}")
             ) from None
+        for field, nothing in denoiser.ignored(self.task).items():
+            if getattr(resolved, field, nothing) != nothing:
+                raise UserError(f"{model.name} has no use for {field}: leave it out.")
         resolved._steps(model)
         return resolved
 

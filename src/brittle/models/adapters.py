@@ -24,13 +24,15 @@ from brittle.models.tuned import OnTop
 
 IMAGE_ENCODER = "image_encoder"
 _PARTS = ("image_proj", "ip_adapter")
+_PLAIN, _OF_TOKENS = "proj.weight", ("latents", "proj.3.weight")
+"""Tensors by which diffusers tells the plain kind; and plus and full face, told place by place."""
 
 
 class AdaptedFiles(OnTop):
     """A model's files (`ModelFiles`), whose denoiser attends to a picture as well, by ``scale``."""
 
     def __init__(self, base: ModelFiles, adapter: Path, scale: float) -> None:
-        """UserError where there is no adapter of the plain kind, or no image encoder beside it."""
+        """UserError where there is no adapter of a known kind, or no image encoder beside it."""
         super().__init__(base)
         self.adapter, self.scale = adapter, scale
         self.encoder = adapter.parent / IMAGE_ENCODER
@@ -39,10 +41,13 @@ class AdaptedFiles(OnTop):
         weights = self._weights()
         if not all(weights.values()):
             raise UserError(f"{adapter} is no IP-Adapter: it lacks tensors {' or '.join(_PARTS)}.")
-        if "proj.weight" not in weights["image_proj"]:
+        projection = weights["image_proj"].keys()
+        self.sees_places = not projection.isdisjoint(_OF_TOKENS)
+        """Whether it is told what is where in the picture, and not the picture's sum alone."""
+        if _PLAIN not in projection and not self.sees_places:
             raise UserError(
-                f"{adapter} is an IP-Adapter of another kind (plus, full face or FaceID): brittle "
-                f"reads the plain one, such as ip-adapter_sd15.safetensors."
+                f"{adapter} is an IP-Adapter of another kind, such as FaceID: brittle reads the "
+                f"plain one, plus and full face, such as ip-adapter_sd15.safetensors."
             )
         find_weights(self.encoder, "model")
 

@@ -22,6 +22,7 @@ from brittle.errors import UserError
 from brittle.images import middle_square, quantise, stretch
 from brittle.models.denoising import DenoisingTask, Draw
 from brittle.models.edit_model import EditModel
+from brittle.models.flow_schedulers import FLOW
 from brittle.models.memory import check_memory
 from brittle.models.parts import Part
 from brittle.models.tuned import NAMED, WEIGHTS, Scope, learning, take
@@ -112,6 +113,11 @@ class Classroom:
 
     def __post_init__(self) -> None:
         model, scope = self.model, self.course.scope
+        if model.denoiser.scheduler_name(None) == FLOW:
+            raise UserError(
+                f"{model.name} denoises by flow matching, and brittle tunes models of Stable "
+                f"Diffusion 1.x's and 2.x's kind: name another model."
+            )
         self.half = model.dtype == torch.bfloat16
         # What learns is float32; frozen weights below LoRA may be half as large.
         dtype = torch.bfloat16 if self.half and scope.rank is not None else torch.float32
@@ -143,7 +149,7 @@ class Classroom:
         ]
         clean = torch.cat(chosen).to(device)
         noise = torch.randn(clean.shape, generator=stream).to(device)
-        times = torch.randint(len(self.task.alphas), (len(clean),), generator=stream)
+        times = torch.randint(len(self.task), (len(clean),), generator=stream)
         embeddings = self.embeddings().repeat_interleave(batch, 0)
         errors = self.errors(clean, Draw(noise, times), embeddings)
         shares = torch.tensor([lesson.weight / batch for lesson in self.lessons], device=device)

@@ -98,6 +98,23 @@ def make_flow_scheduler(
     )
 
 
+def training_levels(config: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
+    """The noise levels (T,) that a model was trained at, from the lowest, and their timesteps.
+
+    Where the shift depends on the image's size, they are evenly spaced.
+
+    Raises:
+        UserError: a `why_not_flow`.
+    """
+    from diffusers import FlowMatchEulerDiscreteScheduler
+
+    if why := why_not_flow(config):
+        raise UserError(why)
+    with silence():
+        theirs = FlowMatchEulerDiscreteScheduler.from_config(dict(config))
+    return theirs.sigmas.flip(0), theirs.timesteps.flip(0)
+
+
 def steps_for(evaluations: int, strength: float) -> int:
     """How many steps a schedule has of which, at this strength, ``evaluations`` run."""
     count = int(evaluations / strength)

@@ -25,16 +25,16 @@ def fetch(
     wanted: Sequence[str],
     unwanted: Sequence[str],
     lacking: Callable[[Path], str],
+    spare: Sequence[str] = (),
 ) -> Path:
     """The folder of a hub's model, from the cache or downloaded.
 
-    ``wanted`` and ``unwanted`` are patterns of names; ``lacking`` says what a folder in the cache
-    lacks, or nothing where it is whole.
+    ``wanted`` and ``unwanted`` are patterns of names; ``lacking`` says what a folder lacks, or
+    nothing where it is whole. ``spare`` files are fetched where the model is not whole without.
 
     Raises:
         UserError: it is not cached and the hub can't be reached, or refuses.
     """
-    from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
 
     folder = cached(hub_id, wanted)
@@ -48,13 +48,20 @@ def fetch(
             f"the hub does not answer: connect once to download it, or name a folder or a file."
         )
     try:
-        found = snapshot_download(
-            hub_id, allow_patterns=[*wanted], ignore_patterns=[*unwanted] or None
-        )
+        found = _download(hub_id, wanted, [*unwanted, *spare])
+        if spare and lacking(found):
+            found = _download(hub_id, wanted, unwanted)
     except (HfHubHTTPError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"The hub's model {hub_id} can't be downloaded: {reason}") from error
-    return Path(found)
+    return found
+
+
+def _download(hub_id: str, wanted: Sequence[str], unwanted: Sequence[str]) -> Path:
+    from huggingface_hub import snapshot_download
+
+    ignored = [*unwanted] or None
+    return Path(snapshot_download(hub_id, allow_patterns=[*wanted], ignore_patterns=ignored))
 
 
 def revision(path: Path) -> str:

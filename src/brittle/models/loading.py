@@ -206,5 +206,5 @@ def fetch(hub_id: str) -> Path:
         "transformer/*",
         "scheduler/*",
     ]
-    unwanted = ["*.bin", "*.ckpt", "*.msgpack", "*.onnx*", "*.fp16*", "*non_ema*", "*.h5"]
-    return hub.fetch(hub_id, wanted, unwanted, lacking_in)
+    unwanted = ["*.bin", "*.ckpt", "*.msgpack", "*.onnx*", "*non_ema*", "*.h5"]
+    return hub.fetch(hub_id, wanted, unwanted, lacking_in, spare=["*.fp16*"])

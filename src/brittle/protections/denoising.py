@@ -60,7 +60,7 @@ class Denoised(PGD):
         """See `Protection.check_model`."""
         if why := model.denoiser.why_not("img2img"):
             raise UserError(f"{self.name} shows the denoiser no mask and no image: {why}")
-        known = len(DenoisingTask.of(model).alphas)
+        known = len(DenoisingTask.of(model))
         if self.timesteps is not None and self.timesteps[1] >= known:
             raise UserError(f"{model.name} has the timesteps 0 to {known - 1}: change timesteps.")
 
@@ -77,11 +77,11 @@ class Denoised(PGD):
         self, model: EditModel, latents: Tensor, draw: Draw, prepared: "_Prepared"
     ) -> Tensor:
         """What the denoiser says of latents (N, C, h, w) under what was drawn."""
-        prompts = [self.prompt] * len(latents)
+        prompts, nothing = [self.prompt] * len(latents), [""] * len(latents)
         shape = [side * model.factor for side in latents.shape[-2:]]
-        condition = model.denoiser.condition(prompts, prompts, shape=shape, guidance_scale=1)
+        condition = model.denoiser.condition(prompts, nothing, shape=shape, guidance_scale=1)
         noisy = prepared.task.noisy(latents, draw)
-        return model.denoiser.predict(noisy, draw.times.to(latents.device), condition)
+        return model.denoiser.predict(noisy, prepared.task.told(draw), condition)
 
 
 @register
@@ -89,8 +89,8 @@ class DenoisingLoss(Denoised):
     """Raises the denoiser's loss on the photo.
 
     Maximises L = mean (ε̂(z_t, t) − ε)², z_t being the photo's latent under the noise ε at the
-    timestep t (for a model that predicts velocity, its error). The denoiser runs under ``prompt``
-    without guidance.
+    timestep t (for a model that predicts velocity or flow matching's direction, its error). The
+    denoiser runs under ``prompt`` without guidance.
     """
 
     name = "denoising-loss"

@@ -97,7 +97,7 @@ class SurrogateLoop(PGD):
         stream: torch.Generator,
     ) -> "Exposed":
         """What belongs to a picture (1, 3, H, W) over all steps; its draws are from ``stream``."""
-        return Exposed(surrogate, stream, torch.arange(len(surrogate.task.alphas)))
+        return Exposed(surrogate, stream, torch.arange(len(surrogate.task)))
 
     def objective(
         self, model: EditModel, perturbed: Tensor, image: Tensor, *, prepared: "Exposed", **_: Any

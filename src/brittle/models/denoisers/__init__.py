@@ -30,15 +30,15 @@ def denoiser_of(parts: Parts) -> Denoiser:
     Raises:
         UserError: it has none, or one of an architecture that brittle doesn't know.
     """
-    adapted = isinstance(parts.files, AdaptedFiles)
+    adapter = parts.files if isinstance(parts.files, AdaptedFiles) else None
     if make := _TRANSFORMERS.get(str(parts.files.config("denoiser").get("_class_name"))):
-        if adapted:
+        if adapter:
             raise UserError(
                 f"{parts.name}: brittle puts an IP-Adapter on Stable Diffusion 1.x and XL alone."
             )
         return make(parts)
     unet = _unet_of(parts)
-    return ImagePrompted(unet) if adapted else unet
+    return ImagePrompted(unet, sees_places=adapter.sees_places) if adapter else unet
 
 
 def _unet_of(parts: Parts) -> UNet:

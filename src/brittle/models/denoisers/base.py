@@ -98,6 +98,9 @@ class Denoiser(Protocol):
     def fallbacks(self, task: Task) -> Mapping[str, Any]:
         """Values for an editor's fields that the files suggest and nobody chose."""
 
+    def ignored(self, task: Task) -> Mapping[str, Any]:
+        """Fields of editors without an effect, each with the value that asks for none."""
+
     def rows(self, guidance_scale: float) -> int:
         """How many rows an evaluation runs for each image."""
 

@@ -43,6 +43,10 @@ class Flux(Transformer):
         steps, scale = (28, 3.5) if self.takes_guidance else (4, 0.0)
         return {"num_inference_steps": steps, "guidance_scale": scale}
 
+    def ignored(self, task: Task) -> Mapping[str, Any]:
+        """As `Denoiser.ignored`: guidance where it is no input."""
+        return {} if self.takes_guidance else {"guidance_scale": 0.0}
+
     def rows(self, guidance_scale: float) -> int:
         """As `Denoiser.rows`: one."""
         return 1
@@ -152,6 +156,10 @@ class FluxKontext(Flux):
     def fallbacks(self, task: Task) -> Mapping[str, Any]:
         """As `Denoiser.fallbacks`: as published."""
         return {"num_inference_steps": 28, "guidance_scale": 2.5, "image_guidance_scale": 1.0}
+
+    def ignored(self, task: Task) -> Mapping[str, Any]:
+        """As `Denoiser.ignored`: guidance by the image too."""
+        return {**super().ignored(task), "image_guidance_scale": 1.0}
 
     def show(
         self, task: Task, image: Tensor, mask: Tensor | None, encode: Encode, noise: Tensor | None

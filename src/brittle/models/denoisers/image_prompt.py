@@ -18,13 +18,14 @@ from brittle.networks.clip import prepared
 class ImagePrompted:
     """A denoiser around another one (Ye et al. 2023, arXiv:2308.06721), which generates.
 
-    The picture never passes the autoencoder: CLIP's image encoder says what is in it.
+    The picture never passes the autoencoder: CLIP's image encoder says what is in it, as a whole,
+    or with ``sees_places`` at each place, by its last layer but one.
     """
 
     hides_masked = False
 
-    def __init__(self, unet: UNet) -> None:
-        self.unet, self.parts = unet, unet.parts
+    def __init__(self, unet: UNet, *, sees_places: bool = False) -> None:
+        self.unet, self.parts, self.sees_places = unet, unet.parts, sees_places
         self.patch, self.always_encodes = unet.patch, unet.always_encodes
 
     @property
@@ -59,6 +60,10 @@ class ImagePrompted:
         """As `Denoiser.fallbacks`."""
         return self.unet.fallbacks(task)
 
+    def ignored(self, task: Task) -> Mapping[str, Any]:
+        """As `Denoiser.ignored`."""
+        return self.unet.ignored(task)
+
     def rows(self, guidance_scale: float) -> int:
         """As `Denoiser.rows`."""
         return self.unet.rows(guidance_scale)
@@ -80,23 +85,34 @@ class ImagePrompted:
     def show(
         self, task: Task, image: Tensor, mask: Tensor | None, encode: Encode, noise: Tensor | None
     ) -> tuple[Tensor, ...]:
-        """As `Denoiser.show`: what CLIP sees, (N, 1, width)."""
+        """As `Denoiser.show`: what CLIP sees of it and of nothing, (N, 1, [places,] width)."""
         side = int(self.parts.files.config("image_encoder").get("image_size", 224))
         pixels = prepared(image, side).to(self.parts.device, self.parts.dtype)
+        seen = self._seen(pixels)
+        # Nothing is zeros: as numbers, or as pixels.
+        nothing = self._seen(torch.zeros_like(pixels)) if self.sees_places else seen.new_zeros(1)
+        return seen, nothing.expand_as(seen)
+
+    def _seen(self, pixels: Tensor) -> Tensor:
         encoder = self.parts.part("image_encoder")
         with self.parts.running("image_encoder"):
-            seen = encoder(pixels).image_embeds[:, None]
-        return (self.parts.numbers(seen, "image_encoder"),)
+            output = encoder(pixels, output_hidden_states=self.sees_places)
+        seen = output.hidden_states[-2] if self.sees_places else output.image_embeds
+        return self.parts.numbers(seen[:, None], "image_encoder")
 
     def blank(self, latents: Tensor) -> tuple[Tensor, ...]:
         """As `Denoiser.blank`."""
-        width = int(self.parts.files.config("image_encoder").get("projection_dim", 512))
-        return (latents.new_zeros(len(latents), 1, width),)
+        config = self.parts.files.config("image_encoder")
+        shape = [len(latents), 1, int(config.get("projection_dim", 512))]
+        if self.sees_places:
+            side = int(config.get("image_size", 224)) // int(config.get("patch_size", 32))
+            shape[2:] = [side**2 + 1, int(config.get("hidden_size", 768))]
+        return latents.new_zeros(shape), latents.new_zeros(shape)
 
     def predict(self, latents: Tensor, timestep: int | Tensor, condition: Condition) -> Tensor:
         """As `Denoiser.predict`; rows without the prompt are without the picture too."""
-        (seen,) = condition.shown
+        seen, nothing = condition.shown
         if self.rows(condition.guidance_scale) > 1:
-            seen = torch.cat([torch.zeros_like(seen), seen])
+            seen = torch.cat([nothing, seen])
         more = {**condition.more, "image_embeds": [seen]}
         return self.unet.predict(latents, timestep, replace(condition, more=more, shown=()))

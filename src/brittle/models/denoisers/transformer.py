@@ -3,8 +3,9 @@
 Prompts reach them token by token, and as one vector for all of a prompt.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -44,6 +45,10 @@ class Transformer(FlowMatching):
             )
         return ""
 
+    def ignored(self, task: Task) -> Mapping[str, Any]:
+        """As `Denoiser.ignored`: none."""
+        return {}
+
     def rows(self, guidance_scale: float) -> int:
         """As `Denoiser.rows`: without the prompt and with it."""
         return 2 if guidance_scale > 1 else 1
@@ -81,4 +86,5 @@ class Transformer(FlowMatching):
 
 def timesteps(latents: Tensor, timestep: int | float | Tensor) -> Tensor:
     """A timestep for each row, in float32, as diffusers' pipelines pass it."""
-    return torch.full((len(latents),), float(timestep), device=latents.device)
+    told = torch.as_tensor(timestep, dtype=torch.float32, device=latents.device).reshape(-1)
+    return told.repeat(len(latents) // len(told))

@@ -94,6 +94,10 @@ class UNet:
         """As `Denoiser.fallbacks`: none."""
         return {}
 
+    def ignored(self, task: Task) -> Mapping[str, Any]:
+        """As `Denoiser.ignored`: none."""
+        return {}
+
     def rows(self, guidance_scale: float) -> int:
         """As `Denoiser.rows`: without the prompt and with it."""
         return 2 if guidance_scale > 1 else 1
