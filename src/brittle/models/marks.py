@@ -25,6 +25,7 @@ _LORA = (
 LORA = "a LoRA, which changes a model and is none: name its model before it, as MODEL+FILE"
 _KINDS = (
     ("conditioner.embedders.", "a part of Stable Diffusion XL"),
+    ("joint_blocks.", "a part of Stable Diffusion 3"),
     ("double_blocks.", "a transformer of FLUX's kind and not FLUX.1, such as FLUX.2 or Chroma"),
     ("control_model.", "a ControlNet"),
     ("emb_params", "a textual inversion"),
