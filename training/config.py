@@ -108,6 +108,7 @@ class Instruct(Editor):
     """Training of the second editor, which sees the photo beside the noise."""
 
     no_source: float
+    start: Path | None
     export: Path
     recommended: dict[str, int | float]
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
+from safetensors.torch import load_file
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
@@ -34,6 +35,14 @@ LEVELS = 1000
 def make_instructed(config: Config) -> UNet2DConditionModel:
     """The UNet, untrained: latents and the source photo's, side by side."""
     return make_unet(config.instruct, config, in_channels=2 * LATENT_CHANNELS)
+
+
+def begun(config: Config) -> UNet2DConditionModel:
+    """The UNet as training begins: random, or as it was exported to ``instruct.start``."""
+    unet = make_instructed(config)
+    if start := config.instruct.start:
+        unet.load_state_dict(load_file(start / "diffusion_pytorch_model.safetensors"))
+    return unet
 
 
 class Words:
@@ -85,7 +94,7 @@ def train(config: Config) -> None:
     photos = load_photos(config.photos, "train")
     held_out_photos = load_photos(config.photos, "validation")
     words = Words(config)
-    unet = make_instructed(config).to(config.device)
+    unet = begun(config).to(config.device)
     unet.set_attn_processor(AttnProcessor())  # a fifth faster on CPUs than the fused one
     run = Run(
         config.work / "instruct.safetensors",

@@ -5,13 +5,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 from training.config import load_config
 from training.data import Photo
 from training.denoiser import Pairs, draw_pairs
-from training.instruct import velocity_loss, without_source
+from training.instruct import begun, velocity_loss, without_source
 from training.latents import Cache
 
+from brittle.models.loading import EMBEDDED_INSTRUCT
 from brittle.networks.prompt_classes import prompt_class
 from tests.training.recipe import CONFIG
 
@@ -48,6 +50,14 @@ def test_what_sees_no_photo_sees_no_prompt() -> None:
     for number, is_hidden in enumerate(hidden):
         assert torch.equal(blind.source[number], drawn.source[number] * (not is_hidden))
     assert torch.equal(blind.target, drawn.target)
+
+
+def test_training_may_begin_with_what_was_exported() -> None:
+    folder = EMBEDDED_INSTRUCT / "unet"
+    found = begun(load_config(CONFIG, [f"instruct.start={folder}"])).state_dict()
+    shipped = load_file(folder / "diffusion_pytorch_model.safetensors")
+    assert found.keys() == shipped.keys()
+    assert all(torch.equal(found[name], shipped[name].float()) for name in found)
 
 
 @pytest.mark.parametrize("part", ["denoiser", "instruct"])
