@@ -34,6 +34,8 @@ def here(tmp_path, monkeypatch):
         ("/", "/"),
         ("sample", "sample"),
         ("someone/some-model", "someone/some-model"),
+        ("someone/model+/srv/a.safetensors=0.5", "someone/model+a.safetensors=0.5"),
+        ("~/a+b/model+{here}/a.safetensors+../b.safetensors", "model+a.safetensors+b.safetensors"),
     ],
 )
 def test_a_place_is_told_from_the_current_folder_or_by_name(here, path, told):

@@ -9,6 +9,13 @@ from typing import Any
 from brittle.errors import printable
 
 _DIGEST = re.compile(r"#[0-9a-f]{32}")
+_ON_TOP = re.compile(r"\+(?=[^+]+\.safetensors)")
+"""Between a model and a file on top of it."""
+
+
+def stacked(model: str) -> list[str]:
+    """The places of a model's name, ``MODEL+FILE=SCALE``: of the model, and of files on top."""
+    return _ON_TOP.split(model)
 
 
 def shown(path: str | Path) -> str:
@@ -16,6 +23,8 @@ def shown(path: str | Path) -> str:
 
     A name that is no path, such as ``sample`` or a hub id, stays as it is.
     """
+    if len(places := stacked(str(path))) > 1:
+        return "+".join(map(shown, places))
     here, home = Path.cwd(), Path.home()
     place = Path(os.path.abspath(Path(path).expanduser()))
     tells = home != here and home.is_relative_to(here) and place.is_relative_to(home)

@@ -50,6 +50,7 @@ def test_settings_reach_into_the_trial(tmp_path):
         ("prompts: x\nprimary: {alpha: 2}", "primary.alpha"),
         ("prompts: x\nphotos: ../elsewhere", "--set photos="),
         ("prompts: x\nphotos: /etc", "--set photos="),
+        ("prompts: x\nmodel: embedded+/etc/x.safetensors", "--set model="),
         ("- a list", "YAML mapping"),
         ("prompts: [", "not a YAML file"),
         ("prompts: x\nbatch: 0", "batch"),

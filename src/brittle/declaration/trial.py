@@ -13,6 +13,7 @@ from brittle.component import explain, load_plugin, registry, unknown
 from brittle.declaration.placebos import PlaceboKind
 from brittle.declaration.primary import Primary
 from brittle.errors import UserError, shortened
+from brittle.places import stacked
 from brittle.protections import Protection
 from brittle.safe_yaml import MAX_CHARACTERS, read_yaml
 
@@ -266,6 +267,11 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _inside(folder: Path, value: str, where: str) -> str:
     """A path from a file, made absolute; names that are no path of this folder stay as they are."""
+    first, *more = stacked(value)
+    if more:
+        parts = [one.partition(".safetensors") for one in more]
+        files = [_inside(folder, name + end, where) + scale for name, end, scale in parts]
+        return "+".join([_inside(folder, first, where), *files])
     candidate, root = os.path.realpath(folder / value), os.path.realpath(folder)
     if Path(value).is_absolute() or not Path(candidate).is_relative_to(root):
         raise UserError(
