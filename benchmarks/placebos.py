@@ -1,4 +1,4 @@
-"""What a draw of noise takes of a core, by its kind, on a large photo.
+"""What a draw of noise takes of a core, by its kind, on a large photo, and of memory.
 
     python benchmarks/placebos.py [--size 4000x3000] [--draws 2]
 
@@ -7,6 +7,7 @@ smooth over about four pixels. What all draws of a file share is found before th
 """
 
 import argparse
+import resource
 import time
 
 import numpy as np
@@ -40,6 +41,8 @@ def main() -> None:
         for seed in range(1, options.draws + 1):
             placebo.draw(photo, file, seeds=[seed])
         print(f"{kind:15} {(time.process_time() - start) / options.draws:.2f} s", flush=True)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    print(f"{'memory':15} {peak:.1f} GB at most, imports and all", flush=True)
 
 
 if __name__ == "__main__":
