@@ -4,7 +4,7 @@ from skimage import data
 import brittle
 from brittle.errors import UserError
 from brittle.images import from_bytes, write_image
-from brittle.trial import cost
+from brittle.trial import cost, other_models
 from tests.malformed.trials import some_trials
 
 
@@ -12,11 +12,13 @@ from tests.malformed.trials import some_trials
 def folder(tmp_path, monkeypatch, embedded):
     """A folder for trial files, with one small photo; every one of them uses one loaded model."""
     write_image(tmp_path / "photos" / "cat.png", from_bytes(data.chelsea()[None, :64, :64]))
-    load, known = cost.load_model, {"embedded": embedded}
+    load, known = other_models.load_model, {"embedded": embedded}
     monkeypatch.setattr(
-        cost, "load_model", lambda name, **options: known.get(name) or load(name, **options)
+        other_models,
+        "load_model",
+        lambda name, **options: known.get(name) or load(name, **options),
     )
-    monkeypatch.setattr(cost, "stage_seconds", lambda *of: {"edits": 1.0})
+    monkeypatch.setattr(cost, "stage_seconds", lambda *of, cost=None: {"edits": 1.0})
     return tmp_path
 
 
