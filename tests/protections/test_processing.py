@@ -71,12 +71,12 @@ def test_a_placebo_is_processed_as_the_file_was_and_has_the_size_of_the_rest(kin
 def test_all_draws_of_a_file_share_what_was_found(photos, monkeypatch):
     asked = []
     monkeypatch.setattr(placebo, "processed", lambda *of: asked.append(of) or processed(*of))
-    placebo.EXPLANATIONS.forget()
+    placebo.CHANGES.forget()
     photo = photos[:1]
     for count, file in enumerate((done(photo, "gamma 0.8"), attacked(photo)), start=1):
         drawn = [Placebo.parse(kind).draw(photo, file, seeds=[seed])
                  for kind in NOISES for seed in (1, 2)]  # fmt: skip
         assert len(asked) == count
-        placebo.EXPLANATIONS.forget()
+        placebo.CHANGES.forget()
         assert torch.equal(drawn[0], Placebo.parse(NOISES[0]).draw(photo, file, seeds=[1]))
         asked.pop()
