@@ -22,7 +22,6 @@ from training.encoder import make_vae
 from training.files import write_json, write_tensors
 from training.latents import NAMES, Cache
 from training.loop import Run, averaged, join_workers
-from training.optim import Optimiser
 
 
 def load_decoder(config: Config) -> Decode:
@@ -81,13 +80,15 @@ def train(config: Config) -> None:
                 )
     model = PromptClassifier()
     run = Run(
-        config.work / "classifier.safetensors", model,
-        Optimiser(model.named_parameters(), settings.rate, muon=False, decay=0.01),
-        seed=config.seed + 3, steps=settings.steps, warmup=settings.warmup, decay=settings.decay,
-        average_decay=settings.average,
-    )  # fmt: skip
+        config.work / "classifier.safetensors",
+        model,
+        settings,
+        seed=config.seed + 3,
+        muon=False,
+        decay=0.01,
+    )
     run.wait()
-    print("resumed" if run.resume() else "new", "at step", run.step, flush=True)
+    run.resume()
     known = load_file(config.work / "classifier" / "train.safetensors")
     held_out = load_file(config.work / "classifier" / "validation.safetensors")
     pixels, looks = known["pixels"].numpy(), known["looks"]
@@ -116,7 +117,7 @@ def train(config: Config) -> None:
             "step": run.step, "minutes": run.seconds / 60, "right": share,
             "names": list(NAMES), "confusion": counts.tolist()})  # fmt: skip
 
-    run.run(loss, every=settings.every, then=look)
+    run.run(loss, then=look)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,6 @@ from training.encoder import Encode, load_encoder, make_vae
 from training.files import write_json
 from training.latents import Cache, picture
 from training.loop import Run
-from training.optim import Optimiser
 from training.perceptual import Perceptual
 
 
@@ -61,16 +60,9 @@ def train(config: Config) -> None:
     perceptual = Perceptual().to(config.device)
     decode.to(config.device)
     run = Run(
-        config.work / "decoder.safetensors",
-        decode,
-        Optimiser(decode.named_parameters(), settings.rate, muon=True),
-        seed=config.seed + 1,
-        steps=settings.steps,
-        warmup=settings.warmup,
-        decay=settings.decay,
-        average_decay=settings.average,
+        config.work / "decoder.safetensors", decode, settings, seed=config.seed + 1, muon=True
     )
-    print("resumed" if run.resume() else "new", "at step", run.step, flush=True)
+    run.resume()
     batch = settings.batch // run.workers
 
     def loss(step: int, rng: np.random.Generator) -> Tensor:
@@ -99,7 +91,7 @@ def train(config: Config) -> None:
             {"step": run.step, "minutes": run.seconds / 60, "psnr": float(found.mean())},
         )
 
-    run.run(loss, every=settings.every, then=look)
+    run.run(loss, then=look)
 
 
 if __name__ == "__main__":

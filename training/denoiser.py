@@ -24,7 +24,6 @@ from training.data import Photo, load_photos
 from training.files import write_json
 from training.latents import NAMES, Cache
 from training.loop import Run
-from training.optim import Optimiser
 from training.scheduler import make_scheduler
 from training.teacher import LATENT_CHANNELS
 from training.text import make_text_encoder, saved_tokenizer
@@ -164,14 +163,12 @@ def train(config: Config) -> None:
     run = Run(
         config.work / "denoiser.safetensors",
         model,
-        Optimiser(model.named_parameters(), settings.rate, muon=True, decay=0.01),
+        settings,
         seed=config.seed + 2,
-        steps=settings.steps,
-        warmup=settings.warmup,
-        decay=settings.decay,
-        average_decay=settings.average,
+        muon=True,
+        decay=0.01,
     )
-    print("resumed" if run.resume() else "new", "at step", run.step, flush=True)
+    run.resume()
     batch = settings.batch // run.workers
 
     def loss(step: int, rng: np.random.Generator) -> Tensor:
@@ -198,7 +195,7 @@ def train(config: Config) -> None:
             {"step": run.step, "minutes": run.seconds / 60, "loss": value},
         )
 
-    run.run(loss, every=settings.every, then=look)
+    run.run(loss, then=look)
 
 
 if __name__ == "__main__":

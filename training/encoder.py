@@ -21,7 +21,6 @@ from training.config import Autoencoder, Config, from_command_line, mixed_precis
 from training.data import crop, jpeg, load_photos, to_tensor
 from training.files import write_json, write_tensors
 from training.loop import Run, averaged, join_workers
-from training.optim import Optimiser
 from training.teacher import LATENT_CHANNELS, load_teacher
 from training.teacher_set import KINDS, attack_steps, latents, make_chunk, targets
 
@@ -163,21 +162,12 @@ def train(config: Config, until: int | None = None) -> None:
     teacher = load_teacher(config.teacher).to(config.device)
     if join_workers()[0] == 0:
         prepare(config, pool, teacher)
-    run = Run(
-        work / "encoder.safetensors",
-        encode,
-        Optimiser(encode.named_parameters(), settings.rate, muon=True),
-        seed=config.seed,
-        steps=settings.steps,
-        warmup=settings.warmup,
-        decay=settings.decay,
-        average_decay=settings.average,
-    )
+    run = Run(work / "encoder.safetensors", encode, settings, seed=config.seed, muon=True)
     run.wait()
     numbers = load_file(work / "statistics.safetensors")
     mean, std = (numbers[name].to(config.device) for name in ("mean", "std"))
     check = load_file(work / "held_out.safetensors")
-    print("resumed" if run.resume() else "new", "at step", run.step, flush=True)
+    run.resume()
     weights = np.array([settings.weights[kind] for kind in KINDS])
     weights /= weights.sum()
     view = (1, -1, 1, 1)
@@ -201,7 +191,7 @@ def train(config: Config, until: int | None = None) -> None:
 
     for number, share in enumerate([*settings.student_at, 1.0]):
         boundary = round(share * settings.steps)
-        run.run(loss, every=settings.every, then=look, until=min(boundary, until or boundary))
+        run.run(loss, then=look, until=min(boundary, until or boundary))
         if run.step < boundary:
             return
         file = work / "teacher_set" / f"student-{number}-{run.rank}.safetensors"

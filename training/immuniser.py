@@ -13,7 +13,6 @@ move beside every placebo, the tile of `universal` and a short PGD, and the proc
 
 from __future__ import annotations
 
-import hashlib
 import time
 
 import numpy as np
@@ -30,9 +29,7 @@ from brittle.transforms import Transform
 from brittle.transforms.soft_jpeg import soft_jpeg
 from training.config import Config, from_command_line
 from training.data import SIZE, crop, load_photos, to_tensor
-from training.files import write_tensors
-from training.loop import Run, averaged
-from training.optim import Optimiser
+from training.loop import Run
 
 
 def train(config: Config) -> None:
@@ -42,12 +39,9 @@ def train(config: Config) -> None:
     network = Immuniser().to(memory_format=torch.channels_last)
     nn.init.normal_(network.leave.weight, std=0.02)  # at the photo itself there is no gradient
     run = Run(
-        config.work / "immuniser.safetensors", network,
-        Optimiser(network.named_parameters(), settings.rate, muon=True),
-        seed=config.seed + 6, steps=settings.steps, warmup=settings.warmup, decay=settings.decay,
-        average_decay=settings.average,
-    )  # fmt: skip
-    print("resumed" if run.resume() else "new", "at step", run.step, len(photos), "photos")
+        config.work / "immuniser.safetensors", network, settings, seed=config.seed + 6, muon=True
+    )
+    run.resume()
 
     def loss(step: int, rng: np.random.Generator) -> Tensor:
         rows = rng.integers(len(photos), size=settings.batch)
@@ -66,10 +60,8 @@ def train(config: Config) -> None:
             here = model.encode_to_attack(pairs[1])
         return -(there - here).square().flatten(1).sum(1).clamp_min(1e-12).log().mean()
 
-    run.run(loss, every=settings.every)
-    write_tensors(settings.export, {n: v.half() for n, v in averaged(run.file).items()})
-    print(settings.export.name, hashlib.sha256(settings.export.read_bytes()).hexdigest())
-    network.load_state_dict(averaged(run.file))
+    run.run(loss)
+    run.publish(settings.export)
     measure(config, model, network)
 
 

@@ -25,7 +25,6 @@ from training.denoiser import Pairs, draw_pairs, encode_captions, make_unet
 from training.files import write_json
 from training.latents import Cache
 from training.loop import Run
-from training.optim import Optimiser
 from training.teacher import LATENT_CHANNELS
 
 LEVELS = 1000
@@ -99,20 +98,13 @@ def train(config: Config) -> None:
     run = Run(
         config.work / "instruct.safetensors",
         unet,
-        Optimiser(
-            unet.named_parameters(),
-            settings.rate,
-            muon=True,
-            decay=0.01,
-            bfloat16=config.bfloat16,
-        ),
+        settings,
         seed=config.seed + 5,
-        steps=settings.steps,
-        warmup=settings.warmup,
-        decay=settings.decay,
-        average_decay=settings.average,
+        muon=True,
+        decay=0.01,
+        bfloat16=config.bfloat16,
     )
-    print("resumed" if run.resume() else "new", "at step", run.step, flush=True)
+    run.resume()
     batch = settings.batch // run.workers
 
     def loss(step: int, rng: np.random.Generator) -> Tensor:
@@ -138,7 +130,7 @@ def train(config: Config) -> None:
             {"step": run.step, "minutes": run.seconds / 60, "loss": value},
         )
 
-    run.run(loss, every=settings.every, then=look)
+    run.run(loss, then=look)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from training.config import Schedule
 from training.files import write_tensors
 from training.optim import Optimiser, trapezoid
 
@@ -31,8 +33,9 @@ def join_workers() -> tuple[int, int]:
 
 
 class Run:
-    """``loss(step, rng)`` is minimised for ``steps`` steps; ``rng`` depends on (seed, step, rank).
+    """``loss(step, rng)`` is minimised as ``schedule`` says; ``rng`` depends on (seed, step, rank).
 
+    ``muon``, ``decay`` and ``bfloat16`` are the optimiser's.
     Workers average their gradients, so each draws its share of the batch.
     ``average`` holds the exponential moving average of all parameters and buffers.
     """
@@ -41,17 +44,15 @@ class Run:
         self,
         file: Path,
         model: nn.Module,
-        optimiser: Optimiser,
+        schedule: Schedule,
         *,
         seed: int,
-        steps: int,
-        warmup: int,
-        decay: float,
-        average_decay: float,
+        muon: bool,
+        decay: float = 0.0,
+        bfloat16: bool = False,
     ) -> None:
-        self.file, self.model, self.optimiser = file, model, optimiser
-        self.seed, self.steps, self.warmup, self.decay = seed, steps, warmup, decay
-        self.average_decay = average_decay
+        self.file, self.model, self.schedule, self.seed = file, model, schedule, seed
+        self.optimiser = Optimiser(model.named_parameters(), schedule.rate, muon, decay, bfloat16)
         self.rank, self.workers = join_workers()
         self.average = {n: v.detach().clone() for n, v in model.state_dict().items()}
         self.step = 0
@@ -66,8 +67,9 @@ class Run:
         write_tensors(file or self.file, state, about)
 
     def resume(self) -> bool:
-        """Loads the checkpoint if there is one, and says whether there was."""
+        """Loads the checkpoint if there is one, and says (and prints) whether there was."""
         if not self.file.exists():
+            print("new", flush=True)
             return False
         with safe_open(self.file, "pt") as opened:
             about = opened.metadata()
@@ -82,31 +84,32 @@ class Run:
             self.average[name].copy_(value)
         self.optimiser.load(part("optimiser."))
         self.step, self.seconds = int(about["step"]), float(about["seconds"])
+        print("resumed at step", self.step, flush=True)
         return True
 
     def run(
         self,
         loss: Callable[[int, np.random.Generator], Tensor],
         *,
-        every: int,
         then: Callable[[], None] | None = None,
         until: int | None = None,
     ) -> None:
-        """Trains to step ``until`` (the end), saving and calling ``then`` each ``every`` steps."""
+        """Trains to step ``until`` (the end), now and then saving and calling ``then``."""
         total, count = 0.0, 0
         started = time.monotonic()
-        end = self.steps if until is None else min(until, self.steps)
+        plan = self.schedule
+        end = plan.steps if until is None else min(until, plan.steps)
         while self.step < end:
             rng = np.random.default_rng([self.seed, self.step, self.rank])
             torch.manual_seed(int(rng.integers(2**62)))
             value = loss(self.step, rng)
             value.backward()
             self._share_gradients()
-            self.optimiser.step(trapezoid(self.step, self.steps, self.warmup, self.decay))
+            self.optimiser.step(trapezoid(self.step, plan.steps, plan.warmup, plan.decay))
             self._follow()
             self.step += 1
             total, count = total + float(value.detach()), count + 1
-            if self.step % every == 0 or self.step == end:
+            if self.step % plan.every == 0 or self.step == end:
                 now = time.monotonic()
                 self.seconds += now - started
                 rate = count / (now - started)
@@ -121,6 +124,13 @@ class Run:
                         then()
                 self.wait()
                 total, count, started = 0.0, 0, time.monotonic()
+
+    def publish(self, file: Path) -> None:
+        """Gives the model the averaged weights, writes them in float16 and prints the digest."""
+        weights = averaged(self.file)
+        write_tensors(file, {name: value.half() for name, value in weights.items()})
+        print(file.name, hashlib.sha256(file.read_bytes()).hexdigest())
+        self.model.load_state_dict(weights)
 
     def wait(self) -> None:
         """Returns when all workers are here."""
@@ -140,7 +150,7 @@ class Run:
 
     @torch.no_grad()
     def _follow(self) -> None:
-        keep = min(self.average_decay, (1 + self.step) / (10 + self.step))
+        keep = min(self.schedule.average, (1 + self.step) / (10 + self.step))
         state = self.model.state_dict()
         names = [n for n, v in state.items() if v.is_floating_point()]
         torch._foreach_lerp_([self.average[n] for n in names], [state[n] for n in names], 1 - keep)

@@ -11,8 +11,6 @@ split and at a few levels, beside that of the noised picture.
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -20,9 +18,7 @@ from torch import Tensor
 from brittle.networks.pixel_denoiser import LEVELS, PixelDenoiser, signal
 from training.config import Config, from_command_line
 from training.data import crop, load_photos, to_tensor
-from training.files import write_tensors
-from training.loop import Run, averaged
-from training.optim import Optimiser
+from training.loop import Run
 
 
 def noised(clean: Tensor, noise: Tensor, levels: Tensor) -> Tensor:
@@ -36,12 +32,13 @@ def train(config: Config) -> None:
     settings, photos = config.pixel_denoiser, load_photos(config.photos, "train")
     network = PixelDenoiser().to(memory_format=torch.channels_last)
     run = Run(
-        config.work / "pixel-denoiser.safetensors", network,
-        Optimiser(network.named_parameters(), settings.rate, muon=True),
-        seed=config.seed + 5, steps=settings.steps, warmup=settings.warmup, decay=settings.decay,
-        average_decay=settings.average,
-    )  # fmt: skip
-    print("resumed" if run.resume() else "new", "at step", run.step, len(photos), "photos")
+        config.work / "pixel-denoiser.safetensors",
+        network,
+        settings,
+        seed=config.seed + 5,
+        muon=True,
+    )
+    run.resume()
 
     def loss(step: int, rng: np.random.Generator) -> Tensor:
         rows = rng.integers(len(photos), size=settings.batch)
@@ -50,10 +47,8 @@ def train(config: Config) -> None:
         noise = torch.randn_like(clean)
         return (network(noised(clean, noise, levels), levels) - noise).square().mean()
 
-    run.run(loss, every=settings.every)
-    write_tensors(settings.export, {n: v.half() for n, v in averaged(run.file).items()})
-    print(settings.export.name, hashlib.sha256(settings.export.read_bytes()).hexdigest())
-    network.load_state_dict(averaged(run.file))
+    run.run(loss)
+    run.publish(settings.export)
     measure(config, network)
 
 

@@ -12,8 +12,6 @@ network take off what it has never seen? (``nothing`` leaves out none, for the c
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
 import torch
 from safetensors.torch import load_file
@@ -27,8 +25,7 @@ from brittle.protections import Protection
 from training.config import Config, from_command_line
 from training.data import SIZE, crop, load_photos, to_pixels, to_tensor
 from training.files import write_tensors
-from training.loop import Run, averaged
-from training.optim import Optimiser
+from training.loop import Run
 
 
 def make_pairs(config: Config) -> None:
@@ -75,12 +72,14 @@ def train(config: Config) -> None:
     name = f"remover-without-{settings.without}" if settings.without else "remover"
     network = Remover()
     run = Run(
-        config.work / f"{name}.safetensors", network,
-        Optimiser(network.named_parameters(), settings.rate, muon=False, decay=0.01),
-        seed=config.seed + 4, steps=settings.steps, warmup=settings.warmup, decay=settings.decay,
-        average_decay=settings.average,
-    )  # fmt: skip
-    print("resumed" if run.resume() else "new", "at step", run.step, len(original), "pairs")
+        config.work / f"{name}.safetensors",
+        network,
+        settings,
+        seed=config.seed + 4,
+        muon=False,
+        decay=0.01,
+    )
+    run.resume()
 
     def loss(step: int, rng: np.random.Generator) -> Tensor:
         rows = rng.integers(len(original), size=settings.batch)
@@ -96,10 +95,9 @@ def train(config: Config) -> None:
         seen = torch.where(untouched.view(-1, 1, 1, 1), clean, seen)
         return (network(seen) - clean).abs().mean() * 255
 
-    run.run(loss, every=settings.every)
+    run.run(loss)
     file = config.work / f"{name}-weights.safetensors" if settings.without else settings.export
-    write_tensors(file, {n: value.half() for n, value in averaged(run.file).items()})
-    print(file.name, hashlib.sha256(file.read_bytes()).hexdigest())
+    run.publish(file)
 
 
 if __name__ == "__main__":

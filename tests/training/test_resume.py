@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from training.config import Schedule
 from training.loop import Run
-from training.optim import Optimiser, orthogonal, trapezoid
+from training.optim import orthogonal, trapezoid
 
 from tests.training.recipe import small_config, write_photos, write_teacher
 
@@ -13,10 +14,8 @@ from tests.training.recipe import small_config, write_photos, write_teacher
 def make_run(file: Path, muon: bool) -> Run:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 2))
-    optimiser = Optimiser(model.named_parameters(), 0.01, muon=muon, decay=0.01)
-    return Run(
-        file, model, optimiser, seed=3, steps=8, warmup=2, decay=0.5, average_decay=0.9
-    )  # fmt: skip
+    schedule = Schedule(batch=5, steps=8, rate=0.01, warmup=2, decay=0.5, average=0.9, every=2)
+    return Run(file, model, schedule, seed=3, muon=muon, decay=0.01)
 
 
 def train(run: Run, until: int) -> None:
@@ -24,7 +23,7 @@ def train(run: Run, until: int) -> None:
         x = torch.from_numpy(rng.normal(size=(5, 4))).float() + 0.1 * torch.randn(5, 4)
         return (run.model(x) - x[:, :2]).square().mean()
 
-    run.run(loss, every=2, until=until)
+    run.run(loss, until=until)
 
 
 @pytest.mark.parametrize("muon", [False, True])
