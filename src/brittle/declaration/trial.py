@@ -207,30 +207,12 @@ def load_trial(path: str | Path, settings: Iterable[str] = ()) -> Trial:
     """
     path = Path(path)
     written = _read(path)
-    for field in ("photos", "model", "mask", "calibration"):
-        value = written.get(field)
-        if isinstance(value, (str, int)) and not isinstance(value, bool):  # a folder named 2026
-            written[field] = _inside(path.parent, str(value), f"{path.name}: {field}")
-    models = written.get("models")
-    if isinstance(models, dict):
-        where = f"{path.name}: models"
-        written["models"] = {
-            _inside(path.parent, str(name), where): editors for name, editors in models.items()
-        }
-    files = written.get("files")
-    if isinstance(files, dict):
-        where = f"{path.name}: files"
-        written["files"] = {
-            label: _inside(path.parent, folder, where) if isinstance(folder, str) else folder
-            for label, folder in files.items()
-        }
-    plugins = written.get("plugins")
-    if isinstance(plugins, (str, list)):
-        named = [plugins] if isinstance(plugins, str) else plugins
-        where = f"{path.name}: plugins"
-        written["plugins"] = [
-            _inside(path.parent, one, where) if isinstance(one, str) else one for one in named
-        ]
+    for field in ("photos", "model", "mask", "calibration", "files", "plugins"):
+        if field in written:
+            written[field] = _placed(path.parent, written[field], f"{path.name}: {field}")
+    if isinstance(models := written.get("models"), dict):
+        names = _placed(path.parent, [*models], f"{path.name}: models")
+        written["models"] = dict(zip(names, models.values(), strict=True))
     for setting in settings:
         _apply(written, setting)
     trial = make_trial(written, path.name)
@@ -263,6 +245,17 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(written, dict):
         raise UserError(f"{path}: a trial is a YAML mapping with keys such as `prompts`.")
     return written
+
+
+def _placed(folder: Path, value: Any, where: str) -> Any:
+    """All paths in a value of a file, made absolute."""
+    if isinstance(value, dict):
+        return {name: _placed(folder, one, where) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_placed(folder, one, where) for one in value]
+    if isinstance(value, (str, int)) and not isinstance(value, bool):  # a folder named 2026
+        return _inside(folder, str(value), where)
+    return value
 
 
 def _inside(folder: Path, value: str, where: str) -> str:
