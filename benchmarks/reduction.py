@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from brittle import api
-from brittle.auditing.reduction import Tried, trace
+from brittle.auditing.reduction import TracedTransform, trace
 from brittle.images import read_photo
 from brittle.models import EditModel, load_model
 from brittle.protections import NoiseSpectrum
@@ -34,7 +34,7 @@ def rows_of(photo: Tensor, model: EditModel, steps: int) -> list[Tensor]:
 
 
 @torch.inference_mode()
-def beyond_noise(rows: list[Tensor], tried: Tried, model: EditModel) -> float:
+def beyond_noise(rows: list[Tensor], tried: TracedTransform, model: EditModel) -> float:
     """How far the encoder's latents move beyond noise, RMS."""
     received = (tried.transform.apply(tried.start(row, model), seeds=[0]) for row in rows)
     control, *others = (model.encode(model.fit(one)) for one in received)
@@ -56,13 +56,15 @@ def main() -> None:
     for size in options.sizes or [128, 256, 384]:
         model = load_model("embedded", size=size)
         shown = [rows_of(photo, model, options.steps) for photo in photos]
-        whole = [beyond_noise(rows, Tried(Transform.parse("none"), 1), model) for rows in shown]
+        whole = [
+            beyond_noise(rows, TracedTransform(Transform.parse("none"), 1), model) for rows in shown
+        ]
         for text in TRANSFORMS:
             transform = Transform.parse(text)
             seen = sum(trace(transform, photo, model, seed=0) for photo in photos) / len(photos)
             left = [
                 sum(
-                    beyond_noise(rows, Tried(transform, at), model) / at_first
+                    beyond_noise(rows, TracedTransform(transform, at), model) / at_first
                     for rows, at_first in zip(shown, whole, strict=True)
                 )
                 / len(photos)

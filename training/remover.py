@@ -20,7 +20,7 @@ from torch import Tensor
 from brittle.budgets import LinfBudget
 from brittle.images import from_bytes
 from brittle.models import load_model
-from brittle.networks.remover import Remover
+from brittle.networks.remover import RemoverNetwork
 from brittle.protections import Protection
 from training.config import Config, from_command_line
 from training.data import SIZE, crop, load_photos, to_pixels, to_tensor
@@ -70,7 +70,7 @@ def train(config: Config) -> None:
     make_pairs(config)
     original, protected = load_pairs(config)
     name = f"remover-without-{settings.without}" if settings.without else "remover"
-    network = Remover()
+    network = RemoverNetwork()
     run = Run(
         config.work / f"{name}.safetensors",
         network,

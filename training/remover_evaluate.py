@@ -20,7 +20,7 @@ from torch import Tensor
 
 from brittle.images import from_bytes, quantise
 from brittle.models import load_model
-from brittle.networks.remover import Remover
+from brittle.networks.remover import RemoverNetwork
 from brittle.protections import Noise, Protection
 from brittle.transforms import Transform
 from training.config import Config, from_command_line
@@ -36,13 +36,13 @@ def networks(config: Config) -> dict[str, Receive]:
         files[file.name.removesuffix("-weights.safetensors")] = file
     found: dict[str, Receive] = {}
     for name, file in files.items():
-        network = Remover()
+        network = RemoverNetwork()
         network.load_state_dict({n: value.float() for n, value in load_file(file).items()})
         found[name] = partial(_removed, network.requires_grad_(False).eval())
     return found
 
 
-def _removed(network: Remover, image: Tensor) -> Tensor:
+def _removed(network: RemoverNetwork, image: Tensor) -> Tensor:
     return quantise(network(image))
 
 

@@ -6,7 +6,7 @@ from brittle.analysis.randomization_test import placebo_tests
 from brittle.auditing import answers as words
 from brittle.auditing.comparisons import comparisons as compared
 from brittle.auditing.document import UsableCounts
-from brittle.auditing.reduction import Tried
+from brittle.auditing.reduction import TracedTransform
 from brittle.auditing.work import Distances
 from brittle.record.arms import NOISES
 from brittle.transforms import Transform
@@ -22,7 +22,7 @@ def comparisons(seen, *shifts, trace=1.0, transplants=()):
     noise = {kind: tuple(1 + draw / 20 for draw in range(19)) for kind in NOISES}
     found = [
         Distances(
-            Tried(Transform.parse(name), trace if name == NAMES[1] else 1.0),
+            TracedTransform(Transform.parse(name), trace if name == NAMES[1] else 1.0),
             *(seen, "latent" if seen == "latents" else "perceptual", shift, noise, 10, 19),
             transplants=transplants if name == "none" else (),
         )

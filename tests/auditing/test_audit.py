@@ -19,7 +19,7 @@ import brittle
 from brittle.analysis.randomization_test import DRAWS, FIRST
 from brittle.analysis.schemas import with_tables
 from brittle.auditing.document import Audit
-from brittle.auditing.reduction import Tried
+from brittle.auditing.reduction import TracedTransform
 from brittle.auditing.request import Request
 from brittle.auditing.schemas import SCHEMA, field_tables, schema
 from brittle.auditing.setting import TRANSPLANTS, Setting
@@ -51,7 +51,7 @@ def working(files, name, model, transforms, *, calibration=None, metric=None, ed
     )
     setting = Setting(model, request, editor, "", metric or Latent(), "", calibration)
     pictures = read_pair(Pair("cat", files / "original.png", files / name))
-    tried = [Tried(transform, 1.0) for transform in request.transforms]
+    tried = [TracedTransform(transform, 1.0) for transform in request.transforms]
     loaded = Future()
     loaded.set_result(None)
     return PhotoWork(setting, pictures, tried, MemoryStore(), loaded)

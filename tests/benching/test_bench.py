@@ -16,7 +16,7 @@ from brittle.analysis.summary import Interval
 from brittle.benching import entry as schema
 from brittle.benching.declaration import SIZES, load_bench, submission
 from brittle.benching.entry import Entry, Measured
-from brittle.benching.leaderboard import Line, page, ranked, read_entries, read_entry
+from brittle.benching.leaderboard import LeaderboardRow, page, ranked, read_entries, read_entry
 from brittle.benching.measuring import reported
 from brittle.benching.verifying import alike, verify_bundle
 from brittle.cli import app
@@ -241,7 +241,7 @@ def line(entry, worst, before, half=0.1):
         entry.results[0].model_dump()
         | {"worst": interval(worst, half), "before": interval(before, half)}
     )
-    return Line(entry, result)
+    return LeaderboardRow(entry, result)
 
 
 def test_what_holds_stands_above_what_is_stronger_but_was_undone(encoder):
@@ -254,7 +254,7 @@ def test_what_holds_stands_above_what_is_stronger_but_was_undone(encoder):
     few.result.__dict__["before"] = Interval(estimate=0.4, method="none", n=3)
     assert few.result.standing == "too few photos"
     stopped = more.result.model_copy(update={"withheld": "loss did not fall"})
-    assert ranked([Line(entry, stopped), nothing])[0] is nothing
+    assert ranked([LeaderboardRow(entry, stopped), nothing])[0] is nothing
     assert stopped.standing == "withheld"
 
 

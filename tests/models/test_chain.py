@@ -22,7 +22,7 @@ def pipeline(small_sd):
     return tiny.diffusers_img2img(small_sd)
 
 
-def make_plan(model: EditModel, **settings) -> chain.Plan:
+def make_plan(model: EditModel, **settings) -> chain.EditPlan:
     defaults = {"num_inference_steps": 4, "strength": 1.0, "guidance_scale": 3.0}
     return chain.plan(
         model,

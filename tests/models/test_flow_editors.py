@@ -11,7 +11,7 @@ from brittle.editors import Img2Img, Inpaint, Instruct
 from brittle.errors import UserError
 from brittle.models import EditModel, chain, load_model, memory
 from brittle.models.finetuning import Classroom, Course
-from brittle.models.tuned import Scope
+from brittle.models.tuned import LearningScope
 from brittle.protections import DenoisingLoss
 from brittle.silence import silence
 from tests.models import tiny, tiny_flow
@@ -271,7 +271,7 @@ def test_what_they_do_not_do_is_refused(sd3, flux, kontext):
     with pytest.raises(UserError, match="no use for a negative prompt"):
         edited(flux[1], "img2img", negative_prompt="a", num_inference_steps=1, guidance_scale=1.0)
     with pytest.raises(UserError, match="denoises by flow matching"):
-        Classroom(model, [], Course(Scope(("denoiser",), 4), 1, 1e-4, 1, 0))
+        Classroom(model, [], Course(LearningScope(("denoiser",), 4), 1, 1e-4, 1, 0))
     with pytest.raises(UserError, match="no use for image_guidance_scale"):
         Instruct(image_guidance_scale=1.5).resolve(kontext[1])
     assert Instruct(image_guidance_scale=1.0).resolve(kontext[1]) == Instruct().resolve(kontext[1])

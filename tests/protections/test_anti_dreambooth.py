@@ -6,7 +6,7 @@ import torch
 from brittle.errors import UserError
 from brittle.models.finetuning import Course
 from brittle.models.surrogate import Surrogate
-from brittle.models.tuned import Scope
+from brittle.models.tuned import LearningScope
 from brittle.noise import generators
 from brittle.protections import AntiDreamBooth, NoiseSpectrum, Protection, Trace
 
@@ -15,7 +15,7 @@ PROMPT = SHORT.instance_prompt
 
 
 def surrogate_of(model, *, steps: int = 2, rate: float = 1e-3) -> Surrogate:
-    course = Course(Scope(("denoiser", "text_encoder"), None), steps, rate, batch=1, seed=0)
+    course = Course(LearningScope(("denoiser", "text_encoder"), None), steps, rate, batch=1, seed=0)
     return Surrogate(model, course, PROMPT)
 
 

@@ -13,13 +13,13 @@ import numpy as np
 
 import brittle
 from brittle.analysis.finished import Finished
-from brittle.component import Component as AnyComponent
+from brittle.component import Component
 from brittle.declaration.primary import Primary
 from brittle.editors import Editor
 from brittle.images import from_bytes, png_from_levels, to_bytes
 from brittle.metrics import Metric
 from brittle.record.arms import Arm
-from brittle.record.manifest import Component, Manifest, Model, PhotoEntry, Written
+from brittle.record.manifest import ComponentEntry, Manifest, Model, PhotoEntry, Written
 from brittle.record.record import IndexEntry, Point, Record, index_json
 from brittle.record.rows import Row, format_results
 from brittle.record.store import INDEX, RESULTS, FolderStore, artifact, dump
@@ -71,8 +71,8 @@ def finish(record: Record) -> Finished:
     return Finished.open(record.directory)
 
 
-def _component(component: AnyComponent, label: str) -> Component:
-    return Component(label=label, record=component.record())
+def _component(component: Component, label: str) -> ComponentEntry:
+    return ComponentEntry(label=label, record=component.record())
 
 
 def _manifest(

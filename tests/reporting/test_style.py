@@ -18,7 +18,7 @@ from brittle.declaration.primary import Primary
 from brittle.editors import Editor
 from brittle.errors import UserError
 from brittle.record.arms import BASE_MODEL, Arm
-from brittle.record.manifest import Collection, Component, Manifest, Model, Written
+from brittle.record.manifest import Collection, ComponentEntry, Manifest, Model, Written
 from brittle.record.record import Record
 from brittle.record.store import FolderStore
 from brittle.reporting import answer, build_report
@@ -150,7 +150,7 @@ def three_fine_tunes():
 
 
 def _component(component):
-    return Component(label=str(component), record=component.record())
+    return ComponentEntry(label=str(component), record=component.record())
 
 
 def test_reach_and_retention_stand_beside_preference_with_their_intervals(three_fine_tunes):

@@ -44,7 +44,7 @@ def test_the_network_is_these_few_lines(photos):
 
 def test_untrained_it_removes_nothing_at_any_size():
     image = torch.rand(1, 3, 17, 22)
-    assert torch.equal(remover.Remover()(image), image)
+    assert torch.equal(remover.RemoverNetwork()(image), image)
 
 
 def test_its_weights_belong_to_its_version():

@@ -32,7 +32,7 @@ NOTHING_LEARNED = "unprotected pictures taught the model too little for a scale"
 
 
 @dataclass(frozen=True)
-class Contrast:
+class AgainstNoise:
     """One arm under one transform against noise: one number a unit, NaN where it has none."""
 
     effect: Array
@@ -66,7 +66,7 @@ class Effects:
         self.table, self.editor, self.metric = table, editor, metric
         self.unit = table.unit
         self._noise: dict[tuple[str, str], Block] = {}
-        self._contrasts: dict[tuple[str, str, str | None, str | None], Contrast] = {}
+        self._contrasts: dict[tuple[str, str, str | None, str | None], AgainstNoise] = {}
 
     def block(self, arm: str, transform: str) -> Block:
         """The distances of one arm's edits."""
@@ -152,7 +152,7 @@ class Effects:
 
     def contrast(
         self, arm: str, transform: str, *, paired: str | None = None, against: str | None = None
-    ) -> Contrast:
+    ) -> AgainstNoise:
         """One number a unit; ``paired``: only at points that this transform has as well.
 
         ``against``: held against this one placebo instead, at the same points.
@@ -164,7 +164,7 @@ class Effects:
 
     def _contrast(
         self, arm: str, transform: str, paired: str | None, against: str | None
-    ) -> Contrast:
+    ) -> AgainstNoise:
         noise = self.noise(arm, transform)
         placebo = noise if against is None else self.block(against, transform)
         least = self.block(ORIGINAL, transform) if self.table.learned else placebo
@@ -177,7 +177,7 @@ class Effects:
         arm_mean, placebo_mean, least_mean, ceiling_mean = (
             unit_means(block.values, valid) for block in (*blocks, ceiling)
         )
-        return Contrast(
+        return AgainstNoise(
             effect=arm_mean - placebo_mean,
             room=ceiling_mean - least_mean,
             distance=arm_mean,

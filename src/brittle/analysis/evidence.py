@@ -12,7 +12,7 @@ from brittle.record.arms import ORIGINAL
 
 if TYPE_CHECKING:
     from brittle.metrics import Thresholds
-    from brittle.record.manifest import Component, Manifest, PhotoEntry
+    from brittle.record.manifest import ComponentEntry, Manifest, PhotoEntry
     from brittle.record.record import Record
 
 
@@ -142,7 +142,7 @@ def _idle(record: "Record") -> Iterator[str]:
             yield transform
 
 
-def _jpegs(record: "Record") -> Iterator[tuple[str, "Component"]]:
+def _jpegs(record: "Record") -> Iterator[tuple[str, "ComponentEntry"]]:
     """The trial's JPEGs that differ in quality, with what stays the same of them."""
     if record.manifest.made:  # what edits made elsewhere went through is not known
         return
@@ -153,7 +153,7 @@ def _jpegs(record: "Record") -> Iterator[tuple[str, "Component"]]:
                 yield same, components[label]
 
 
-def _codec(record: "Record", jpeg: "Component") -> dict[str, str]:
+def _codec(record: "Record", jpeg: "ComponentEntry") -> dict[str, str]:
     codecs = record.manifest.codecs
     said = {"subsampling": str(jpeg.fields["subsampling"])}
     if codecs:

@@ -64,7 +64,7 @@ def groups_of(photos: Iterable[str], groups: Mapping[str, str]) -> Unit:
     return Unit("group", MIN_PHOTOS, members=tuple(numbers[group] for group in named))
 
 
-class Sampling:
+class SamplingUnits:
     """How a trial's rows fall into units.
 
     Where a model learned, each repeat of a fine-tune is an editor of its own. They count as one,

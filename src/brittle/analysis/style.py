@@ -13,7 +13,7 @@ import numpy as np
 from brittle.analysis.effects import EXPLORATORY_ALPHA, NOTHING_LEARNED, Effects
 from brittle.analysis.intervals import Array, known_mean, mean_interval, share_interval
 from brittle.analysis.phrases import count, transform_name
-from brittle.analysis.sampling_units import COLLECTION, FINE_TUNE, Sampling
+from brittle.analysis.sampling_units import COLLECTION, FINE_TUNE, SamplingUnits
 from brittle.analysis.summary import (
     BestTransform,
     Ends,
@@ -51,13 +51,13 @@ def style_section(
     )
 
 
-def _intervals_over(sampling: Sampling) -> Literal["collections", "fine-tunes", "none"]:
+def _intervals_over(sampling: SamplingUnits) -> Literal["collections", "fine-tunes", "none"]:
     if sampling.unit is COLLECTION:
         return "collections"
     return "fine-tunes" if len(sampling.fine_tunes) >= FINE_TUNE.enough else "none"
 
 
-def unit_words(sampling: Sampling) -> str:
+def unit_words(sampling: SamplingUnits) -> str:
     """What there is of collections and fine-tunes, and what that lets one say."""
     there = (
         f"{count(len(sampling.collections), 'collection')}, "

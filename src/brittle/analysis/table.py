@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brittle.analysis.intervals import Array
-from brittle.analysis.sampling_units import Sampling, groups_of
+from brittle.analysis.sampling_units import SamplingUnits, groups_of
 from brittle.errors import UserError
 from brittle.record.arms import Arm
 from brittle.record.rows import Row
@@ -50,7 +50,7 @@ class Table:
 
         """
         rows = list(rows)
-        self.sampling = Sampling(rows)
+        self.sampling = SamplingUnits(rows)
         found: dict[tuple[str, str, str, str, str], dict[tuple[str, Point], float]] = defaultdict(
             dict
         )

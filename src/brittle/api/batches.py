@@ -60,7 +60,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Made:
+class MadePicture:
     """A picture that was made of a photo, in how many seconds, and the numbers found of it.
 
     ``photo`` is the photo's name from the folder that was given, ``before`` says whether the file
@@ -83,7 +83,7 @@ class Batch:
     (['me.png', 'protected.png'], {})
     """
 
-    made: tuple[Made, ...]
+    made: tuple[MadePicture, ...]
     failed: Mapping[str, str]
 
     @property
@@ -201,7 +201,7 @@ class Work:
     together: bool = False
 
 
-class Job:
+class BatchJob:
     """The same work on photos: what of it was done before, what is made now, and what fails.
 
     Each picture is written as soon as it is made. A photo that can't be used is left out and the
@@ -214,7 +214,7 @@ class Job:
         self.pieces, self.to, self.work, self.say = pieces, to, work, say
         self.many = len(pieces) > 1
         self._number = {one: number for number, one in enumerate(pieces, 1)}
-        self.made: dict[Piece, Made] = {}
+        self.made: dict[Piece, MadePicture] = {}
         self.failed: dict[str, str] = {}
         self._notes = Notes(to.folder) if to is not None and to.folder is not None else None
         self._digests: dict[Path, str] = {}
@@ -248,11 +248,13 @@ class Job:
         batch = Batch(tuple(self.made[one] for one in self.pieces if one in self.made), self.failed)
         return Report(batch, in_words(batch), None if self.to is None else Path(self.to.path))
 
-    def _made_before(self) -> dict[Piece, Made]:
+    def _made_before(self) -> dict[Piece, MadePicture]:
         found = {}
         for one in self.pieces if self._notes is not None else ():
             if (note := self._note(one)) is not None:
-                found[one] = Made(one.name, one.file, note.seconds, dict(note.found), before=True)
+                found[one] = MadePicture(
+                    one.name, one.file, note.seconds, dict(note.found), before=True
+                )
         return found
 
     def _note(self, one: Piece) -> Note | None:
@@ -304,7 +306,7 @@ class Job:
                 self.say("; ".join([f"  written to {one.file}", *result.notes]))
             else:
                 self.say(f"{label}: {one.file}" if self.many else str(one.file))
-        self.made[one] = Made(one.name, one.file, seconds, result.found)
+        self.made[one] = MadePicture(one.name, one.file, seconds, result.found)
 
     def _label(self, group: Sequence[Piece]) -> str:
         """How a person is told of a photo, or of all of them."""

@@ -7,7 +7,7 @@ from brittle.api.reports import Report
 from brittle.images import write_image
 from brittle.record.arms import NOISES
 from brittle.sources.pairs import find_pairs, read_pair
-from brittle.trial.kit import EDITS, TO_EDIT, Piece, draw_placebos, write_kit
+from brittle.trial.kit import EDITS, TO_EDIT, KitPicture, draw_placebos, write_kit
 
 
 def prepare_edits(
@@ -95,7 +95,7 @@ def placebo_files(
         for kind, picture in draw_placebos(
             read_pair(pair), kinds=kinds or NOISES, seed=seed
         ).items():
-            path = Path(directory) / Piece(pair.name, kind, "none").file
+            path = Path(directory) / KitPicture(pair.name, kind, "none").file
             write_image(path, picture, overwrite=force)
             written.append(path)
     return written

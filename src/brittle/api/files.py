@@ -9,7 +9,7 @@ from torch import Tensor
 
 from brittle import appearance
 from brittle.api import pictures
-from brittle.api.batches import Batch, Destination, Job, Photos, Piece, Result, Work
+from brittle.api.batches import Batch, BatchJob, Destination, Photos, Piece, Result, Work
 from brittle.api.pictures import read_protection
 from brittle.api.reports import Report, Say, quiet
 from brittle.appearance import Visibility, essentials, looks, spent
@@ -95,7 +95,7 @@ def protect_files(
         pieces = [replace(one, beside=(*one.beside, *everything)) for one in pieces]
     how = ["protect", component, _named(mask), seed, *_identity(model)]
     work = Work(protected, how, component.total_steps, together=component.needs_collection)
-    return Job(pieces, to, work, say).run(progress)
+    return BatchJob(pieces, to, work, say).run(progress)
 
 
 def _protected(
@@ -158,7 +158,7 @@ def transform_files(
         return photo, pictures.transform(photo.image, component, model=model, seed=seed)
 
     how = ["transform", component, seed, *([] if model is None else _identity(model))]
-    return Job(pieces, to, Work(_one_by_one(to, received), how), say).run(progress)
+    return BatchJob(pieces, to, Work(_one_by_one(to, received), how), say).run(progress)
 
 
 def edit_files(
@@ -207,7 +207,7 @@ def edit_files(
         )
 
     how = ["edit", component, prompt, _named(mask), seed, *_identity(model)]
-    return Job(pieces, to, Work(_one_by_one(to, edited), how), say).run(progress)
+    return BatchJob(pieces, to, Work(_one_by_one(to, edited), how), say).run(progress)
 
 
 def visibility_files(
@@ -265,7 +265,7 @@ def visibility_files(
         advance(1)
         return [Result(data, found, spent(found))]
 
-    return Job(pieces, to, Work(looked_at, ["visibility", gain]), say).run(progress)
+    return BatchJob(pieces, to, Work(looked_at, ["visibility", gain]), say).run(progress)
 
 
 def _destination(out: str | Path | Destination) -> Destination:

@@ -14,7 +14,7 @@ or two there, and the slider can be dragged."""
 
 
 @dataclass(frozen=True)
-class Choice:
+class FigureRequest:
     """What to draw: ``quality`` of JPEG, or None for the PNG that was released."""
 
     photo: Path
@@ -25,13 +25,13 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Figure:
+class Figures:
     """The pictures of all figures, each made once: ``root/PHOTO/ARM/…``."""
 
     root: Path
     size: int = SIZE
 
-    def draw(self, running: Running, choice: Choice) -> None:
+    def draw(self, running: Running, choice: FigureRequest) -> None:
         """Make what of the figure is missing, and show each picture as soon as it is there."""
         model = embedded().at(self.size)
         photo = self._reduced(choice.photo)
@@ -53,7 +53,7 @@ class Figure:
         return file
 
     def _protected(
-        self, running: Running, photo: Path, choice: Choice, model: brittle.EditModel
+        self, running: Running, photo: Path, choice: FigureRequest, model: brittle.EditModel
     ) -> Path:
         arm = f"{choice.protection} {choice.budget or 'own'}".replace("/", " of ")
         file = photo.parent.parent / arm / "photo.png"
@@ -81,7 +81,7 @@ def _received(file: Path, quality: int | None) -> Path:
     return received
 
 
-def _edited(file: Path, choice: Choice, model: brittle.EditModel) -> Path:
+def _edited(file: Path, choice: FigureRequest, model: brittle.EditModel) -> Path:
     received = _received(file, choice.quality)
     edit = received.with_name(f"{received.stem}, {choice.look}.png")
     if not edit.exists():

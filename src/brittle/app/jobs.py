@@ -64,7 +64,7 @@ class Job:
         return {name: getattr(self, name) for name in known}
 
 
-class Worker:
+class WorkProcess:
     """The process: it keeps what it loaded from one job to the next."""
 
     def __init__(self) -> None:
@@ -117,7 +117,7 @@ class Jobs:
     def __init__(self, root: Path, private: Path) -> None:
         self.root, self.private = root, private
         self._known: dict[str, Job] = {}
-        self._worker = Worker()
+        self._worker = WorkProcess()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="brittle")
 
     def start(self, work: Work) -> Job:

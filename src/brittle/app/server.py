@@ -27,7 +27,7 @@ from starlette.staticfiles import StaticFiles
 
 from brittle.app import choices
 from brittle.app.check import check
-from brittle.app.figure import SIZE, Choice, Figure
+from brittle.app.figure import SIZE, FigureRequest, Figures
 from brittle.app.jobs import Jobs
 from brittle.app.protect import protect
 from brittle.app.running import Work
@@ -63,14 +63,14 @@ def _among(offered: Collection[str]) -> AfterValidator:
     return AfterValidator(check)
 
 
-class Checked(Data):
+class CheckRequest(Data):
     """What the page *Check* asks for."""
 
     visit: str
     edits: bool
 
 
-class Protected(Data):
+class ProtectRequest(Data):
     """What the page *Protect* asks for; an empty strength is the preset's own budget."""
 
     visit: str
@@ -97,7 +97,7 @@ class App:
         self.made = root / "made"
         self.made.mkdir()
         self.jobs = Jobs(self.made, private=root)
-        self.figure = Figure(self.made / "figures", size)
+        self.figure = Figures(self.made / "figures", size)
         self.page = _page()
 
     def routes(self) -> Starlette:
@@ -162,14 +162,14 @@ class App:
         return JSONResponse({})
 
     def _check(self, body: bytes) -> Work:
-        asked = Checked.model_validate_json(body)
+        asked = CheckRequest.model_validate_json(body)
         originals, protected = (
             self.uploads.photos(asked.visit, tray) for tray in ("originals", "protected")
         )
         return partial(check, originals=originals, protected=protected, edits=asked.edits)
 
     def _protect(self, body: bytes) -> Work:
-        asked = Protected.model_validate_json(body)
+        asked = ProtectRequest.model_validate_json(body)
         return partial(
             protect,
             photos=self.uploads.photos(asked.visit, "photos"),
@@ -180,7 +180,7 @@ class App:
     def _figure(self, body: bytes) -> Work:
         asked = Drawn.model_validate_json(body)
         own = None if asked.sample else self.uploads.photos(asked.visit, "own photo")[0]
-        choice = Choice(
+        choice = FigureRequest(
             photo=own or choices.sample(asked.sample),
             look=asked.look,
             protection=asked.protection,

@@ -7,12 +7,12 @@ from typing import TypeVar
 import torch
 
 from brittle.analysis.phrases import model_name
-from brittle.auditing.reduction import Tried
+from brittle.auditing.reduction import TracedTransform
 from brittle.auditing.setting import BATCH, TRANSPLANTS, Setting
 from brittle.progress import duration
 from brittle.protections import Placebo
 from brittle.record.arms import NOISES
-from brittle.sources.pairs import Pictures
+from brittle.sources.pairs import PairPictures
 from brittle.trial.cost import editing_seconds, seconds
 from brittle.trial.stages import as_seen
 
@@ -23,7 +23,10 @@ T = TypeVar("T")
 
 
 def describe(
-    setting: Setting, pictures: Pictures, photos: int, tried: Callable[[], Sequence[Tried]]
+    setting: Setting,
+    pictures: PairPictures,
+    photos: int,
+    tried: Callable[[], Sequence[TracedTransform]],
 ) -> str:
     """The work on ``photos`` like these on one model, in a sentence with its time."""
     model, number = setting.model, (setting.rows_at_least, setting.rows_at_most)
@@ -47,7 +50,9 @@ def span(low: float, high: float) -> str:
     return f"{number if last.endswith(unit) else first} to {last}"
 
 
-def _looking(setting: Setting, pictures: Pictures, tried: Callable[[], Sequence[Tried]]) -> float:
+def _looking(
+    setting: Setting, pictures: PairPictures, tried: Callable[[], Sequence[TracedTransform]]
+) -> float:
     """Seconds for what the encoder sees of one photo."""
     model, cores, seed = setting.model, torch.get_num_threads(), [0]
     lines, finding = _timed(tried)
@@ -74,7 +79,7 @@ def _timed(work: Callable[[], T]) -> tuple[T, float]:
     return work(), time.perf_counter() - start
 
 
-def _edit(setting: Setting, pictures: Pictures) -> float:
+def _edit(setting: Setting, pictures: PairPictures) -> float:
     """Seconds for one edit with one prompt, and its score."""
     model = setting.model
     assert setting.editor is not None, "asked where edits are made"

@@ -17,7 +17,7 @@ NOTHING = 1e-4
 
 
 @dataclass(frozen=True)
-class Tried:
+class TracedTransform:
     """A transform as one photo meets it on one model: ``trace`` as `trace` returns it."""
 
     transform: Transform

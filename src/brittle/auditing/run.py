@@ -20,7 +20,7 @@ from brittle.auditing.comparisons import comparisons
 from brittle.auditing.distortion import measure
 from brittle.auditing.document import Answer, Audit, ModelResult, ModelScope, PhotoAudit
 from brittle.auditing.published import Show, published
-from brittle.auditing.reduction import Tried
+from brittle.auditing.reduction import TracedTransform
 from brittle.auditing.request import Request
 from brittle.auditing.setting import FURTHER, Setting
 from brittle.auditing.work import PROTECTED, PhotoWork, tried_on
@@ -33,7 +33,7 @@ from brittle.progress import Advance, Progress, silent
 from brittle.record.arms import ORIGINAL
 from brittle.record.store import FolderStore, MemoryStore, Store
 from brittle.sources.folders import photo_files
-from brittle.sources.pairs import Pair, Pictures, describe, find_pairs, read_pair
+from brittle.sources.pairs import Pair, PairPictures, describe, find_pairs, read_pair
 from brittle.version import VERSION
 
 Shown = tuple[str, str, dict[str, Tensor]]
@@ -53,7 +53,7 @@ class Audited:
     pairs: dict[str, Pair] = field(default_factory=dict)
     """By photo, both files."""
 
-    def pictures(self, photo: PhotoAudit) -> Pictures | None:
+    def pictures(self, photo: PhotoAudit) -> PairPictures | None:
         """Both files of a photo, read again; None without an original."""
         return read_pair(self.pairs[photo.name]) if photo.name in self.pairs else None
 
@@ -240,10 +240,10 @@ class _OneModel:
         folder = self.work.folder
         return MemoryStore() if folder is None else FolderStore(folder, seen_only=True)
 
-    def _tried(self, pair: Pair) -> list[Tried]:
+    def _tried(self, pair: Pair) -> list[TracedTransform]:
         return tried_on(self.setting, self.work.read(pair))
 
-    def _photo(self, pair: Pair, tried: Sequence[Tried], advance: Advance) -> PhotoWork:
+    def _photo(self, pair: Pair, tried: Sequence[TracedTransform], advance: Advance) -> PhotoWork:
         pictures = self.work.read(pair)
         store = self.store(pair)
         return PhotoWork(self.setting, pictures, tried, store, self.loading, advance)
@@ -302,7 +302,9 @@ def _left_out(request: Request) -> str:
     return words.left_out(after, others, FURTHER)
 
 
-def _result(model: EditModel, pictures: Pictures, comparisons: tuple[Answer, ...]) -> ModelResult:
+def _result(
+    model: EditModel, pictures: PairPictures, comparisons: tuple[Answer, ...]
+) -> ModelResult:
     file, (height, width) = pictures.files[1], model.fit(pictures.original).shape[-2:]
     reduced = max(file.width, file.height) > model.size
     seen_at = f"{width} × {height}"

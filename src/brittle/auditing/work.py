@@ -15,7 +15,7 @@ from torch import Tensor
 
 from brittle.analysis.randomization_test import is_reached, unsettled
 from brittle.auditing.document import Seen, UsableCounts
-from brittle.auditing.reduction import Tried, trace
+from brittle.auditing.reduction import TracedTransform, trace
 from brittle.auditing.setting import BATCH, FURTHER, TRANSPLANTS, Setting
 from brittle.declaration.primary import Primary
 from brittle.declaration.trial import Trial
@@ -38,7 +38,7 @@ from brittle.record.arms import (
 from brittle.record.record import Point
 from brittle.record.rows import Row
 from brittle.record.store import Store
-from brittle.sources.pairs import Pictures
+from brittle.sources.pairs import PairPictures
 from brittle.sources.photos import TrialPhoto
 from brittle.transforms import Transform
 from brittle.trial.plan import add_cell
@@ -55,7 +55,7 @@ ENCODER = Identity.name
 class Distances:
     """How far one way of looking found each arm from the original, under one transform."""
 
-    tried: Tried
+    tried: TracedTransform
     seen: Seen
     metric: str
     protected: float
@@ -75,12 +75,14 @@ class Distances:
         return max(mean(of[: self.fixed]) for of in self.placebos.values())
 
 
-def tried_on(setting: Setting, pictures: Pictures) -> list[Tried]:
+def tried_on(setting: Setting, pictures: PairPictures) -> list[TracedTransform]:
     """The transforms as this photo meets them: where its reduction hides one, reduced first."""
     seed = derive_seed(setting.request.seed, pictures.photos[0].digest, "transform")
 
-    def one(transform: Transform) -> Tried:
-        return Tried(transform, trace(transform, pictures.original, setting.model, seed=seed))
+    def one(transform: Transform) -> TracedTransform:
+        return TracedTransform(
+            transform, trace(transform, pictures.original, setting.model, seed=seed)
+        )
 
     pixels = pictures.original[0, 0].numel()
     return on_all_cores(one, setting.request.transforms, pixels=pixels)
@@ -91,8 +93,8 @@ class PhotoWork:
     """What is computed of one photo on one model, into a store that may have some of it."""
 
     setting: Setting
-    pictures: Pictures
-    tried: Sequence[Tried]
+    pictures: PairPictures
+    tried: Sequence[TracedTransform]
     store: Store
     loading: Future[object]
     """The model's autoencoder on its way: importing the libraries takes seconds, and pictures are
@@ -127,7 +129,7 @@ class PhotoWork:
         self,
         editor: str,
         metric: Metric,
-        first: Mapping[Tried, int],
+        first: Mapping[TracedTransform, int],
         arms: Sequence[str],
         further: int | None = None,
     ) -> dict[tuple[str, str], float]:
@@ -224,7 +226,7 @@ class PhotoWork:
                 yield from [(name, kind)] * BATCH
 
     def _distances(
-        self, tried: Tried, seen: Seen, fixed: int, found: Mapping[tuple[str, str], float]
+        self, tried: TracedTransform, seen: Seen, fixed: int, found: Mapping[tuple[str, str], float]
     ) -> Distances:
         name = str(tried.transform)
         edits = seen == "edits"
@@ -276,7 +278,7 @@ def _labels(kind: str, setting: Setting) -> list[str]:
     return [placebo_label(kind, PROTECTED, draw) for draw in range(setting.most_draws)]
 
 
-def _plan(setting: Setting, pictures: Pictures, tried: Sequence[Tried]) -> Plan:
+def _plan(setting: Setting, pictures: PairPictures, tried: Sequence[TracedTransform]) -> Plan:
     """The trial's components; the work joins as it is needed."""
     model, request, name = setting.model, setting.request, pictures.pair.name
     original, protected = map(TrialPhoto, pictures.photos)

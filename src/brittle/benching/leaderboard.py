@@ -75,7 +75,7 @@ COLUMNS = (
 )
 
 
-class Line(NamedTuple):
+class LeaderboardRow(NamedTuple):
     """One row of a table."""
 
     entry: Entry
@@ -107,7 +107,7 @@ def read_entries(folder: Path) -> list[Entry]:
     return [read_entry(path) for path in sorted(folder.glob("*.json"))]
 
 
-def ranked(lines: Iterable[Line]) -> list[Line]:
+def ranked(lines: Iterable[LeaderboardRow]) -> list[LeaderboardRow]:
     """Lines in the table's order: by standing, and then by the reach that it rests on."""
     return sorted(lines, key=lambda line: (ORDER.index(line.result.standing), -_reach(line.result)))
 
@@ -132,10 +132,10 @@ def page(entries: Sequence[Entry]) -> str:
 
 def _section(entries: Sequence[Entry]) -> str:
     first = entries[0]
-    levels: dict[str, list[Line]] = defaultdict(list)
+    levels: dict[str, list[LeaderboardRow]] = defaultdict(list)
     for entry in entries:
         for result in entry.results:
-            levels[result.level].append(Line(entry, result))
+            levels[result.level].append(LeaderboardRow(entry, result))
     models = ", ".join(sorted({f"{entry.model} at {entry.size} px" for entry in entries}))
     title = f"Bench {first.bench}, version {first.bench_version}"
     parts = [f"\n## {title}\n\nModel: {models}.\n"]
@@ -148,12 +148,12 @@ def _section(entries: Sequence[Entry]) -> str:
     return "".join(parts)
 
 
-def _numbered(lines: Sequence[Line]) -> Iterator[Sequence[str]]:
+def _numbered(lines: Sequence[LeaderboardRow]) -> Iterator[Sequence[str]]:
     for place, line in enumerate(lines, 1):
         yield (str(place) if line.result.standing in RANKED else "–", *_cells(line))
 
 
-def _cells(line: Line) -> Iterator[str]:
+def _cells(line: LeaderboardRow) -> Iterator[str]:
     entry, result = line
     yield entry.protection
     yield estimated(result.st_lpips, digits=3)

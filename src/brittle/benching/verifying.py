@@ -47,7 +47,7 @@ SCORE = (0.02, 0.002)
 NAMED = 5
 
 
-class Agreement(Data):
+class Recomputed(Data):
     """How many of one kind were computed again, and where they differ."""
 
     kind: str
@@ -76,7 +76,7 @@ class Verified(Data):
 
     seed: int
     """What chose the part: the same seed chooses the same one."""
-    parts: tuple[Agreement, ...]
+    parts: tuple[Recomputed, ...]
 
     @property
     def agrees(self) -> bool:
@@ -112,10 +112,10 @@ def verify_bundle(
     return Verified(seed=seed, parts=tuple(parts))
 
 
-def _together(found: Sequence[Sequence[Agreement]]) -> Iterator[Agreement]:
+def _together(found: Sequence[Sequence[Recomputed]]) -> Iterator[Recomputed]:
     """What was compared on all models, kind by kind."""
     for each in zip(*found, strict=True):
-        yield Agreement(
+        yield Recomputed(
             kind=each[0].kind,
             compared=sum(one.compared for one in each),
             differ=tuple(name for one in each for name in one.differ),
@@ -129,7 +129,7 @@ def _drawn(record: Record, seed: int, share: float) -> list[Point]:
     return sorted(random.Random(seed).sample(points, count))
 
 
-def _usable_follows(record: Record) -> Agreement:
+def _usable_follows(record: Record) -> Recomputed:
     """Whether the table's judgements follow from its own scores and the manifest's thresholds."""
     manifest, trial = record.manifest, record.manifest.trial.trial
     editors = {one.label: str(Editor.from_record(one.record)) for one in record.manifest.editors}
@@ -158,16 +158,16 @@ def _usable_follows(record: Record) -> Agreement:
             compared += 1
             if judged(row) != row.value:
                 differ.append(_words(Point(*row.key[:6])))
-    return Agreement(kind="judgements of usable edits", compared=compared, differ=tuple(differ))
+    return Recomputed(kind="judgements of usable edits", compared=compared, differ=tuple(differ))
 
 
-def _entry_follows(record: Record, entry: Entry) -> Agreement:
+def _entry_follows(record: Record, entry: Entry) -> Recomputed:
     """Whether an entry's numbers follow from the bundle's table and pictures."""
     found = remeasured(Finished(record, summarise_record(record)), entry)
     differ = [
         one.arm for one, other in zip(entry.results, found, strict=True) if not _same(one, other)
     ]
-    return Agreement(kind="of the entry's results", compared=len(found), differ=tuple(differ))
+    return Recomputed(kind="of the entry's results", compared=len(found), differ=tuple(differ))
 
 
 def _same(one: Measured, other: Measured) -> bool:
@@ -290,7 +290,7 @@ class _Again:
     def __init__(self, record: Record, plan: Plan, model: EditModel, store: FolderStore) -> None:
         self.record, self.plan, self.model, self.store = record, plan, model, store
 
-    def compare(self, progress: Progress) -> list[Agreement]:
+    def compare(self, progress: Progress) -> list[Recomputed]:
         """Make the plan's edits and scores again, and compare them with the bundle's."""
         self._fill_in()
         compute(self.plan, self.store, self.model, progress)
@@ -337,15 +337,15 @@ class _Again:
             raise UserError(f"The bundle's index lacks {_words(point)}.")
         return self.record.by_point[point]
 
-    def _pictures(self, kind: str, cells: Mapping[str, Cell], which: str) -> Agreement:
+    def _pictures(self, kind: str, cells: Mapping[str, Cell], which: str) -> Recomputed:
         differ = []
         for made, cell in cells.items():
             theirs = levels_from_png(_read(self.record, getattr(self._entry(cell.point), which)))
             if not alike(self.store.read_levels(made), theirs):
                 differ.append(_words(cell.point))
-        return Agreement(kind=kind, compared=len(cells), differ=tuple(differ))
+        return Recomputed(kind=kind, compared=len(cells), differ=tuple(differ))
 
-    def _scores(self, found: Iterable[Row]) -> Agreement:
+    def _scores(self, found: Iterable[Row]) -> Recomputed:
         known = {row.key: row.value for row in self.record.rows}
         share, unit = SCORE
         compared, differ = 0, []
@@ -360,7 +360,7 @@ class _Again:
                 agree = abs(row.value - theirs) <= share * abs(theirs) + unit
             if not agree:
                 differ.append(f"{_words(Point(*row.key[:6]))}, {row.metric} to {row.reference}")
-        return Agreement(kind="scores", compared=compared, differ=tuple(differ))
+        return Recomputed(kind="scores", compared=compared, differ=tuple(differ))
 
 
 def alike(one: np.ndarray, other: np.ndarray) -> bool:

@@ -14,7 +14,7 @@ from brittle.progress import on_stderr
 SIZE = "quick or small (the embedded model, 128 or 512 px), full (SD), or a file of your own."
 
 
-class Bench(TyperGroup):
+class BenchGroup(TyperGroup):
     """A group whose command may be left out: what is no command is a protection to run."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -24,7 +24,7 @@ class Bench(TyperGroup):
 
 
 bench = typer.Typer(
-    cls=Bench,
+    cls=BenchGroup,
     no_args_is_help=True,
     help="Run any protection through one declared trial: `brittle bench PROTECTION…`.",
 )

@@ -19,7 +19,7 @@ from brittle.models.edit_model import file_hash
 from brittle.models.finetuning import Course, Lesson, fine_tune, square
 from brittle.models.memory import check_memory
 from brittle.models.parts import Part
-from brittle.models.tuned import Scope, TunedFiles
+from brittle.models.tuned import LearningScope, TunedFiles
 from brittle.noise import Seeds, derive_seed
 from brittle.progress import Progress, silent
 
@@ -184,13 +184,13 @@ class FineTune(Sampling):
             return chain.finish(model, chain.start(model, plan), plan).clamp(0, 1).cpu()
 
     @property
-    def scope(self) -> Scope:
+    def scope(self) -> LearningScope:
         """What of the model learns."""
         rank = self.rank if self.method == "lora" else None
         parts: tuple[Part, ...] = ("denoiser",)
         if self.train_text_encoder:
             parts = ("denoiser", "text_encoder")
-        return Scope(parts, rank, self.convolutions)
+        return LearningScope(parts, rank, self.convolutions)
 
     def check(self, model: EditModel, collection: Sequence[Tensor]) -> None:
         """Refuse what can't be learned; see `learn`."""

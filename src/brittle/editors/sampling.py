@@ -13,7 +13,7 @@ from brittle.editors.base import Editor
 from brittle.errors import UserError
 from brittle.images import Mask
 from brittle.models import EditModel, chain
-from brittle.models.chain import Plan
+from brittle.models.chain import EditPlan
 from brittle.models.denoisers import Task
 from brittle.noise import Seeds
 
@@ -95,7 +95,7 @@ class Chained(Editor):
         *,
         prompts: Sequence[str],
         seeds: Seeds,
-    ) -> Plan:
+    ) -> EditPlan:
         """The chain's plan for a batch of fitted images; on a resolved editor."""
         return chain.plan(
             model,

@@ -23,7 +23,7 @@ from brittle.models.schedulers import AnyScheduler, State
 
 
 @dataclass(frozen=True)
-class Plan:
+class EditPlan:
     """All of an edit that doesn't depend on its image; N images of latents (N, C, h, w)."""
 
     task: Task
@@ -72,7 +72,7 @@ def plan(
     scheduler: str | None = None,
     task: Task = "img2img",
     differentiable: bool = False,
-) -> Plan:
+) -> EditPlan:
     """Compute and draw what an edit of N images of (height, width) ``shape`` needs.
 
     The task "generate" has no image: N pictures are made from their prompts.
@@ -103,7 +103,7 @@ def plan(
     encoder_noise = draw() if samples and _reads_image(denoiser, task, strength) else None
     latent_noise = draw()
     masked_noise = draw() if samples and task == "inpaint" else None
-    return Plan(
+    return EditPlan(
         task=task,
         scheduler=schedule,
         strength=strength,
@@ -143,7 +143,7 @@ def _reads_image(denoiser: Denoiser, task: Task, strength: float) -> bool:
 
 def start(
     model: EditModel,
-    plan: Plan,
+    plan: EditPlan,
     image: Tensor | None = None,
     mask: Tensor | None = None,
     *,
@@ -176,7 +176,7 @@ def start(
 
 
 def denoise(
-    model: EditModel, start: Start, plan: Plan, *, recompute: bool = False
+    model: EditModel, start: Start, plan: EditPlan, *, recompute: bool = False
 ) -> Iterator[Tensor]:
     """Yield the latents (N, C, h, w) after each evaluation; the last are those to decode.
 
@@ -192,7 +192,7 @@ def denoise(
         yield state[0]
 
 
-def finish(model: EditModel, start: Start, plan: Plan, *, recompute: bool = False) -> Tensor:
+def finish(model: EditModel, start: Start, plan: EditPlan, *, recompute: bool = False) -> Tensor:
     """The image (N, 3, H, W) that a start ends in, in units of [0, 1] and not clamped."""
     *_, latents = denoise(model, start, plan, recompute=recompute)
     return model.decode(latents)
@@ -240,7 +240,12 @@ class _Recomputed(torch.autograd.Function):
 
 
 def _step(
-    model: EditModel, start: Start, plan: Plan, index: int, kept: Tensor | None, *tensors: Tensor
+    model: EditModel,
+    start: Start,
+    plan: EditPlan,
+    index: int,
+    kept: Tensor | None,
+    *tensors: Tensor,
 ) -> State:
     """One step; ``tensors`` are what the denoiser is shown, then the scheduler's state."""
     count = len(start.condition.shown)

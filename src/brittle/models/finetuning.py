@@ -25,7 +25,7 @@ from brittle.models.edit_model import EditModel
 from brittle.models.flow_schedulers import FLOW
 from brittle.models.memory import check_memory
 from brittle.models.parts import Part
-from brittle.models.tuned import NAMED, WEIGHTS, Scope, learning, take
+from brittle.models.tuned import NAMED, WEIGHTS, LearningScope, learning, take
 from brittle.noise import derive_seed
 from brittle.progress import Progress, silent
 
@@ -59,7 +59,7 @@ class Lesson:
 class Course:
     """How a model is taught: AdamW at a constant rate; each step shows ``batch`` of each lesson."""
 
-    scope: Scope
+    scope: LearningScope
     steps: int
     learning_rate: float
     batch: int

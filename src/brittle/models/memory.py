@@ -9,7 +9,7 @@ from torch import Tensor
 from brittle.control_groups import groups_of, text_of
 from brittle.errors import UserError
 from brittle.models.edit_model import EditModel
-from brittle.models.tuned import Scope
+from brittle.models.tuned import LearningScope
 
 TRIED = 64
 """Side in px of the picture on which a gradient is tried."""
@@ -23,7 +23,7 @@ _FILES = (
 
 
 def check_memory(
-    model: EditModel, scope: Scope, instead: str = "say method=lora", copies: int = 4
+    model: EditModel, scope: LearningScope, instead: str = "say method=lora", copies: int = 4
 ) -> None:
     """Refuse a full fine-tune that can't fit, before it starts; LoRA is let pass.
 

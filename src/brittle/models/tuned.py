@@ -25,7 +25,7 @@ CONVOLUTIONS = ["conv1", "conv2", "conv_shortcut", "proj_in", "proj_out", "conv"
 
 
 @dataclass(frozen=True)
-class Scope:
+class LearningScope:
     """What of a model learns.
 
     ``rank`` is LoRA's: a product of two thin matrices is added to each layer named in
@@ -143,7 +143,7 @@ class OnTop:
 class TunedFiles(OnTop):
     """A model's files (`ModelFiles`) with the learned ``weights`` on top, whose bytes count too."""
 
-    def __init__(self, base: ModelFiles, scope: Scope, weights: Path) -> None:
+    def __init__(self, base: ModelFiles, scope: LearningScope, weights: Path) -> None:
         super().__init__(base)
         self.scope, self.weights = scope, weights
         self.name = f"{base.name} + {weights.parent.name[:8]}"

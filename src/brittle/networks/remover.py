@@ -12,7 +12,7 @@ WEIGHTS = Path(__file__).parent / "weights" / "remover.safetensors"
 SHA256 = "1b13251d87726ae5a2126855aba856252b86c4adae9a0e4e0471a1e79d072af0"
 
 
-class Remover(nn.Module):
+class RemoverNetwork(nn.Module):
     """What to subtract from a picture, guessed at half and at a quarter of its resolution."""
 
     def __init__(self, width: int = 32, depth: int = 64) -> None:
@@ -48,10 +48,10 @@ class _Residual(nn.Module):
 
 
 @functools.lru_cache(maxsize=1)
-def load_remover() -> Remover:
+def load_remover() -> RemoverNetwork:
     """The trained network, frozen, on the CPU in float32.
 
     Raises:
         UserError: the file is not the one that this version of brittle ships.
     """
-    return trained(Remover(), WEIGHTS, SHA256)
+    return trained(RemoverNetwork(), WEIGHTS, SHA256)

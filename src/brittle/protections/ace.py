@@ -8,7 +8,7 @@ from torch import Tensor
 from brittle.budgets import Budget, LinfBudget
 from brittle.component import Fraction, register
 from brittle.models import EditModel
-from brittle.models.tuned import Scope
+from brittle.models.tuned import LearningScope
 from brittle.protections.surrogate_loop import Exposed, SurrogateLoop
 from brittle.protections.target import target_latent, with_digest
 
@@ -45,9 +45,9 @@ class Ace(SurrogateLoop):
         return with_digest(target, "texture", "gray")
 
     @property
-    def scope(self) -> Scope:
+    def scope(self) -> LearningScope:
         """See `SurrogateLoop.scope`."""
-        return Scope(("denoiser",), self.rank)
+        return LearningScope(("denoiser",), self.rank)
 
     def objective(
         self, model: EditModel, perturbed: Tensor, image: Tensor, *, prepared: Exposed, **_: Any

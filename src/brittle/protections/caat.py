@@ -4,7 +4,7 @@ from pydantic import Field
 
 from brittle.budgets import Budget, LinfBudget
 from brittle.component import Fraction, register
-from brittle.models.tuned import CROSS_ATTENTION, Scope
+from brittle.models.tuned import CROSS_ATTENTION, LearningScope
 from brittle.protections.surrogate_loop import SurrogateLoop
 
 
@@ -29,6 +29,6 @@ class Caat(SurrogateLoop):
     instance_prompt: str = "a photo of a person"
 
     @property
-    def scope(self) -> Scope:
+    def scope(self) -> LearningScope:
         """See `SurrogateLoop.scope`."""
-        return Scope(("denoiser",), rank=None, layers=CROSS_ATTENTION)
+        return LearningScope(("denoiser",), rank=None, layers=CROSS_ATTENTION)

@@ -133,7 +133,7 @@ class DiffusionProtection(PGD):
 
     def _plan(
         self, model: EditModel, seen: Tensor, streams: list[torch.Generator], task: Task
-    ) -> chain.Plan:
+    ) -> chain.EditPlan:
         """The edit of fitted photos without its noise, which is drawn for each gradient."""
         strength = self.strength if task == "img2img" else 1.0
         # PLMS spends two evaluations on its first step.
@@ -168,10 +168,10 @@ class _Prepared:
     """What all steps share: one noise stream a row, and plan and target by the input's shape."""
 
     streams: list[torch.Generator]
-    plans: dict[torch.Size, tuple[chain.Plan, Tensor]] = field(default_factory=dict)
+    plans: dict[torch.Size, tuple[chain.EditPlan, Tensor]] = field(default_factory=dict)
 
 
-def with_new_noise(plan: chain.Plan, streams: Sequence[torch.Generator]) -> chain.Plan:
+def with_new_noise(plan: chain.EditPlan, streams: Sequence[torch.Generator]) -> chain.EditPlan:
     """The same edit under other noise, row i drawn from stream i."""
 
     def draw(old: Tensor | None) -> Tensor | None:

@@ -27,7 +27,7 @@ REDUCED = 256
 
 
 @dataclass(frozen=True)
-class Made:
+class FormOnPhotos:
     """A form on given photos: the ``shape`` of one photo's numbers, and the picture of all."""
 
     shape: tuple[int, ...]
@@ -42,7 +42,7 @@ class Form(BaseModel):
 
     kind: str
 
-    def on(self, image: Tensor, rms: float, seeds: Seeds) -> Made:
+    def on(self, image: Tensor, rms: float, seeds: Seeds) -> FormOnPhotos:
         """The form on photos (N, 3, H, W); ``rms`` is that of the budget, in [0, 1] units."""
         raise NotImplementedError
 
@@ -65,7 +65,7 @@ class LowFrequency(Form):
     kind: Literal["low"] = "low"
     factor: int = Field(8, ge=2)
 
-    def on(self, image: Tensor, rms: float, seeds: Seeds) -> Made:
+    def on(self, image: Tensor, rms: float, seeds: Seeds) -> FormOnPhotos:
         """See `Form.on`."""
         height, width = image.shape[-2:]
 
@@ -73,7 +73,7 @@ class LowFrequency(Form):
             smooth = functional.interpolate(numbers, (height, width), mode="bilinear")
             return image + rms * smooth
 
-        return Made((3, -(-height // self.factor), -(-width // self.factor)), picture)
+        return FormOnPhotos((3, -(-height // self.factor), -(-width // self.factor)), picture)
 
 
 class JpegCoefficients(Form):
@@ -87,7 +87,7 @@ class JpegCoefficients(Form):
     quality: int = Field(95, ge=1, le=100)
     most: float = Field(1.0, gt=0, allow_inf_nan=False)
 
-    def on(self, image: Tensor, rms: float, seeds: Seeds) -> Made:
+    def on(self, image: Tensor, rms: float, seeds: Seeds) -> FormOnPhotos:
         """See `Form.on`."""
         shapes: list[torch.Size] = []
 
@@ -102,7 +102,7 @@ class JpegCoefficients(Form):
             parts = iter(numbers.split(counts, 1))
             return soft_jpeg(image, self.quality, "4:2:0", lambda own: self._added(own, parts))
 
-        return Made((sum(counts),), picture)
+        return FormOnPhotos((sum(counts),), picture)
 
     def _added(self, own: Tensor, parts: Iterator[Tensor]) -> Tensor:
         return own.round() + self.most * next(parts).view_as(own)
@@ -122,7 +122,7 @@ class BlurredRegions(Form):
     fitting: int = Field(50, ge=0)
     rate: float = Field(0.06, gt=0, allow_inf_nan=False)
 
-    def on(self, image: Tensor, rms: float, seeds: Seeds) -> Made:
+    def on(self, image: Tensor, rms: float, seeds: Seeds) -> FormOnPhotos:
         """See `Form.on`."""
         found = [_regions(photo, self.regions) for photo in image]
         streams = generators(seeds)
@@ -132,7 +132,7 @@ class BlurredRegions(Form):
             rows = zip(numbers, found, sigmas, strict=True)
             return image + rms * torch.stack([_blurred(*row) for row in rows])
 
-        return Made(tuple(image.shape[1:]), picture)
+        return FormOnPhotos(tuple(image.shape[1:]), picture)
 
     def moved(self, numbers: Tensor, gradient: Tensor, share: float) -> Tensor:
         """See `Form.moved`: a step whose root mean square is the share."""

@@ -15,7 +15,7 @@ from brittle.models.denoising import Draw
 from brittle.models.finetuning import Course
 from brittle.models.memory import check_memory
 from brittle.models.surrogate import Surrogate
-from brittle.models.tuned import Scope
+from brittle.models.tuned import LearningScope
 from brittle.noise import Seeds, derive_seed, gaussian, generators
 from brittle.protections.base import Trace
 from brittle.protections.pgd import PGD
@@ -80,7 +80,7 @@ class SurrogateLoop(PGD):
         )
 
     @property
-    def scope(self) -> Scope:
+    def scope(self) -> LearningScope:
         """What of the surrogate learns."""
         raise NotImplementedError
 
@@ -182,9 +182,9 @@ class WholeSurrogateLoop(SurrogateLoop):
     train_text_encoder: bool = True
 
     @property
-    def scope(self) -> Scope:
+    def scope(self) -> LearningScope:
         """See `SurrogateLoop.scope`."""
-        return Scope(
+        return LearningScope(
             ("denoiser", "text_encoder") if self.train_text_encoder else ("denoiser",), rank=None
         )
 

@@ -60,7 +60,7 @@ class OtherModel(Model):
     """Its thresholds of usable edits."""
 
 
-class Component(Data):
+class ComponentEntry(Data):
     """A transform, an editor or a metric, by its text form."""
 
     label: str
@@ -142,9 +142,9 @@ class Manifest(Data):
     collections: tuple[Collection, ...] = ()
     """Empty unless a model learned from them."""
     arms: tuple[Arm, ...] = ()
-    transforms: tuple[Component, ...] = ()
-    editors: tuple[Component, ...] = ()
-    metrics: tuple[Component, ...] = ()
+    transforms: tuple[ComponentEntry, ...] = ()
+    editors: tuple[ComponentEntry, ...] = ()
+    metrics: tuple[ComponentEntry, ...] = ()
     calibration: dict[str, Any] | None = None
     """The thresholds of usable edits."""
     prompts: tuple[str, ...] = ()

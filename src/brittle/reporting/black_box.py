@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from brittle.analysis.finished import Finished
 from brittle.auditing.answers import joined
-from brittle.record.manifest import Component, Manifest
+from brittle.record.manifest import ComponentEntry, Manifest
 from brittle.reporting.formatting import transform_name
-from brittle.reporting.tables import Cell, reach_cell
+from brittle.reporting.tables import TableCell, reach_cell
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class BlackBox:
     """A sentence for each protection."""
     title: str
     columns: tuple[str, ...]
-    rows: tuple[tuple[str, str, tuple[Cell, ...]], ...]
+    rows: tuple[tuple[str, str, tuple[TableCell, ...]], ...]
     """Protection, transform, and a cell for each editor."""
     sentence: str
 
@@ -53,7 +53,7 @@ def black_box(trial: Finished) -> BlackBox | None:
     )
 
 
-def _short(editors: tuple[Component, ...]) -> Iterator[str]:
+def _short(editors: tuple[ComponentEntry, ...]) -> Iterator[str]:
     """Editors without their settings, where that tells them apart."""
     short = [_without_settings(one) for one in editors]
     times = Counter(short)
@@ -61,7 +61,7 @@ def _short(editors: tuple[Component, ...]) -> Iterator[str]:
         yield name if times[name] == 1 else one.label
 
 
-def _without_settings(one: Component) -> str:
+def _without_settings(one: ComponentEntry) -> str:
     on = one.label.rpartition(" on ")
     return f"{one.name} on {on[2]}" if on[1] else one.name
 
@@ -90,5 +90,5 @@ def _sentence(trial: Finished, arm: str, names: dict[str, str], kinds: dict[str,
     )
 
 
-def _reach(trial: Finished, arm: str, transform: str, editor: str) -> Cell:
+def _reach(trial: Finished, arm: str, transform: str, editor: str) -> TableCell:
     return reach_cell(trial.summary.effect(arm, transform, editor=editor), trial.summary)

@@ -10,7 +10,7 @@ from brittle.record.arms import BASE_MODEL, ORIGINAL
 from brittle.record.manifest import Collection
 from brittle.record.record import Point
 from brittle.reporting.formatting import arm_name, number, transform_name
-from brittle.reporting.pictures import Album, Picture, embed
+from brittle.reporting.pictures import Picture, ReportPictures, embed
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Shelves:
     """What the report shows of collections; generated pictures are of each first fine-tune."""
 
     def __init__(self, trial: Finished) -> None:
-        self.record, self.album = trial.record, Album(trial.record)
+        self.record, self.album = trial.record, ReportPictures(trial.record)
         self.metric = f"{trial.summary.primary.metric}.distance"
         self.seeds = trial.summary.style.seeds if trial.summary.style else ()
         compared = [label for arm in trial.protections for label in trial.compared(arm).values()]

@@ -13,7 +13,7 @@ from brittle.images import write_bytes
 from brittle.reporting.formatting import count, estimated, transform_name
 from brittle.reporting.glossary import glossary
 from brittle.reporting.page import render_page
-from brittle.reporting.tables import Cell, TransformRow, transform_table
+from brittle.reporting.tables import TableCell, TransformRow, transform_table
 from brittle.reporting.terminal import as_columns
 
 UNLIKE = (
@@ -28,7 +28,7 @@ TRIAL = ("seeds", "floor_seeds", "square", "mask")
 
 
 @dataclass(frozen=True)
-class Line:
+class ComparedLine:
     """One protection after one transform."""
 
     transform: str
@@ -37,7 +37,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Setting:
+class Difference:
     """A setting that differs: its name, and its value in each trial."""
 
     name: str
@@ -79,7 +79,7 @@ def compare_trials(finished: Sequence[Finished], out: Path) -> tuple[tuple[Pairi
     return pairings, _as_text(trials, lines, pairings, settings)
 
 
-def differing_settings(manifests: Sequence[Mapping[str, Any]]) -> list[Setting]:
+def differing_settings(manifests: Sequence[Mapping[str, Any]]) -> list[Difference]:
     """The settings that are not the same in all manifests, by name.
 
     What a trial has and another lacks is one line; its settings are compared among those that have
@@ -94,7 +94,7 @@ def differing_settings(manifests: Sequence[Mapping[str, Any]]) -> list[Setting]:
         having = [one for one in flat if part is None or part + THERE in one]
         if len({one.get(name) for one in having}) > 1:
             values = tuple(one.get(name, "–") for one in flat)
-            found.append(Setting(name.removesuffix(THERE), values))
+            found.append(Difference(name.removesuffix(THERE), values))
     return found
 
 
@@ -113,13 +113,13 @@ def _names(directories: Sequence[Path]) -> list[str]:
     ]
 
 
-def _lines(protected: Sequence[Protected]) -> Iterator[Line]:
+def _lines(protected: Sequence[Protected]) -> Iterator[ComparedLine]:
     """Every protection after every transform, those of one transform together."""
-    found: dict[str, list[Line]] = {}
+    found: dict[str, list[ComparedLine]] = {}
     for one in protected:
         trial = one.trial.finished
         for row in transform_table(trial, one.arm, trial.editor).rows:
-            found.setdefault(row.label, []).append(Line(row.name, one, row))
+            found.setdefault(row.label, []).append(ComparedLine(row.name, one, row))
     for lines in found.values():
         yield from lines
 
@@ -173,9 +173,9 @@ def _differences(pairing: Pairing) -> list[tuple[str, ...]]:
 
 def _as_text(
     trials: Sequence[Named],
-    lines: Sequence[Line],
+    lines: Sequence[ComparedLine],
     pairings: Sequence[Pairing],
-    settings: Sequence[Setting],
+    settings: Sequence[Difference],
 ) -> str:
     head = ("transform", "protection", "usable", "reach", "retention", "verdict", "attacker", "n")
     table: list[tuple[str, ...]] = [head, *(_cells(line) for line in lines)]
@@ -195,9 +195,9 @@ def _as_text(
     return "\n\n".join(parts)
 
 
-def _cells(line: Line) -> tuple[str, ...]:
+def _cells(line: ComparedLine) -> tuple[str, ...]:
     row = line.row
-    numbers: tuple[Cell, ...] = (row.outcomes[-1], row.reach, row.retention)
+    numbers: tuple[TableCell, ...] = (row.outcomes[-1], row.reach, row.retention)
     verdicts = (row.effect.main, row.attacker.main, row.n.main)
     return (line.transform, line.protected.name, *(one.short for one in numbers), *verdicts)
 

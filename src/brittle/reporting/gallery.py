@@ -10,7 +10,7 @@ from brittle.record.arms import GRAY, ORIGINAL
 from brittle.record.manifest import PhotoEntry
 from brittle.record.record import IndexEntry, Point
 from brittle.reporting.formatting import arm_name, count, number, transform_name
-from brittle.reporting.pictures import Album, Picture, embed, perturbation
+from brittle.reporting.pictures import Picture, ReportPictures, embed, perturbation
 
 HEADLINE_TRANSFORM = "jpeg:quality=75"
 
@@ -112,7 +112,11 @@ class Gallery:
 
     def __init__(self, trial: Finished) -> None:
         self.record, self.manifest, self.summary = trial.record, trial.manifest, trial.summary
-        self.editor, self.arms, self.album = trial.editor, trial.protections, Album(trial.record)
+        self.editor, self.arms, self.album = (
+            trial.editor,
+            trial.protections,
+            ReportPictures(trial.record),
+        )
         self.transforms = [one.label for one in self.manifest.transforms]
         compared = [label for arm in self.arms for label in trial.compared(arm).values()]
         self.shown = list(dict.fromkeys([ORIGINAL, *compared]))

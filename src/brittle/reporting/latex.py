@@ -1,7 +1,7 @@
 """A finished trial's main tables for a paper, in LaTeX with booktabs."""
 
 from brittle.analysis.finished import Finished
-from brittle.reporting.tables import Cell, transform_table
+from brittle.reporting.tables import TableCell, transform_table
 
 SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -45,7 +45,7 @@ def _line(cells: list[str]) -> str:
     return f"{' & '.join(map(_escaped, cells))} \\\\"
 
 
-def _text(cell: Cell) -> str:
+def _text(cell: TableCell) -> str:
     return f"{cell.main} {cell.small}".strip()
 
 

@@ -73,7 +73,7 @@ class Room:
     outside: int
 
 
-class Album:
+class ReportPictures:
     """All pictures of a report, each file read once."""
 
     def __init__(self, record: Record) -> None:
@@ -134,7 +134,7 @@ def perturbation(original: Pixels | None, released: Pixels | None, what: str) ->
 
 
 def embed(
-    first: Sequence[Picture], others: Sequence[Picture], album: Album | None, limit: int
+    first: Sequence[Picture], others: Sequence[Picture], album: ReportPictures | None, limit: int
 ) -> Room:
     """Fill in every picture's ``src``, using at most ``limit`` characters.
 
@@ -184,7 +184,7 @@ def as_webp(pixels: Pixels, *, side: int = MAX_SIDE, quality: int | None = None)
 class _Page:
     """What the page holds: characters used, the files that are whole, and the previews made."""
 
-    def __init__(self, album: Album | None) -> None:
+    def __init__(self, album: ReportPictures | None) -> None:
         self.album = album
         self.used = 0
         self.whole: set[str] = set()

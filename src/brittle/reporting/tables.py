@@ -21,7 +21,7 @@ from brittle.reporting.formatting import (
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """A number or a word, what belongs to it (interval, reason), and a style."""
 
     main: str
@@ -34,7 +34,7 @@ class Cell:
         return f"{self.main} {self.small if self.small.startswith('[') else ''}".strip()
 
 
-NO_VERDICT = Cell("–")
+NO_VERDICT = TableCell("–")
 CLOSER = ("protected", "placebo", "best of the tries", "best, placebo", "best, unprotected")
 """Whose pictures are as close to the originals as unprotected ones."""
 
@@ -45,12 +45,12 @@ class TransformRow:
 
     name: str
     label: str
-    outcomes: tuple[Cell, ...]
-    reach: Cell
-    retention: Cell
-    n: Cell
-    effect: Cell = NO_VERDICT
-    attacker: Cell = NO_VERDICT
+    outcomes: tuple[TableCell, ...]
+    reach: TableCell
+    retention: TableCell
+    n: TableCell
+    effect: TableCell = NO_VERDICT
+    attacker: TableCell = NO_VERDICT
     starred: bool = False
     """Whether the trial declared it beforehand."""
 
@@ -133,7 +133,7 @@ def _row(summary: Summary, arms: Sequence[str], transform: str, editor: str) -> 
     )
     if style := summary.style:
         twins = style.preference(arm, transform, summary.primary.metric)
-        outcomes, n = _closer(twins), Cell(str(twins.pairs) if twins else "–")
+        outcomes, n = _closer(twins), TableCell(str(twins.pairs) if twins else "–")
     else:
         usable = [summary.usable_of(label, transform, editor=editor) for label in arms]
         outcomes, n = tuple(_usable(found, summary) for found in usable), _n(effect, usable)
@@ -145,12 +145,16 @@ def _row(summary: Summary, arms: Sequence[str], transform: str, editor: str) -> 
         retention=_retention(effect, transform, summary),
         n=n,
         effect=_effect_word(verdict, transform, summary),
-        attacker=Cell(verdict.attacker, "", _style(verdict.attacker)) if verdict else NO_VERDICT,
+        attacker=TableCell(verdict.attacker, "", _style(verdict.attacker))
+        if verdict
+        else NO_VERDICT,
         starred=effect is not None and not effect.exploratory and transform != "none",
     )
 
 
-def other_metrics(trial: Finished, arm: str) -> list[tuple[str, list[tuple[str, Cell, Cell, str]]]]:
+def other_metrics(
+    trial: Finished, arm: str
+) -> list[tuple[str, list[tuple[str, TableCell, TableCell, str]]]]:
     """Reach and retention side by side in the metrics that don't decide, by metric."""
     summary = trial.summary
     metrics = dict.fromkeys(effect.metric for effect in summary.effects)
@@ -178,47 +182,49 @@ def range_or_bounds(interval: Interval, values: dict[str, float], above: int | N
     return bounds(interval)
 
 
-def _usable(found: Usable | None, summary: Summary) -> Cell:
+def _usable(found: Usable | None, summary: Summary) -> TableCell:
     if found is None:
-        return Cell("–", "not measured", "missing")
+        return TableCell("–", "not measured", "missing")
     if found.rate is None:
         # A reason that holds for the whole trial stands above the table, once.
         said = found.reason and found.reason != summary.usable_reason
-        return Cell("–", found.reason if said else "not judged", "missing wordy")
+        return TableCell("–", found.reason if said else "not judged", "missing wordy")
     if found.rows < MIN_EDITS:
         small = "" if found.rate.low is None else bounds(found.rate)
-        return Cell(f"{found.usable} of {found.rows}", small)
+        return TableCell(f"{found.usable} of {found.rows}", small)
     main = hundred(found.rate.estimate)
     if found.rate.low is None:
-        return Cell(main, f"{found.usable} of {count(found.rows, 'edit')}")
-    return Cell(main, bounds(found.rate, per_hundred=True))
+        return TableCell(main, f"{found.usable} of {count(found.rows, 'edit')}")
+    return TableCell(main, bounds(found.rate, per_hundred=True))
 
 
-def _closer(twins: Preference | None) -> tuple[Cell, ...]:
+def _closer(twins: Preference | None) -> tuple[TableCell, ...]:
     """The cells under `CLOSER`."""
     if twins is None:
-        return (Cell("–", "not measured", "missing"), *[Cell("–")] * (len(CLOSER) - 1))
+        return (TableCell("–", "not measured", "missing"), *[TableCell("–")] * (len(CLOSER) - 1))
     shares = [
-        Cell(hundred(share.estimate), bounds(share, per_hundred=True)) if share else Cell("–")
+        TableCell(hundred(share.estimate), bounds(share, per_hundred=True))
+        if share
+        else TableCell("–")
         for share in (twins.preference, twins.preference_placebo)
     ]
     tries = (twins.best_of, twins.best_of_placebo, twins.best_of_clean)
-    return (*shares, *(Cell(hundred(one[-1]) if one else "–") for one in tries))
+    return (*shares, *(TableCell(hundred(one[-1]) if one else "–") for one in tries))
 
 
-def reach_cell(effect: Effect | None, summary: Summary) -> Cell:
+def reach_cell(effect: Effect | None, summary: Summary) -> TableCell:
     """An effect's reach; or a dash, and why there is none."""
     if effect is None:
-        return Cell("–", "not measured", "missing")
+        return TableCell("–", "not measured", "missing")
     if effect.reach is None:
-        return Cell("–", _why_noreach_cell(effect, summary.style), "missing wordy")
+        return TableCell("–", _why_no_reach(effect, summary.style), "missing wordy")
     counted = summary.illustration and not summary.style
     above = effect.photos_above if counted else None
     small = range_or_bounds(effect.reach, effect.per_photo_reach, above)
-    return Cell(number(effect.reach.estimate), small)
+    return TableCell(number(effect.reach.estimate), small)
 
 
-def _why_noreach_cell(effect: Effect, style: Style | None) -> str:
+def _why_no_reach(effect: Effect, style: Style | None) -> str:
     if effect.effect is None:
         return "no placebo to compare with"
     if style:
@@ -229,39 +235,39 @@ def _why_noreach_cell(effect: Effect, style: Style | None) -> str:
     return "a gray picture moves edits no further than noise"
 
 
-def _retention(effect: Effect | None, transform: str, summary: Summary) -> Cell:
+def _retention(effect: Effect | None, transform: str, summary: Summary) -> TableCell:
     if effect is None:
-        return Cell("–", "not measured", "missing")
+        return TableCell("–", "not measured", "missing")
     if transform == "none" and effect.effect is not None:
-        return Cell("100\u00a0%", "by definition", "missing")
+        return TableCell("100\u00a0%", "by definition", "missing")
     if effect.retention is None:
-        return Cell("–", effect.retention_reason, "missing wordy")
+        return TableCell("–", effect.retention_reason, "missing wordy")
     retention = effect.retention
     if retention.low is None or retention.high is None:
         why = "" if summary.illustration else bounds(retention)
-        return Cell(percent(retention.estimate), why, "wordy")
-    return Cell(percent(retention.estimate), bounds(retention, per_hundred=True))
+        return TableCell(percent(retention.estimate), why, "wordy")
+    return TableCell(percent(retention.estimate), bounds(retention, per_hundred=True))
 
 
-def _effect_word(verdict: Verdict | None, transform: str, summary: Summary) -> Cell:
+def _effect_word(verdict: Verdict | None, transform: str, summary: Summary) -> TableCell:
     if verdict:
         # What the other transforms leave stands in their own rows.
         word = verdict.label.partition("; ")[0]
-        return Cell(word or verdict.word, "", _style(verdict.word))
+        return TableCell(word or verdict.word, "", _style(verdict.word))
     if transform == "none":
-        return Cell("–", "the reference", "missing")
-    return Cell("no verdict" if summary.illustration else "exploratory", "", "missing")
+        return TableCell("–", "the reference", "missing")
+    return TableCell("no verdict" if summary.illustration else "exploratory", "", "missing")
 
 
 def _style(word: str) -> str:
     return "word-" + word.replace(" ", "-")
 
 
-def _n(effect: Effect | None, usable: Iterable[Usable | None]) -> Cell:
+def _n(effect: Effect | None, usable: Iterable[Usable | None]) -> TableCell:
     judged = [found for found in usable if found]
     photos = effect.n if effect else max((found.n for found in judged), default=0)
     rows = effect.rows if effect else max((found.rows for found in judged), default=0)
     small = count(rows, "edit")
     if effect and effect.dropped:
         small += f", {effect.dropped} left out"
-    return Cell(str(photos), small)
+    return TableCell(str(photos), small)

@@ -53,7 +53,7 @@ def parse_transform(text: str) -> Transform:
 
 
 @dataclass(frozen=True)
-class Entry:
+class TableEdit:
     """One edit: what it is of, and its file."""
 
     photo: str
@@ -74,7 +74,7 @@ class Entry:
         return (self.photo, self.arm, self.transform, self.prompt, self.seed)
 
 
-def read_edits(path: Path) -> list[Entry]:
+def read_edits(path: Path) -> list[TableEdit]:
     """Read a table of edits: its rows, with a placebo for each protection.
 
     Columns are separated by commas, semicolons or tabs, whichever the first line has. ``placebo``
@@ -89,7 +89,7 @@ def read_edits(path: Path) -> list[Entry]:
         raise UserError(f"{path} has no rows below its first line.")
     _check_files(entries)
     entries = _with_placebos(entries)
-    known: dict[Point, Entry] = {}
+    known: dict[Point, TableEdit] = {}
     for entry in entries:
         if entry.point in known:
             raise UserError(
@@ -102,19 +102,19 @@ def read_edits(path: Path) -> list[Entry]:
     return entries
 
 
-def protections(entries: Iterable[Entry]) -> list[str]:
+def protections(entries: Iterable[TableEdit]) -> list[str]:
     """The arms that are protections, in the table's order."""
     arms = dict.fromkeys(entry.arm for entry in entries)
     return [arm for arm in arms if Arm.named(arm).kind == "protection"]
 
 
-def groups(entries: Iterable[Entry]) -> dict[str, str]:
+def groups(entries: Iterable[TableEdit]) -> dict[str, str]:
     """The group of each photo that the table names one for, in any of its rows.
 
     Raises:
         UserError: a photo in two groups.
     """
-    found: dict[str, Entry] = {}
+    found: dict[str, TableEdit] = {}
     for entry in entries:
         if entry.group and found.setdefault(entry.photo, entry).group != entry.group:
             raise UserError(
@@ -124,7 +124,7 @@ def groups(entries: Iterable[Entry]) -> dict[str, str]:
     return {photo: entry.group for photo, entry in found.items()}
 
 
-def _rows(path: Path) -> Iterator[Entry]:
+def _rows(path: Path) -> Iterator[TableEdit]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
@@ -168,7 +168,7 @@ def _columns(found: list[str], path: Path) -> list[str]:
     return found
 
 
-def _entry(cells: dict[str, str], folder: Path, where: str) -> Entry:
+def _entry(cells: dict[str, str], folder: Path, where: str) -> TableEdit:
     for column in REQUIRED:
         if not cells[column]:
             raise UserError(f"{where}: the column {column} is empty.")
@@ -179,7 +179,7 @@ def _entry(cells: dict[str, str], folder: Path, where: str) -> Entry:
         transform = str(parse_transform(cells["transform"] or "none"))
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
-    return Entry(
+    return TableEdit(
         photo=cells["photo"],
         arm=_arm(cells["arm"], where),
         transform=transform,
@@ -219,9 +219,9 @@ def _inside(text: str, folder: Path, where: str) -> Path:
     return path
 
 
-def _check_files(entries: list[Entry]) -> None:
+def _check_files(entries: list[TableEdit]) -> None:
     """Each edit has its own file, each photo one original; a gray picture's edit may serve all."""
-    edits: dict[Path, Entry] = {}
+    edits: dict[Path, TableEdit] = {}
     originals: dict[str, Path] = {}
     for entry in entries:
         other = edits.setdefault(entry.edit, entry)
@@ -239,7 +239,7 @@ def _check_files(entries: list[Entry]) -> None:
                 )
 
 
-def _with_placebos(entries: list[Entry]) -> list[Entry]:
+def _with_placebos(entries: list[TableEdit]) -> list[TableEdit]:
     """The rows of ``placebo`` once for each protection that has no placebo of its own."""
     named = [arm for arm in protections(entries) if arm != PLACEBO]
     if not named:
@@ -260,7 +260,7 @@ def _with_placebos(entries: list[Entry]) -> list[Entry]:
     ]
 
 
-def _check_controls(entry: Entry, known: dict[Point, Entry]) -> None:
+def _check_controls(entry: TableEdit, known: dict[Point, TableEdit]) -> None:
     """The unprotected photo's edits that an edit is compared with."""
     for transform in dict.fromkeys((entry.transform, "none")):
         if (entry.photo, ORIGINAL, transform, entry.prompt, entry.seed) not in known:

@@ -13,7 +13,7 @@ from brittle.models import EditModel
 from brittle.record.arms import ORIGINAL
 from brittle.record.manifest import ELSEWHERE
 from brittle.record.store import Store
-from brittle.sources.edits_table import Entry
+from brittle.sources.edits_table import TableEdit
 from brittle.sources.photos import TrialPhoto
 
 SIDE = 512
@@ -23,13 +23,13 @@ RATIO = 0.01
 LOSSY = ("JPEG", "MPO", "WEBP", "AVIF")
 
 
-class Pictures:
+class PictureReader:
     """Reads pictures, brings each to the size at which it is compared, and keeps it."""
 
     def __init__(self, store: Store, model: EditModel | None) -> None:
         self.store = store
         self.size, self.multiple = (SIDE, 1) if model is None else (model.size, model.factor)
-        self.sizes: dict[str, tuple[tuple[int, int], Entry]] = {}
+        self.sizes: dict[str, tuple[tuple[int, int], TableEdit]] = {}
         self.lossy = 0
         self.longest = 0
         """Longest side, in pixels, of a picture as it is compared."""
@@ -37,7 +37,7 @@ class Pictures:
         self.digests: dict[str, str] = {}
         """By key, the identity of an edit's pixels as they are compared."""
 
-    def edit(self, entry: Entry) -> str:
+    def edit(self, entry: TableEdit) -> str:
         """Keep an entry's edit; returns its key."""
         photo = _read(entry.edit, entry)
         height, width = photo.image.shape[-2:]
@@ -58,7 +58,7 @@ class Pictures:
             self.store.write(identity, fitted)
         return identity
 
-    def photos(self, entries: Iterable[Entry]) -> dict[str, TrialPhoto]:
+    def photos(self, entries: Iterable[TableEdit]) -> dict[str, TrialPhoto]:
         """The untouched photos that were given, in the shape of their edits."""
         found = {}
         for entry in entries:
@@ -92,7 +92,7 @@ class Pictures:
         return stretch(image, shape)
 
 
-def _read(path: Path, entry: Entry) -> Photo:
+def _read(path: Path, entry: TableEdit) -> Photo:
     try:
         return read_photo(path)
     except UserError as error:

@@ -48,7 +48,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Pictures:
+class PairPictures:
     """A pair as read, both at one size."""
 
     pair: Pair
@@ -153,7 +153,7 @@ def _by_stem(paths: Iterable[Path]) -> dict[str, Path]:
     return found
 
 
-def read_pair(pair: Pair) -> Pictures:
+def read_pair(pair: Pair) -> PairPictures:
     """Read both files; the original is moved, cropped or resampled to where the protected one lies.
 
     Raises:
@@ -169,7 +169,7 @@ def read_pair(pair: Pair) -> Pictures:
     refuse_others(under, second.image, f"{pair.original} and {pair.protected}")
     flags += [*_jpeg_flags(first, second), *_lossy_flags(second)]
     unsure = doubts(under, second.image)
-    return Pictures(pair, (first, second), files, tuple(flags), unsure)
+    return PairPictures(pair, (first, second), files, tuple(flags), unsure)
 
 
 def describe(path: Path, photo: Photo) -> PictureFile:

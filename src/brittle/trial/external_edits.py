@@ -17,15 +17,15 @@ from brittle.record.manifest import ELSEWHERE, Manifest, Model, PhotoEntry
 from brittle.record.record import IndexEntry, Record
 from brittle.record.store import FolderStore, artifact
 from brittle.sources.edits_table import (
-    Entry,
     Point,
+    TableEdit,
     Unknown,
     groups,
     parse_transform,
     protections,
     read_edits,
 )
-from brittle.sources.external_edits import SIDE, Pictures, original_key
+from brittle.sources.external_edits import SIDE, PictureReader, original_key
 from brittle.trial.manifest import declared
 from brittle.trial.plan import cell_key, fill_primary
 from brittle.trial.results import index
@@ -72,7 +72,7 @@ def score_edits(
     found = store.manifest
     if found is not None and found.made != ELSEWHERE:
         raise UserError(f"{directory} holds a trial that was run: choose a new folder with --out.")
-    pictures = Pictures(store, model)
+    pictures = PictureReader(store, model)
     with store.at_work():
         edits = {entry.point: pictures.edit(entry) for entry in entries}
         plan = _plan(table, entries, by, model, clip, calibration)
@@ -90,7 +90,7 @@ def score_edits(
 
 def _plan(
     table: Path,
-    entries: Sequence[Entry],
+    entries: Sequence[TableEdit],
     by: str,
     model: EditModel | None,
     clip: str | None,
@@ -207,7 +207,7 @@ def _note_unedited(
             store.write_note(edit, {"unchanged": True})
 
 
-def _notes(plan: Plan, entries: Sequence[Entry]) -> list[str]:
+def _notes(plan: Plan, entries: Sequence[TableEdit]) -> list[str]:
     """What nobody could know from the numbers alone."""
     notes = [
         "The edits were made elsewhere: what brittle can't check is that arm and control had the "

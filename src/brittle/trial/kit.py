@@ -16,7 +16,7 @@ from brittle.protections import Placebo
 from brittle.record.arms import GRAY, NOISES, ORIGINAL, Arm, placebo_label
 from brittle.record.rows import inert
 from brittle.sources.edits_table import OPTIONAL, REQUIRED
-from brittle.sources.pairs import Pictures, find_pairs, read_pair
+from brittle.sources.pairs import PairPictures, find_pairs, read_pair
 from brittle.transforms import Transform
 from brittle.trial.stages import gray_like
 
@@ -26,7 +26,7 @@ NONE = Transform.parse("none")
 
 
 @dataclass(frozen=True)
-class Piece:
+class KitPicture:
     """One picture of a kit: whose, what was done to it, and its file's name."""
 
     photo: str
@@ -41,7 +41,7 @@ class Piece:
 
 
 def draw_placebos(
-    pictures: Pictures, *, kinds: Sequence[str] = NOISES, seed: int = 0
+    pictures: PairPictures, *, kinds: Sequence[str] = NOISES, seed: int = 0
 ) -> dict[str, Tensor]:
     """Noise of the size of what a tool changed, (1, 3, H, W) on the 8-bit grid, by kind."""
     own = derive_seed(seed, pictures.photos[0].digest, "placebo")
@@ -90,7 +90,7 @@ def write_kit(
     rows = []
     for pair in pairs:
         pictures = read_pair(pair)
-        original_file = f"{TO_EDIT}/{Piece(pair.name, ORIGINAL, 'none').file}"
+        original_file = f"{TO_EDIT}/{KitPicture(pair.name, ORIGINAL, 'none').file}"
         for piece, picture in _pieces(pictures, chosen, name, seed):
             write_image(directory / TO_EDIT / piece.file, picture)
             for number, prompt in enumerate(prompts or (UNSAID,)):
@@ -104,8 +104,8 @@ def write_kit(
 
 
 def _pieces(
-    pictures: Pictures, transforms: Sequence[Transform], name: str, seed: int
-) -> Iterator[tuple[Piece, Tensor]]:
+    pictures: PairPictures, transforms: Sequence[Transform], name: str, seed: int
+) -> Iterator[tuple[KitPicture, Tensor]]:
     """All arms under all transforms; a gray picture serves every transform."""
     photo = pictures.pair.name
     placebos = draw_placebos(pictures, seed=seed)
@@ -117,8 +117,8 @@ def _pieces(
     own = derive_seed(seed, pictures.photos[0].digest, "transform")
     for transform in transforms:
         for arm, picture in arms.items():
-            yield Piece(photo, arm, str(transform)), transform.apply(picture, seeds=[own])
-    yield Piece(photo, GRAY, "none"), gray_like(pictures.original)
+            yield KitPicture(photo, arm, str(transform)), transform.apply(picture, seeds=[own])
+    yield KitPicture(photo, GRAY, "none"), gray_like(pictures.original)
 
 
 def _table(rows: Sequence[Sequence[object]]) -> bytes:

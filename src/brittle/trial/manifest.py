@@ -10,8 +10,7 @@ from typing import Any
 
 import torch
 
-from brittle.component import Component as AnyComponent
-from brittle.component import load_plugin
+from brittle.component import Component, load_plugin
 from brittle.models import EditModel
 from brittle.models.prompts import cut_prompts
 from brittle.noise import derive_seed
@@ -19,7 +18,7 @@ from brittle.places import Hidden
 from brittle.record.manifest import (
     SCHEMA_VERSION,
     Collection,
-    Component,
+    ComponentEntry,
     Manifest,
     Model,
     OtherModel,
@@ -151,8 +150,10 @@ def _collections(plan: Plan) -> Iterable[Collection]:
         yield Collection(name=subject.name, pictures=subject.pictures, seeds=seeds)
 
 
-def _components(components: Mapping[str, AnyComponent]) -> tuple[Component, ...]:
-    return tuple(Component(label=label, record=one.record()) for label, one in components.items())
+def _components(components: Mapping[str, Component]) -> tuple[ComponentEntry, ...]:
+    return tuple(
+        ComponentEntry(label=label, record=one.record()) for label, one in components.items()
+    )
 
 
 def _git_commit() -> str | None:
