@@ -26,6 +26,8 @@ from brittle.jpeg_detection import jpeg_traces
 Mask = Tensor | None
 """(N, 1, H, W) of 0 and 1, white where an editor may paint; None: everywhere."""
 LOSSY = {".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".avif": "AVIF"}
+PART = 2**16
+"""Values that are rounded at once; so many stay in a processor's cache."""
 LONGEST_SIDE = {"JPEG": 65_500, "WEBP": 16_383, "AVIF": 65_536}
 """Pixels: of libjpeg, of the format, of AV1."""
 
@@ -239,7 +241,7 @@ def png_from_levels(levels: Levels) -> bytes:
 def quantise(image: Tensor) -> Tensor:
     """The image clamped to [0, 1] and rounded to the 8-bit grid k/255."""
     # A tensor as divisor: by a plain number, CUDA multiplies with a rounded reciprocal.
-    return (image.clamp(0, 1) * 255).round() / image.new_tensor(255.0)
+    return image.clamp(0, 1).mul_(255).round_().div_(image.new_tensor(255.0))
 
 
 def to_bytes(image: Tensor) -> Levels:
@@ -250,9 +252,22 @@ def to_bytes(image: Tensor) -> Levels:
     """
     if not image.sum().isfinite():
         raise ValueError("the image has values that aren't finite")
-    levels = (image.detach() * 255).round_().clamp_(0, 255).to("cpu", torch.uint8).numpy()
     # Channel by channel, which is faster than any way to permute the whole.
-    return np.stack([*levels.swapaxes(0, 1)], axis=-1)
+    return np.stack([*to_levels(image).numpy().swapaxes(0, 1)], axis=-1)
+
+
+def to_levels(image: Tensor) -> Tensor:
+    """The levels of images in their shape, uint8, on the CPU.
+
+    In parts there, which stay in a processor's cache: a photo may have many megapixels.
+    """
+    values = image.detach().reshape(-1)
+    if not values.is_cpu:
+        return (values * 255).round_().clamp_(0, 255).byte().cpu().view(image.shape)
+    levels = torch.empty(values.shape, dtype=torch.uint8)
+    for some, of in zip(values.split(PART), levels.split(PART), strict=True):
+        of.copy_(some.mul(255).round_().clamp_(0, 255))
+    return levels.view(image.shape)
 
 
 def from_bytes(levels: Levels) -> Tensor:

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from brittle.component import Component, register
 from brittle.errors import UserError
+from brittle.images import to_levels
 from brittle.networks.feature_cache import content
 from brittle.noise import Seeds, coins, generators, words
 from brittle.protections.base import Protection
@@ -68,7 +69,7 @@ class Change:
     @classmethod
     def between(cls, original: Tensor, protected: Tensor) -> "Change":
         """From images (3, H, W) in [0, 1]; looked for once, and kept in `CHANGES`."""
-        photo, file = (_levels(one) for one in (original, protected))
+        photo, file = map(to_levels, (original, protected))
 
         def look() -> tuple[Tensor, ...]:
             delta = file.float().sub_(photo)
@@ -80,10 +81,10 @@ class Change:
                 delta.sub_(explained)
             size = delta.abs()
             measured = torch.tensor([int(size.max()), power(size.byte()), int(largest)])
-            return start, delta.short(), delta.any(0), covered, measured
+            return photo, file, start, delta.short(), delta.any(0), covered, measured
 
         key = content(photo), content(file)
-        return cls(key, photo, file, *CHANGES.get(key, look))
+        return cls(key, *CHANGES.get(key, look))
 
     @property
     def largest(self) -> int:
@@ -260,11 +261,6 @@ def overlay(delta: Tensor) -> Tensor:
         return far
     far &= size > 4 * size.median()
     return functional.max_pool2d(far[None].float(), 5, stride=1, padding=2)[0] > 0
-
-
-def _levels(image: Tensor) -> Tensor:
-    """An image (3, H, W) on the 8-bit grid as uint8."""
-    return (image * 255).round_().byte().cpu().contiguous()
 
 
 def _quantiles(largest: int, strength: float) -> Callable[[Tensor], Tensor]:

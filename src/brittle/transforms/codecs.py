@@ -88,6 +88,10 @@ class Nothing(Transform):
         """The image itself."""
         return quantise(image)
 
+    def on_levels(self, levels: Levels, *, seed: int | None) -> Levels:
+        """The picture itself."""
+        return levels
+
     def surrogate(self, image: Tensor) -> Tensor:
         """The image itself."""
         return image

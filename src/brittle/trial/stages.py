@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from functools import cache, partial
 from itertools import zip_longest
 from threading import Condition, Event
 from typing import Any
@@ -191,7 +192,8 @@ def receive_by_model(plan: Plan, store: Store, model: EditModel, progress: Progr
             image = _released(plan, store, plan.releases[one.release])
             start = as_seen(image, model) if one.reduced else image
             received = plan.transforms[one.transform].apply(start, seeds=[one.seed], model=model)
-            _keep(plan, store, model, one, to_bytes(start)[0], to_bytes(received)[0])
+            start, received = to_bytes(start)[0], to_bytes(received)[0]
+            _keep(plan, store, one, start, received, partial(_seen, received, model))
             advance(1)
 
 
@@ -221,17 +223,15 @@ def receiving(
         receptions = missing[release]
         image = _released(plan, store, plan.releases[release])
         # Each once, and neither where nobody wants it: a photo may have many megapixels.
-        starts = {
-            reduced: to_bytes(as_seen(image, model) if reduced else image)[0]
-            for reduced in {one.reduced for one in receptions}
-        }
-        del image
+        whole = cache(lambda: to_bytes(image)[0])
+        seen = cache(lambda: _seen(whole(), model))
         for one in receptions:
             if stopped.is_set():
                 return
-            start = starts[one.reduced]
+            start = seen() if one.reduced else whole()
             received = plan.transforms[one.transform].on_levels(start, seed=one.seed)
-            _keep(plan, store, model, one, start, received)
+            shown = seen if received is start else partial(_seen, received, model)
+            _keep(plan, store, one, start, received, shown)
             with arrival:
                 to_come.remove(one.key)
                 arrival.notify_all()
@@ -280,14 +280,22 @@ def receiving(
 
 
 def _keep(
-    plan: Plan, store: Store, model: EditModel, one: Reception, start: Levels, received: Levels
+    plan: Plan,
+    store: Store,
+    one: Reception,
+    start: Levels,
+    received: Levels,
+    seen: Callable[[], Levels],
 ) -> None:
-    """Keep a received picture, in a store for what models see as this one sees it, and its note."""
+    """Keep a received picture, in a store for what models see as it is ``seen``, and its note."""
     if note := _noted(plan, one, start, received):
         store.write_note(one.key, note)
-    if store.seen_only:
-        received = to_bytes(model.fit(from_bytes(received[None])))[0]
-    store.keep_received(one.key, received)
+    store.keep_received(one.key, seen() if store.seen_only else received)
+
+
+def _seen(levels: Levels, model: EditModel) -> Levels:
+    """A picture (H, W, 3) reduced for the model."""
+    return to_bytes(model.fit(from_bytes(levels[None])))[0]
 
 
 def _noted(plan: Plan, one: Reception, start: Levels, received: Levels) -> dict[str, Any]:
