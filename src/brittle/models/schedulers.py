@@ -190,7 +190,7 @@ class Foreign:
 _REFUSALS = (ValueError, TypeError, NotImplementedError, IndexError, AttributeError)
 """What diffusers' schedulers raise where settings do not go together."""
 _CALLED_BY_PIPELINES = ("set_timesteps", "add_noise", "scale_model_input", "step")
-_UNSAID = {"plms": {"skip_prk_steps": True}, "ddim": {"clip_sample": False}}
+_UNSAID = {"skip_prk_steps": True, "clip_sample": False}
 """What latents want where another scheduler's configuration says nothing of it."""
 _MEANINGS = {"prediction_type": "epsilon", "rescale_betas_zero_snr": False}
 """What of a configuration says how the model was trained, with what a file without it means."""
@@ -273,7 +273,7 @@ def make_scheduler(
     try:
         _check_class(cls, name, config)
         with silence():
-            theirs = cls.from_config({**_UNSAID.get(name, {}), **config, **changes})
+            theirs = cls.from_config({**_UNSAID, **config, **changes})
             theirs.set_timesteps(num_inference_steps, device=device)
     except UserError:
         raise
@@ -306,7 +306,7 @@ def _check_class(cls: Any, name: str, config: Mapping[str, Any]) -> None:
     lacking = [method for method in _CALLED_BY_PIPELINES if not hasattr(cls, method)]
     if lacking:
         raise UserError(
-            f"The scheduler {name} isn't made for the models of Stable Diffusion 1.x and 2.x that "
+            f"The scheduler {name} isn't made for the models of Stable Diffusion's kind that "
             f"brittle edits with (it has no {lacking[0]}): choose scheduler=ddim or plms."
         )
     taken = inspect.signature(cls.__init__).parameters
