@@ -171,7 +171,8 @@ def test_the_picture_is_seen_as_clips_own_preparation_shows_it(adapted):
     with torch.inference_mode():
         told = model.part("image_encoder")(prepared, output_hidden_states=True)
         expected = told.hidden_states[-2] if model.files.sees_places else told.image_embeds
-        seen, _ = model.denoiser.show("generate", picture, None, model.encode, None)
+        told = model.denoiser.condition(["a"], [""], shape=(32, 32), guidance_scale=1)
+        seen, _ = model.denoiser.show("generate", picture, None, model.encode, None, told)
     assert (seen[:, 0] - expected).abs().max() < 0.05 * expected.abs().max()
 
 

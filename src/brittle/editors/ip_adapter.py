@@ -1,23 +1,18 @@
 """ip-adapter: a picture says what to paint, without a fine-tune and past the autoencoder."""
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar
 
-import torch
 from pydantic import Field, field_validator
-from torch import Tensor
 
 from brittle.component import register
 from brittle.editors.sampling import Chained
 from brittle.errors import UserError
-from brittle.images import Mask
-from brittle.models import EditModel, chain
+from brittle.models import EditModel
 from brittle.models.adapters import AdaptedFiles
 from brittle.models.denoisers import Task
 from brittle.models.edit_model import file_hash
-from brittle.noise import Seeds
 
 
 @register
@@ -52,28 +47,6 @@ class IPAdapter(Chained):
             raise ValueError(f"there is no adapter at {adapter}")
         return f"{adapter}#{file_hash(Path(adapter))[:32]}"
 
-    def resolve(self, model: EditModel) -> Self:
-        """As `Chained.resolve`, of the model with the adapter on top."""
-        return super().resolve(self.adapted(model))
-
-    def edit(
-        self,
-        model: EditModel,
-        image: Tensor,
-        *,
-        prompts: Sequence[str],
-        mask: Mask = None,
-        seeds: Seeds,
-    ) -> Tensor:
-        """As `Editor.edit`; a mask raises UserError."""
-        if mask is not None:
-            raise UserError("ip-adapter paints the whole image: it takes no mask.")
-        with torch.inference_mode():
-            image, adapted = model.fit(image), self.adapted(model)
-            plan = self.resolve(model).plan(adapted, image, prompts=prompts, seeds=seeds)
-            start = chain.start(adapted, plan, image)
-            return chain.finish(adapted, start, plan).clamp(0, 1).cpu()
-
     def settings(self) -> dict[str, Any]:
         """As `Chained.settings`."""
         own = {"adapter", "scale"}
@@ -82,7 +55,7 @@ class IPAdapter(Chained):
         }
 
     def adapted(self, model: EditModel) -> EditModel:
-        """The model with the adapter on top.
+        """As `Chained.adapted`: the model with the adapter on top.
 
         Raises:
             UserError: no adapter was named, it isn't the one that was recorded, or it doesn't fit.
@@ -100,5 +73,8 @@ class IPAdapter(Chained):
             )
         return model.once(
             (self.adapter, self.scale, model.size),
-            lambda: model.with_files(AdaptedFiles(model.files, Path(path), self.scale)),
+            lambda: model.with_files(
+                AdaptedFiles(model.files, Path(path), self.scale),
+                changed=("denoiser", "image_encoder"),
+            ),
         )

@@ -35,6 +35,7 @@ class Chained(Editor):
             UserError: this model can't run such an edit, a field has no effect on it, or no step
                 of the denoising is left.
         """
+        model = self.adapted(model)
         if model.why_no_edits:
             raise UserError(model.why_no_edits)
         denoiser = chain.check_task(model, self.task)
@@ -73,10 +74,14 @@ class Chained(Editor):
                 f"{self.name} edits the whole image: with a mask, use the editor inpaint."
             )
         with torch.inference_mode():
-            image = model.fit(image)
-            plan = self.resolve(model).plan(model, image, prompts=prompts, seeds=seeds)
-            start = chain.start(model, plan, image)
-            return chain.finish(model, start, plan).clamp(0, 1).cpu()
+            image, adapted = model.fit(image), self.adapted(model)
+            plan = self.resolve(model).plan(adapted, image, prompts=prompts, seeds=seeds)
+            start = chain.start(adapted, plan, image)
+            return chain.finish(adapted, start, plan).clamp(0, 1).cpu()
+
+    def adapted(self, model: EditModel) -> EditModel:
+        """The model that denoises: this one, unless the editor puts something on top."""
+        return model
 
     def evaluations(self, model: EditModel) -> int:
         """As `Editor.evaluations`."""
