@@ -9,7 +9,9 @@ from typer.testing import CliRunner
 from brittle.cli import app
 
 
-def run_all(folder: Path, editor: str, work: Path, *, audit: bool = True) -> None:
+def run_all(
+    folder: Path, editor: str, work: Path, *, audit: bool = True, scheduler: str = "ddim,eta=1"
+) -> None:
     """Edit, protect through the whole editor, audit, count and run a trial: all have to succeed.
 
     An audit takes longest, and knows nothing of a model that the others don't.
@@ -17,7 +19,7 @@ def run_all(folder: Path, editor: str, work: Path, *, audit: bool = True) -> Non
     image = torch.rand(48, 48, 3, generator=torch.Generator().manual_seed(3))
     photo, protected, trial = (work / name for name in ("photo.png", "protected.png", "trial.yaml"))
     Image.fromarray((image * 255).byte().numpy()).save(photo)
-    few = "photoguard-diffusion:steps=1,draws=1,evaluations=2"
+    few = f"photoguard-diffusion:steps=1,draws=1,evaluations=2,scheduler={scheduler}"
     trial.write_text(
         f"title: t\nphotos: photo.png\nprotections: ['{few}']\ntransforms: [flip]\n"
         f"editors: ['{editor}']\nprompts: [snow]\nseeds: [0]\nmetrics: [perceptual]\n"

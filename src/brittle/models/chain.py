@@ -154,7 +154,7 @@ def start(
     img2img noises the image's latents. Inpainting does so at a strength below 1; ``mask``
     (N, 1, H, W) is at least 0.5 where the editor may paint, and unless the denoiser sees the mask,
     the image's latents are put back around it after every step. With ``recompute``, the backward
-    pass encodes again instead of storing activations.
+    pass reads the image again instead of storing activations.
     """
     latents = plan.noise * plan.scheduler.initial_scale
     if image is None:
@@ -162,13 +162,12 @@ def start(
     denoiser, image = model.denoiser, image.to(model.device)
     if mask is not None:
         mask = (mask.to(model.device) >= 0.5).to(image.dtype)
-    encode = partial(_encode, model, recompute)
     kept = None
     if _reads_image(denoiser, plan.task, plan.strength):
-        kept = encode(image, plan.encoder_noise)
+        (kept,) = _run(recompute, partial(_encode, model, plan.encoder_noise), image)
         if plan.task == "img2img" or plan.strength < 1:
             latents = plan.scheduler.noised(kept, plan.noise, 0)
-    shown = denoiser.show(plan.task, image, mask, encode, plan.masked_noise)
+    shown = _run(recompute, partial(_show, model, plan, mask), image)
     condition = replace(plan.condition, shown=shown)
     if mask is None or denoiser.hides_masked:
         return Start(latents, condition)
@@ -187,8 +186,7 @@ def denoise(
     for index in range(plan.evaluations):
         step = partial(_step, model, start, plan, index)
         inputs = (start.kept, *start.condition.shown, *state)
-        recomputed = recompute and index < plan.evaluations - 1
-        state = _Recomputed.apply(step, *inputs) if recomputed else step(*inputs)
+        state = _run(recompute and index < plan.evaluations - 1, step, *inputs)
         yield state[0]
 
 
@@ -198,12 +196,21 @@ def finish(model: EditModel, start: Start, plan: EditPlan, *, recompute: bool = 
     return model.decode(latents)
 
 
-def _encode(model: EditModel, recompute: bool, image: Tensor, noise: Tensor | None) -> Tensor:
-    def encode(image: Tensor) -> State:
-        return (model.encode(image, noise=noise),)
+def _encode(model: EditModel, noise: Tensor | None, image: Tensor) -> State:
+    return (model.encode(image, noise=noise),)
 
-    (latents,) = _Recomputed.apply(encode, image) if recompute else encode(image)
-    return latents
+
+def _show(model: EditModel, plan: EditPlan, mask: Tensor | None, image: Tensor) -> State:
+    def encode(image: Tensor, noise: Tensor | None) -> Tensor:
+        return model.encode(image, noise=noise)
+
+    return model.denoiser.show(plan.task, image, mask, encode, plan.masked_noise, plan.condition)
+
+
+def _run(recompute: bool, step: Callable[..., State], *inputs: Tensor | None) -> State:
+    """What a step makes of its inputs; with ``recompute``, they are all that is kept of it."""
+    made: State = _Recomputed.apply(step, *inputs) if recompute else step(*inputs)
+    return made
 
 
 class _Recomputed(torch.autograd.Function):

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from brittle.errors import UserError
+from brittle.models import frames
 from brittle.models.parts import Part
 from brittle.models.reading import read_json
 
@@ -16,6 +17,8 @@ MOST_PIXELS, MOST_STEPS, MOST_LAYERS = 16_384, 100_000, 1000
 Count = Annotated[int, Field(ge=1, le=65_536, strict=True)]
 Side = Annotated[int, Field(ge=1, le=MOST_PIXELS, strict=True)]
 Layers = Annotated[int, Field(ge=0, le=MOST_LAYERS, strict=True)]
+Pixels = Annotated[int, Field(ge=1, le=MOST_PIXELS**2, strict=True)]
+Channels = Annotated[list[float], Field(min_length=3, max_length=3)]
 Factor = Annotated[float, Field(allow_inf_nan=False)]
 Value = str | int | float | bool | None
 
@@ -41,6 +44,14 @@ class _Autoencoder(_Named):
     sample_size: Side | list[Side] | None = None
 
 
+class _VideoAutoencoder(_Read):
+    base_dim: Count
+    dim_mult: Annotated[list[Count], Field(min_length=1)]
+    z_dim: Count
+    latents_mean: list[Factor]
+    latents_std: list[Annotated[float, Field(gt=0, allow_inf_nan=False)]]
+
+
 class _Denoiser(_Named):
     sample_size: Side | list[Side] | None = None
     in_channels: Count | None = None
@@ -56,6 +67,30 @@ class _TextEncoder(_Named):
 
 class _Tokenizer(_Named):
     model_max_length: Annotated[float, Field(ge=3)] | None = None
+
+
+class _Size(_Read):
+    shortest_edge: Pixels | None = None
+    longest_edge: Pixels | None = None
+
+
+class _Processor(_Read):
+    patch_size: Count
+    merge_size: Count
+    temporal_patch_size: Count
+    min_pixels: Pixels | None = None
+    max_pixels: Pixels | None = None
+    size: _Size = _Size()
+    image_mean: Channels
+    image_std: Channels
+
+    @model_validator(mode="after")
+    def _bounded(self) -> "_Processor":
+        fewest = self.min_pixels or self.size.shortest_edge
+        most = self.max_pixels or self.size.longest_edge
+        if not fewest or not most:
+            raise ValueError("it has to say how many pixels a picture has, at least and at most")
+        return self
 
 
 class _Scheduler(_Named):
@@ -88,6 +123,7 @@ _SHAPES: dict[str, type[BaseModel]] = {
     "tokenizer_2": _Tokenizer,
     "text_encoder_3": _TextEncoder,
     "tokenizer_3": _Tokenizer,
+    "processor": _Processor,
     "scheduler": _Scheduler,
     "recommended": _Recommended,
 }
@@ -102,8 +138,11 @@ def read_config(
         UserError: as `read_json`; a value that can't be one, with its name.
     """
     content = read_json(path, missing=missing)
+    of_video = kind == "vae" and content.get("_class_name") == frames.CLASS_NAME
+    if kind == "processor":  # newer versions of transformers keep all processors in one file
+        content = content.get("image_processor", content)
     try:
-        _SHAPES[kind].model_validate(content)
+        (_VideoAutoencoder if of_video else _SHAPES[kind]).model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "its content"
@@ -111,7 +150,7 @@ def read_config(
             f"{path} can't be right: {place} is {_short(first['input'])} "
             f"({first['msg'].removeprefix('Value error, ')}); export or download the model again."
         ) from None
-    return content
+    return frames.as_of_pictures(content) if of_video else content
 
 
 def stated_size(denoiser: Mapping[str, Any], autoencoder: Mapping[str, Any]) -> int | None:

@@ -125,7 +125,7 @@ class EditModel(Parts):
     @property
     def _own_size(self) -> int:
         """The long side in pixels at which the model is used unless another is chosen."""
-        otherwise = 64 * self.factor if self.edits else AUTOENCODER_SIZE
+        otherwise = self.denoiser.own_side * self.factor if self.edits else AUTOENCODER_SIZE
         return self.files.stated_size() or otherwise
 
     @property

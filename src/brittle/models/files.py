@@ -7,13 +7,15 @@ from typing import Any, Literal
 import torch
 
 from brittle.errors import UserError
+from brittle.models import frames
 from brittle.models.configs import read_config, shifted, stated_size
+from brittle.models.frames import FrameAutoencoder
 from brittle.models.marks import LORA
 from brittle.models.parts import CALLED, Part
 from brittle.models.reading import (
     check_weights,
     class_of,
-    config_file,
+    config_path,
     count_weights,
     find_weights,
     load_tokenizer,
@@ -31,7 +33,8 @@ FOLDERS: Mapping[str, str] = {
 """The folder of each part, in the order of `CALLED`; a denoiser's may be `TRANSFORMER` instead."""
 TRANSFORMER = "transformer"
 KONTEXT = "FluxKontextPipeline"
-"""The one pipeline whose parts compute something else than their configurations alone say."""
+_PIPELINES = (KONTEXT, "QwenImageEditPlusPipeline")
+"""Pipelines whose parts compute something else than their configurations alone say."""
 _LORA_FILES = ("pytorch_lora_weights.safetensors", "adapter_config.json")
 
 _WEIGHTS = {
@@ -41,7 +44,7 @@ _WEIGHTS = {
     "text_encoder_2": "model",
     "text_encoder_3": "model",
 }
-_AUTOENCODERS = ("AutoencoderKL", "AutoencoderTiny")
+_AUTOENCODERS = ("AutoencoderKL", "AutoencoderTiny", frames.CLASS_NAME)
 _TEXT_ENCODERS: Mapping[str, Mapping[str, str]] = {
     "UNet2DConditionModel": {
         "text_encoder": "CLIPTextModel",
@@ -56,6 +59,7 @@ _TEXT_ENCODERS: Mapping[str, Mapping[str, str]] = {
         "text_encoder": "CLIPTextModel",
         "text_encoder_2": "T5EncoderModel",
     },
+    "QwenImageTransformer2DModel": {"text_encoder": "Qwen2_5_VLForConditionalGeneration"},
 }
 """The classes of denoisers, and for each those of its text encoders."""
 
@@ -73,7 +77,7 @@ def lacking_in(folder: Path) -> str:
             continue
         if place == TRANSFORMER and value[-1] not in _TEXT_ENCODERS:
             continue  # it serves encoder protections without its denoiser
-        config = folder / place / config_file(part)
+        config = config_path(folder / place, part)
         if not config.is_file():
             return f"it lacks its {CALLED[part]}, there is no {config}."
         try:
@@ -129,7 +133,7 @@ class Directory:
         return self._configs[part]
 
     def _read_config(self, part: Part | Literal["scheduler"]) -> Mapping[str, Any]:
-        path = self._place(part) / config_file(part)
+        path = config_path(self._place(part), part)
         if self._is_autoencoder and part != "vae":
             raise UserError(
                 f"{self.name} is an autoencoder alone, without the {CALLED[part]}: it serves "
@@ -147,8 +151,8 @@ class Directory:
         if path.parent.name == TRANSFORMER and found not in taken:
             raise UserError(
                 f"{self.name}: its denoiser is a transformer ({found}), and brittle edits with "
-                f"those of Stable Diffusion 3 and FLUX.1, and with the UNet of Stable Diffusion "
-                f"1.x and 2.x."
+                f"those of Stable Diffusion 3, FLUX.1 and Qwen-Image-Edit, and with the UNet of "
+                f"Stable Diffusion 1.x, 2.x and XL."
             )
         if taken and found not in taken:
             raise UserError(
@@ -164,7 +168,7 @@ class Directory:
             return _AUTOENCODERS
         if part == "denoiser":
             return tuple(_TEXT_ENCODERS)
-        path = self._place("denoiser") / config_file("denoiser")
+        path = config_path(self._place("denoiser"), "denoiser")
         denoiser = read_json(path, missing="") if path.is_file() else {}
         readers = _TEXT_ENCODERS.get(str(denoiser.get("_class_name")), {})
         return (readers[part],) if part in readers else ()
@@ -190,7 +194,7 @@ class Directory:
         """As `ModelFiles.load`."""
         config = self.config(part)
         place = self._place(part)
-        if part.startswith("tokenizer"):
+        if part.startswith("tokenizer") or part == "processor":
             return reading(f"{self.name}: its {CALLED[part]}", lambda: load_tokenizer(place))
         files, variant = find_weights(place, _WEIGHTS[part])
         check_weights(files)
@@ -214,7 +218,7 @@ class Directory:
                 f"{self.name}: the weights of its {CALLED[part]} are incomplete, "
                 f"{sorted(report['missing_keys'])[0]} is missing; export or download it again."
             )
-        return model
+        return FrameAutoencoder(model) if config.get("_class_name") == frames.CLASS_NAME else model
 
     def count(self, part: Part) -> int:
         """As `ModelFiles.count`, from the headers of the part's files."""
@@ -227,13 +231,13 @@ class Directory:
         found: list[Path] = []
         for part in ("vae",) if self._is_autoencoder else FOLDERS:
             place = self._place(part)
-            config = place / config_file(part)
+            config = config_path(place, part)
             if not config.is_file():
                 continue
             found.append(config)
             if part in _WEIGHTS:
                 found += find_weights(place, _WEIGHTS[part])[0]
-            if part.startswith("tokenizer"):
+            if part.startswith("tokenizer") or part == "processor":
                 found += sorted(set(place.glob("*.json")) | set(place.glob("*.txt")))
         return list(dict.fromkeys(found))
 
@@ -244,7 +248,7 @@ class Directory:
 
     def stated_size(self) -> int | None:
         """As `ModelFiles.stated_size`: the denoiser's, whether it can be used or not."""
-        path = self._place("denoiser") / config_file("denoiser")
+        path = config_path(self._place("denoiser"), "denoiser")
         denoiser = not self._is_autoencoder and path.is_file()
         config = read_config(path, "denoiser", missing="") if denoiser else {}
         return stated_size(config, self.config("vae"))
@@ -252,16 +256,16 @@ class Directory:
     def read_as(self) -> list[str]:
         """As `ModelFiles.read_as`."""
         eta = ["eta 0"] if self._scheduler_class == "TCDScheduler" else []
-        path = self._place("scheduler") / config_file("scheduler")
+        path = config_path(self._place("scheduler"), "scheduler")
         written = read_config(path, "scheduler", missing="") if path.is_file() else {}
         other = self._other_scheduler(written) if written else ""
-        shows = [f"pipeline {KONTEXT}"] if self.pipeline == KONTEXT else []
+        shows = [f"pipeline {self.pipeline}"] if self.pipeline in _PIPELINES else []
         named = [f"scheduler {other}"] if other else []
         return [*eta, *named, *shifted(self.config("vae")), *shows]
 
     @property
     def _scheduler_class(self) -> str:
-        path = self._place("scheduler") / config_file("scheduler")
+        path = config_path(self._place("scheduler"), "scheduler")
         return str(self.config("scheduler").get("_class_name")) if path.is_file() else ""
 
     def _place(self, part: str) -> Path:

@@ -203,6 +203,7 @@ def fetch(hub_id: str) -> Path:
         "tokenizer_2/*",
         "text_encoder_3/*",
         "tokenizer_3/*",
+        "processor/*",
         "transformer/*",
         "scheduler/*",
     ]

@@ -27,6 +27,10 @@ _KINDS = (
     ("conditioner.embedders.", "a part of Stable Diffusion XL"),
     ("joint_blocks.", "a part of Stable Diffusion 3"),
     ("double_blocks.", "a transformer of FLUX's kind and not FLUX.1, such as FLUX.2 or Chroma"),
+    (
+        "transformer_blocks.0.img_mod.",
+        "Qwen-Image's transformer alone: name a whole folder",
+    ),
     ("control_model.", "a ControlNet"),
     ("emb_params", "a textual inversion"),
 )

@@ -116,7 +116,7 @@ def evaluation(model: EditModel, latents: Tensor, guidance_scale: float = 1) -> 
     denoiser, nothing = model.denoiser, [""] * len(latents)
     shape = [side * model.factor for side in latents.shape[-2:]]
     condition = denoiser.condition(nothing, nothing, shape=shape, guidance_scale=guidance_scale)
-    shown = denoiser.blank(latents)
+    shown = denoiser.blank(latents, condition)
     return denoiser.predict(latents, 500, replace(condition, shown=shown))
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from brittle.errors import UserError
+from brittle.models.frames import CLASS_NAME as FRAMES
 from brittle.models.reading import running
 
 Part = Literal[
@@ -22,6 +23,7 @@ Part = Literal[
     "text_encoder_3",
     "tokenizer_3",
     "image_encoder",
+    "processor",
 ]
 CALLED = {
     "vae": "autoencoder (vae)",
@@ -34,6 +36,7 @@ CALLED = {
     "image_encoder": "image encoder (image_encoder)",
     "text_encoder_3": "third text encoder (text_encoder_3)",
     "tokenizer_3": "third tokenizer (tokenizer_3)",
+    "processor": "processor of pictures and prompts (processor)",
 }
 """Parts as people are told of them, in the order in which a model's files are hashed."""
 
@@ -115,7 +118,7 @@ class Parts:
     @property
     def has_latent_distribution(self) -> bool:
         """Whether `encode` can sample: the autoencoder gives a distribution, not one latent."""
-        return bool(self.files.config("vae")["_class_name"] == "AutoencoderKL")
+        return self.files.config("vae")["_class_name"] in ("AutoencoderKL", FRAMES)
 
     def part(self, part: Part) -> Any:
         """A part of the model, a module or a tokenizer; UserError where the model has none."""

@@ -17,16 +17,22 @@ from brittle.errors import UserError, out_of_memory, shortened
 from brittle.models.marks import refuse_scaled
 from brittle.silence import silence
 
-TOKENIZERS = ("CLIPTokenizer", "CLIPTokenizerFast", "T5Tokenizer", "T5TokenizerFast")
-"""Classes whose code is transformers' own, which text encoders of CLIP's and T5's kind go with."""
+TOKENIZERS = tuple(
+    f"{kind}Tokenizer{fast}" for kind in ("CLIP", "T5", "Qwen2") for fast in ("", "Fast")
+)
+"""Classes whose code is transformers' own, which the text encoders that brittle reads go with."""
 _FAULTS = (RuntimeError, ValueError, TypeError, ArithmeticError, LookupError, AttributeError)
 """What a part's code raises; not what torch raises to end a recomputation."""
 
 
-def config_file(part: str) -> str:
-    """The name of the file that holds a part's configuration."""
+def config_path(folder: Path, part: str) -> Path:
+    """The file in a part's folder that holds its configuration."""
+    if part == "processor":
+        own, of_all = folder / "preprocessor_config.json", folder / "processor_config.json"
+        return of_all if of_all.is_file() and not own.is_file() else own
     kind = part.partition("_")[0]
-    return f"{kind}_config.json" if kind in ("tokenizer", "scheduler") else "config.json"
+    named = kind in ("tokenizer", "scheduler")
+    return folder / (f"{kind}_config.json" if named else "config.json")
 
 
 def find_weights(folder: Path, base: str) -> tuple[list[Path], str | None]:
@@ -85,7 +91,7 @@ def load_tokenizer(folder: Path) -> Any:
     """
     import transformers
 
-    if (folder / config_file("tokenizer")).is_file():
+    if config_path(folder, "tokenizer").is_file():
         files = [(path.name, path.stat()) for path in sorted(folder.iterdir()) if path.is_file()]
         state = tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in files)
         return _saved_tokenizer(folder, state)
@@ -100,7 +106,7 @@ def _saved_tokenizer(folder: Path, state: tuple[tuple[str, int, int], ...]) -> A
     """The tokenizer in a folder whose files have this ``state``."""
     import transformers
 
-    config = folder / config_file("tokenizer")
+    config = config_path(folder, "tokenizer")
     name = read_json(config, missing="").get("tokenizer_class") or TOKENIZERS[0]
     if name not in TOKENIZERS:
         raise UserError(

@@ -17,7 +17,7 @@ from brittle.models.parts import CALLED, Part
 from brittle.models.reading import (
     check_weights,
     class_of,
-    config_file,
+    config_path,
     load_tokenizer,
     open_weights,
     read_json,
@@ -115,8 +115,8 @@ _REFINER = "conditioner.embedders.0.model."
 _FIRST_OF_UNET = "input_blocks.0.0.weight"
 _LAST_BIAS = "output_blocks.11.1.transformer_blocks.0.norm1.bias"
 _VELOCITY_BIAS = 0.09
-"""Above this deviation of `_LAST_BIAS`, a file of Stable Diffusion 2.x predicts velocity: ComfyUI's
-rule (model_type of its class SD20), since most of these files say nothing."""
+"""Above this deviation of `_LAST_BIAS`, a file of Stable Diffusion 2.x probably predicts velocity:
+ComfyUI's guess (model_type of its class SD20), since most of these files say nothing."""
 
 
 class SingleFile:
@@ -243,7 +243,7 @@ class SingleFile:
         """As `ModelFiles.config`."""
         if part in self.layout.optional and part not in (*self._prefixes, *self._lent):
             raise UserError(f"{self.path} lacks its {CALLED[part]}.")
-        path = self._folder(part) / config_file(part)
+        path = config_path(self._folder(part), part)
         config = read_config(path, part, missing=f"The configuration lacks {part}")
         if part == "denoiser":
             return {**config, **self._stated()}

@@ -55,7 +55,8 @@ class TextEncoder:
         with silence(), self.parts.running(self.tokenizer):
             tokenizer = self.parts.part(self.tokenizer)
             tokens: Tensor = tokenizer(prompt, truncation=True, **shape).input_ids
-        if int(tokens.max()) >= self.parts.part(self.encoder).config.vocab_size:
+        config = self.parts.part(self.encoder).config.get_text_config()
+        if int(tokens.max()) >= config.vocab_size:
             raise UserError(
                 f"{self.parts.name}: its tokenizer has more words than its text encoder knows: "
                 f"they belong to different models; export or download the model again."

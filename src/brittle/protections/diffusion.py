@@ -30,8 +30,8 @@ class DiffusionProtection(PGD):
     strength; memory doesn't grow with their number, as each is computed again on the way back.
 
     ``strength`` is that of img2img; other edits start from noise. Models of flow matching (Stable
-    Diffusion 3, FLUX.1) need scheduler=flow and eta=0. ``target`` is "gray" or an image
-    file, stretched to the photo's shape, recorded as ``path#digest`` of its pixels.
+    Diffusion 3, FLUX.1, Qwen-Image-Edit) need scheduler=flow and eta=0. ``target`` is "gray" or an
+    image file, stretched to the photo's shape, recorded as ``path#digest`` of its pixels.
     """
 
     name = "diffusion"

@@ -8,6 +8,7 @@ from brittle.models.denoisers.base import IMAGE_GUIDANCE, Condition, Denoiser, E
 from brittle.models.denoisers.flux import flux_of
 from brittle.models.denoisers.image_prompt import ImagePrompted
 from brittle.models.denoisers.instruct_pix2pix import InstructPix2Pix, InstructPix2PixFlow
+from brittle.models.denoisers.qwen_image_edit import qwen_of
 from brittle.models.denoisers.stable_diffusion import StableDiffusion
 from brittle.models.denoisers.stable_diffusion_3 import StableDiffusion3
 from brittle.models.denoisers.stable_diffusion_xl import StableDiffusionXL
@@ -20,6 +21,7 @@ __all__ = ["IMAGE_GUIDANCE", "Condition", "Denoiser", "Encode", "Task", "denoise
 _TRANSFORMERS: Mapping[str, Callable[[Parts], Denoiser]] = {
     "SD3Transformer2DModel": StableDiffusion3,
     "FluxTransformer2DModel": flux_of,
+    "QwenImageTransformer2DModel": qwen_of,
 }
 _MORE_INPUTS = ("addition_embed_type", "class_embed_type", "num_class_embeds", "time_cond_proj_dim")
 

@@ -33,6 +33,8 @@ class Condition:
     """How strongly an instruction editor holds on to its image."""
     more: Mapping[str, Tensor | list[Tensor]] = field(default_factory=dict)
     """Further inputs of the module by its names for them, one row for each of `embeddings`."""
+    texts: tuple[Tensor, ...] = ()
+    """Prompts as tokens (length,), a row each, where they are read beside the image."""
     shown: tuple[Tensor, ...] = ()
     """What the denoiser sees of an image (`Denoiser.show`); gradients pass through it."""
 
@@ -54,6 +56,10 @@ class Denoiser(Protocol):
     @property
     def patch(self) -> int:
         """Latents a side of one token: photos' sides are multiples of so many latents."""
+
+    @property
+    def own_side(self) -> int:
+        """The long side in latents at which it works, where its files state none."""
 
     @property
     def always_encodes(self) -> bool:
@@ -119,15 +125,21 @@ class Denoiser(Protocol):
         """
 
     def show(
-        self, task: Task, image: Tensor, mask: Tensor | None, encode: Encode, noise: Tensor | None
+        self,
+        task: Task,
+        image: Tensor,
+        mask: Tensor | None,
+        encode: Encode,
+        noise: Tensor | None,
+        condition: Condition,
     ) -> tuple[Tensor, ...]:
-        """What it sees of images (N, 3, H, W), for `Condition.shown`.
+        """What it sees of images (N, 3, H, W), for `Condition.shown` of the ``condition``.
 
         ``mask`` (N, 1, H, W) is 1 where the editor may paint. With ``noise`` the masked image's
         latents are a sample of their distribution.
         """
 
-    def blank(self, latents: Tensor) -> tuple[Tensor, ...]:
+    def blank(self, latents: Tensor, condition: Condition) -> tuple[Tensor, ...]:
         """As `show`, of nothing: for trying what an evaluation of such latents costs."""
 
     def predict(self, latents: Tensor, timestep: int | Tensor, condition: Condition) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from brittle.errors import UserError
 from brittle.models.denoisers.base import Condition, Encode, Task
-from brittle.models.denoisers.transformer import Transformer, timesteps
+from brittle.models.denoisers.transformer import Transformer, pack, timesteps, unpack
 from brittle.models.parts import Part, Parts
 from brittle.models.texts import TextEncoder
 
@@ -121,7 +121,13 @@ class FluxFill(Flux):
         return {"num_inference_steps": 50, "guidance_scale": 30.0}
 
     def show(
-        self, task: Task, image: Tensor, mask: Tensor | None, encode: Encode, noise: Tensor | None
+        self,
+        task: Task,
+        image: Tensor,
+        mask: Tensor | None,
+        encode: Encode,
+        noise: Tensor | None,
+        condition: Condition,
     ) -> tuple[Tensor, ...]:
         """As `Denoiser.show`: latents of the masked image, and the mask's pixels, packed."""
         if mask is None:
@@ -129,7 +135,7 @@ class FluxFill(Flux):
         masked = encode(image * (1 - mask) + 0.5 * mask, noise)
         return (masked, F.pixel_unshuffle(mask, mask.shape[-1] // masked.shape[-1]))
 
-    def blank(self, latents: Tensor) -> tuple[Tensor, ...]:
+    def blank(self, latents: Tensor, condition: Condition) -> tuple[Tensor, ...]:
         """As `Denoiser.blank`."""
         more = int(self.config["in_channels"]) // self.patch**2 - latents.shape[1]
         return (latents.new_zeros(len(latents), more, *latents.shape[2:]),)
@@ -162,12 +168,18 @@ class FluxKontext(Flux):
         return {**super().ignored(task), "image_guidance_scale": 1.0}
 
     def show(
-        self, task: Task, image: Tensor, mask: Tensor | None, encode: Encode, noise: Tensor | None
+        self,
+        task: Task,
+        image: Tensor,
+        mask: Tensor | None,
+        encode: Encode,
+        noise: Tensor | None,
+        condition: Condition,
     ) -> tuple[Tensor, ...]:
         """As `Denoiser.show`: the image's latents."""
         return (encode(image, None),)
 
-    def blank(self, latents: Tensor) -> tuple[Tensor, ...]:
+    def blank(self, latents: Tensor, condition: Condition) -> tuple[Tensor, ...]:
         """As `Denoiser.blank`."""
         return (torch.zeros_like(latents),)
 
@@ -186,16 +198,6 @@ def flux_of(parts: Parts) -> Flux:
     channels = config.get("in_channels", 64)
     more = channels > (config.get("out_channels") or channels)
     return FluxFill(parts) if more else Flux(parts)
-
-
-def pack(latents: Tensor) -> Tensor:
-    """Latents (N, C, h, w) as one token of each 2 x 2: (N, h / 2 x w / 2, 4 C)."""
-    return F.pixel_unshuffle(latents, Flux.patch).flatten(2).transpose(1, 2)
-
-
-def unpack(tokens: Tensor, height: int, width: int) -> Tensor:
-    """`pack`'s reverse, of ``height`` x ``width`` tokens."""
-    return F.pixel_shuffle(tokens.transpose(1, 2).unflatten(2, (height, width)), Flux.patch)
 
 
 def places(latents: Tensor, plane: int = 0) -> Tensor:

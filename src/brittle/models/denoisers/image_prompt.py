@@ -26,7 +26,11 @@ class ImagePrompted:
 
     def __init__(self, unet: UNet, *, sees_places: bool = False) -> None:
         self.unet, self.parts, self.sees_places = unet, unet.parts, sees_places
-        self.patch, self.always_encodes = unet.patch, unet.always_encodes
+        self.patch, self.own_side, self.always_encodes = (
+            unet.patch,
+            unet.own_side,
+            unet.always_encodes,
+        )
 
     @property
     def read_parts(self) -> tuple[Part, ...]:
@@ -83,7 +87,13 @@ class ImagePrompted:
         )
 
     def show(
-        self, task: Task, image: Tensor, mask: Tensor | None, encode: Encode, noise: Tensor | None
+        self,
+        task: Task,
+        image: Tensor,
+        mask: Tensor | None,
+        encode: Encode,
+        noise: Tensor | None,
+        condition: Condition,
     ) -> tuple[Tensor, ...]:
         """As `Denoiser.show`: what CLIP sees of it and of nothing, (N, 1, [places,] width)."""
         side = int(self.parts.files.config("image_encoder").get("image_size", 224))
@@ -100,7 +110,7 @@ class ImagePrompted:
         seen = output.hidden_states[-2] if self.sees_places else output.image_embeds
         return self.parts.numbers(seen[:, None], "image_encoder")
 
-    def blank(self, latents: Tensor) -> tuple[Tensor, ...]:
+    def blank(self, latents: Tensor, condition: Condition) -> tuple[Tensor, ...]:
         """As `Denoiser.blank`."""
         config = self.parts.files.config("image_encoder")
         shape = [len(latents), 1, int(config.get("projection_dim", 512))]

@@ -47,7 +47,13 @@ class InstructPix2Pix(UNet):
         return Condition(self.embed(texts), guidance_scale, image_guidance_scale)
 
     def show(
-        self, task: Task, image: Tensor, mask: Tensor | None, encode: Encode, noise: Tensor | None
+        self,
+        task: Task,
+        image: Tensor,
+        mask: Tensor | None,
+        encode: Encode,
+        noise: Tensor | None,
+        condition: Condition,
     ) -> tuple[Tensor, ...]:
         """As `Denoiser.show`: the mean of the photo's latents, not scaled."""
         return (encode(image, None) / self.parts.part("vae").config.scaling_factor,)

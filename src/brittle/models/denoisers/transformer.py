@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from brittle.models.denoisers.base import Condition, Encode, Task
@@ -21,6 +22,7 @@ class Transformer(FlowMatching):
     """A transformer that predicts the direction from image to noise."""
 
     patch = 2
+    own_side = 64
     hides_masked = False
     always_encodes = True
 
@@ -74,12 +76,18 @@ class Transformer(FlowMatching):
         raise NotImplementedError
 
     def show(
-        self, task: Task, image: Tensor, mask: Tensor | None, encode: Encode, noise: Tensor | None
+        self,
+        task: Task,
+        image: Tensor,
+        mask: Tensor | None,
+        encode: Encode,
+        noise: Tensor | None,
+        condition: Condition,
     ) -> tuple[Tensor, ...]:
         """As `Denoiser.show`: nothing."""
         return ()
 
-    def blank(self, latents: Tensor) -> tuple[Tensor, ...]:
+    def blank(self, latents: Tensor, condition: Condition) -> tuple[Tensor, ...]:
         """As `Denoiser.blank`: nothing."""
         return ()
 
@@ -88,3 +96,13 @@ def timesteps(latents: Tensor, timestep: int | float | Tensor) -> Tensor:
     """A timestep for each row, in float32, as diffusers' pipelines pass it."""
     told = torch.as_tensor(timestep, dtype=torch.float32, device=latents.device).reshape(-1)
     return told.repeat(len(latents) // len(told))
+
+
+def pack(latents: Tensor) -> Tensor:
+    """Latents (N, C, h, w) as one token of each 2 x 2: (N, h / 2 x w / 2, 4 C)."""
+    return F.pixel_unshuffle(latents, Transformer.patch).flatten(2).transpose(1, 2)
+
+
+def unpack(tokens: Tensor, height: int, width: int) -> Tensor:
+    """`pack`'s reverse, of ``height`` x ``width`` tokens."""
+    return F.pixel_shuffle(tokens.transpose(1, 2).unflatten(2, (height, width)), Transformer.patch)

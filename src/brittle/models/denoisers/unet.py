@@ -22,6 +22,7 @@ class UNet:
     """
 
     patch = 1
+    own_side = 64
     always_encodes = False
     read_parts: tuple[Part, ...] = ("denoiser", "text_encoder")
     scheduler_changes: ClassVar[Mapping[str, Any]] = {}
@@ -125,7 +126,13 @@ class UNet:
         return self.parts.numbers(self.reader.read(prompt)[0], "text_encoder")
 
     def show(
-        self, task: Task, image: Tensor, mask: Tensor | None, encode: Encode, noise: Tensor | None
+        self,
+        task: Task,
+        image: Tensor,
+        mask: Tensor | None,
+        encode: Encode,
+        noise: Tensor | None,
+        condition: Condition,
     ) -> tuple[Tensor, ...]:
         """As `Denoiser.show`: (N, 1 + C, h, w), the mask and the masked image."""
         if mask is None or not self.hides_masked:
@@ -134,7 +141,7 @@ class UNet:
         masked = encode(image * (1 - mask) + 0.5 * mask, noise)
         return (torch.cat([F.interpolate(mask, size=masked.shape[-2:]), masked], dim=1),)
 
-    def blank(self, latents: Tensor) -> tuple[Tensor, ...]:
+    def blank(self, latents: Tensor, condition: Condition) -> tuple[Tensor, ...]:
         """As `Denoiser.blank`."""
         more = self.channels - self.latent_channels
         return (latents.new_zeros(len(latents), more, *latents.shape[2:]),)
