@@ -262,7 +262,8 @@ class EditModel(Parts):
     def posterior(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance, each (N, C, h, w), of the latents of a fitted image in [0, 1].
 
-        As the autoencoder gives them, without the latents' scale; differentiable.
+        As the autoencoder gives them, without the latents' scale (Qwen-Image's: with that of each
+        channel); differentiable.
 
         Raises:
             UserError: the autoencoder gives one latent and no distribution.
