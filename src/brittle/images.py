@@ -305,10 +305,15 @@ def fit(image: Tensor, *, size: int, multiple: int) -> Tensor:
 
     Antialiased bilinear and differentiable; an image that fits already is returned as it is.
     """
-    lowest, highest = image.detach().aminmax()
-    if lowest < 0 or highest > 1:  # what is inside needs no clamp, nor a way back through it
+    # What is inside needs no clamp, nor a way back through it; a GPU would wait to be asked.
+    if not image.is_cpu or not _is_inside(image.detach()):
         image = image.clamp(0, 1)
     return stretch(image, model_shape(*image.shape[-2:], size=size, multiple=multiple))
+
+
+def _is_inside(image: Tensor) -> bool:
+    lowest, highest = image.aminmax()
+    return bool(lowest >= 0 and highest <= 1)
 
 
 def stretch(image: Tensor, shape: Sequence[int], mode: str = "bilinear") -> Tensor:

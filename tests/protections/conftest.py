@@ -50,6 +50,9 @@ class Linear:
 
     encode_to_attack = encode
 
+    def settle(self) -> None:
+        """It has nothing to wait for."""
+
 
 def run_loop(
     protection: PGD, model: object, image: Tensor, **kwargs: object

@@ -189,3 +189,48 @@ def test_away_leaves_the_photos_latent_behind(kl, small) -> None:
         latents = [kl.encode(kl.fit(picture)) for picture in (result, small)]
     moved = (latents[0] - latents[1]).square().flatten(1).sum(1)
     assert (moved > -1.5 * trace.losses[0]).all()
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize(
+    ("preset", "transforms"),
+    [
+        ("encoder:", "jpeg:quality=50..90,gaussian-noise:sigma=0.1,flip,crop:left=4,none"),
+        ("encoder:target=away,random_start=true,", "none,jpeg:quality=70,gaussian-blur:sigma=1"),
+        ("encoder-ensemble:", "none,flip,jpeg:quality=70"),
+    ],
+)
+def test_views_in_one_call_have_the_gradients_of_one_after_another(
+    exact, small, monkeypatch, preset, transforms, masked
+) -> None:
+    protection = Protection.parse(f"{preset}steps=1,expectation=[{transforms}]")
+    mask = torch.zeros_like(small[:, :1])
+    mask[..., 10:20, 10:20] = 1
+    calls: list[int] = []
+    encode = exact.encode_to_attack
+    monkeypatch.setattr(exact, "encode_to_attack", lambda x: calls.append(len(x)) or encode(x))
+
+    def gradients(views: int) -> list[Tensor]:
+        monkeypatch.setattr(type(protection), "views_at_once", lambda *_: views)
+        own = mask.double() if masked else None
+        batches = protection.batches(exact, small.double(), own, [3, 4])
+        return [x for batch in batches for x in protection._gradient(exact, batch, 0)]
+
+    one_by_one, in_turn = gradients(1), calls.copy()
+    calls.clear()
+    together = gradients(2)
+    assert max(calls) == 2 * max(in_turn)
+    assert len(calls) < len(in_turn)
+    for ours, loop in zip(together, one_by_one, strict=True):
+        assert loop.any()
+        torch.testing.assert_close(ours, loop, rtol=1e-7, atol=1e-9)
+
+
+def test_views_are_joined_where_the_device_has_room(tiny, small, monkeypatch) -> None:
+    ranged = EncoderProtection(steps=1, expectation=("jpeg:quality=50..90",) * 4)
+    assert ranged.views_at_once(tiny, small) == 1
+    monkeypatch.setattr("brittle.protections.pgd.room_for_more", lambda device: 10**9)
+    alone = ranged.views_at_once(tiny, small[:1])
+    assert alone > 2
+    assert ranged.views_at_once(tiny, small) == alone // 2
+    assert EncoderProtection(steps=1).views_at_once(tiny, small) == 1

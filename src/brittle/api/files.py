@@ -288,7 +288,7 @@ def _one_by_one(
 
 def _identity(model: EditModel) -> tuple[str, str, int]:
     """What of a model its output depends on, as in a trial's keys."""
-    return model.content_hash, str(model.dtype), model.size
+    return model.content_hash, f"torch.{model.precision}", model.size
 
 
 def _named(mask: str | None) -> str | None:

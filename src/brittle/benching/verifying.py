@@ -204,7 +204,7 @@ def _works(record: Record, device: str | None) -> list[Work]:
     manifest, trial = record.manifest, _without_protections(record.manifest)
     known = (manifest.model, *manifest.models)
     models = [
-        load_model(name, size=one.size, device=device, dtype=manifest.dtype)
+        load_model(name, size=one.size, device=device, dtype=manifest.precision)
         for name, one in zip((trial.model, *trial.models), known, strict=True)
     ]
     for model, one in zip(models, known, strict=True):

@@ -153,7 +153,13 @@ Size = Annotated[
         help="The model sees a photo at up to this long side, in px; default: the model's own.",
     ),
 ]
-Dtype = Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")]
+Dtype = Annotated[
+    str | None,
+    typer.Option(
+        help="float32, bfloat16 or float16; the autoencoder stays in float32, unless it is "
+        "bfloat16:vae=bfloat16.",
+    ),
+]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite existing files (never an input).")]
 Lossy = Annotated[
     bool, typer.Option("--lossy", help="Allow .jpg, .webp and .avif, which weaken protections.")

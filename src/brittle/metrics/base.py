@@ -11,6 +11,7 @@ from brittle.component import Component
 from brittle.errors import Unavailable, UserError
 from brittle.images import around
 from brittle.models import EditModel
+from brittle.models.devices import exactly, for_scores
 
 
 class Metric(Component):
@@ -42,7 +43,7 @@ class Metric(Component):
         """One number an image: (N,) float64 on the CPU. ``valid`` (N, 1, H, W): only where it is 1.
 
         Pairs are compared one at a time, so that no score depends on its batch, to the last bit; a
-        network is as fast so on a CPU.
+        network is as fast so on a CPU. Networks run where the ``model`` does, if that is a GPU.
 
         Raises:
             Unavailable: it can't be computed for one of the pairs, with the reason.
@@ -59,12 +60,13 @@ class Metric(Component):
             valid = image.new_ones(len(image), 1, *image.shape[-2:])
         if not valid.flatten(1).any(1).all():
             raise Unavailable("no pixel of the photo is left to compare")
-        with torch.no_grad():
+        device = image.device if model is None else for_scores(model.device)
+        with torch.no_grad(), exactly(device):
             scores = [
                 self.compare(
-                    image[i : i + 1].float().clamp(0, 1),
-                    reference[i : i + 1].float().clamp(0, 1),
-                    valid=valid[i : i + 1].float(),
+                    image[i : i + 1].float().clamp(0, 1).to(device),
+                    reference[i : i + 1].float().clamp(0, 1).to(device),
+                    valid=valid[i : i + 1].float().to(device),
                     prompt=prompts[i] if prompts is not None else None,
                     model=model,
                 )

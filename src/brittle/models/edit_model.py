@@ -314,7 +314,10 @@ class EditModel(Parts):
             scaled = scaled + self._shift
         with self.running("vae"):
             image = self.vae.decode(scaled, return_dict=False)[0]
-        return self.numbers(_at_least_float32(image) / 2 + 0.5, "vae", scaled)
+        found = self.numbers(_at_least_float32(image) / 2 + 0.5, "vae", scaled)
+        if not found.requires_grad:  # an edit's end
+            self.settle()
+        return found
 
     @property
     def reader(self) -> TextEncoder:

@@ -9,6 +9,8 @@ import torch
 from brittle.component import unknown
 from brittle.errors import UserError, printable
 from brittle.models import hub
+from brittle.models.devices import prepare
+from brittle.models.dtypes import OF_AUTOENCODERS, parse_dtypes
 from brittle.models.edit_model import EditModel
 from brittle.models.files import FOLDERS, Directory, lacking_in
 from brittle.models.known import BROUGHT, KNOWN, known_as
@@ -33,7 +35,7 @@ def load_model(
     *,
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
-    vae_dtype: torch.dtype = torch.float32,
+    vae_dtype: torch.dtype | None = None,
     size: int | None = None,
     config: str | Path | None = None,
 ) -> EditModel:
@@ -54,8 +56,9 @@ def load_model(
         dtype: of denoiser and text encoders, and of the encoder's gradient as protections follow it
             (`EditModel.attack_dtype`). By default bfloat16 or float16 on a GPU, bfloat16 on CPUs
             with AMX or AVX-512 bf16, float32 elsewhere. Results of two dtypes differ slightly, so
-            it is part of every key.
-        vae_dtype: of the autoencoder in all other work.
+            it is part of every key. ``bfloat16:vae=bfloat16`` says the autoencoder's as well.
+        vae_dtype: of the autoencoder in all other work, by default float32: Stable Diffusion XL's
+            overflows in float16. Another one is part of every key, too.
         size: the long side in pixels up to which the model is shown a photo; larger ones are
             reduced to it. By default the model's own: 512 for ``embedded``, which works at 128 to
             512.
@@ -67,12 +70,13 @@ def load_model(
     """
     files = find_files(str(name), Path(config) if config else None)
     chosen_device = _as_device(device) if device else default_device()
-    chosen_dtype = default_dtype(chosen_device) if dtype is None else _as_dtype(dtype)
-    if chosen_device.type == "cuda":
-        # Who asks for float32 gets it: torch would round what convolutions multiply to 10 bits.
-        torch.backends.cudnn.allow_tf32 = chosen_dtype != torch.float32
+    chosen_dtype = default_dtype(chosen_device) if dtype is None else dtype
+    of_vae = OF_AUTOENCODERS
+    if isinstance(chosen_dtype, str):
+        chosen_dtype, of_vae = parse_dtypes(chosen_dtype)
+    prepare(chosen_device, chosen_dtype)
     return EditModel(
-        files, device=chosen_device, dtype=chosen_dtype, vae_dtype=vae_dtype, size=size
+        files, device=chosen_device, dtype=chosen_dtype, vae_dtype=vae_dtype or of_vae, size=size
     )
 
 
@@ -176,15 +180,6 @@ def _cpu_has_bfloat16() -> bool:
     has = any(getattr(torch.cpu, name, lambda: False)() for name in names)
     limit = os.environ.get("ONEDNN_MAX_CPU_ISA", "DEFAULT").upper()
     return has and any(part in limit for part in _ISA_WITH_BFLOAT16)
-
-
-def _as_dtype(dtype: str | torch.dtype) -> torch.dtype:
-    known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-    if isinstance(dtype, torch.dtype):
-        return dtype
-    if dtype not in known:
-        raise UserError(unknown("dtype", dtype, known))
-    return known[dtype]
 
 
 def fetch(hub_id: str) -> Path:

@@ -3,6 +3,7 @@
 import gc
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar, get_args
 
@@ -10,6 +11,8 @@ import torch
 from torch import Tensor
 
 from brittle.errors import UserError
+from brittle.models.devices import Questions
+from brittle.models.dtypes import dtypes_text, named
 from brittle.models.frames import CLASS_NAME as FRAMES
 from brittle.models.reading import running
 
@@ -114,6 +117,7 @@ class Parts:
         self.own: frozenset[Part] = frozenset()
         self._parts: dict[Part | Literal["attacked"], Any] = {}
         self._remembered: dict[Hashable, Any] = {}
+        self._questions = Questions()
 
     @property
     def has_latent_distribution(self) -> bool:
@@ -130,7 +134,10 @@ class Parts:
                 loaded = self.files.load(part, self.dtype_of(part))
                 if isinstance(loaded, torch.nn.Module):
                     loaded = loaded.to(self.device).requires_grad_(False).eval()
-                if part == "vae" and not self.has_latent_distribution and loaded.decoder:
+                if self.device.type == "cuda" and part in ("vae", "denoiser"):
+                    # What half-precision and TF32 kernels of convolutions work in.
+                    loaded.to(memory_format=torch.channels_last)
+                elif part == "vae" and not self.has_latent_distribution and loaded.decoder:
                     # A third faster for AutoencoderTiny on a CPU, neutral for AutoencoderKL.
                     loaded.decoder.to(memory_format=torch.channels_last)
             self._parts[part] = loaded
@@ -150,6 +157,11 @@ class Parts:
     def dtype_of(self, part: Part) -> torch.dtype:
         """The dtype in which a part computes."""
         return self.vae_dtype if part == "vae" else self.dtype
+
+    @property
+    def precision(self) -> str:
+        """Both dtypes, as `load_model` takes them."""
+        return dtypes_text(named(self.dtype), named(self.vae_dtype))
 
     def has_read(self, part: Part) -> bool:
         """Whether a part is in memory."""
@@ -200,11 +212,23 @@ class Parts:
     def numbers(self, output: Tensor, part: Part, given: Tensor | None = None) -> Tensor:
         """What a part computed of ``given``, which has to be numbers; one sum finds out.
 
+        A GPU isn't waited for: what it computed is refused at the next call, or by `settle`.
+
         Raises:
             UserError: some are NaN or infinite.
         """
-        if output.detach().sum().isfinite() or output.isfinite().all():  # a sum may overflow
-            return output
+        found, seen = output.detach(), None if given is None else given.detach()
+        refuse = partial(self._refuse_without_numbers, found, part, seen)
+        self._questions.ask(found.sum().isfinite(), refuse)
+        return output
+
+    def settle(self) -> None:
+        """Wait until it is known whether the last call gave numbers; UserError as `numbers`."""
+        self._questions.settle()
+
+    def _refuse_without_numbers(self, output: Tensor, part: Part, given: Tensor | None) -> None:
+        if output.isfinite().all():  # their sum overflowed
+            return
         if given is not None and not given.isfinite().all():
             raise UserError(
                 f"{self.name}: its {CALLED[part]} was given values that are no numbers (NaN or "

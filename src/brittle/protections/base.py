@@ -178,6 +178,7 @@ class Protection(Component):
             batch = here[0] if len(here) == 1 else torch.cat(here)
             mask = None if masks is None else torch.cat([one for one in hidden if one is not None])
             perturbed = [*self.perturb(model, batch, mask=mask, seeds=seeds, trace=trace).split(1)]
+        model.settle()
         return [self._published(*one) for one in zip(perturbed, images, checked, strict=True)]
 
     def _published(self, perturbed: Tensor, image: Tensor, mask: Mask) -> Tensor:

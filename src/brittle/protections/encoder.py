@@ -81,6 +81,11 @@ class EncoderProtection(PGD):
         """See `PGD.graphs`."""
         return 1 + len(self.with_models)
 
+    @property
+    def joins_views(self) -> bool:
+        """See `PGD.joins_views`; with more models each photo has a scale of its own."""
+        return not self.with_models
+
     def batches(self, model: EditModel, image: Tensor, mask: Mask, seeds: Seeds) -> list[Batch]:
         """As `PGD.batches`; a target's latent is computed once for all of them."""
         batches = super().batches(model, image, mask, seeds)
@@ -102,7 +107,8 @@ class EncoderProtection(PGD):
     def _models(self, model: EditModel) -> list[EditModel]:
         """The model, and those that ``with_models`` names, beside it."""
         others = [
-            _recorded(name, str(model.device), model.dtype, model.size) for name in self.with_models
+            _recorded(name, str(model.device), model.dtype, model.vae_dtype, model.size)
+            for name in self.with_models
         ]
         return [model, *others]
 
@@ -156,6 +162,11 @@ class EncoderEnsemble(EncoderProtection):
 
     random_start: bool = True
     target: Literal["away"] = "away"
+
+    @property
+    def joins_views(self) -> bool:
+        """See `PGD.joins_views`."""
+        return True
 
     @property
     def graphs(self) -> int:
@@ -238,15 +249,17 @@ def _with_content(name: str) -> str:
 
 
 @lru_cache(maxsize=8)
-def _recorded(name: str, device: str, dtype: torch.dtype, size: int) -> EditModel:
-    """The model behind ``name#digest``, in the dtype and at the size of the one that it joins.
+def _recorded(
+    name: str, device: str, dtype: torch.dtype, vae_dtype: torch.dtype, size: int
+) -> EditModel:
+    """The model behind ``name#digest``, in the dtypes and at the size of the one that it joins.
 
     Raises:
         UserError: its files are gone, or are not those that were recorded; a size that it doesn't
             work at.
     """
     path, _, digest = name.rpartition("#")
-    model = load_model(path, device=device, dtype=dtype, size=size)
+    model = load_model(path, device=device, dtype=dtype, vae_dtype=vae_dtype, size=size)
     if model.content_hash != digest:
         raise UserError(f"The model {path} isn't the one that was recorded: its files differ.")
     return model

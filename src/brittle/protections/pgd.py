@@ -1,9 +1,9 @@
 """Projected gradient descent inside a budget: the only optimisation loop of the protections."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import torch
 from pydantic import Field
@@ -13,6 +13,7 @@ from brittle.budgets import Budget
 from brittle.component import Fraction
 from brittle.images import Mask, model_shape
 from brittle.models import EditModel
+from brittle.models.devices import room_for_more
 from brittle.models.memory import kept_for_gradient
 from brittle.noise import Seeds, derive_seed, generators, uniform
 from brittle.protections.base import Protection, Trace, at_once
@@ -36,7 +37,8 @@ class PGD(Protection):
     With ``expectation``, the gradient is the mean over what these transforms make of the picture:
     the values are the real transform's, the way back is its surrogate's. A range, such as
     ``jpeg:quality=50..95``, is drawn from anew at each step, by each photo's own seed. Views are
-    computed one after another, so memory doesn't grow with their number.
+    computed one after another, so memory doesn't grow with their number; on a GPU in batches of one
+    shape, as many as fit.
     """
 
     later = frozenset({"delta"})
@@ -97,15 +99,40 @@ class PGD(Protection):
 
     def memory(self, model: EditModel, shapes: Sequence[tuple[int, int]]) -> float:
         """As `Protection.memory`, with what a gradient keeps."""
-        fixed, growing = kept_for_gradient(model, denoiser=self.denoiser_gradients > 0)
-        foreseen = FORESEEN_BYTES * (bool(self.expectation) + (self.delta is not None))
-        gradients = []
-        for height, width in shapes:
-            seen = math.prod(model_shape(height, width, size=model.size, multiple=model.multiple))
-            kept = fixed + growing * seen
-            one = GRADIENT * kept * self.graphs_on(model) + foreseen * height * width
-            gradients.append(one * min(len(shapes), at_once(height, width)))
+        kept = kept_for_gradient(model, denoiser=self.denoiser_gradients > 0)
+        gradients = [
+            self._of_gradient(model, kept, height, width) * min(len(shapes), at_once(height, width))
+            for height, width in shapes
+        ]
         return super().memory(model, shapes) + max(gradients)
+
+    def _of_gradient(
+        self, model: EditModel, kept: tuple[float, float], height: int, width: int
+    ) -> float:
+        """Bytes that the gradient of a photo takes, of which a model keeps ``kept``."""
+        seen = math.prod(model_shape(height, width, size=model.size, multiple=model.multiple))
+        foreseen = FORESEEN_BYTES * (bool(self.expectation) + (self.delta is not None))
+        through = GRADIENT * (kept[0] + kept[1] * seen) * self.graphs_on(model)
+        return through + foreseen * height * width
+
+    @property
+    def joins_views(self) -> bool:
+        """Whether several views of a photo may go through the objective in one call.
+
+        Then it draws nothing, and what was prepared holds nothing of single rows.
+        """
+        return False
+
+    def views_at_once(self, model: EditModel, image: Tensor) -> int:
+        """How many views of photos (N, 3, H, W) go through the objective in one call.
+
+        It follows from the device and not from what is free on it: last bits depend on it.
+        """
+        room = room_for_more(model.device) if self.expectation and self.joins_views else 0
+        if not room:
+            return 1
+        one = self._of_gradient(model, kept_for_gradient(model, denoiser=False), *image.shape[-2:])
+        return max(1, int(room / (one * len(image))))
 
     def prepare(self, model: EditModel, image: Tensor, *, mask: Mask, seeds: Seeds) -> Any:
         """Make once what the objective needs at every step; it gets this as ``prepared``."""
@@ -134,18 +161,19 @@ class PGD(Protection):
         """Run the loop and return the last iterate; see `Protection.perturb`."""
         batches = self.batches(model, image, mask, seeds)
         self.descend(model, batches, trace)
-        perturbed = [batch.perturbed for batch in batches]
-        return torch.cat(perturbed) if len(batches) > 1 else perturbed[0]
+        return _joined([batch.perturbed for batch in batches])
 
     def batches(self, model: EditModel, image: Tensor, mask: Mask, seeds: Seeds) -> list["Batch"]:
         """The photos as they go through the objective: `at_once`, or alone where each draws."""
         draws = self.sampled or any(isinstance(one, Range) for one in self.expectation)
         count = 1 if draws else at_once(*image.shape[-2:])
+        views = self.views_at_once(model, image[:count])
         batches = []
         for rows in [slice(i, i + count) for i in range(0, len(image), count)]:
             own = None if mask is None else mask[rows]
             prepared = self.prepare(model, image[rows], mask=own, seeds=seeds[rows])
             batches.append(self.batch(image[rows], own, seeds[rows], prepared))
+            batches[-1].views = views
         return batches
 
     def batch(self, image: Tensor, mask: Mask, seeds: Seeds, prepared: Any) -> "Batch":
@@ -199,21 +227,36 @@ class PGD(Protection):
         perturbed = batch.perturbed.detach().requires_grad_()
         gradient = loss = batch.image.new_zeros(len(batch.image))
         views = self._views(step, batch.seeds[0])
-        for place, transform in enumerate(views):
-            seen, image, mask = perturbed, batch.image, batch.mask
-            with torch.enable_grad():
-                if transform is not None:
-                    seeds = [derive_seed(s, "view", f"{step}", f"{place}") for s in batch.seeds]
-                    seen = received(transform, perturbed, seeds)
-                    image = transform.apply(batch.image, seeds=seeds)
-                    mask = mask if mask is None else transform.geometry.move_mask(mask)
+        with torch.enable_grad():
+            shown = (self._shown(batch, perturbed, step, *one) for one in enumerate(views))
+            for place, some in enumerate(_together(shown, batch.views)):
+                pictures, images, masks = zip(*some, strict=True)
                 losses = self.objective(
-                    model, seen, image, mask=mask, seeds=batch.seeds, prepared=batch.prepared
+                    model,
+                    _joined(pictures),
+                    _joined(images),
+                    mask=None if batch.mask is None else _joined(masks),
+                    seeds=[*batch.seeds] * len(some),
+                    prepared=batch.prepared,
                 )
                 (found,) = torch.autograd.grad(losses.sum(), perturbed)
-            gradient = gradient + found if place else found
-            loss = loss + losses.detach()
+                gradient = gradient + found if place else found
+                loss = loss + losses.detach().view(len(some), -1).sum(0)
         return gradient, loss / len(views)
+
+    def _shown(
+        self, batch: "Batch", perturbed: Tensor, step: int, place: int, transform: Any
+    ) -> "View":
+        """What the objective sees of a batch under one transform of a step, or under none."""
+        if transform is None:
+            return View(perturbed, batch.image, batch.mask)
+        seeds = [derive_seed(s, "view", f"{step}", f"{place}") for s in batch.seeds]
+        mask = batch.mask
+        return View(
+            received(transform, perturbed, seeds),
+            transform.apply(batch.image, seeds=seeds),
+            mask if mask is None else transform.geometry.move_mask(mask),
+        )
 
     def _views(self, step: int, seed: int) -> list[Any]:
         """The transforms of one step, or None for the picture as it is; ranges are drawn."""
@@ -234,7 +277,7 @@ class Batch:
     """Photos that go through the objective together, and where their optimisation stands.
 
     ``perturbed`` (N, 3, H, W) moves from step to step; ``vanished`` (N,) says whose gradient was
-    zero everywhere at the last one.
+    zero everywhere at the last one. ``views`` of them go through the objective in one call.
     """
 
     image: Tensor
@@ -244,3 +287,32 @@ class Batch:
     update: Update
     perturbed: Tensor
     vanished: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.bool))
+    views: int = 1
+
+
+class View(NamedTuple):
+    """Pictures and photos (N, 3, H, W) under one transform, and their mask: what somebody gets."""
+
+    picture: Tensor
+    image: Tensor
+    mask: Mask
+
+
+def _together(views: Iterable[View], most: int) -> Iterator[list[View]]:
+    """Views that follow each other and have one shape, at most so many; no more are begun."""
+    some: list[View] = []
+    for view in views:
+        if some and view.picture.shape != some[0].picture.shape:
+            yield some
+            some = []
+        some.append(view)
+        if len(some) == most:
+            yield some
+            some = []
+    if some:
+        yield some
+
+
+def _joined(tensors: Sequence[Tensor]) -> Tensor:
+    """All rows; one tensor is itself, by which objectives know it again."""
+    return tensors[0] if len(tensors) == 1 else torch.cat([*tensors])

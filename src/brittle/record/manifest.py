@@ -11,6 +11,7 @@ from brittle.data import Data
 from brittle.declaration.primary import Primary
 from brittle.declaration.trial import Trial, make_trial
 from brittle.errors import UserError, shortened
+from brittle.models.dtypes import dtypes_text
 from brittle.places import Hidden, shown
 from brittle.record.arms import FORMER, Arm
 from brittle.record.whole import CHANGED, UNREADABLE, Damaged, unseal
@@ -169,6 +170,11 @@ class Manifest(Data):
     def rows(self) -> tuple[int, int]:
         """Rows a call that edits, and at most of one that protects."""
         return self.batch, self.together or self.batch
+
+    @property
+    def precision(self) -> str:
+        """The dtypes, as `load_model` takes them."""
+        return dtypes_text(self.dtype, self.vae_dtype)
 
     def model_of(self, editor: str) -> Model:
         """The model that runs an editor, by its label."""

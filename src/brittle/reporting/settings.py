@@ -13,7 +13,7 @@ def settings(manifest: Manifest) -> list[tuple[str, str]]:
         ("Model's content hash", model.content_hash),
         ("Model's resolution", f"{model.size} px"),
         *_others(manifest),
-        ("Device, number format", _joined(manifest.device, manifest.dtype)),
+        ("Device, number format", _joined(manifest.device, manifest.precision)),
         ("Rows a model call", str(manifest.batch)),
         ("brittle", _joined(code.get("version"), code.get("git") and f"git {code['git']}")),
         ("Safety checker", model.safety_checker),

@@ -34,11 +34,16 @@ class Purifier(Transform):
     def receive_with(self, model: EditModel | None, image: Tensor, *, seed: int | None) -> Tensor:
         """One image (1, 3, H, W) purified, at its own size and on the 8-bit grid."""
         assert model is not None, "checked"
-        purified = self.purify(model, model.fit(image), seed=seed).clamp(0, 1).to(image)
+        seen = model.fit(image).to(model.device)
+        purified = self.purify(model, seen, seed=seed).clamp(0, 1).to(image)
+        model.settle()
         return quantise(stretch(purified, image.shape[-2:]))
 
     def purify(self, model: EditModel, image: Tensor, *, seed: int | None) -> Tensor:
-        """One fitted image (1, 3, h, w) in [0, 1] purified; not clamped, without gradients."""
+        """One fitted image (1, 3, h, w) in [0, 1] purified; not clamped, without gradients.
+
+        It is on the model's device.
+        """
         raise NotImplementedError
 
 

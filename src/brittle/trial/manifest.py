@@ -12,6 +12,7 @@ import torch
 
 from brittle.component import Component, load_plugin
 from brittle.models import EditModel
+from brittle.models.dtypes import named
 from brittle.models.prompts import cut_prompts
 from brittle.noise import derive_seed
 from brittle.places import Hidden
@@ -56,9 +57,9 @@ def manifest(
             "libjpeg-turbo": features.version_feature("libjpeg_turbo"),
         },
         device=str(model.device),
-        dtype=str(model.dtype).removeprefix("torch."),
-        attack_dtype=str(model.attack_dtype).removeprefix("torch."),
-        vae_dtype=str(model.vae_dtype).removeprefix("torch."),
+        dtype=named(model.dtype),
+        attack_dtype=named(model.attack_dtype),
+        vae_dtype=named(model.vae_dtype),
         cut_prompts=_cut((plan, model), *others),
         model=Model(**_about(plan, model)),
         models=tuple(

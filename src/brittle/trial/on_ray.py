@@ -87,7 +87,7 @@ class Worker:
             VERSION,
             torch.__version__,
             str(self.models[0].device),
-            str(self.models[0].dtype).removeprefix("torch."),
+            self.models[0].precision,
             tuple(one.content_hash for one in self.models),
         )
 

@@ -18,6 +18,7 @@ from brittle.editors.sampling import Sampling
 from brittle.errors import Unavailable, UserError
 from brittle.metrics import Calibration, Follow, Keep, Metric, Style
 from brittle.models import EditModel
+from brittle.models.devices import room_for_more
 from brittle.models.prompts import check_prompts
 from brittle.noise import derive_seed
 from brittle.protections import Placebo, Protection
@@ -40,6 +41,9 @@ C = TypeVar("C", bound=Component)
 CELLS = 75_000
 """About so many are planned at a time, while those before are still in memory."""
 MOST_ROWS, PIXELS_A_CALL = 8, 2 * 512**2
+MOST_ROWS_ON_GPU, ROW_BYTES = 32, 4096
+"""A pixel of a row, of what decoding holds at a time where the autoencoder is Stable Diffusion's in
+float32 (3.3 kB at 128 px, and room for kernels); `benchmarks/device_check.py` measures it."""
 OF_COLLECTIONS = (Style.name, Keep.name)
 """Of style, and of a subject: the metrics of a trial over collections that names none."""
 
@@ -251,11 +255,13 @@ def rows_a_call(model: EditModel) -> int:
     """How many rows a call of the model has in trials that don't say: 8.
 
     On a CPU fewer of large pictures, 2 of 512 px: more no longer stay in its cache, which costs
-    up to two fifths of the time.
+    up to two fifths of the time. On a GPU 16 or 32 where a quarter of its memory holds them: of all
+    its memory, so that the same card gives the same keys.
     """
-    if model.device.type != "cpu":
-        return MOST_ROWS
-    return max(1, min(MOST_ROWS, PIXELS_A_CALL // model.size**2))
+    if model.device.type == "cpu":
+        return max(1, min(MOST_ROWS, PIXELS_A_CALL // model.size**2))
+    fitting = room_for_more(model.device) // (ROW_BYTES * model.size**2)
+    return max(MOST_ROWS, min(MOST_ROWS_ON_GPU, 1 << fitting.bit_length() >> 1))
 
 
 def calibration_of(path: str | None, model: EditModel) -> tuple[Calibration | None, str]:

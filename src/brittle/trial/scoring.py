@@ -22,6 +22,7 @@ from brittle.component import key
 from brittle.errors import Unavailable
 from brittle.metrics import Metric
 from brittle.models import EditModel
+from brittle.models.devices import exactly
 from brittle.models.edit_model import file_hash
 from brittle.parallel import on_all_cores
 from brittle.progress import Progress, silent
@@ -53,6 +54,8 @@ def score(plan: Plan, store: Store, model: EditModel | None, progress: Progress 
     if not groups:
         return
 
+    device = torch.device("cpu") if model is None else model.device
+
     def fill_in(group: list[Missing]) -> None:
         for cell, kept, lacking in group:
             scorer = scorers.of(cell)
@@ -66,7 +69,7 @@ def score(plan: Plan, store: Store, model: EditModel | None, progress: Progress 
             )
             advance(1)
 
-    with progress("scores", sum(map(len, groups.values()))) as advance:
+    with progress("scores", sum(map(len, groups.values()))) as advance, exactly(device):
         on_all_cores(fill_in, groups.values())
 
 

@@ -37,11 +37,11 @@ class ModelIdentity(NamedTuple):
     @classmethod
     def of(cls, model: EditModel) -> Self:
         """That of a model."""
-        return cls(model.name, model.content_hash, str(model.dtype), model.size)
+        return cls(model.name, model.content_hash, f"torch.{model.precision}", model.size)
 
     @property
     def in_keys(self) -> tuple[str, str, int]:
-        """What keys say of it; the dtype decides `EditModel.attack_dtype` too."""
+        """What keys say of it; the dtypes decide `EditModel.attack_dtype` too."""
         return self.content_hash, self.dtype, self.size
 
 

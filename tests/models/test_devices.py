@@ -1,0 +1,110 @@
+"""What differs between devices, as far as a CPU can tell."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from brittle.metrics import Perceptual
+from brittle.models.devices import Questions, exactly, for_scores, prepare, room_for_more
+from brittle.trial.plan import rows_a_call
+
+
+class Refused(Exception):
+    pass
+
+
+def refuse() -> None:
+    raise Refused
+
+
+@pytest.fixture
+def on_gpu(monkeypatch):
+    """Answers of a GPU, of which it is noted when they are waited for."""
+    waited: list[bool] = []
+
+    def answer(holds: bool) -> SimpleNamespace:
+        return SimpleNamespace(is_cuda=True, to=lambda *to, non_blocking: torch.tensor(holds))
+
+    event = SimpleNamespace(record=lambda: None, synchronize=lambda: waited.append(True))
+    monkeypatch.setattr(torch.cuda, "Event", lambda: event)
+    return answer, waited
+
+
+def test_a_cpu_answers_at_once():
+    questions = Questions()
+    questions.ask(torch.tensor(True), refuse)
+    with pytest.raises(Refused):
+        questions.ask(torch.tensor(False), refuse)
+    questions.settle()
+
+
+def test_a_gpu_is_asked_one_question_later_and_of_the_last_one_at_the_end(on_gpu):
+    answer, waited = on_gpu
+    questions = Questions()
+    questions.ask(answer(True), refuse)
+    assert not waited
+    questions.ask(answer(False), refuse)
+    assert len(waited) == 1
+    with pytest.raises(Refused):
+        questions.settle()
+    questions.settle()  # each is asked once
+    assert len(waited) == 2
+
+
+def test_what_was_refused_does_not_refuse_what_comes_next(on_gpu):
+    answer, _ = on_gpu
+    questions = Questions()
+    questions.ask(answer(False), refuse)
+    with pytest.raises(Refused):
+        questions.ask(answer(False), refuse)
+    questions.ask(answer(True), refuse)
+    questions.settle()
+
+
+@pytest.fixture
+def settings(monkeypatch):
+    """torch's settings of CUDA's convolutions, which a test may change."""
+    for name in ("allow_tf32", "deterministic"):
+        monkeypatch.setattr(torch.backends.cudnn, name, getattr(torch.backends.cudnn, name))
+    return torch.backends.cudnn
+
+
+def test_convolutions_are_rounded_only_where_a_model_computes_in_less_than_float32(settings):
+    gpu = torch.device("cuda")
+    prepare(gpu, torch.float32)
+    assert (settings.allow_tf32, settings.deterministic) == (False, True)
+    prepare(gpu, torch.bfloat16)
+    assert settings.allow_tf32
+    with exactly(gpu):
+        assert not settings.allow_tf32
+    assert settings.allow_tf32
+    with exactly(torch.device("cpu")):
+        assert settings.allow_tf32
+
+
+def test_metrics_compute_where_the_model_does_if_that_is_a_gpu(monkeypatch):
+    assert for_scores(torch.device("cuda:1")) == torch.device("cuda:1")
+    assert for_scores(torch.device("mps")) == torch.device("cpu")
+    seen = []
+    monkeypatch.setattr(
+        Perceptual, "compare", lambda self, *images, valid, **_: seen.extend((*images, valid)) or 0
+    )
+    monkeypatch.setattr("brittle.metrics.base.for_scores", lambda device: torch.device("meta"))
+    picture = torch.rand(1, 3, 32, 32)
+    Perceptual().score(picture, picture, model=SimpleNamespace(device=torch.device("cuda")))
+    assert [one.device.type for one in seen] == ["meta"] * 3
+
+
+@pytest.mark.parametrize(
+    ("gib", "rows"), [(0, 8), (16, 8), (63, 8), (64, 16), (80, 16), (139, 32), (900, 32)]
+)
+def test_a_large_gpu_edits_more_rows_a_call_by_what_it_holds(monkeypatch, gib, rows):
+    monkeypatch.setattr("brittle.trial.plan.room_for_more", lambda device: gib * 2**30 // 4)
+    gpu = SimpleNamespace(device=torch.device("cuda"), size=512)
+    assert rows_a_call(gpu) == rows
+
+
+def test_another_machines_gpu_has_no_room_here(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert room_for_more(torch.device("cuda")) == 0
