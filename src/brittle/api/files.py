@@ -93,7 +93,7 @@ def protect_files(
     if component.needs_collection:
         everything = tuple(one.photo for one in pieces)
         pieces = [replace(one, beside=(*one.beside, *everything)) for one in pieces]
-    how = ["protect", component, _named(mask), seed, *_identity(model)]
+    how = ["protect", component, _named(mask), seed, *model.in_keys]
     work = Work(protected, how, component.total_steps, together=component.needs_collection)
     return BatchJob(pieces, to, work, say).run(progress)
 
@@ -206,7 +206,7 @@ def edit_files(
             seed=seed,
         )
 
-    how = ["edit", component, prompt, _named(mask), seed, *_identity(model)]
+    how = ["edit", component, prompt, _named(mask), seed, *model.in_keys]
     return BatchJob(pieces, to, Work(_one_by_one(to, edited), how), say).run(progress)
 
 
@@ -284,11 +284,6 @@ def _one_by_one(
         return [Result(to.encoded(piece, image, photo))]
 
     return made
-
-
-def _identity(model: EditModel) -> tuple[str, str, int]:
-    """What of a model its output depends on, as in a trial's keys."""
-    return model.content_hash, f"torch.{model.precision}", model.size
 
 
 def _named(mask: str | None) -> str | None:

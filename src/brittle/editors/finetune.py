@@ -138,7 +138,7 @@ class FineTune(Sampling):
         if setting.prior_loss_weight and setting.max_train_steps:
             prior = setting.class_images(model, folder, progress)
         parts = [images.digest(picture) for picture in (*squares, *prior)]
-        name = key("finetune", setting, model.content_hash, str(model.dtype), model.size, parts)
+        name = key("finetune", setting, *model.in_keys, parts)
         lessons = [Lesson.of(model, squares, setting.instance_prompt)]
         if prior:
             weight = setting.prior_loss_weight
@@ -219,8 +219,7 @@ class FineTune(Sampling):
 
     def class_images(self, model: EditModel, folder: Path, progress: Progress) -> list[Tensor]:
         """What the model itself makes of the class prompt; kept as PNGs under ``folder``."""
-        made_by = (model.content_hash, str(model.dtype), model.size)
-        name = key("prior", self.class_prompt, self.settings(), *made_by)
+        name = key("prior", self.class_prompt, self.settings(), *model.in_keys)
         paths = [folder / f"class-{name}" / f"{i:03}.png" for i in range(self.num_class_images)]
         sums = paths[0].with_name("SHA256SUMS")
         known = sums.read_bytes().splitlines() if sums.is_file() else None

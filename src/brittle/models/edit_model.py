@@ -101,6 +101,11 @@ class EditModel(Parts):
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32]
 
     @property
+    def in_keys(self) -> tuple[str, str, int]:
+        """What of it every key has: its files, the dtypes and the size."""
+        return self.content_hash, f"torch.{self.precision}", self.size
+
+    @property
     def encoder_hashes(self) -> frozenset[str]:
         """SHA-256 of the files with the autoencoder's weights, or of a file with all parts."""
         weights = [path for path in self.files.paths() if path.suffix == ".safetensors"]

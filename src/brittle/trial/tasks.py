@@ -37,7 +37,7 @@ class ModelIdentity(NamedTuple):
     @classmethod
     def of(cls, model: EditModel) -> Self:
         """That of a model."""
-        return cls(model.name, model.content_hash, f"torch.{model.precision}", model.size)
+        return cls(model.name, *model.in_keys)
 
     @property
     def in_keys(self) -> tuple[str, str, int]:
