@@ -157,7 +157,7 @@ def transform_files(
         photo = read_photo(piece.photo)
         return photo, pictures.transform(photo.image, component, model=model, seed=seed)
 
-    how = ["transform", component, seed, *([] if model is None else _identity(model))]
+    how = ["transform", component, seed, *([] if model is None else model.in_keys)]
     return BatchJob(pieces, to, Work(_one_by_one(to, received), how), say).run(progress)
 
 

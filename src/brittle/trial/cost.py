@@ -12,7 +12,7 @@ from torch import Tensor
 from brittle.declaration.trial import Trial
 from brittle.editors import FineTune
 from brittle.models import EditModel
-from brittle.models.memory import evaluation
+from brittle.models.memory import TRIED, evaluation
 from brittle.progress import duration
 from brittle.protections import Protection
 from brittle.protections.base import at_once
@@ -100,16 +100,17 @@ def count(plan: Plan, model: EditModel) -> Cost:
 
 
 def stage_seconds(
-    plan: Plan, model: EditModel, cost: Cost, *, rows: int | None = None
+    plan: Plan, model: EditModel, cost: Cost, *, roughly: bool = False
 ) -> dict[str, float]:
     """Seconds that work of a plan takes on this machine, from one evaluation and one gradient.
 
     Stages have the names that they have in their progress, and none that has nothing to do.
-    ``rows``: of the calls that are measured; None: the plan's.
+    ``roughly``: for shares of a bar, by calls that take next to no time: one row of a small
+    picture, as if time grew with the pixels.
     """
-    pace = _Pace(plan, model, rows or plan.batch)
+    pace = _Pace(plan, model, roughly)
     first = next(iter(plan.photos.values())).image
-    received, seen = (image.shape[-1] * image.shape[-2] / 1e6 for image in (first, pace.photo))
+    received, seen = first[0, 0].numel() / 1e6, pace.pixels / 1e6
     editing = cost.evaluations - cost.purifying_evaluations
     stages = {
         arm: _protecting(protection, cost.by_protection[arm], pace)
@@ -137,27 +138,30 @@ def _protecting(protection: Protection, photos: int, pace: "_Pace") -> float:
 class _Pace:
     """How long pieces of work take here; each kind is measured where there is some of it."""
 
-    def __init__(self, plan: Plan, model: EditModel, rows: int) -> None:
+    def __init__(self, plan: Plan, model: EditModel, roughly: bool) -> None:
         first = next(iter(plan.photos.values())).image
-        self.model, self.rows = model, rows
-        self.photo = model.fit(first)
-        self._together = min(rows, at_once(*first.shape[-2:]))
+        self.model = model
+        self.pixels = model.fit(first)[0, 0].numel()
+        self.photo = torch.full((1, 3, TRIED, TRIED), 0.5) if roughly else model.fit(first)
+        self.rows = 1 if roughly else plan.batch
+        self._together = min(self.rows, at_once(*first.shape[-2:]))
+        self._larger = self.pixels / self.photo[0, 0].numel()
 
     def evaluations(self, number: float) -> float:
         """Of the denoiser, for a picture twice, which is for guidance."""
-        return number and number * self._editing[0] / self.rows
+        return number and number * self._larger * self._editing[0] / self.rows
 
     def codings(self, number: int) -> float:
         """Of a picture to latents and back."""
-        return number and number * self._editing[1] / self.rows
+        return number and number * self._larger * self._editing[1] / self.rows
 
     def gradients(self, number: int) -> float:
         """Of a photo, as protections take them."""
-        return number and number * self._gradient
+        return number and number * self._larger * self._gradient
 
     def purifying(self, number: int) -> float:
         """Steps of a purifier; a plugin's is taken to cost what one of IMPRESS's does."""
-        return number and number * self._purifying
+        return number and number * self._larger * self._purifying
 
     @cached_property
     def _editing(self) -> tuple[float, float]:

@@ -163,9 +163,8 @@ def _overall(
         return
     with progress("timing", 1):
         try:
-            # For shares of a bar one row will do; a trial of minutes would notice full calls.
             to_do = count(lacking(plan, store, model), model)
-            weights = stage_seconds(plan, model, to_do, rows=1)
+            weights = stage_seconds(plan, model, to_do, roughly=True)
         except (MemoryError, RuntimeError) as error:
             if not out_of_memory(error):
                 raise
