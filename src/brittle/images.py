@@ -8,7 +8,7 @@ import hashlib
 import io
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -189,7 +189,11 @@ def writable_suffix(path: Path, *, lossy: bool) -> str:
 
 
 def write_bytes(
-    path: str | Path, data: bytes, *, overwrite: bool = False, flush: bool = True
+    path: str | Path,
+    data: bytes | Iterable[bytes],
+    *,
+    overwrite: bool = False,
+    flush: bool = True,
 ) -> None:
     """Write a file whole or not at all: a temporary file beside it, fsync, rename.
 
@@ -206,7 +210,7 @@ def write_bytes(
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with temporary.open("xb") as file:
-                file.write(data)
+                file.writelines([data] if isinstance(data, bytes) else data)
                 file.flush()
                 if flush:
                     os.fsync(file.fileno())

@@ -28,7 +28,7 @@ from brittle.protections import Protection
 from brittle.record.bundle import pack
 from brittle.record.record import Record, index_json
 from brittle.record.rows import format_results
-from brittle.record.store import INDEX, RESULTS, FolderStore, dump
+from brittle.record.store import INDEX, RESULTS, FolderStore, dump_list
 from brittle.transforms import Transform
 
 ROOT = Path(__file__).parents[2]
@@ -203,7 +203,7 @@ def test_an_index_that_its_manifest_does_not_cover_is_refused_in_a_sentence(enco
     shutil.copytree(encoder.with_suffix(""), copy)
     record, store = Record.open(copy), FolderStore(copy)
     index = [replace(one, transform="flip") for one in record.index]
-    store.write_results(record.manifest, {INDEX: dump(index_json(index))})
+    store.write_results(record.manifest, {INDEX: dump_list(index_json(index))})
     pack(Record.open(copy), tmp_path / "forged.zip")
     with pytest.raises(UserError, match=r"The bundle's index has 0.*, which its manifest lacks"):
         verify_bundle(tmp_path / "forged.zip", seed=0)

@@ -1,13 +1,22 @@
 import csv
 import io
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 from pydantic import TypeAdapter
 
 from brittle.errors import UserError
-from brittle.record.rows import COLUMNS, Row, format_results, parse_results, read_results
+from brittle.record.rows import (
+    COLUMNS,
+    Row,
+    StoredRows,
+    format_results,
+    in_one_table,
+    parse_results,
+    read_results,
+)
 
 ROW = Row("a, \"b\"", "noise(x)", "jpeg:quality=65", "img2img", "two\nlines", 3,
           "perceptual.distance", "control", 0.1)  # fmt: skip
@@ -106,3 +115,45 @@ def test_the_schema_accepts_a_row():
     record = json.loads(adapter.dump_json(ROW))
     assert list(record) == list(COLUMNS)
     assert adapter.validate_python(record) == ROW
+
+
+def of_photo(name: str) -> list[Row]:
+    texts = ("", "=1+1", 'a "quote", and\nanother line')
+    return [
+        replace(ROW, image=name, prompt=f"p{text}", value=None, reason=text or "none")
+        for text in reversed(texts)
+    ] + [replace(ROW, image=name, seed=seed, value=seed / 7) for seed in (10, 9, 2)]
+
+
+def test_a_table_of_parts_is_that_of_all_rows(tmp_path):
+    parts = [of_photo("b"), of_photo("c"), [], of_photo("a")]
+    whole = format_results([row for part in parts for row in part])
+    at_a_time: list[int] = []
+
+    def told() -> Iterator[Iterator[Row]]:
+        for part in parts:
+            at_a_time.append(len(part))
+            yield iter(part)
+
+    with in_one_table(told(), tmp_path) as lines:
+        assert at_a_time == [6, 6, 0, 6]
+        assert "".join(lines) == whole
+    assert not any(tmp_path.iterdir())
+
+
+def test_stored_rows_are_read_anew_and_have_the_order_of_their_file(tmp_path):
+    path = tmp_path / "results.csv"
+    path.write_text(format_results(of_photo("a")), newline="")
+    stored = StoredRows(path)
+    assert [*stored] == [*stored] == read_results(path)
+    assert (len(stored), stored[1], stored[-2:]) == (6, [*stored][1], [*stored][-2:])
+    assert stored == read_results(path)
+    assert stored != of_photo("a")
+    path.write_text(format_results(of_photo("b")), newline="")
+    assert {row.image for row in stored} == {"b"}
+
+
+def test_a_text_of_many_rows_is_in_memory_once(tmp_path):
+    rows = parse_results(format_results(of_photo("a long name")))
+    for field in ("image", "arm", "transform", "editor", "metric", "reference"):
+        assert len({id(getattr(row, field)) for row in rows}) == 1

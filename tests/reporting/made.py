@@ -22,7 +22,7 @@ from brittle.record.arms import Arm
 from brittle.record.manifest import ComponentEntry, Manifest, Model, PhotoEntry, Written
 from brittle.record.record import IndexEntry, Point, Record, index_json
 from brittle.record.rows import Row, format_results
-from brittle.record.store import INDEX, RESULTS, FolderStore, artifact, dump
+from brittle.record.store import INDEX, RESULTS, FolderStore, artifact, dump_list
 from brittle.transforms import Transform
 from tests.photographs import PHOTOS, photograph
 
@@ -61,7 +61,7 @@ def make_trial(
     manifest = _manifest(names, transforms, prompts, side, digest).model_copy(update=settings)
     store.write_manifest(manifest)
     store.write_file(RESULTS, format_results(rows).encode())
-    store.write_file(INDEX, dump(index_json(index)))
+    store.write_file(INDEX, dump_list(index_json(index)))
     return Record.open(directory)
 
 

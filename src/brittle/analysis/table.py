@@ -49,36 +49,25 @@ class Table:
             UserError: no rows, or the same cell with two different values.
 
         """
-        rows = list(rows)
+        rows = rows if isinstance(rows, Sequence) else [*rows]
         self.sampling = SamplingUnits(rows)
-        found: dict[tuple[str, str, str, str, str], dict[tuple[str, Point], float]] = defaultdict(
-            dict
-        )
-        self.reasons: dict[str, int] = defaultdict(int)
-        self._reasons_of: dict[tuple[str, str], list[str]] = defaultdict(list)
+        units, points = set[str](), set[Point]()
         for row in rows:
-            editor, unit, point = self.sampling.place(row)
-            cells = found[editor, row.metric, row.reference, row.arm, row.transform]
-            value = np.nan if row.value is None else row.value
-            known = cells.setdefault((unit, point), value)
-            if not (known == value or (np.isnan(known) and np.isnan(value))):
-                raise UserError(f"results.csv holds two values for {row.key}.")
-            if row.value is None:
-                self.reasons[row.reason] += 1
-                self._reasons_of[row.metric, editor].append(row.reason)
-        if not found:
+            _, unit, point = self.sampling.place(row)
+            units.add(unit)
+            points.add(point)
+        if not units:
             raise UserError("There are no results to draw conclusions from.")
-        places = {place for cells in found.values() for place in cells}
-        self.units = tuple(sorted({unit for unit, _ in places}))
+        self.units, self.points = tuple(sorted(units)), tuple(sorted(points))
         self.unit = self.sampling.unit
         if not self.unit.learned:
             self.unit = groups_of(self.units, groups)
-        self.points = tuple(sorted({point for _, point in places}))
-        shape = len(self.units), len(self.points)
-        self.nothing = Block(np.full(shape, np.nan), np.zeros(shape, bool))
-        unit_at = {unit: i for i, unit in enumerate(self.units)}
-        point_at = {point: i for i, point in enumerate(self.points)}
-        self._blocks = {key: self._block(cells, unit_at, point_at) for key, cells in found.items()}
+        self.nothing = self._block()
+        self.reasons: dict[str, int] = defaultdict(int)
+        self._reasons_of: dict[tuple[str, str], list[str]] = defaultdict(list)
+        self._blocks: dict[tuple[str, str, str, str, str], Block] = defaultdict(self._block)
+        self._fill(rows)
+        self._blocks.default_factory = None
         named = {arm.label: arm for arm in arms}
         labels = dict.fromkeys([*named, *self.names("arm")])
         self.arms = {label: named.get(label) or Arm.named(label) for label in labels}
@@ -161,18 +150,26 @@ class Table:
         named = zip(self.units, values.tolist(), strict=True)
         return {unit: value for unit, value in named if np.isfinite(value)}
 
-    def _block(
-        self,
-        cells: dict[tuple[str, Point], float],
-        unit_at: dict[str, int],
-        point_at: dict[Point, int],
-    ) -> Block:
-        values, asked = self.nothing.values.copy(), self.nothing.asked.copy()
-        rows = [unit_at[unit] for unit, _ in cells]
-        columns = [point_at[point] for _, point in cells]
-        values[rows, columns] = list(cells.values())
-        asked[rows, columns] = True
-        return Block(values, asked)
+    def _block(self) -> Block:
+        """A block without scores."""
+        shape = len(self.units), len(self.points)
+        return Block(np.full(shape, np.nan), np.zeros(shape, bool))
+
+    def _fill(self, rows: Iterable[Row]) -> None:
+        """Put each score into its block, whose arrays are all that is kept of the rows."""
+        unit_at = {unit: i for i, unit in enumerate(self.units)}
+        point_at = {point: i for i, point in enumerate(self.points)}
+        for row in rows:
+            editor, unit, point = self.sampling.place(row)
+            block = self._blocks[editor, row.metric, row.reference, row.arm, row.transform]
+            at = unit_at[unit], point_at[point]
+            value = np.nan if row.value is None else row.value
+            if block.asked[at] and not np.array_equal(block.values[at], value, equal_nan=True):
+                raise UserError(f"results.csv holds two values for {row.key}.")
+            block.values[at], block.asked[at] = value, True
+            if row.value is None:
+                self.reasons[row.reason] += 1
+                self._reasons_of[row.metric, editor].append(row.reason)
 
 
 def shared_points(blocks: Sequence[Block]) -> tuple[Mask, int]:

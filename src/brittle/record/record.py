@@ -6,7 +6,7 @@ damaged is told from what brittle wrote.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -195,9 +195,7 @@ def parse_index(data: bytes, path: Path) -> list[IndexEntry]:
         raise UserError(f"{path} is not what brittle writes there: {MEND}.") from None
 
 
-def index_json(index: Sequence[IndexEntry]) -> list[dict[str, Any]]:
+def index_json(index: Iterable[IndexEntry]) -> Iterator[dict[str, Any]]:
     """The index as plain data, without what is not there."""
-    return [
-        {name: value for name, value in asdict(entry).items() if value is not None}
-        for entry in index
-    ]
+    for entry in index:
+        yield {name: value for name, value in asdict(entry).items() if value is not None}

@@ -4,10 +4,13 @@ import csv
 import io
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from heapq import merge
 from pathlib import Path
-from typing import Literal, cast, get_args
+from tempfile import TemporaryFile
+from typing import Any, Literal, cast, get_args
 
 from pydantic import ConfigDict
 
@@ -28,6 +31,7 @@ COLUMNS = (
     "value",
     "reason",
 )
+VALUE = COLUMNS.index("value")
 REFERENCES = get_args(Reference)
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
 """How a text begins that a spreadsheet would compute; a quote before it says that it is text."""
@@ -104,17 +108,47 @@ def decode_results(data: bytes, *, where: str) -> list[Row]:
 
 def parse_results(text: str, *, where: str = "results.csv") -> list[Row]:
     """Read the text of a ``results.csv``; errors as `read_results`."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    rows = []
+    return [*_read(io.StringIO(text, newline=""), where)]
+
+
+def _read(lines: Iterable[str], where: str) -> Iterator[Row]:
+    """The rows one by one; a text that many of them hold is in memory once."""
+    reader = csv.reader(lines, strict=True)
+    texts: dict[str, str] = {}
     try:
         header = next(reader, [])
         if tuple(header) != COLUMNS:
             raise UserError(f"{where}: the first line must be {','.join(COLUMNS)}.")
         for cells in reader:
-            rows.append(_parse(cells, f"{where}, line {reader.line_num}"))
+            for at in {*range(len(cells))} - {VALUE}:
+                cells[at] = texts.setdefault(cells[at], cells[at])
+            yield _parse(cells, f"{where}, line {reader.line_num}")
     except csv.Error as error:
         raise UserError(f"{where}, line {reader.line_num}: not a table: {error}.") from None
-    return rows
+
+
+class StoredRows(Sequence[Row]):
+    """The rows of a ``results.csv``, which are not in memory: each pass reads the file anew."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __iter__(self) -> Iterator[Row]:
+        """The rows in the file's order; errors as `read_results`."""
+        with self.path.open(encoding="utf-8", newline="") as lines:
+            yield from _read(lines, str(self.path))
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return sum(1 for _ in self)
+
+    def __getitem__(self, at: Any) -> Any:
+        """One row or some, for whom passes are too slow."""
+        return [*self][at]
+
+    def __eq__(self, other: object) -> bool:
+        """Whether another sequence has the same rows."""
+        return isinstance(other, Sequence) and [*self] == [*other]
 
 
 def format_results(rows: Iterable[Row]) -> str:
@@ -123,11 +157,36 @@ def format_results(rows: Iterable[Row]) -> str:
     A text that a spreadsheet would compute, as one that begins with ``=``, has a quote before it,
     which `parse_results` takes away.
     """
-    out = io.StringIO(newline="")
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows(sorted(map(_cells, rows)))
-    return out.getvalue()
+    return "".join(_lines(sorted(map(_cells, rows))))
+
+
+@contextmanager
+def in_one_table(parts: Iterable[Iterable[Row]], directory: Path) -> Iterator[Iterator[str]]:
+    """The lines of `format_results` of all parts, of which one is in memory at a time.
+
+    The others wait in nameless files of a directory.
+    """
+    with ExitStack() as waiting:
+        readers = []
+        for rows in parts:
+            options: dict[str, Any] = {"encoding": "utf-8", "newline": "", "dir": directory}
+            file = waiting.enter_context(TemporaryFile("w+", **options))
+            csv.writer(file).writerows(sorted(map(_cells, rows)))
+            file.seek(0)
+            readers.append(csv.reader(file, strict=True))
+        yield _lines(merge(*readers))
+
+
+def _lines(rows: Iterable[list[str]]) -> Iterator[str]:
+    """A table's lines, from the cells of its sorted rows."""
+
+    class Echo:
+        def write(self, line: str) -> str:
+            return line
+
+    write = csv.writer(Echo(), lineterminator="\n").writerow
+    yield write(COLUMNS)
+    yield from map(write, rows)
 
 
 def _cells(row: Row) -> list[str]:

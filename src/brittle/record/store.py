@@ -9,7 +9,7 @@ made again.
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
@@ -41,6 +41,16 @@ ARTIFACTS, CELLS, FINE_TUNES = "artifacts", "cells", "fine-tunes"
 def dump(data: Any) -> bytes:
     """Plain data as JSON, the same bytes every time."""
     return (json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def dump_list(items: Iterable[Any]) -> Iterator[bytes]:
+    """`dump` of a list, item by item."""
+    before = "[\n "
+    for item in items:
+        text = json.dumps(item, indent=1, sort_keys=True, ensure_ascii=False)
+        yield (before + text.replace("\n", "\n ")).encode()
+        before = ",\n "
+    yield b"\n]\n" if before.startswith(",") else b"[]\n"
 
 
 def artifact(key: str) -> Path:
@@ -313,13 +323,17 @@ class FolderStore(Store):
         self.write_manifest(manifest)
         return manifest
 
-    def write_results(self, manifest: Manifest, files: Mapping[str, bytes]) -> Manifest:
+    def write_results(
+        self, manifest: Manifest, files: Mapping[str, bytes | Iterable[bytes]]
+    ) -> Manifest:
         """Write files that are made of the store, and their digests into the folder's manifest."""
+        digests = {}
         for name, data in files.items():
-            self.write_file(name, data)
+            pieces = whole.Hashed([data] if isinstance(data, bytes) else data)
+            self.write_file(name, pieces)
+            digests[name] = pieces.digest
         if not manifest.noted:
             return manifest
-        digests = {name: whole.sha256(data) for name, data in files.items()}
         manifest = self.manifest or manifest  # as in `add_notes`
         manifest = manifest.model_copy(update={"files": {**manifest.files, **digests}})
         self.write_manifest(manifest)
@@ -339,7 +353,7 @@ class FolderStore(Store):
         verb = "was" if len(self.damaged) == 1 else "were"
         return (f"{' and '.join(what)} {verb} damaged and made again.",)
 
-    def write_file(self, name: str, data: bytes) -> None:
+    def write_file(self, name: str, data: bytes | Iterable[bytes]) -> None:
         """Write one of the folder's files, whole or not at all."""
         write_bytes(self.directory / name, data, overwrite=True)
 

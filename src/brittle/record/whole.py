@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,6 +38,24 @@ class Json(NamedTuple):
 def sha256(data: bytes) -> str:
     """The digest of a file, 64 hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
+
+
+class Hashed:
+    """The pieces of a file as they are written, once, and then its digest as of `sha256`."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces, self._hash = pieces, hashlib.sha256()
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The pieces."""
+        for piece in self._pieces:
+            self._hash.update(piece)
+            yield piece
+
+    @property
+    def digest(self) -> str:
+        """That of all pieces so far."""
+        return self._hash.hexdigest()
 
 
 def seal(name: str, text: bytes) -> bytes:

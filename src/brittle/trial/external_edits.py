@@ -85,7 +85,7 @@ def score_edits(
         store.write_manifest(said)
         score(plan, store, model, progress)
         said = store.add_notes(said, store.mended())
-        return gather([plan], store, said, [_with_original(plan, one) for one in index(plan)])
+        return gather([plan], store, said, _with_originals)
 
 
 def _plan(
@@ -242,8 +242,12 @@ def _notes(plan: Plan, entries: Sequence[TableEdit]) -> list[str]:
     return notes
 
 
+def _with_originals(plan: Plan) -> list[IndexEntry]:
+    """The index; an unprotected photo's entries with the photo, where it was given."""
+    return [_with_original(plan, one) for one in index(plan)]
+
+
 def _with_original(plan: Plan, entry: IndexEntry) -> IndexEntry:
-    """An index entry; of the unprotected photo's with the photo, where it was given."""
     if entry.arm != ORIGINAL or entry.image not in plan.photos:
         return entry
     path = artifact(original_key(plan.photos[entry.image].photo)).as_posix()

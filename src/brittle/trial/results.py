@@ -1,6 +1,8 @@
 """From cells to the rows of ``results.csv``, and the index of each cell's pictures."""
 
+from collections.abc import Iterator
 from dataclasses import fields, replace
+from functools import lru_cache
 from typing import TypeVar
 
 from brittle.errors import Unavailable
@@ -16,15 +18,15 @@ from brittle.trial.tasks import Cell, Plan
 T = TypeVar("T", Row, IndexEntry)
 
 
-def rows(plan: Plan, store: Store) -> list[Row]:
+def rows(plan: Plan, store: Store) -> Iterator[Row]:
     """All rows of a plan's cells; a score that is missing has its reason."""
-    found, hide = [], hidden(plan)
+    hide = hidden(plan)
     for cell in plan.cells:
         kept = store.read_cell(cell.key)["scores"]
         scores = [score for label in plan.scored_by(cell.editor) for score in kept[label]]
         scores += _judge(plan, cell, scores)
-        found += [_hiding(hide, _row(cell, score)) for score in scores]
-    return found
+        for score in scores:
+            yield _hiding(hide, _row(cell, score))
 
 
 def _hiding(hide: Hidden, one: T) -> T:
@@ -94,10 +96,16 @@ def _entry(plan: Plan, point: Point, edit: str) -> IndexEntry:
     received = None if made is None else plan.receptions.get(made.source or "")
     return IndexEntry(
         *point,
-        released=None if received is None else artifact(received.release).as_posix(),
-        received=None if received is None else artifact(received.key).as_posix(),
-        edited=artifact(edit).as_posix(),
+        released=None if received is None else _path(received.release),
+        received=None if received is None else _path(received.key),
+        edited=_path(edit),
     )
+
+
+@lru_cache(maxsize=1000)
+def _path(key: str) -> str:
+    """Where a picture lies; a text that neighbours share is in memory once."""
+    return artifact(key).as_posix()
 
 
 def _learned_from(plan: Plan) -> list[IndexEntry]:
@@ -110,8 +118,6 @@ def _learned_from(plan: Plan) -> list[IndexEntry]:
         pictures = plan.subjects[cell.subject].pictures
         for name, key in zip(pictures, learning.receptions, strict=True):
             point = Point(name, cell.arm, cell.transform, "", "", 0)
-            released, received = artifact(plan.receptions[key].release), artifact(key)
-            found[point] = IndexEntry(
-                *point, released=released.as_posix(), received=received.as_posix()
-            )
+            released = _path(plan.receptions[key].release)
+            found[point] = IndexEntry(*point, released=released, received=_path(key))
     return list(found.values())

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 from brittle.declaration.trial import Trial
@@ -12,8 +11,8 @@ from brittle.progress import Progress, overall, silent
 from brittle.record.begun import as_begun
 from brittle.record.manifest import Manifest
 from brittle.record.record import IndexEntry, Record, index_json
-from brittle.record.rows import format_results
-from brittle.record.store import INDEX, RESULTS, FolderStore, dump
+from brittle.record.rows import Row, StoredRows, in_one_table
+from brittle.record.store import INDEX, RESULTS, FolderStore, dump_list
 from brittle.sources.photos import read_photos
 from brittle.trial.cost import count, stage_seconds
 from brittle.trial.executors import Pool, compute_on
@@ -131,9 +130,8 @@ def run_plan(
         claimed = store.add_notes(claimed, store.mended())
         if shard != (1, 1):
             return None
-        pictures = [entry for one, _ in works for some in in_parts(one) for entry in index(some)]
         parts = (some for one, _ in works for some in in_parts(one))
-        return gather(parts, store, claimed, pictures)
+        return gather(parts, store, claimed)
 
 
 def _do(
@@ -224,13 +222,23 @@ def _with_fewer_rows(
 
 
 def gather(
-    parts: Iterable[Plan], store: FolderStore, manifest: Manifest, index: Sequence[IndexEntry]
+    parts: Iterable[Plan],
+    store: FolderStore,
+    manifest: Manifest,
+    entries: Callable[[Plan], Iterable[IndexEntry]] = index,
 ) -> Record:
-    """Write a folder's table and index, and return its record; of a plan in one part or more."""
-    found = [row for some in parts for row in rows(some, store)]
-    record = Record(store.directory, manifest, found, index)
-    made = {
-        RESULTS: format_results(record.rows).encode(),
-        INDEX: dump(index_json(record.index)),
-    }
-    return replace(record, manifest=store.write_results(manifest, made))
+    """Write a folder's table and index, and return its record; of a plan in one part or more.
+
+    ``entries`` gives a part's own of the index. Scores of one part are in memory at a time.
+    """
+    pictures: list[IndexEntry] = []
+
+    def scores() -> Iterator[Iterator[Row]]:
+        for some in parts:
+            pictures.extend(entries(some))
+            yield rows(some, store)
+
+    with in_one_table(scores(), store.directory) as lines:
+        made = {RESULTS: map(str.encode, lines), INDEX: dump_list(index_json(pictures))}
+        manifest = store.write_results(manifest, made)
+    return Record(store.directory, manifest, StoredRows(store.directory / RESULTS), pictures)
