@@ -18,10 +18,12 @@ import sys
 import tempfile
 import time
 import traceback
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
 from torch import Tensor
@@ -30,8 +32,10 @@ import brittle
 from brittle.editors import Editor
 from brittle.errors import Unavailable, UserError
 from brittle.images import write_image
+from brittle.metrics import Metric
 from brittle.models import EditModel
-from brittle.protections import Protection, Trace
+from brittle.protections import PGD, Protection, Trace
+from brittle.trial.plan import rows_a_call
 from sd_layout import make
 
 PROMPT = "a sepia photo"
@@ -42,8 +46,8 @@ AIMED_EDITS = 25.0
 AIMED_GIB = 24.0
 """Memory of a gradient through 50 evaluations at 512 px."""
 SECONDS = {
-    "environment": 5, "build": 60, "agreement": 60, "encoder_attack": 60, "edits": 90,
-    "chain_attack": 90, "trial": 60, "out_of_memory": 40,
+    "environment": 5, "build": 60, "agreement": 60, "encoder_attack": 60, "edits": 60,
+    "chain_attack": 75, "loops": 40, "views": 20, "trial": 60, "out_of_memory": 40,
 }  # fmt: skip
 """The sections in their order, and about how long each takes on a GPU."""
 
@@ -82,6 +86,20 @@ class Clock:
             "bare_seconds": statistics.median(other for _, other in pairs),
             "ratio": statistics.median(one / other for one, other in pairs),
         }
+
+    def waits(self, work: Callable[[], Any]) -> int | None:
+        """How often some work makes the processor wait for the device; unknown on a CPU."""
+        if not self.cuda:
+            work()
+            return None
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            with warnings.catch_warnings(record=True) as said:
+                warnings.simplefilter("always")
+                work()
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+        return sum("synchronizing" in str(one.message) for one in said)
 
     def _wait(self) -> None:
         if self.cuda:
@@ -132,6 +150,10 @@ class Check:
             "first_edit_s": self.clock.seconds(lambda: self._edit(model, self.photos(1), 2)),
             "tf32_convolutions": torch.backends.cudnn.allow_tf32,
             "tf32_products": torch.backends.cuda.matmul.allow_tf32,
+            "rows_a_call": rows_a_call(model),
+            "attention": sorted(
+                {type(one).__name__ for one in model.part("denoiser").attn_processors.values()}
+            ),
         }
 
     def agreement(self) -> dict[str, Any]:
@@ -145,9 +167,24 @@ class Check:
         twice = [attack(model.at(128), odd, seeds=[0]) for _ in range(2)]
         return {
             "largest_difference": found,
+            "largest_difference_of_a_score": self._scores_apart(),
             "share_of_levels_that_differ": float(levels.float().mean()),
             "resized_photo_to_the_same_bytes_twice": bool(twice[0].equal(twice[1])),
         }
+
+    def _scores_apart(self) -> float:
+        """How far scores of this device lie from the CPU's, where the model is less exact."""
+        images, references = self.photos(3, 96), self.photos(3, 96).flip(0)
+        apart = []
+        for name in ("perceptual", "keep", "style", "psnr", "ssim"):
+            here, there = (
+                Metric.parse(name).score(
+                    images, references, model=brittle.load_model("embedded", device=device)
+                )
+                for device in (self.device, "cpu")
+            )
+            apart.append(float((here - there).abs().max()))
+        return max(apart)
 
     def _results(self, device: str, image: Tensor) -> dict[str, Tensor]:
         model = self.model(device, "float32")
@@ -184,6 +221,15 @@ class Check:
             found[f"{rows} photos"] = {
                 **timed, "photo_steps_per_s": speed, "peak_gib": self.clock.peak_gib(ours)
             }  # fmt: skip
+        once, again = (attack(model, image, seeds=range(rows)) for _ in range(2))
+        found["same_bytes_twice"] = bool(once.equal(again))
+        model.vae.to(memory_format=torch.contiguous_format)
+        found["channels last over contiguous"] = timed["seconds"] / self.clock.seconds(ours)
+        low, both = self.model(dtype="bfloat16:vae=bfloat16"), range(rows)
+        attack(low, image, seeds=both)
+        found["photo_steps_per_s in bfloat16"] = (
+            rows * steps / self.clock.seconds(lambda: attack(low, image, seeds=both))
+        )
         return found
 
     def edits(self) -> dict[str, Any]:
@@ -203,7 +249,13 @@ class Check:
             }
         image = self.photos(4)
         once, again = (self._edit(model, image, evaluations) for _ in range(2))
-        return {**found, "same_bytes_twice": bool(once.equal(again))}
+        found["same_bytes_twice"] = bool(once.equal(again))
+        channels_last = self.clock.seconds(lambda: self._edit(model, image, evaluations))
+        for part in ("vae", "denoiser"):
+            model.part(part).to(memory_format=torch.contiguous_format)
+        self._edit(model, image, evaluations)
+        contiguous = self.clock.seconds(lambda: self._edit(model, image, evaluations))
+        return {**found, "channels last over contiguous": channels_last / contiguous}
 
     def chain_attack(self) -> dict[str, Any]:
         """A gradient through the whole editor: time and memory at 4 and at 50 evaluations."""
@@ -221,6 +273,54 @@ class Check:
                 "gradient_vanished": bool(trace.vanished is None or trace.vanished.any()),
             }  # fmt: skip
         return found
+
+    def loops(self) -> dict[str, Any]:
+        """How often each step waits for the device, and whether what is no number is refused."""
+        model, image = self.model(), self.photos(1)
+
+        def edit(evaluations: int) -> Tensor:
+            return self._edit(model, image, evaluations)
+
+        def attack(steps: int) -> Tensor:
+            return Protection.parse(f"encoder:steps={steps}")(model, image, seeds=[0])
+
+        found: dict[str, Any] = {}
+        for name, work in (("evaluation", edit), ("step", attack)):
+            work(4)
+            few, many = (self.clock.waits(lambda n=n, work=work: work(n)) for n in (4, 12))
+            each = None if few is None or many is None else (many - few) / 8
+            found[f"waits for each {name}"] = each
+        for part, work in (("denoiser", edit), ("vae", attack)):
+            with torch.no_grad():
+                next(model.part(part).parameters()).fill_(torch.nan)
+            try:
+                work(4)
+                found[f"refused {part}"] = False
+            except UserError:
+                found[f"refused {part}"] = True
+            model.release()
+        return found
+
+    def views(self) -> dict[str, Any]:
+        """A protection that foresees transforms, view by view and with views joined."""
+        model, image, steps = self.model(), self.photos(1), 2 if self.tiny else 5
+        views = ",".join(["jpeg:quality=50..95"] * 4)
+        attack = Protection.parse(f"encoder:steps={steps},expectation=[{views}]")
+        assert isinstance(attack, PGD)
+
+        def work() -> Tensor:
+            return attack(model, image, seeds=[0])
+
+        def one_by_one() -> Tensor:
+            with mock.patch.object(PGD, "views_at_once", return_value=1):
+                return work()
+
+        differ = (work() * 255).round() != (one_by_one() * 255).round()
+        return {
+            "views_at_once": attack.views_at_once(model, image),
+            "share_of_levels_that_differ": float(differ.float().mean()),
+            **self.clock.ratio(work, one_by_one, 2), "peak_gib": self.clock.peak_gib(work),
+        }  # fmt: skip
 
     def trial(self) -> dict[str, Any]:
         """A small trial; a third of its pictures are taken away, and it is run again."""
@@ -310,6 +410,20 @@ def judged(found: dict[str, Any]) -> dict[str, bool | None]:
         "float32 latents agree with the CPU's to 1e-4": holds(
             get("agreement", "largest_difference", "encode"), lambda one: one <= 1e-4
         ),
+        "scores agree with the CPU's to 1e-4": holds(
+            get("agreement", "largest_difference_of_a_score"), lambda one: one <= 1e-4
+        ),
+        "no evaluation and no step waits for the GPU": holds(
+            get("loops", "waits for each evaluation"),
+            lambda one: not one and not get("loops", "waits for each step"),
+        ),
+        "what is no number is refused": holds(
+            get("loops", "refused denoiser"), lambda one: one and get("loops", "refused vae")
+        ),
+        "joined views are faster than one by one": holds(
+            full("views", "ratio"), lambda one: one < 1
+        ),
+        "a photo is protected to the same bytes twice": get("encoder_attack", "same_bytes_twice"),
         "the same bytes twice": get("edits", "same_bytes_twice"),
         "a resized photo is protected to the same bytes twice": get(
             "agreement", "resized_photo_to_the_same_bytes_twice"

@@ -245,7 +245,7 @@ def png_from_levels(levels: Levels) -> bytes:
 def quantise(image: Tensor) -> Tensor:
     """The image clamped to [0, 1] and rounded to the 8-bit grid k/255."""
     # A tensor as divisor: by a plain number, CUDA multiplies with a rounded reciprocal.
-    return image.clamp(0, 1).mul_(255).round_().div_(image.new_tensor(255.0))
+    return image.clamp(0, 1).mul_(255).round_().div_(image.new_full((), 255.0))
 
 
 def to_bytes(image: Tensor) -> Levels:

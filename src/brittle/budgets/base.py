@@ -100,4 +100,4 @@ def whole_levels(radius: float) -> int:
 def on_grid(levels: Tensor) -> Tensor:
     """Images in [0, 1] from whole levels."""
     # A tensor as divisor: by a plain number, CUDA multiplies with a rounded reciprocal.
-    return levels / levels.new_tensor(255.0)
+    return levels / levels.new_full((), 255.0)

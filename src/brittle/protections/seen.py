@@ -19,7 +19,7 @@ def seen_by(model: EditModel, image: Tensor, mask: Mask) -> Tensor:
     With a mask, models made for inpainting encode gray in the part to be edited.
     """
     if mask is not None and _hides_what_is_edited(model):
-        image = torch.lerp(image, mask.new_tensor(GRAY), mask)
+        image = torch.lerp(image, mask.new_full((), GRAY), mask)
     return model.fit(image)
 
 

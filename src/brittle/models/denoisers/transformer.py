@@ -94,7 +94,10 @@ class Transformer(FlowMatching):
 
 def timesteps(latents: Tensor, timestep: int | float | Tensor) -> Tensor:
     """A timestep for each row, in float32, as diffusers' pipelines pass it."""
-    told = torch.as_tensor(timestep, dtype=torch.float32, device=latents.device).reshape(-1)
+    if isinstance(timestep, Tensor) and timestep.dim():
+        told = timestep.to(latents.device, torch.float32)
+    else:  # to copy it would wait for the GPU
+        told = latents.new_full((1,), float(timestep), dtype=torch.float32)
     return told.repeat(len(latents) // len(told))
 
 

@@ -157,6 +157,8 @@ class UNet:
 
     def output(self, inputs: Tensor, timestep: int | Tensor, condition: Condition) -> Tensor:
         """What the UNet says of all rows, before guidance."""
+        if isinstance(timestep, int):  # diffusers would copy it, and wait for the GPU
+            timestep = torch.full((), timestep, device=inputs.device)
         more = {"added_cond_kwargs": dict(condition.more)} if condition.more else {}
         return self.parts.evaluate(
             inputs, timestep, encoder_hidden_states=condition.embeddings, **more
