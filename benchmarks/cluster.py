@@ -26,6 +26,7 @@ from brittle.images import Photo
 from brittle.models import EditModel, load_model
 from brittle.record.store import FolderStore, Store
 from brittle.sources.photos import TrialPhoto
+from brittle.trial import plan as planning
 from brittle.trial.executors import done_by
 from brittle.trial.manifest import manifest
 from brittle.trial.parcels import STAGES, Inputs, Parcel, Stage, parcels_of
@@ -172,7 +173,9 @@ def main() -> None:
     parser.add_argument("--edit", type=float, default=1.235)
     parser.add_argument("--score", type=float, default=0.163)
     parser.add_argument("--driver", type=float, default=0.02)
+    parser.add_argument("--part", type=int, default=planning.CELLS, help="cells of a part")
     options = parser.parse_args()
+    planning.CELLS = options.part
     trial, photos = synthetic(options.photos)
     model = load_model("embedded", device="cpu", dtype="float32", size=128)
     plan = lay_out(trial, photos, model)

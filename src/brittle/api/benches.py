@@ -51,7 +51,8 @@ def bench(
         files: a folder of protected files that any tool made of the bench's photos.
         by: who ran it, for the leaderboard.
         device: cpu, cuda or mps; chosen by itself if not given.
-        dtype: of the denoiser: float32, bfloat16 or float16; chosen for the device if not given.
+        dtype: float32, bfloat16 or float16, as `load_model` takes it; chosen for the device if not
+            given.
         say: told what was damaged in the folder, and made again.
         progress: told of each stage.
 

@@ -93,7 +93,8 @@ def run_trial(
         trial: what to run; `load_trial` reads it.
         directory: a new folder, or one with the same trial.
         device: cpu, cuda or mps; chosen by itself if not given.
-        dtype: of the denoiser: float32, bfloat16 or float16; chosen for the device if not given.
+        dtype: float32, bfloat16 or float16, as `load_model` takes it; chosen for the device if not
+            given.
         shard: (i, n): only every n-th photo's work is done, and None is returned. Then run it once
             without a shard, to gather.
         continue_on_this_device: go on even where the folder was begun on another kind of device.
