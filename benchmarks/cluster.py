@@ -158,6 +158,8 @@ def play(
     for parcel, _ in done_by(pool, parcels, lambda one: Inputs()):
         store |= {one.key for one in (*parcel.releases, *parcel.receptions, *parcel.edits)}
     took = time.perf_counter() - start
+    if not parcels:
+        return
     used = (pool.busy - busy) / (len(pool.free) * (pool.now - begun))
     print(
         f"{name}: {len(parcels):,} parcels, {pool.now - begun:,.0f} s, workers busy "

@@ -6,7 +6,14 @@ import pytest
 import torch
 
 from brittle.metrics import Perceptual
-from brittle.models.devices import Questions, exactly, for_scores, prepare, room_for_more
+from brittle.models.devices import (
+    Questions,
+    channels_last,
+    exactly,
+    for_scores,
+    prepare,
+    room_for_more,
+)
 from brittle.trial.plan import rows_a_call
 
 
@@ -108,3 +115,15 @@ def test_a_large_gpu_edits_more_rows_a_call_by_what_it_holds(monkeypatch, gib, r
 def test_another_machines_gpu_has_no_room_here(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert room_for_more(torch.device("cuda")) == 0
+
+
+def test_convolutions_of_pictures_work_channels_last_and_give_the_same():
+    layers = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.GroupNorm(2, 8))
+    video, picture = torch.nn.Conv3d(3, 8, 3), torch.rand(1, 3, 9, 9)
+    before, kept = layers(picture), video.weight.clone()
+    channels_last(layers)
+    channels_last(video)
+    assert layers[0].weight.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(layers(picture), before)
+    assert video.weight.is_contiguous()
+    assert torch.equal(video.weight, kept)

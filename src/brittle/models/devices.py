@@ -18,6 +18,16 @@ def prepare(device: torch.device, dtype: torch.dtype) -> None:
         torch.backends.cudnn.allow_tf32 = dtype != torch.float32
 
 
+def channels_last(module: torch.nn.Module) -> None:
+    """Lay out the weights of a module's convolutions as a GPU's half-precision kernels want them.
+
+    Those of a video's convolutions have five dimensions, and stay.
+    """
+    for weight in module.parameters():
+        if weight.dim() == 4:
+            weight.data = weight.data.contiguous(memory_format=torch.channels_last)
+
+
 @contextmanager
 def exactly(device: torch.device) -> Iterator[None]:
     """Convolutions in float32 as they are, whatever the model's dtype allows: for what measures.

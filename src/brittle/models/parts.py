@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from brittle.errors import UserError
-from brittle.models.devices import Questions
+from brittle.models.devices import Questions, channels_last
 from brittle.models.dtypes import dtypes_text, named
 from brittle.models.frames import CLASS_NAME as FRAMES
 from brittle.models.reading import running
@@ -135,8 +135,7 @@ class Parts:
                 if isinstance(loaded, torch.nn.Module):
                     loaded = loaded.to(self.device).requires_grad_(False).eval()
                 if self.device.type == "cuda" and part in ("vae", "denoiser"):
-                    # What half-precision and TF32 kernels of convolutions work in.
-                    loaded.to(memory_format=torch.channels_last)
+                    channels_last(loaded)
                 elif part == "vae" and not self.has_latent_distribution and loaded.decoder:
                     # A third faster for AutoencoderTiny on a CPU, neutral for AutoencoderKL.
                     loaded.decoder.to(memory_format=torch.channels_last)
