@@ -26,12 +26,21 @@ def record_of(**protection):
     ("record", "known"),
     [
         (Protection.parse("photoguard-encoder").record(), True),
+        (Protection.parse("feed-forward").record(), True),
+        (Protection.parse("universal").record(), True),
         ({**Protection.parse("encoder").record(), "name": "from-elsewhere"}, None),
         (None, None),
     ],
 )
 def test_white_box_is_said_of_what_was_optimised_on_the_trials_model(record, known):
     assert summarise_record(record_of(record=record)).scope.white_box is known
+
+
+def test_on_another_model_a_finished_network_is_black_box():
+    feed_forward = record_of(record=Protection.parse("feed-forward").record())
+    elsewhere = feed_forward.manifest.model_copy(update={"model": Model(name="sd1", size=512)})
+    found = summarise_record(Record(None, elsewhere, feed_forward.rows, ()))
+    assert found.scope.white_box is False
 
 
 def test_edits_made_elsewhere_do_not_say_whose_model_it_was():

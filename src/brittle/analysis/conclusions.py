@@ -8,7 +8,6 @@ from brittle.analysis.evidence import evidence_of
 from brittle.analysis.phrases import count, scope_statement
 from brittle.analysis.summarise import summarise
 from brittle.analysis.summary import Scope, Summary
-from brittle.component import registry
 from brittle.errors import UserError
 from brittle.record.manifest import Manifest
 from brittle.record.record import Record
@@ -34,25 +33,21 @@ def summarise_record(record: Record) -> Summary:
 
 
 def _white_box(manifest: Manifest) -> bool | None:
-    """Whether protections were optimised on the model that edits; None: not known.
-
-    Those that take steps (`PGD`) do so on the trial's model, which also edits, whatever other
-    models they are made with as well. Of any other protection only its author knows.
-    """
-    made = [arm.record for arm in manifest.arms if arm.kind == "protection"]
-    if manifest.made or any(record is None for record in made):
+    """Whether all protections were optimised on the model that edits, or none; None: not known."""
+    if manifest.made:
         return None
-    return True if all(_takes_steps(one) for one in made if one is not None) else None
+    model, arms = manifest.model.name, manifest.arms
+    said = {_optimised_on(arm.record, model) for arm in arms if arm.kind == "protection"}
+    return said.pop() if len(said) == 1 else None
 
 
-def _takes_steps(record: Mapping[str, Any]) -> bool:
-    from brittle.protections import PGD, Protection
+def _optimised_on(record: Mapping[str, Any] | None, model: str) -> bool | None:
+    from brittle.protections import Protection
 
     try:
-        found, _ = registry(Protection.family).resolve(str(record["name"]))
+        return None if record is None else Protection.from_record(record).optimised_on(model)
     except UserError:  # a plugin that is not installed here
-        return False
-    return issubclass(found, PGD)
+        return None
 
 
 def _scope(manifest: Manifest) -> Scope:

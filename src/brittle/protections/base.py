@@ -89,6 +89,10 @@ class Protection(Component):
         """How many steps it reports to its trace for one batch."""
         return 0
 
+    def optimised_on(self, model: str) -> bool | None:
+        """Whether it is made on the model of this name; None where only its author knows."""
+        return None
+
     def with_budget(self, budget: Budget) -> Self:
         """The same protection with another budget."""
         return self.model_copy(update={"budget": budget})

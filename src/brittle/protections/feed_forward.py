@@ -7,6 +7,7 @@ from brittle.budgets import Budget, LinfBudget
 from brittle.component import register
 from brittle.images import Mask, stretch
 from brittle.models import EditModel
+from brittle.models.known import BROUGHT
 from brittle.networks.immuniser import load_immuniser
 from brittle.noise import Seeds
 from brittle.protections.base import Protection, Trace
@@ -30,6 +31,10 @@ class FeedForward(Protection):
     )
 
     budget: Budget = LinfBudget(radius=12.75 / 255)
+
+    def optimised_on(self, model: str) -> bool | None:
+        """See `Protection.optimised_on`."""
+        return model in BROUGHT
 
     @property
     def cost(self) -> str:

@@ -55,6 +55,10 @@ class PGD(Protection):
     sampled: int = Field(0, ge=0)
     """How many members of the expectation are drawn at each step; 0: all of them, every time."""
 
+    def optimised_on(self, model: str) -> bool | None:
+        """See `Protection.optimised_on`: on whatever model it is given, and maybe on others too."""
+        return True
+
     @property
     def total_steps(self) -> int:
         """The number of steps."""

@@ -17,6 +17,7 @@ from brittle.component import register
 from brittle.errors import UserError
 from brittle.images import Mask, stretch
 from brittle.models import EditModel
+from brittle.models.known import BROUGHT
 from brittle.noise import Seeds
 from brittle.protections.base import Protection, Trace
 
@@ -56,6 +57,10 @@ class Universal(Protection):
             return f"{tiles}#{_digest(Path(tiles))}"
         except OSError as error:
             raise ValueError(f"the tiles {tiles} can't be read: {error.strerror}") from None
+
+    def optimised_on(self, model: str) -> bool | None:
+        """See `Protection.optimised_on`."""
+        return model in BROUGHT if self.tiles == SHIPPED else None
 
     @property
     def cost(self) -> str:
