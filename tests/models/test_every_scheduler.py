@@ -6,6 +6,7 @@ them to 1.5e-5, so that one bit is more than a comparison of batches allows. For
 both compute the same.
 """
 
+import contextlib
 import copy
 from typing import Any
 
@@ -29,6 +30,11 @@ NAMES = sorted(
 EDM_NAMES = ["EDMDPMSolverMultistepScheduler", "EDMEulerScheduler"]
 """Those that files alone can ask for, as CosXL's and Playground's do."""
 QUICK = [*EDM_NAMES, "DDIMScheduler", "EulerDiscreteScheduler", "TCDScheduler"]
+OTHERS = sorted(
+    name
+    for name in dir(diffusers.schedulers)
+    if name.endswith("Scheduler") and name not in (*NAMES, *EDM_NAMES, NEEDS_TORCHSDE)
+)
 EVERY = pytest.mark.parametrize(
     "name",
     [
@@ -200,3 +206,13 @@ def test_edits_by_instruction_equal_diffusers(instruct, name):
         expected = theirs(pipeline, 1, "instruct", **setting)
         ran += assert_same(ours(other, 1, "instruct", **setting), expected, 1e-5, setting)
     assert ran
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OTHERS)
+def test_whatever_else_files_ask_for_is_the_same_or_refused(xl, name):
+    other, expected = with_scheduler(xl, name), None
+    setting = {"num_inference_steps": 6, "strength": 0.6}
+    with contextlib.suppress(Exception):  # what diffusers raises here has no common class
+        expected = theirs(pipeline_of(other, "XLImg2Img"), 1, "img2img", **setting)
+    assert_same(ours(other, 1, "img2img", **setting), expected, 1e-5, setting)

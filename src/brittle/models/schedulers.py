@@ -189,7 +189,7 @@ class Foreign:
 
 _REFUSALS = (ValueError, TypeError, NotImplementedError, IndexError, AttributeError)
 """What diffusers' schedulers raise where settings do not go together."""
-_CALLED_BY_PIPELINES = ("set_timesteps", "add_noise", "scale_model_input", "step")
+_USED_BY_PIPELINES = ("set_timesteps", "add_noise", "scale_model_input", "step", "order")
 _UNSAID = {"skip_prk_steps": True, "clip_sample": False}
 """What latents want where another scheduler's configuration says nothing of it."""
 _MEANINGS = {"prediction_type": "epsilon", "rescale_betas_zero_snr": False}
@@ -303,7 +303,7 @@ def _check_class(cls: Any, name: str, config: Mapping[str, Any]) -> None:
     """Refuse a class that isn't for Stable Diffusion, or knows less than the configuration says."""
     import inspect
 
-    lacking = [method for method in _CALLED_BY_PIPELINES if not hasattr(cls, method)]
+    lacking = [method for method in _USED_BY_PIPELINES if not hasattr(cls, method)]
     if lacking:
         raise UserError(
             f"The scheduler {name} isn't made for the models of Stable Diffusion's kind that "
