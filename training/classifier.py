@@ -19,7 +19,7 @@ from training.config import Config, from_command_line
 from training.data import to_pixels, to_tensor
 from training.decoder import Decode
 from training.encoder import make_vae
-from training.files import write_json, write_tensors
+from training.files import write_tensors
 from training.latents import NAMES, Cache
 from training.loop import Run, averaged, join_workers
 
@@ -113,9 +113,7 @@ def train(config: Config) -> None:
         counts = confusion(fresh.eval(), held_out)
         share = float(counts.trace() / counts.sum())
         print(f"  held out {share:.3f} right", flush=True)
-        write_json(config.work / "classifier.json", {
-            "step": run.step, "minutes": run.seconds / 60, "right": share,
-            "names": list(NAMES), "confusion": counts.tolist()})  # fmt: skip
+        run.note(right=share, names=list(NAMES), confusion=counts.tolist())
 
     run.run(loss, then=look)
 

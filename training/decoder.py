@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from training.config import Config, from_command_line, mixed_precision
 from training.data import crop, load_photos, to_tensor
 from training.encoder import Encode, load_encoder, make_vae
-from training.files import write_json
 from training.latents import Cache, picture
 from training.loop import Run
 from training.perceptual import Perceptual
@@ -86,10 +85,7 @@ def train(config: Config) -> None:
         fresh.load_state_dict(run.average)
         found = psnr(fresh(encode(check)), check)
         print(f"  PSNR {found.mean():.2f} dB", flush=True)
-        write_json(
-            config.work / "decoder.json",
-            {"step": run.step, "minutes": run.seconds / 60, "psnr": float(found.mean())},
-        )
+        run.note(psnr=float(found.mean()))
 
     run.run(loss, then=look)
 

@@ -21,7 +21,6 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from training.captions import look_caption, nonsense, plain_caption
 from training.config import Config, Editor, from_command_line, mixed_precision
 from training.data import Photo, load_photos
-from training.files import write_json
 from training.latents import NAMES, Cache
 from training.loop import Run
 from training.scheduler import make_scheduler
@@ -190,10 +189,7 @@ def train(config: Config) -> None:
         tokens = encode_captions(tokenizer, drawn.captions)
         value = float(edit_loss(fresh, drawn, tokens, alphas, settings.snr_limit, noise))
         print(f"  held out {value:.4f}", flush=True)
-        write_json(
-            config.work / "denoiser.json",
-            {"step": run.step, "minutes": run.seconds / 60, "loss": value},
-        )
+        run.note(loss=value)
 
     run.run(loss, then=look)
 

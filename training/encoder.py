@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from training.config import Autoencoder, Config, from_command_line, mixed_precision
 from training.data import crop, jpeg, load_photos, to_tensor
-from training.files import write_json, write_tensors
+from training.files import write_tensors
 from training.loop import Run, averaged, join_workers
 from training.teacher import LATENT_CHANNELS, load_teacher
 from training.teacher_set import KINDS, attack_steps, latents, make_chunk, targets
@@ -185,9 +185,7 @@ def train(config: Config, until: int | None = None) -> None:
         fresh.load_state_dict(run.average)
         scores = explained(fresh.eval(), check, mean.cpu(), std.cpu())
         print("  R2", scores, flush=True)
-        write_json(
-            work / "encoder.json", {"step": run.step, "minutes": run.seconds / 60, "r2": scores}
-        )
+        run.note(r2=scores)
 
     for number, share in enumerate([*settings.student_at, 1.0]):
         boundary = round(share * settings.steps)

@@ -22,7 +22,6 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from training.config import Config, from_command_line, mixed_precision
 from training.data import load_photos
 from training.denoiser import Pairs, draw_pairs, encode_captions, make_unet
-from training.files import write_json
 from training.latents import Cache
 from training.loop import Run
 from training.teacher import LATENT_CHANNELS
@@ -125,10 +124,7 @@ def train(config: Config) -> None:
         level = torch.linspace(0.01, 1, 64)
         value = float(velocity_loss(fresh, pairs, words(pairs.captions), level, noise))
         print(f"  held out {value:.4f}", flush=True)
-        write_json(
-            config.work / "instruct.json",
-            {"step": run.step, "minutes": run.seconds / 60, "loss": value},
-        )
+        run.note(loss=value)
 
     run.run(loss, then=look)
 

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from training.config import Schedule
-from training.files import write_tensors
+from training.files import write_json, write_tensors
 from training.optim import Optimiser, trapezoid
 
 
@@ -124,6 +125,11 @@ class Run:
                         then()
                 self.wait()
                 total, count, started = 0.0, 0, time.monotonic()
+
+    def note(self, **found: Any) -> None:
+        """Writes what was found by now into a JSON file beside the checkpoint."""
+        about = {"step": self.step, "minutes": self.seconds / 60}
+        write_json(self.file.with_suffix(".json"), about | found)
 
     def publish(self, file: Path) -> None:
         """Gives the model the averaged weights, writes them in float16 and prints the digest."""
