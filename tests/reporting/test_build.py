@@ -121,6 +121,15 @@ def test_a_report_reads_each_of_the_folders_files_once(
     assert [read[name] for name in files] == [1, 1, 1, 0]
 
 
+def test_the_half_life_is_a_band_over_quality_and_a_sentence_below(trial: Finished, html: str):
+    life = trial.summary.jpeg_half_life(PROTECTION)
+    assert (life.low, life.high) == (75, 95)
+    (figure,) = [part for part in html.split("<figure") if ">Retention over JPEG" in part]
+    assert 'class="band"' in figure
+    assert ">half-life<" in figure
+    assert life.sentence in figure
+
+
 def test_the_attacker_and_what_was_not_tried_stand_beside_the_worst_case(
     tmp_path: Path, page: Page
 ) -> None:

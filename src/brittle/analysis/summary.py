@@ -358,7 +358,7 @@ class HalfLife(Data):
     metric: str
     """The metric, by its name."""
     parameter: str
-    """The transform and its parameter: ``jpeg quality``."""
+    """The transform and its parameter: ``JPEG quality``."""
     low: float | None
     """Last strength, from the harsh end, at which less than half is left; null: none."""
     high: float | None
@@ -772,6 +772,13 @@ class Summary(Data):
         wanted = (arm, transform, editor or self.primary.editor)
         for row in self.usable:
             if (row.arm, row.transform, row.editor) == wanted:
+                return row
+        return None
+
+    def jpeg_half_life(self, arm: str) -> HalfLife | None:
+        """Find an arm's half-life over JPEG quality."""
+        for row in self.half_lives:
+            if (row.arm, row.parameter) == (arm, "JPEG quality"):
                 return row
         return None
 

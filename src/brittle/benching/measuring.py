@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from brittle.analysis.finished import Finished
 from brittle.analysis.intervals import mean_interval
-from brittle.analysis.summary import Flag, HalfLife, Interval, WorstCase
+from brittle.analysis.summary import Flag, Interval, WorstCase
 from brittle.analysis.verdicts import MAX_MISSING
 from brittle.benching.declaration import Submission
 from brittle.benching.entry import Entry, HalfLeft, Measured, Reported
@@ -46,7 +46,7 @@ def _measured(trial: Finished, arm: str, level: str, budgets: Mapping[str, str])
     worst = cases.get(arm)
     noise = trial.compared(arm).get("placebo", "")
     untransformed = summary.effect(arm, "none")
-    life = next((one for one in summary.half_lives if _is_jpeg(one, arm)), None)
+    life = summary.jpeg_half_life(arm)
     transfer, transfer_reason = _transfer(trial, arm)
     flags = [flag for flag in summary.flags if flag.arm in (None, arm)]
     return Measured(
@@ -84,10 +84,6 @@ def _withheld(flags: Iterable[Flag], missing: float) -> str:
 
 def _usable(case: WorstCase | None) -> Interval | None:
     return None if case is None else case.usable
-
-
-def _is_jpeg(life: HalfLife, arm: str) -> bool:
-    return life.arm == arm and life.parameter == "JPEG quality"
 
 
 def _transfer(trial: Finished, arm: str) -> tuple[Interval | None, str]:

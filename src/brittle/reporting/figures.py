@@ -213,16 +213,9 @@ def retention_over_quality(
         for label in kept
     }
     texts = {label: f"{estimated(one)}, {count(one.n, over.unit)}" for label, one in kept.items()}
-    half_lives = [
-        found
-        for found in trial.summary.half_lives
-        if (found.arm, found.parameter) == (arm, "jpeg quality") and found.single
-    ]
-    bands = [
-        (one.low, one.high, "half-life")
-        for one in half_lives
-        if one.low is not None and one.high is not None
-    ]
+    life, band = trial.summary.jpeg_half_life(arm), None
+    if life and life.low is not None and life.high is not None:
+        band = (life.low, life.high, "half-life")
     margins = trial.summary.primary.margins
     return over.figure(
         name,
@@ -232,7 +225,7 @@ def retention_over_quality(
         "Retention: the share of the untransformed effect that is left. A thin line is the effect "
         f"on one {over.unit} over the mean untransformed effect, so that their mean is the "
         f"retention. {count(clean.n, over.unit)}."
-        + "".join(f" {one.sentence}" for one in half_lives[:1]),
+        + (f" {life.sentence}" if life and life.single else ""),
         levels=_where_words_begin(
             trial,
             {
@@ -240,7 +233,7 @@ def retention_over_quality(
                 f"broken: below {number(margins.broken)}": margins.broken,
             },
         ),
-        band=bands[0] if bands else None,
+        band=band,
         trace=True,
     )
 
