@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field
 from torch import Tensor
 
 from brittle.budgets import Budget, LinfBudget
@@ -10,7 +10,7 @@ from brittle.component import Fraction, register
 from brittle.models import EditModel
 from brittle.models.tuned import LearningScope
 from brittle.protections.surrogate_loop import Exposed, SurrogateLoop
-from brittle.protections.target import target_latent, with_digest
+from brittle.protections.target import TexturedTarget, target_latent
 
 
 @register
@@ -36,13 +36,8 @@ class Ace(SurrogateLoop):
     learning_rate: float = Field(1e-4, gt=0, allow_inf_nan=False)
     rank: int = Field(4, ge=1)
     instance_prompt: str = "a picture"
-    target: str = "texture"
+    target: TexturedTarget = "texture"
     latent_weight: float = Field(0.0, ge=0, allow_inf_nan=False)
-
-    @field_validator("target")
-    @classmethod
-    def _add_digest(cls, target: str) -> str:
-        return with_digest(target, "texture", "gray")
 
     @property
     def scope(self) -> LearningScope:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
 import torch
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from brittle.budgets import Budget, LinfBudget
@@ -15,7 +15,7 @@ from brittle.models import EditModel
 from brittle.models.denoising import DenoisingTask, Draw, Timesteps
 from brittle.noise import Seeds, generators
 from brittle.protections.pgd import PGD
-from brittle.protections.target import target_latent, with_digest
+from brittle.protections.target import TexturedTarget, target_latent
 
 
 class Denoised(PGD):
@@ -50,11 +50,6 @@ class Denoised(PGD):
     def denoiser_gradients(self) -> int:
         """As `Protection.denoiser_gradients`: one for each gradient of the loss."""
         return self.gradients
-
-    @property
-    def cost(self) -> str:
-        """See `Protection.cost`."""
-        return f"{self.gradients:,} runs of the denoiser, forward and backward"
 
     def check_model(self, model: EditModel) -> None:
         """See `Protection.check_model`."""
@@ -123,13 +118,8 @@ class Mist(DenoisingLoss):
     name = "mist"
     source = "Mist's fused mode (Liang and Wu 2023, arXiv 2305.12683)"
 
-    target: str = "texture"
+    target: TexturedTarget = "texture"
     weight: float = Field(1e4, ge=0, allow_inf_nan=False)
-
-    @field_validator("target")
-    @classmethod
-    def _add_digest(cls, target: str) -> str:
-        return with_digest(target, "texture", "gray")
 
     def objective(
         self, model: EditModel, perturbed: Tensor, image: Tensor, *, prepared: "_Prepared", **_: Any

@@ -84,11 +84,6 @@ class DiffusionProtection(PGD):
         guided = 1 if self.prompt == self.negative_prompt else 2
         return self.gradients * self.draws_at_once * self.evaluations * guided
 
-    @property
-    def cost(self) -> str:
-        """See `Protection.cost`."""
-        return f"{self.denoiser_gradients:,} runs of the denoiser, forward and backward"
-
     def graphs_on(self, model: EditModel) -> int:
         """See `PGD.graphs_on`: a pass for each row that an evaluation runs."""
         return self.draws_at_once * model.denoiser.rows(self._guidance(model))

@@ -49,11 +49,6 @@ class FirstStep(PGD):
         """As `Protection.denoiser_gradients`: one for each gradient of the loss."""
         return self.gradients
 
-    @property
-    def cost(self) -> str:
-        """See `Protection.cost`."""
-        return f"{self.gradients:,} runs of the denoiser, forward and backward"
-
     def check_model(self, model: EditModel) -> None:
         """See `Protection.check_model`."""
         chain.check_task(model, "inpaint" if model.denoiser.hides_masked else "img2img")

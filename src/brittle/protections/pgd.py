@@ -77,6 +77,8 @@ class PGD(Protection):
     @property
     def cost(self) -> str:
         """See `Protection.cost`."""
+        if runs := self.denoiser_gradients:
+            return f"{runs:,} runs of the denoiser, forward and backward"
         return f"{self.gradients:,} gradients of its loss"
 
     def with_budget(self, budget: Budget) -> Self:

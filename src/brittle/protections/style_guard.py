@@ -3,14 +3,14 @@
 from typing import Any
 
 import torch
-from pydantic import Field, field_validator
+from pydantic import Field
 from torch import Tensor
 
 from brittle.budgets import Budget, LinfBudget
 from brittle.component import Fraction, register
 from brittle.models import EditModel
 from brittle.protections.surrogate_loop import Exposed, WholeSurrogateLoop
-from brittle.protections.target import target_latent, with_digest
+from brittle.protections.target import TexturedTarget, target_latent
 
 
 @register
@@ -38,13 +38,8 @@ class StyleGuard(WholeSurrogateLoop):
     training_steps: int = Field(3, ge=0)
     learning_rate: float = Field(5e-7, gt=0, allow_inf_nan=False)
     instance_prompt: str = "an sks painting"
-    target: str = "texture"
+    target: TexturedTarget = "texture"
     style_weight: float = Field(1.0, ge=0, allow_inf_nan=False)
-
-    @field_validator("target")
-    @classmethod
-    def _add_digest(cls, target: str) -> str:
-        return with_digest(target, "texture", "gray")
 
     def objective(
         self, model: EditModel, perturbed: Tensor, image: Tensor, *, prepared: Exposed, **_: Any

@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Callable
+from typing import Annotated
 
 import torch
+from pydantic import AfterValidator
 from torch import Tensor
 
 from brittle.errors import UserError
@@ -27,6 +29,10 @@ def with_digest(target: str, *names: str) -> str:
     except UserError as error:
         known = " nor ".join(names)
         raise ValueError(f"{target!r} is neither {known}, nor an image: {error}") from error
+
+
+TexturedTarget = Annotated[str, AfterValidator(lambda name: with_digest(name, "texture", "gray"))]
+"""A protection's field: a texture, a gray picture, or any image."""
 
 
 def target_image(target: str, like: Tensor) -> Tensor:
