@@ -39,7 +39,7 @@ def run(*arguments, encoding="utf-8", stdout=subprocess.PIPE):
 
 def test_an_answer_needs_no_character_that_the_code_page_lacks(photo):
     renamed = photo.rename(photo.with_name("猫 é 😀.png"))
-    whole = run("audit", renamed, "--json").stdout.decode()
+    whole = CliRunner().invoke(app, ["audit", str(renamed), "--json"]).stdout
     told = run("audit", renamed, "--json", encoding="cp1252").stdout.decode("cp1252")
     assert "猫 é 😀.png" in whole
     assert r"\u732b é \ud83d\ude00.png" in told

@@ -1,13 +1,10 @@
 import asyncio
 import re
 import socket
-import subprocess
-import sys
 
 import pytest
 from typer.testing import CliRunner
 
-import brittle
 from brittle.cli import app as commands
 from brittle.errors import UserError
 from tests.app.pages import VISIT
@@ -150,13 +147,3 @@ def test_it_listens_on_this_computer_alone():
 
     with _listening(0) as listening:
         assert listening.getsockname()[0] == "127.0.0.1"
-
-
-def test_the_command_line_starts_without_the_server():
-    code = (
-        "import sys, brittle.cli\n"
-        "heavy = {'starlette', 'uvicorn', 'jinja2', 'brittle.app'}\n"
-        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
-    assert brittle.__version__

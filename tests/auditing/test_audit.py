@@ -179,27 +179,28 @@ def test_what_a_shift_pushed_out_makes_no_edit_useless(files, embedded):
 
 
 def test_a_folder_keeps_what_was_done_and_the_audit_goes_on_from_it(
-    large, embedded, edited, tmp_path, monkeypatch
+    files, embedded, tmp_path, monkeypatch
 ):
-    alone, _ = edited
+    few = EDITS | {"editor": "img2img:num_inference_steps=4"}
+    alone = quick(files, "protected.png", embedded, **few)
     stop = Countdown(9)
     monkeypatch.setattr(FolderStore, "write_cell", stop.then(FolderStore.write_cell))
     with pytest.raises(KeyboardInterrupt):
-        quick(large, "protected.png", embedded, out=tmp_path, **EDITS)
+        quick(files, "protected.png", embedded, out=tmp_path, **few)
     monkeypatch.undo()
     kept = {path: path.read_bytes() for path in (tmp_path / "cells").rglob("*.json")}
     assert len(kept) == 8
-    resumed = quick(large, "protected.png", embedded, out=tmp_path, **EDITS)
+    resumed = quick(files, "protected.png", embedded, out=tmp_path, **few)
     assert resumed.document == alone.document
     assert all(path.read_bytes() == data for path, data in kept.items())
     monkeypatch.setattr(type(embedded), "encode", None)
     monkeypatch.setattr("brittle.auditing.run.cost.describe", lambda *_: "")
-    again = quick(large, "protected.png", embedded, out=tmp_path, **EDITS)
+    again = quick(files, "protected.png", embedded, out=tmp_path, **few)
     assert again.document == alone.document
     monkeypatch.undo()
     damaged, said = sorted(kept)[0], []
     damaged.write_bytes(kept[damaged][:20])
-    mended = quick(large, "protected.png", embedded, out=tmp_path, say=said.append, **EDITS)
+    mended = quick(files, "protected.png", embedded, out=tmp_path, say=said.append, **few)
     assert mended.document == alone.document
     assert damaged.read_bytes() == kept[damaged]
     assert any(one.endswith(": 1 cell was damaged and made again.") for one in said)

@@ -31,7 +31,7 @@ def test_reduction_hides_jpeg_and_blur_and_no_geometry(photo, embedded):
 
 
 def test_left_is_withheld_and_stands_for_the_reduced_photo(photo, embedded, tmp_path):
-    protected = brittle.protect(photo, "photoguard-encoder:steps=20", model=embedded)
+    protected = brittle.protect(photo, "photoguard-encoder:steps=8", model=embedded)
     for name, image in {"photo": photo, "protected": protected}.items():
         write_image(tmp_path / f"{name}.png", image)
         write_image(tmp_path / f"small-{name}.png", quantise(embedded.fit(image)))

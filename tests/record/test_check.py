@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,11 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
-from skimage import data
 from typer.testing import CliRunner
 
 import brittle
 from brittle.cli import app
 from brittle.errors import UserError
-from brittle.images import from_bytes, write_image
 from brittle.models import load_model
 from brittle.record.check import check_folder
 from brittle.record.store import FolderStore
@@ -28,31 +27,16 @@ from brittle.record.whole import seal, unseal
 from brittle.sources.photos import load_photos
 from brittle.trial.manifest import manifest
 from brittle.trial.plan import make_plan
+from tests.trial import tiny
 from tests.trial.edits import write_edits
 
-MADE_AGAIN = {"manifest.json": "the time", "report.html": "says what was damaged"}
-"""Files that a mended folder need not have byte by byte, and why."""
+content = partial(tiny.content, but=("manifest.json", "report.html"))
+"""What a mended folder must have byte by byte: its manifest has the time, its report the damage."""
 
 
 @pytest.fixture(scope="module")
 def trial(tmp_path_factory, small_sd):
-    folder = tmp_path_factory.mktemp("photos")
-    for name in ("astronaut", "chelsea"):
-        levels = getattr(data, name)()[None, :240:4, :240:4]
-        write_image(folder / f"{name}.png", from_bytes(levels))
-    return brittle.Trial(
-        photos=str(folder),
-        model=str(small_sd),
-        protections=("photoguard-encoder:steps=2",),
-        placebos=("noise",),
-        transforms=("none", "jpeg:quality=50"),
-        editors=("img2img:num_inference_steps=2",),
-        prompts=("heavy rain",),
-        metrics=("psnr",),
-        primary={"metric": "psnr"},
-        floor_seeds=(1,),
-        batch=2,
-    )
+    return tiny.tiny_trial(tmp_path_factory.mktemp("photos"), small_sd)
 
 
 @pytest.fixture(scope="module")
@@ -60,14 +44,6 @@ def whole(trial, tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole") / "out"
     brittle.run_trial(trial, folder)
     return folder
-
-
-def content(folder):
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name not in MADE_AGAIN
-    }
 
 
 def zero(path, chance):

@@ -24,6 +24,7 @@ from brittle.trial import scoring, stages
 from brittle.trial.cost import describe_cost
 from brittle.trial.plan import make_plan
 from brittle.trial.run import run
+from tests.trial.tiny import Killed
 
 CLOAK = "photoguard-encoder:steps=2"
 SHORT = (
@@ -140,10 +141,6 @@ def test_the_manifest_and_the_index_say_what_was_learned_from(finished):
                 if "received" in one]  # fmt: skip
     assert len(received) == 2 * 2 * 2
     assert all((finished / one["received"]).is_file() for one in received)
-
-
-class Killed(BaseException):
-    pass
 
 
 @pytest.mark.parametrize("calls", [0, 3])

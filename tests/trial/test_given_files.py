@@ -5,34 +5,17 @@ import shutil
 import pytest
 from skimage import data
 
-from brittle.declaration.trial import Trial, load_trial
+from brittle.declaration.trial import load_trial
 from brittle.errors import UserError
 from brittle.images import from_bytes, write_image
 from brittle.record.record import Record
 from brittle.trial.run import run
-
-PROTECTION = "photoguard-encoder:steps=2"
+from tests.trial.tiny import PROTECTION, tiny_trial
 
 
 @pytest.fixture(scope="module")
 def trial(tmp_path_factory, small_sd):
-    folder = tmp_path_factory.mktemp("photos")
-    for name in ("astronaut", "chelsea"):
-        levels = getattr(data, name)()[None, :240:4, :240:4]
-        write_image(folder / f"{name}.png", from_bytes(levels))
-    return Trial(
-        photos=str(folder),
-        model=str(small_sd),
-        protections=(PROTECTION,),
-        placebos=("noise",),
-        transforms=("none", "jpeg:quality=50"),
-        editors=("img2img:num_inference_steps=2",),
-        prompts=("heavy rain",),
-        metrics=("psnr",),
-        primary={"metric": "psnr"},
-        floor_seeds=(),
-        batch=2,
-    )
+    return tiny_trial(tmp_path_factory.mktemp("photos"), small_sd, floor_seeds=())
 
 
 @pytest.fixture(scope="module")

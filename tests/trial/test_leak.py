@@ -30,19 +30,18 @@ from brittle.trial.stages import compute
 ARM = "photoguard-encoder:steps=3"
 TRANSFORMS = ("none", "jpeg:quality=75", "denoise:strength=0.1,num_inference_steps=10", "flip")
 EDITORS = (
-    "img2img:strength=0.3,num_inference_steps=10",
-    "inpaint:strength=1,num_inference_steps=4",
+    "img2img:strength=0.5,num_inference_steps=2",
+    "inpaint:strength=1,num_inference_steps=2",
 )
 STEP = 4  # 64 px of 256
 
 
 @pytest.fixture(scope="module")
 def declared(tmp_path_factory):
-    """A trial of two photos, and the folder of its photo files."""
+    """A trial of one photo, and the folder of its file."""
     folder = tmp_path_factory.mktemp("leak") / "photos"
-    for name in ("astronaut", "chelsea"):
-        levels = getattr(data, name)()[None, : 64 * STEP : STEP, 100 : 100 + 64 * STEP : STEP]
-        write_image(folder / f"{name}.png", from_bytes(levels))
+    levels = data.chelsea()[None, : 64 * STEP : STEP, 100 : 100 + 64 * STEP : STEP]
+    write_image(folder / "chelsea.png", from_bytes(levels))
     trial = Trial(
         photos=str(folder),
         mask="auto",
@@ -110,7 +109,7 @@ def search(plan, store, editor):
 def test_received_files_and_edits_are_the_same_bytes(runs):
     plan, first, second = runs
     keys = made(plan, ARM)
-    assert len(keys) == 2 * (4 + 4 * 2 * 2)
+    assert len(keys) == 4 + 4 * 2 * 2
     assert same(first, second, keys | published(plan)) == {True}
     assert same(first, second, made(plan, "original")) == {False}
 
@@ -132,7 +131,7 @@ def test_the_selectors_choices_are_the_same(runs, editor):
         for found in searches
     ]
     assert chosen[0]["selector"] == chosen[1]["selector"]
-    assert sum(chosen[0]["selector"].values()) == 2 * 2
+    assert sum(chosen[0]["selector"].values()) == 2
 
 
 def test_the_attackers_scores_themselves_are_the_same(runs):

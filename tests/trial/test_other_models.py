@@ -5,15 +5,13 @@ from collections import Counter
 
 import pytest
 import torch
-from skimage import data
 
 import brittle
 from brittle.analysis.conclusions import summarise_record
 from brittle.analysis.finished import Finished
 from brittle.benching.measuring import _transfer
-from brittle.declaration.trial import Trial, load_trial, make_trial
+from brittle.declaration.trial import load_trial, make_trial
 from brittle.errors import UserError
-from brittle.images import from_bytes, write_image
 from brittle.models import load_model
 from brittle.record.record import Record
 from brittle.reporting import answer, build_report
@@ -27,7 +25,7 @@ from brittle.trial.run import run, run_plan
 from brittle.trial.workers import shell_of
 from tests.models import tiny
 from tests.trial.test_executors import InProcess
-from tests.trial.test_run import Killed, content, killing_after
+from tests.trial.tiny import Killed, content, killing_after, tiny_trial
 
 EDITOR = "img2img:num_inference_steps=2"
 
@@ -42,20 +40,15 @@ def other(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def trial(tmp_path_factory, small_sd, other):
-    folder = tmp_path_factory.mktemp("photos")
-    write_image(folder / "astronaut.png", from_bytes(data.astronaut()[None, :240:4, :240:4]))
-    return Trial(
-        photos=str(folder),
-        model=str(small_sd),
+    return tiny_trial(
+        tmp_path_factory.mktemp("photos"),
+        small_sd,
+        photos=("astronaut",),
         models={str(other): (EDITOR,)},
-        protections=("photoguard-encoder:steps=2",),
-        placebos=("noise",),
         transforms=("none", "jpeg:quality=50", "denoise:strength=0.5,num_inference_steps=2"),
-        editors=(EDITOR,),
-        prompts=("heavy rain",),
         metrics=("psnr", "latent"),
         primary={"metric": "psnr", "transforms": ("jpeg:quality=50",)},
-        floor_seeds=(1,),
+        batch=None,
     )
 
 

@@ -9,12 +9,9 @@ from contextlib import contextmanager
 
 import pytest
 import torch
-from skimage import data
 
 from brittle.declaration.primary import Primary
-from brittle.declaration.trial import Trial
 from brittle.errors import UserError
-from brittle.images import from_bytes, write_image
 from brittle.models import EditModel, load_model
 from brittle.models.loading import EMBEDDED
 from brittle.progress import ALL, silent
@@ -25,27 +22,12 @@ from brittle.sources.photos import load_photos
 from brittle.trial.plan import in_parts, lay_out, make_plan
 from brittle.trial.run import run
 from brittle.trial.stages import edit, receiving, release
+from tests.trial.tiny import Killed, content, killing_after, tiny_trial
 
 
 @pytest.fixture(scope="module")
 def trial(tmp_path_factory, small_sd):
-    folder = tmp_path_factory.mktemp("photos")
-    for name in ("astronaut", "chelsea"):
-        levels = getattr(data, name)()[None, :240:4, :240:4]
-        write_image(folder / f"{name}.png", from_bytes(levels))
-    return Trial(
-        photos=str(folder),
-        model=str(small_sd),
-        protections=("photoguard-encoder:steps=2",),
-        placebos=("noise",),
-        transforms=("none", "jpeg:quality=50"),
-        editors=("img2img:num_inference_steps=2",),
-        prompts=("heavy rain",),
-        metrics=("psnr", "ssim"),
-        primary={"metric": "psnr"},
-        floor_seeds=(1,),
-        batch=2,
-    )
+    return tiny_trial(tmp_path_factory.mktemp("photos"), small_sd, metrics=("psnr", "ssim"))
 
 
 @pytest.fixture(scope="module")
@@ -63,36 +45,6 @@ def test_transforms_may_change_the_size(trial, tmp_path):
     cost = {row.transform: row.value for row in rows if row.reference == "clean"}
     assert set(cost) >= {"screenshot", "crop:left=5,top=3"}
     assert None not in cost.values()
-
-
-def content(folder):
-    """Every result of a folder as bytes; the manifest has the time of the run in it."""
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != "manifest.json"
-    }
-
-
-class Killed(BaseException):
-    pass
-
-
-def killing_after(count):
-    """A progress that stops the run like a kill, at the count-th piece of work."""
-    done = 0
-
-    @contextmanager
-    def progress(stage, total):
-        def advance(pieces):
-            nonlocal done
-            done += pieces if stage != ALL else 0
-            if done >= count:
-                raise Killed
-
-        yield advance
-
-    return progress
 
 
 def test_results_are_whole(undisturbed):
