@@ -21,6 +21,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--run-slow", action="store_true", help="also run tests marked slow")
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Where numerical tests alone are asked for, files that have none aren't even imported."""
+    if config.option.markexpr != "numerical" or collection_path.suffix != ".py":
+        return None
+    inside = collection_path.relative_to(HERE).as_posix().startswith(NUMERICAL)
+    return None if inside or "mark.numerical" in collection_path.read_text("utf-8") else True
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.relative_to(HERE).as_posix().startswith(NUMERICAL):
