@@ -28,7 +28,12 @@ VALID = {
 @pytest.fixture
 def model(tmp_path):
     files.save_prompt_classifier(tmp_path)
-    return SimpleNamespace(directory=tmp_path, base_directory=tmp_path, content_hash="weights")
+    return SimpleNamespace(
+        directory=tmp_path,
+        base_directory=tmp_path,
+        content_hash="weights",
+        device=torch.device("cpu"),
+    )
 
 
 def thresholds(**changes):
