@@ -18,6 +18,7 @@ from brittle.declaration.primary import Primary
 from brittle.editors import Editor
 from brittle.images import from_bytes, png_from_levels, to_bytes
 from brittle.metrics import Metric
+from brittle.protections import Protection
 from brittle.record.arms import Arm
 from brittle.record.manifest import ComponentEntry, Manifest, Model, PhotoEntry, Written
 from brittle.record.record import IndexEntry, Point, Record, index_json
@@ -79,7 +80,7 @@ def _manifest(
     names: Sequence[str], transforms: Sequence[str], prompts: Sequence[str], side: int, digest: str
 ) -> Manifest:
     deciding = [one for one in transforms if one in ("jpeg:quality=95", JPEG)] or transforms[-1:]
-    encoder = {"family": "protection", "name": PROTECTION, "fields": {"budget": "12.75/255 linf"}}
+    encoder = Protection.parse(PROTECTION).record()
     return Manifest(
         schema_version=1,
         title="A made-up trial: none of its numbers is a finding",

@@ -61,8 +61,10 @@ def test_other_files_are_other_results(trial, tool, tmp_path):
     changed = tmp_path / "changed"
     shutil.copytree(tool, changed)
     shutil.copy(f"{trial.photos}/chelsea.png", changed / "chelsea-cloaked-v2.png")
-    records = [run(given(trial, folder), tmp_path / "out") for folder in (tool, changed)]
-    before, after = (values(record, "cloak", "files") for record in records)
+    before, after = (
+        values(run(given(trial, folder), tmp_path / "out"), "cloak", "files")
+        for folder in (tool, changed)
+    )
     assert {at[0] for at in before if before[at] != after[at]} == {"chelsea"}
 
 
