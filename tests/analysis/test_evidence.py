@@ -177,7 +177,7 @@ def test_thresholds_are_those_of_the_photos_size_and_the_prompts_class(folder):
 
 def test_how_unsure_thresholds_are_is_known_where_the_calibration_says(folder):
     found, calibration, _ = thresholds_of(folder)
-    assert (set(found.errors), found.photos) == ({"small"}, 42)  # measured at 128 px alone
+    assert (set(found.errors), found.photos) == ({"small", "large"}, 42)
 
     def with_errors(errors):
         some = (one.model_copy(update={"errors": errors}) for one in calibration.thresholds)
