@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -19,6 +20,16 @@ def save_prompt_classifier(folder: Path, seed: int = 0) -> PromptClassifier:
     (folder / "look_classifier.json").write_text(json.dumps(about))
     save_file(classifier.state_dict(), folder / "look_classifier.safetensors")
     return classifier
+
+
+def standing_in(folder: Path | None, content_hash: str = "weights") -> Any:
+    """What metrics and thresholds ask of an edit model whose files lie in a folder."""
+    return SimpleNamespace(
+        directory=folder,
+        base_directory=folder,
+        content_hash=content_hash,
+        device=torch.device("cpu"),
+    )
 
 
 def alexnet(seed: int = 0) -> nn.Sequential:

@@ -1,5 +1,4 @@
 import json
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -28,12 +27,7 @@ VALID = {
 @pytest.fixture
 def model(tmp_path):
     files.save_prompt_classifier(tmp_path)
-    return SimpleNamespace(
-        directory=tmp_path,
-        base_directory=tmp_path,
-        content_hash="weights",
-        device=torch.device("cpu"),
-    )
+    return files.standing_in(tmp_path)
 
 
 def thresholds(**changes):
@@ -97,9 +91,9 @@ def test_files_come_back(tmp_path):
     found = Calibration(model="weights", thresholds=(thresholds(),))
     found.save(tmp_path / "calibration.json")
     assert Calibration.load(tmp_path) == found
-    model = SimpleNamespace(directory=tmp_path, base_directory=tmp_path, content_hash="weights")
+    model = files.standing_in(tmp_path)
     assert Calibration.of(model) == found
-    elsewhere = SimpleNamespace(directory=None, base_directory=None, content_hash="weights")
+    elsewhere = files.standing_in(None)
     assert Calibration.of(elsewhere, tmp_path / "calibration.json") == found
     with pytest.raises(Unavailable, match="there are no thresholds for this model"):
         Calibration.of(elsewhere)
@@ -108,11 +102,7 @@ def test_files_come_back(tmp_path):
 def test_thresholds_of_other_weights_are_refused(tmp_path):
     Calibration(model="weights", thresholds=(thresholds(),)).save(tmp_path / "calibration.json")
     with pytest.raises(Unavailable, match="a model with other weights"):
-        Calibration.of(
-            SimpleNamespace(
-                directory=tmp_path, base_directory=tmp_path, content_hash="newer weights"
-            )
-        )
+        Calibration.of(files.standing_in(tmp_path, "newer weights"))
 
 
 @pytest.mark.parametrize(

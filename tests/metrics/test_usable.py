@@ -1,5 +1,3 @@
-from types import SimpleNamespace
-
 import pytest
 import torch
 
@@ -12,11 +10,7 @@ from tests.metrics import files
 @pytest.fixture
 def model(tmp_path):
     files.save_prompt_classifier(tmp_path)
-    return standing_in(tmp_path)
-
-
-def standing_in(folder):
-    return SimpleNamespace(directory=folder, base_directory=folder, device=torch.device("cpu"))
+    return files.standing_in(tmp_path)
 
 
 NAMED = ("snow", "night")
@@ -50,7 +44,7 @@ def test_follow_needs_some_pixels_to_judge(photos, model):
 
 
 def test_follow_without_a_classifier_asks_for_clip(photos, tmp_path):
-    for model in (None, standing_in(None), standing_in(tmp_path)):
+    for model in (None, files.standing_in(None), files.standing_in(tmp_path)):
         with pytest.raises(Unavailable, match="follow:clip=DIR"):
             Follow().score(photos, photos, prompts=["snow"] * 2, model=model)
 

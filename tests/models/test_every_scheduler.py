@@ -8,6 +8,7 @@ both compute the same.
 
 import contextlib
 import copy
+from pathlib import Path
 from typing import Any
 
 import diffusers
@@ -50,28 +51,25 @@ ENDS = [(1, 1.0), (2, 0.5), (3, 1.0), (20, 0.05), (6, 0.6), (5, 0.99), (100, 0.0
 """Steps (of 100) and strengths: both ends of each, and the middle."""
 
 
+def saved(pipeline: Any, folder: Path) -> EditModel:
+    with silence():
+        pipeline.save_pretrained(folder)
+    return load_model(folder, device="cpu", dtype="float32")
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> EditModel:
-    folder = tmp_path_factory.mktemp("models") / "smallest"
-    with silence():
-        tiny.smallest().save_pretrained(folder)
-    return load_model(folder, device="cpu", dtype="float32")
+    return saved(tiny.smallest(), tmp_path_factory.mktemp("models") / "smallest")
 
 
 @pytest.fixture(scope="module")
 def xl(tmp_path_factory) -> EditModel:
-    folder = tmp_path_factory.mktemp("models") / "xl"
-    with silence():
-        tiny_xl.build().save_pretrained(folder)
-    return load_model(folder, device="cpu", dtype="float32")
+    return saved(tiny_xl.build(), tmp_path_factory.mktemp("models") / "xl")
 
 
 @pytest.fixture(scope="module")
 def instruct(tmp_path_factory) -> EditModel:
-    folder = tmp_path_factory.mktemp("models") / "instruct"
-    with silence():
-        tiny.smallest(unet_channels=8).save_pretrained(folder)
-    return load_model(folder, device="cpu", dtype="float32")
+    return saved(tiny.smallest(unet_channels=8), tmp_path_factory.mktemp("models") / "instruct")
 
 
 class OtherScheduler:
