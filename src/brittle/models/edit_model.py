@@ -14,6 +14,7 @@ from brittle import images
 from brittle.errors import UserError
 from brittle.models.configs import factor_of
 from brittle.models.denoisers import Denoiser, denoiser_of
+from brittle.models.dtypes import Precision
 from brittle.models.encoded import LastEncoded, Moments
 from brittle.models.hub import revision
 from brittle.models.parts import ModelFiles, Part, Parts
@@ -38,18 +39,17 @@ class EditModel(Parts):
         files: ModelFiles,
         *,
         device: torch.device,
-        dtype: torch.dtype,
-        vae_dtype: torch.dtype = torch.float32,
+        precision: Precision,
         size: int | None = None,
     ) -> None:
-        """``dtype`` is the denoiser's and the text encoders', ``vae_dtype`` the autoencoder's.
+        """As `Parts`.
 
         ``size`` is the long side, in pixels, up to which photos are shown; None: the model's own.
 
         Raises:
             UserError: a size that the model doesn't work at.
         """
-        super().__init__(files, device=device, dtype=dtype, vae_dtype=vae_dtype)
+        super().__init__(files, device=device, precision=precision)
         self._last = LastEncoded()
         self.size = self._checked(size) if size else self._own_size
 
@@ -70,9 +70,7 @@ class EditModel(Parts):
 
         Where ``changed`` names the parts in which it differs, this one lends it the others.
         """
-        other = EditModel(
-            files, device=self.device, dtype=self.dtype, vae_dtype=self.vae_dtype, size=self.size
-        )
+        other = EditModel(files, device=self.device, precision=self.precision, size=self.size)
         if changed is not None:
             other.lender, other.own = self, frozenset(changed)
         return other

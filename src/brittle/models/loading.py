@@ -10,7 +10,7 @@ from brittle.component import unknown
 from brittle.errors import UserError, printable
 from brittle.models import hub
 from brittle.models.devices import prepare
-from brittle.models.dtypes import OF_AUTOENCODERS, parse_dtypes
+from brittle.models.dtypes import Precision
 from brittle.models.edit_model import EditModel
 from brittle.models.files import FOLDERS, Directory, lacking_in
 from brittle.models.known import BROUGHT, KNOWN, known_as
@@ -56,7 +56,8 @@ def load_model(
         dtype: of denoiser and text encoders, and of the encoder's gradient as protections follow it
             (`EditModel.attack_dtype`). By default bfloat16 or float16 on a GPU, bfloat16 on CPUs
             with AMX or AVX-512 bf16, float32 elsewhere. Results of two dtypes differ slightly, so
-            it is part of every key. ``bfloat16:vae=bfloat16`` says the autoencoder's as well.
+            it is part of every key. ``bfloat16:vae=bfloat16`` says the autoencoder's as well, and
+            ``bfloat16:compiled`` has torch compile the denoiser, which takes minutes.
         vae_dtype: of the autoencoder in all other work, by default float32: Stable Diffusion XL's
             overflows in float16. Another one is part of every key, too.
         size: the long side in pixels up to which the model is shown a photo; larger ones are
@@ -71,13 +72,12 @@ def load_model(
     files = find_files(str(name), Path(config) if config else None)
     chosen_device = _as_device(device) if device else default_device()
     chosen_dtype = default_dtype(chosen_device) if dtype is None else dtype
-    of_vae = OF_AUTOENCODERS
-    if isinstance(chosen_dtype, str):
-        chosen_dtype, of_vae = parse_dtypes(chosen_dtype)
-    prepare(chosen_device, chosen_dtype)
-    return EditModel(
-        files, device=chosen_device, dtype=chosen_dtype, vae_dtype=vae_dtype or of_vae, size=size
-    )
+    by_text = isinstance(chosen_dtype, str)
+    precision = Precision.parse(chosen_dtype) if by_text else Precision(chosen_dtype)
+    if vae_dtype is not None:
+        precision = precision._replace(vae_dtype=vae_dtype)
+    prepare(chosen_device, precision.dtype)
+    return EditModel(files, device=chosen_device, precision=precision, size=size)
 
 
 def find_files(name: str, config: Path | None = None) -> ModelFiles:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from brittle.errors import UserError
 from brittle.models.devices import Questions, channels_last
-from brittle.models.dtypes import dtypes_text, named
+from brittle.models.dtypes import Precision
 from brittle.models.frames import CLASS_NAME as FRAMES
 from brittle.models.reading import running
 
@@ -103,14 +103,12 @@ class Parts:
         files: ModelFiles,
         *,
         device: torch.device,
-        dtype: torch.dtype,
-        vae_dtype: torch.dtype = torch.float32,
+        precision: Precision,
     ) -> None:
-        """``dtype`` is that of all parts but the autoencoder, which has ``vae_dtype``."""
+        """The parts behind ``files``, on a device, computing as ``precision`` says."""
         self.name = files.name
         self.device = device
-        self.dtype = dtype
-        self.vae_dtype = vae_dtype
+        self.precision = precision
         self.files = files
         self.lender: Parts | None = None
         """Whose parts these are, in memory as well, but for those in ``own``."""
@@ -139,6 +137,8 @@ class Parts:
                 elif part == "vae" and not self.has_latent_distribution and loaded.decoder:
                     # A third faster for AutoencoderTiny on a CPU, neutral for AutoencoderKL.
                     loaded.decoder.to(memory_format=torch.channels_last)
+                if part == "denoiser" and self.precision.compiled:
+                    loaded.compile()
             self._parts[part] = loaded
         return self._parts[part]
 
@@ -158,9 +158,14 @@ class Parts:
         return self.vae_dtype if part == "vae" else self.dtype
 
     @property
-    def precision(self) -> str:
-        """Both dtypes, as `load_model` takes them."""
-        return dtypes_text(named(self.dtype), named(self.vae_dtype))
+    def dtype(self) -> torch.dtype:
+        """Of all parts but the autoencoder."""
+        return self.precision.dtype
+
+    @property
+    def vae_dtype(self) -> torch.dtype:
+        """Of the autoencoder."""
+        return self.precision.vae_dtype
 
     def has_read(self, part: Part) -> bool:
         """Whether a part is in memory."""

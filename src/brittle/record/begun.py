@@ -43,6 +43,7 @@ def differing(found: Manifest, wanted: Manifest) -> list[str]:
         "primary": found.primary != wanted.primary,
         "plugins": found.plugins != wanted.plugins,
         "vae_dtype": found.vae_dtype not in ("", wanted.vae_dtype),
+        "compiled": found.compiled != wanted.compiled,
     }
     fields = differing_fields(found.trial.resolved, wanted.trial.resolved)
     return [*fields, *(part for part, differs in parts.items() if differs)]

@@ -11,7 +11,7 @@ from brittle.data import Data
 from brittle.declaration.primary import Primary
 from brittle.declaration.trial import Trial, make_trial
 from brittle.errors import UserError, shortened
-from brittle.models.dtypes import dtypes_text
+from brittle.models.dtypes import precision_text
 from brittle.places import Hidden, shown
 from brittle.record.arms import FORMER, Arm
 from brittle.record.whole import CHANGED, UNREADABLE, Damaged, unseal
@@ -135,6 +135,8 @@ class Manifest(Data):
     dtype: str = ""
     attack_dtype: str = ""
     vae_dtype: str = ""
+    compiled: bool = False
+    """Whether torch compiled the denoiser."""
     model: Model
     """Protections and purifiers run on it, and it edits."""
     models: tuple[OtherModel, ...] = ()
@@ -173,8 +175,8 @@ class Manifest(Data):
 
     @property
     def precision(self) -> str:
-        """The dtypes, as `load_model` takes them."""
-        return dtypes_text(self.dtype, self.vae_dtype)
+        """How its models computed, as `load_model` takes it."""
+        return precision_text(self.dtype, self.vae_dtype, self.compiled)
 
     def model_of(self, editor: str) -> Model:
         """The model that runs an editor, by its label."""

@@ -433,8 +433,7 @@ class FolderStore(Store):
 
     def write_cell(self, key: str, cell: dict[str, Any]) -> None:
         """As `Store.write_cell`."""
-        name = cell_file(key)
-        self.write_file(name, whole.seal(name, dump(cell)))
+        self._write_sealed(cell_file(key), cell)
 
     def _read_picture(self, key: str) -> bytes | None:
         name = artifact(key).as_posix()
@@ -454,7 +453,9 @@ class FolderStore(Store):
             return {}
 
     def _write_note(self, key: str, note: dict[str, Any]) -> None:
-        # Not flushed to the disk: a picture whose note a power cut took is made again.
-        name = artifact(key).with_suffix(".json").as_posix()
-        data = whole.seal(name, dump(note))
-        write_bytes(self.directory / name, data, overwrite=True, flush=False)
+        self._write_sealed(artifact(key).with_suffix(".json").as_posix(), note)
+
+    def _write_sealed(self, name: str, data: Any) -> None:
+        # Not flushed to the disk: what a power cut took is made again, with a note its picture.
+        sealed = whole.seal(name, dump(data))
+        write_bytes(self.directory / name, sealed, overwrite=True, flush=False)

@@ -60,6 +60,7 @@ def manifest(
         dtype=named(model.dtype),
         attack_dtype=named(model.attack_dtype),
         vae_dtype=named(model.vae_dtype),
+        compiled=model.precision.compiled,
         cut_prompts=_cut((plan, model), *others),
         model=Model(**_about(plan, model)),
         models=tuple(

@@ -87,7 +87,7 @@ class Worker:
             VERSION,
             torch.__version__,
             str(self.models[0].device),
-            self.models[0].precision,
+            str(self.models[0].precision),
             tuple(one.content_hash for one in self.models),
         )
 
