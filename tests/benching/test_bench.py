@@ -87,12 +87,17 @@ def test_noise_ends_at_the_bottom_and_has_no_place(encoder, noise):
     assert nothing.standing == "no more than noise"
     assert something.standing in ("holds", "acts until adapted to")
     assert something.before.low > 0.02
-    ranks = page(entries).partition("Published numbers")[0]
+    ranks, _, after = page(entries).partition("Reach that each transform leaves alone")
     table = [line for line in ranks.splitlines() if line.startswith("|")][2:]
     assert [line.split(" | ")[:2] for line in table] == [
         ["| 1", PROTECTION],
         ["| –", "plain-noise:budget=8/255"],
     ]
+    head, _, first, second = [line for line in after.splitlines() if line.startswith("|")][:4]
+    assert head == "| protection | none | JPEG 75 |"
+    assert PROTECTION in first
+    assert not first.split(" | ")[1].endswith("·")
+    assert second.split(" | ")[1].endswith("·")
 
 
 def test_an_entry_says_what_was_run_by_whom_and_how_visible_it_is(encoder, noise, folder):
@@ -103,6 +108,8 @@ def test_an_entry_says_what_was_run_by_whom_and_how_visible_it_is(encoder, noise
     assert "arXiv 2304.02234" in entry.source
     assert entry.reported == reported("photoguard-encoder")
     assert (result.level, result.worst.n, result.transforms) == ("visible", 8, 2)
+    assert list(result.after) == ["jpeg:quality=75"]
+    assert result.after["jpeg:quality=75"].estimate < result.before.estimate
     assert 26 < result.psnr.estimate < 32
     assert 0 < result.st_lpips.low < result.st_lpips.high
     assert result.usable is None

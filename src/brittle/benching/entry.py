@@ -71,6 +71,8 @@ class Measured(Data):
     """How many there were to choose from, none among them."""
     before: Interval | None
     """Reach without a transform."""
+    after: dict[str, Interval | None] = Field(default_factory=dict)
+    """Reach after each transform alone; empty in entries of former versions."""
     usable: Interval | None
     """Share of usable edits of the protected photo, in the worst case for usable edits."""
     usable_noise: Interval | None

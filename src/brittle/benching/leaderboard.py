@@ -15,7 +15,7 @@ from brittle.analysis.summary import Interval
 from brittle.benching.entry import Entry, Measured, Standing
 from brittle.component import explain
 from brittle.errors import UserError, printable
-from brittle.reporting.formatting import estimated, mostly, number
+from brittle.reporting.formatting import estimated, mostly, number, transform_name
 
 ORDER: tuple[Standing, ...] = (
     "holds",
@@ -45,6 +45,9 @@ LEGEND = """
   stand below all others.
 - **Flags** are signs that a number may not mean what it seems to ([all of them](flags.md)); where
   one stops verdicts, or more than a tenth of the numbers is missing, the standing is *withheld*.
+- **Alone, each transform** leaves the reach of the second table; a dot marks what is not above
+  noise for sure. The worst case may lie above the least of them: it was chosen without a look at
+  what is scored.
 - **Usable edits** of 100: what the attacker gets of the protected photo, of noise of the same size,
   and of the unprotected photo, each after the same search for the transform that serves best.
   Equal numbers mean that the protection prevents nothing.
@@ -141,7 +144,13 @@ def _section(entries: Sequence[Entry]) -> str:
     parts = [f"\n## {title}\n\nModel: {models}.\n"]
     for level in levels:
         parts.append(f"\n### {title}: visibility {level}\n\n")
-        parts.append(_table(COLUMNS, _numbered(ranked(levels[level]))))
+        lines = ranked(levels[level])
+        parts.append(_table(COLUMNS, _numbered(lines)))
+        if known := [line for line in lines if line.result.after]:
+            transforms = [*dict.fromkeys(one for line in known for one in line.result.after)]
+            head = ("protection", "none", *map(transform_name, transforms))
+            parts.append("\nReach that each transform leaves alone:\n\n")
+            parts.append(_table(head, _after(known, transforms)))
     if published := [*_published(entries)]:
         parts.append("\nPublished numbers beside them, from other models, photos and budgets:\n\n")
         parts.append(_table(("protection", "what", "published", "setting", "source"), published))
@@ -173,6 +182,19 @@ def _cells(line: LeaderboardRow) -> Iterator[str]:
     yield result.standing + (f" ({result.withheld})" if result.withheld else "")
     yield ", ".join(result.flags) or "none"
     yield entry.measured_by or "not stated"
+
+
+def _after(lines: Iterable[LeaderboardRow], transforms: Sequence[str]) -> Iterator[Sequence[str]]:
+    for entry, result in lines:
+        found = (result.before, *map(result.after.get, transforms))
+        yield entry.protection, *map(_beyond_noise, found)
+
+
+def _beyond_noise(reach: Interval | None) -> str:
+    if reach is None:
+        return "–"
+    above = reach.low is not None and reach.low > 0
+    return estimated(reach) if above else f"{estimated(reach)} ·"
 
 
 def _half(result: Measured) -> str:

@@ -46,6 +46,8 @@ def _measured(trial: Finished, arm: str, level: str, budgets: Mapping[str, str])
     worst = cases.get(arm)
     noise = trial.compared(arm).get("placebo", "")
     untransformed = summary.effect(arm, "none")
+    effects = {one.label: summary.effect(arm, one.label) for one in trial.manifest.transforms}
+    after = {one: effect and effect.reach for one, effect in effects.items() if one != "none"}
     life = summary.jpeg_half_life(arm)
     transfer, transfer_reason = _transfer(trial, arm)
     flags = [flag for flag in summary.flags if flag.arm in (None, arm)]
@@ -60,6 +62,7 @@ def _measured(trial: Finished, arm: str, level: str, budgets: Mapping[str, str])
         worst_chosen={} if worst is None else worst.effect_chosen,
         transforms=0 if worst is None else worst.transforms,
         before=None if untransformed is None else untransformed.reach,
+        after=after,
         usable=_usable(worst),
         usable_noise=_usable(cases.get(noise)),
         usable_original=_usable(cases.get(ORIGINAL)),

@@ -1,0 +1,95 @@
+"""How much of a protection JPEG leaves by the size of the picture, from the folders of trials.
+
+    python benchmarks/sizes.py edits 128=edits-128 256=edits-256 512=edits-512 \
+        [--write docs/reproduction.md]
+
+Each folder is a run of trials/reproduction.yaml or trials/reproduction-latents.yaml on the same
+photos with `--set square=SIDE --set size=SIDE`. For each JPEG: the share of the effect that is left
+at each size (ratio of means, Fieller, 95 %), and how much more that is at the largest size than at
+each other one, paired by photo (jackknife over photos, t, 95 %). The word before the folders is the
+mark in the document between which --write puts the table.
+"""
+
+import argparse
+import re
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brittle.analysis import Interval
+from brittle.analysis.intervals import mean_interval
+from brittle.analysis.phrases import percent, transform_name
+from reproduction import ALPHA, JPEG, Folder
+
+Pair = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""Each photo's effect after a transform and without one."""
+
+
+def difference(one: Pair, other: Pair) -> Interval | None:
+    """The share that is left in one less that in the other, paired by photo."""
+
+    def shares(rows: NDArray[np.bool_] | slice) -> float:
+        (after, before), (after_other, before_other) = one, other
+        left = after[rows].sum() / before[rows].sum()
+        return float(left - after_other[rows].sum() / before_other[rows].sum())
+
+    n = len(one[0])
+    whole = shares(slice(None))
+    without = np.array([shares(np.arange(n) != at) for at in range(n)])
+    return mean_interval(n * whole - (n - 1) * without, ALPHA)
+
+
+def table(folders: dict[int, Folder]) -> str:
+    """JPEG down, sizes across, then the differences to the largest."""
+    *smaller, largest = sorted(folders)
+    photos = [folders[size].summary.photos for size in folders]
+    if any(one != photos[0] for one in photos):
+        raise SystemExit("The folders are not of the same photos.")
+    heads = [f"{size} px" for size in (*smaller, largest)]
+    heads += [f"{largest} px less {size} px" for size in smaller]
+    lines = [f"| transform, n = {len(photos[0])} | {' | '.join(heads)} |"]
+    lines.append("|---" * (1 + len(heads)) + "|")
+    reaches = [folders[size].summary.effect(folders[size].arm, "none") for size in sorted(folders)]
+    cells = ["–" if one is None or one.reach is None else _plain(one.reach) for one in reaches]
+    lines.append(f"| reach, no transform | {' | '.join(cells + ['–'] * len(smaller))} |")
+    for transform in JPEG:
+        pairs = {size: one.effects.share_pair(one.arm, transform) for size, one in folders.items()}
+        cells = [folders[size].left(transform) for size in (*smaller, largest)]
+        cells += [_points(difference(pairs[largest], pairs[size])) for size in smaller]
+        lines.append(f"| {transform_name(transform)} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _plain(found: Interval) -> str:
+    return f"{found.estimate:.2f} [{found.low:.2f}, {found.high:.2f}]"
+
+
+def _points(found: Interval | None) -> str:
+    if found is None or found.low is None or found.high is None:
+        return "–"
+    return f"{percent(found.estimate)} [{percent(found.low)}, {percent(found.high)}]"
+
+
+def main() -> None:
+    """Print the table, or write it into a document."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("mark")
+    parser.add_argument("folders", nargs="+", metavar="SIDE=FOLDER")
+    parser.add_argument("--write", type=Path)
+    options = parser.parse_args()
+    named = dict(text.split("=", 1) for text in options.folders)
+    made = table({int(side): Folder(f"{side} px", Path(path)) for side, path in named.items()})
+    if options.write is None:
+        print(made)
+        return
+    text = options.write.read_text(encoding="utf-8")
+    between = re.compile(rf"(<!-- {re.escape(options.mark)} -->\n).*?(<!-- end -->)", re.DOTALL)
+    written = between.sub(lambda found: found[1] + made + found[2], text)
+    options.write.write_text(written, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
