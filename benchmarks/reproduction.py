@@ -11,6 +11,7 @@ printed.
 import argparse
 import json
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,13 +61,14 @@ CLAIMS = [
 
 
 class Folder:
-    """A trial's folder and what its claims are tested on."""
+    """A trial's folder and what its claims are tested on: all of its photos, or those named."""
 
-    def __init__(self, name: str, path: Path) -> None:
+    def __init__(self, name: str, path: Path, photos: Collection[str] | None = None) -> None:
         self.name, self.path = name, path
         self.summary = Summary.read(path / "summary.json")
         primary = self.summary.primary
-        table = Table(read_results(path / "results.csv"))
+        rows = read_results(path / "results.csv")
+        table = Table([row for row in rows if photos is None or row.image in photos])
         self.effects = Effects(table, editor=primary.editor or "", metric=primary.metric)
         self.usable = UsableEdits(table, editor=primary.editor or "")
         self.arm = primary.arms[0]

@@ -3,11 +3,11 @@
     python benchmarks/sizes.py edits 128=edits-128 256=edits-256 512=edits-512 \
         [--write docs/reproduction.md]
 
-Each folder is a run of trials/reproduction.yaml or trials/reproduction-latents.yaml on the same
-photos with `--set square=SIDE --set size=SIDE`. For each JPEG: the share of the effect that is left
-at each size (ratio of means, Fieller, 95 %), and how much more that is at the largest size than at
-each other one, paired by photo (jackknife over photos, t, 95 %). The word before the folders is the
-mark in the document between which --write puts the table.
+Each folder is a run of trials/reproduction.yaml or trials/reproduction-latents.yaml with `--set
+square=SIDE --set size=SIDE`; the photos that all of them have count. For each JPEG: the share of
+the effect that is left at each size (ratio of means, Fieller, 95 %), and how much more that is at
+the largest size than at each other one, paired by photo (jackknife over photos, t, 95 %). The word
+before the folders is the mark in the document between which --write puts the table.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from brittle.analysis import Interval
+from brittle.analysis import Interval, Summary
 from brittle.analysis.intervals import mean_interval
 from brittle.analysis.phrases import percent, transform_name
 from reproduction import ALPHA, JPEG, Folder
@@ -43,15 +43,13 @@ def difference(one: Pair, other: Pair) -> Interval | None:
 def table(folders: dict[int, Folder]) -> str:
     """JPEG down, sizes across, then the differences to the largest."""
     *smaller, largest = sorted(folders)
-    photos = [folders[size].summary.photos for size in folders]
-    if any(one != photos[0] for one in photos):
-        raise SystemExit("The folders are not of the same photos.")
     heads = [f"{size} px" for size in (*smaller, largest)]
     heads += [f"{largest} px less {size} px" for size in smaller]
-    lines = [f"| transform, n = {len(photos[0])} | {' | '.join(heads)} |"]
+    lines = [
+        f"| transform, n = {len(folders[largest].effects.table.units)} | {' | '.join(heads)} |"
+    ]
     lines.append("|---" * (1 + len(heads)) + "|")
-    reaches = [folders[size].summary.effect(folders[size].arm, "none") for size in sorted(folders)]
-    cells = ["–" if one is None or one.reach is None else _plain(one.reach) for one in reaches]
+    cells = [_reach(folders[size]) for size in (*smaller, largest)]
     lines.append(f"| reach, no transform | {' | '.join(cells + ['–'] * len(smaller))} |")
     for transform in JPEG:
         pairs = {size: one.effects.share_pair(one.arm, transform) for size, one in folders.items()}
@@ -61,8 +59,9 @@ def table(folders: dict[int, Folder]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _plain(found: Interval) -> str:
-    return f"{found.estimate:.2f} [{found.low:.2f}, {found.high:.2f}]"
+def _reach(folder: Folder) -> str:
+    found = folder.effects.reach(folder.arm, "none", ALPHA)
+    return f"{found.estimate:.2f} [{found.low:.2f}, {found.high:.2f}]" if found else "–"
 
 
 def _points(found: Interval | None) -> str:
@@ -80,8 +79,10 @@ def main() -> None:
     parser.add_argument("folders", nargs="+", metavar="SIDE=FOLDER")
     parser.add_argument("--write", type=Path)
     options = parser.parse_args()
-    named = dict(text.split("=", 1) for text in options.folders)
-    made = table({int(side): Folder(f"{side} px", Path(path)) for side, path in named.items()})
+    named = {int(side): Path(path) for side, path in (one.split("=", 1) for one in options.folders)}
+    photos = [Summary.read(path / "summary.json").photos for path in named.values()]
+    common = set(photos[0]).intersection(*photos[1:])
+    made = table({side: Folder(f"{side} px", path, common) for side, path in named.items()})
     if options.write is None:
         print(made)
         return
