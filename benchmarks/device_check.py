@@ -48,6 +48,7 @@ AIMED_GIB = 24.0
 SECONDS = {
     "environment": 5, "build": 60, "agreement": 60, "encoder_attack": 60, "edits": 60,
     "chain_attack": 75, "loops": 40, "views": 20, "trial": 60, "out_of_memory": 40,
+    "compiled": 90,
 }  # fmt: skip
 """The sections in their order, and about how long each takes on a GPU."""
 
@@ -273,6 +274,19 @@ class Check:
                 "gradient_vanished": bool(trace.vanished is None or trace.vanished.any()),
             }  # fmt: skip
         return found
+
+    def compiled(self) -> dict[str, Any]:
+        """What it buys that torch compiles the denoiser, and what that costs once."""
+        if not self.clock.cuda:
+            raise Unavailable("on a CPU it takes minutes")
+        rows, plain, compiled = 16, self.model(), self.model(dtype=f"{self.dtype}:compiled")
+        image = self.photos(rows)
+        self._edit(plain, image, 2)  # reads the weights
+        once = self.clock.seconds(lambda: self._edit(compiled, image, 2))
+        slow, fast = (
+            self.clock.seconds(lambda: self._edit(model, image, 20)) for model in (plain, compiled)
+        )
+        return {"first_call_s": once, "edits_per_s": rows / fast, "ratio": fast / slow}
 
     def loops(self) -> dict[str, Any]:
         """How often each step waits for the device, and whether what is no number is refused."""
