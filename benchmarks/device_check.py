@@ -21,6 +21,7 @@ import traceback
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -284,7 +285,7 @@ class Check:
         self._edit(plain, image, 2)  # reads the weights
         once = self.clock.seconds(lambda: self._edit(compiled, image, 2))
         slow, fast = (
-            self.clock.seconds(lambda: self._edit(model, image, 20)) for model in (plain, compiled)
+            self.clock.seconds(partial(self._edit, model, image, 20)) for model in (plain, compiled)
         )
         return {"first_call_s": once, "edits_per_s": rows / fast, "ratio": fast / slow}
 
