@@ -10,12 +10,16 @@ from brittle.analysis.phrases import (
     with_bounds,
 )
 from brittle.errors import UserError
+from brittle.transforms import Transform
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
         ("none", "no transform"),
+        (str(Transform.parse("adverse-cleaner")), "AdverseCleaner"),
+        (str(Transform.parse("nl-means:h=8/255")), "nl-means 8/255"),
+        ('guided:radius=4,first="flip,x"', 'guided radius 4, first "flip,x"'),
         ("jpeg:quality=75", "JPEG 75"),
         ("jpeg:quality=75,subsampling=4:4:4", "JPEG 75 (subsampling 4:4:4)"),
         ("gaussian-blur:sigma=1.5", "Gaussian blur 1.5"),

@@ -29,6 +29,13 @@ NOISES = {
     "noise-local": "noise of the same size and spectrum that is strong where the protection is",
 }
 UNITS = {"rotate": "°", "impress": " steps"}
+ADVERSE_CLEANER = (
+    'guided:radius=4,times=4,first="bilateral:size=5,sigma_colour=0.03137254901960784,'
+    'sigma_space=8,times=64"'
+)
+"""The preset ``adverse-cleaner`` as a trial writes it."""
+_COMMA = re.compile(r',(?![^\[]*\])(?=(?:[^"]*"[^"]*")*[^"]*$)')
+"""One between fields, and not inside of a list or of a quoted text."""
 
 
 def transform_name(text: str) -> str:
@@ -42,24 +49,34 @@ def when(transform: str) -> str:
 
 
 def _one_name(text: str) -> str:
+    if text == ADVERSE_CLEANER:
+        return "AdverseCleaner"
     name, parameters = split_transform(text)
     if name == "resize" and "long_side" in parameters:
         return f"reduction to {parameters['long_side']} px"
     words = NAMES.get(name, name)
     if not parameters:
         return words
-    values = list(parameters.values())
-    shown = values[0] if len(values) == 1 else ", ".join(f"{k} {v}" for k, v in parameters.items())
-    if name in NAMES and len(values) > 1:
-        rest = ", ".join(f"{k} {v}" for k, v in list(parameters.items())[1:])
-        shown = f"{values[0]} ({rest})"
+    values = {key: _short(value) for key, value in parameters.items()}
+    (_, first), *others = values.items()
+    shown = ", ".join(f"{key} {value}" for key, value in values.items()) if others else first
+    if name in NAMES and others:
+        shown = f"{first} ({', '.join(f'{key} {value}' for key, value in others)})"
     return f"{words} {shown}{UNITS.get(name, '')}"
+
+
+def _short(value: str) -> str:
+    """A number of many digits in 255ths, if it is one: ``0.03137254901960784`` is 8/255."""
+    if not re.fullmatch(r"0\.\d{8,}", value):
+        return value
+    levels = 255 * float(value)
+    return f"{levels:.0f}/255" if abs(levels - round(levels)) < 1e-9 else value
 
 
 def split_transform(text: str) -> tuple[str, dict[str, str]]:
     """Take a single transform's text form apart: its name, and its parameters as text."""
     name, _, rest = text.partition(":")
-    parts = [part.partition("=") for part in re.split(r",(?![^\[]*\])", rest) if part]
+    parts = [part.partition("=") for part in _COMMA.split(rest) if part]
     if any(not equals for _, equals, _ in parts):
         raise UserError(f"{text!r} is no transform: expected name:key=value.")
     return name, {key: value for key, _, value in parts}
