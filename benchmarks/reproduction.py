@@ -27,7 +27,6 @@ from brittle.images import from_png
 from brittle.record.rows import read_results
 from brittle.transforms import Transform
 
-MARK = re.compile(r"(<!-- (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 ALPHA = 0.025
 JPEG = [f"jpeg:quality={quality}" for quality in (95, 85, 75, 65)]
 REFERENCE = "jpeg:quality=65"
@@ -198,9 +197,16 @@ def main() -> None:
     if options.write is None:
         print("\n".join(tables.values()))
         return
-    text = options.write.read_text(encoding="utf-8")
-    written = MARK.sub(lambda found: found[1] + tables[found[2]] + found[3], text)
-    options.write.write_text(written, encoding="utf-8")
+    write_tables(options.write, tables)
+
+
+def write_tables(document: Path, tables: dict[str, str]) -> None:
+    """Put each table behind its mark in a document, in the place of what stands there."""
+    text = document.read_text(encoding="utf-8")
+    for mark, table in tables.items():
+        between = re.compile(rf"(<!-- {re.escape(mark)} -->\n).*?(<!-- end -->)", re.DOTALL)
+        text = between.sub(lambda found, table=table: found[1] + table + found[2], text)
+    document.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ before the folders is the mark in the document between which --write puts the ta
 """
 
 import argparse
-import re
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 from brittle.analysis import Interval, Summary
 from brittle.analysis.intervals import mean_interval
 from brittle.analysis.phrases import percent, transform_name
-from reproduction import ALPHA, JPEG, Folder
+from reproduction import ALPHA, JPEG, Folder, write_tables
 
 Pair = tuple[NDArray[np.float64], NDArray[np.float64]]
 """Each photo's effect after a transform and without one."""
@@ -86,10 +85,7 @@ def main() -> None:
     if options.write is None:
         print(made)
         return
-    text = options.write.read_text(encoding="utf-8")
-    between = re.compile(rf"(<!-- {re.escape(options.mark)} -->\n).*?(<!-- end -->)", re.DOTALL)
-    written = between.sub(lambda found: found[1] + made + found[2], text)
-    options.write.write_text(written, encoding="utf-8")
+    write_tables(options.write, {options.mark: made})
 
 
 if __name__ == "__main__":
