@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from brittle.analysis import Interval, Summary
 from brittle.analysis.intervals import mean_interval
-from brittle.analysis.phrases import percent, transform_name
+from brittle.analysis.phrases import transform_name
+from brittle.reporting.formatting import estimated
 from reproduction import ALPHA, JPEG, Folder, write_tables
 
 Pair = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -48,25 +49,16 @@ def table(folders: dict[int, Folder]) -> str:
         f"| transform, n = {len(folders[largest].effects.table.units)} | {' | '.join(heads)} |"
     ]
     lines.append("|---" * (1 + len(heads)) + "|")
-    cells = [_reach(folders[size]) for size in (*smaller, largest)]
+    ordered = [folders[size] for size in (*smaller, largest)]
+    cells = [estimated(one.effects.reach(one.arm, "none", ALPHA)) for one in ordered]
     lines.append(f"| reach, no transform | {' | '.join(cells + ['–'] * len(smaller))} |")
     for transform in JPEG:
         pairs = {size: one.effects.share_pair(one.arm, transform) for size, one in folders.items()}
-        cells = [folders[size].left(transform) for size in (*smaller, largest)]
-        cells += [_points(difference(pairs[largest], pairs[size])) for size in smaller]
+        cells = [one.left(transform) for one in ordered]
+        apart = [difference(pairs[largest], pairs[size]) for size in smaller]
+        cells += [estimated(one, per_hundred=True) for one in apart]
         lines.append(f"| {transform_name(transform)} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
-
-
-def _reach(folder: Folder) -> str:
-    found = folder.effects.reach(folder.arm, "none", ALPHA)
-    return f"{found.estimate:.2f} [{found.low:.2f}, {found.high:.2f}]" if found else "–"
-
-
-def _points(found: Interval | None) -> str:
-    if found is None or found.low is None or found.high is None:
-        return "–"
-    return f"{percent(found.estimate)} [{percent(found.low)}, {percent(found.high)}]"
 
 
 def main() -> None:

@@ -363,7 +363,7 @@ def parse_parameters(text: str, *, context: str) -> dict[str, Any]:
     """Read ``key=value,key=value``; values are YAML, and commas inside brackets belong to them."""
     parameters: dict[str, Any] = {}
     context = shortened(context)
-    for part in _split_outside_brackets(text):
+    for part in split_outside_brackets(text):
         parameter, separator, value = part.partition("=")
         if not separator or not parameter.strip():
             raise UserError(f"{context!r}: expected key=value, and found {shortened(part)!r}.")
@@ -380,7 +380,7 @@ def parse_parameters(text: str, *, context: str) -> dict[str, Any]:
 _TOKEN = re.compile(r"""(?<=[=\[,:{ ])(?:"(?:[^"\\]|\\.)*"|'(?:[^']|'')*')|.""", re.DOTALL)
 
 
-def _split_outside_brackets(text: str) -> list[str]:
+def split_outside_brackets(text: str) -> list[str]:
     """Split at commas that stand neither in brackets nor in quotes."""
     parts, depth = [""], 0
     for token in _TOKEN.findall(text):

@@ -3,6 +3,7 @@
 import re
 
 from brittle.analysis.summary import Interval, Scope
+from brittle.component import split_outside_brackets
 from brittle.errors import UserError
 
 NAMES = {
@@ -34,8 +35,6 @@ ADVERSE_CLEANER = (
     'sigma_space=8,times=64"'
 )
 """The preset ``adverse-cleaner`` as a trial writes it."""
-_COMMA = re.compile(r',(?![^\[]*\])(?=(?:[^"]*"[^"]*")*[^"]*$)')
-"""One between fields, and not inside of a list or of a quoted text."""
 
 
 def transform_name(text: str) -> str:
@@ -76,7 +75,7 @@ def _short(value: str) -> str:
 def split_transform(text: str) -> tuple[str, dict[str, str]]:
     """Take a single transform's text form apart: its name, and its parameters as text."""
     name, _, rest = text.partition(":")
-    parts = [part.partition("=") for part in _COMMA.split(rest) if part]
+    parts = [part.partition("=") for part in split_outside_brackets(rest)]
     if any(not equals for _, equals, _ in parts):
         raise UserError(f"{text!r} is no transform: expected name:key=value.")
     return name, {key: value for key, _, value in parts}

@@ -45,9 +45,8 @@ def _measured(trial: Finished, arm: str, level: str, budgets: Mapping[str, str])
     cases = {one.arm: one for one in summary.worst_cases if one.line == LINE}
     worst = cases.get(arm)
     noise = trial.compared(arm).get("placebo", "")
-    untransformed = summary.effect(arm, "none")
     effects = {one.label: summary.effect(arm, one.label) for one in trial.manifest.transforms}
-    after = {one: effect and effect.reach for one, effect in effects.items() if one != "none"}
+    reaches = {transform: effect and effect.reach for transform, effect in effects.items()}
     life = summary.jpeg_half_life(arm)
     transfer, transfer_reason = _transfer(trial, arm)
     flags = [flag for flag in summary.flags if flag.arm in (None, arm)]
@@ -61,8 +60,8 @@ def _measured(trial: Finished, arm: str, level: str, budgets: Mapping[str, str])
         worst_reason="no transform was tried" if worst is None else worst.effect_reason,
         worst_chosen={} if worst is None else worst.effect_chosen,
         transforms=0 if worst is None else worst.transforms,
-        before=None if untransformed is None else untransformed.reach,
-        after=after,
+        before=reaches.pop("none"),
+        after=reaches,
         usable=_usable(worst),
         usable_noise=_usable(cases.get(noise)),
         usable_original=_usable(cases.get(ORIGINAL)),
