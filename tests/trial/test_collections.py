@@ -321,10 +321,17 @@ def test_a_collection_is_protected_together_and_a_part_of_it_is_no_rest(cats, sm
     assert all(torch.equal(store.read(key), file) for key, file in zip(keys, files, strict=True))
 
 
-def test_a_protection_of_collections_needs_an_editor_that_learns(cats, small_sd):
-    editors = {"editors": ("img2img",), "tuning_seeds": None}
-    with pytest.raises(UserError, match="protects collections"):
-        plan_of(over(cats, small_sd, protections=(TOGETHER,), **editors))
+def test_in_a_trial_over_photos_each_is_a_collection_of_its_own(cats, small_sd, tmp_path):
+    fields = {"editors": ("img2img",), "tuning_seeds": None, "metrics": ("psnr",)}
+    fields |= {"primary": {"metric": "psnr"}, "transforms": ("none",), "protections": (TOGETHER,)}
+    plan, model = plan_of(over(cats, small_sd, **fields)), load_model(small_sd, device="cpu")
+    store = FolderStore(tmp_path / "out")
+    stages.release(plan, store, model, silent)
+    made = [one for one in plan.releases.values() if one.arm == TOGETHER]
+    assert len(made) > 1
+    for one in made:
+        alone = plan.protections[TOGETHER](model, plan.photos[one.photo].image, seeds=[one.seed])
+        assert torch.equal(store.read(one.key), alone)
 
 
 def test_a_dry_run_says_how_many_steps_it_would_take(cats, small_sd, tmp_path):

@@ -114,8 +114,6 @@ def submission(
         levels = {label: OWN}
     else:
         component = Protection.parse(protection)
-        if component.needs_collection:
-            raise UserError(f"{protection} protects collections, and a bench edits single photos.")
         levels = {f"{short}-{level}": level for level in bench.levels}
         names = {
             label: str(component.with_budget(read_budget(bench.levels[level])))

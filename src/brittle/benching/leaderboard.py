@@ -13,8 +13,9 @@ from pydantic import ValidationError
 
 from brittle.analysis.summary import Interval
 from brittle.benching.entry import Entry, Measured, Standing
-from brittle.component import explain
+from brittle.component import explain, registry
 from brittle.errors import UserError, printable
+from brittle.protections import Protection
 from brittle.reporting.formatting import estimated, mostly, number, transform_name
 
 ORDER: tuple[Standing, ...] = (
@@ -51,6 +52,8 @@ LEGEND = """
 - **Usable edits** of 100: what the attacker gets of the protected photo, of noise of the same size,
   and of the unprotected photo, each after the same search for the transform that serves best.
   Equal numbers mean that the protection prevents nothing.
+- A protection of whole collections, which trains a model meanwhile, takes each photo for a
+  collection of its own.
 - **Half gone at JPEG**: the qualities between which half of the effect is lost; *not settled* asks
   for more photos.
 - Rows are comparable within one table, where the digits behind the number of photos agree: those
@@ -151,6 +154,9 @@ def _section(entries: Sequence[Entry]) -> str:
             head = ("protection", "none", *map(transform_name, transforms))
             parts.append("\nReach that each transform leaves alone:\n\n")
             parts.append(_table(head, _after(known, transforms)))
+    measured = {entry.protection for entry in entries}
+    if lacking := [one for one in registry(Protection.family).presets if one not in measured]:
+        parts.append(f"\nPresets without a row here yet: {', '.join(lacking)}.\n")
     if published := [*_published(entries)]:
         parts.append("\nPublished numbers beside them, from other models, photos and budgets:\n\n")
         parts.append(_table(("protection", "what", "published", "setting", "source"), published))

@@ -76,7 +76,8 @@ class Protection(Component):
     """Adds a perturbation inside a budget; subclasses write `perturb`.
 
     One that ``needs_collection`` writes `perturb_collection` instead: its pictures are what a model
-    will learn from together, so how one is perturbed depends on the others.
+    will learn from together, so how one is perturbed depends on the others. A trial over photos
+    takes each of them for a collection of its own.
     """
 
     family: ClassVar[str] = "protection"

@@ -195,10 +195,7 @@ def check_editors(trial: Trial, editors: Mapping[str, Editor]) -> bool:
 
 
 def _check_learning(plan: Plan, model: EditModel) -> None:
-    """Refuse collections that can't be learned, and protections that need them and get none."""
-    for label, protection in plan.protections.items():
-        if protection.needs_collection and not plan.learns:
-            raise UserError(f"{label} protects collections: it needs an editor that learns.")
+    """Refuse collections that can't be learned."""
     for subject, editor in product(plan.subjects.values(), plan.editors.values()):
         if isinstance(editor, FineTune):
             try:
