@@ -35,7 +35,8 @@ def at(plan, monkeypatch):
         monkeypatch.setattr(
             demo, "stage_seconds", lambda plan, model, cost: measured(plan, seconds, protecting)
         )
-        return demo._fitting(plan, load_model(size=128), minutes=6)
+        found, _, notes = demo._fitting([plan.trial], minutes=6)
+        return found.trial, notes
 
     return fitting
 
@@ -52,6 +53,22 @@ def test_a_very_slow_machine_is_told_the_time(at):
     trial, notes = at(10)
     assert set(trial.transforms) == {"none", *trial.primary.transforms}
     assert notes[-1].startswith("--minutes 6 is too few: on this machine the demo takes at least ")
+
+
+def test_a_machine_that_is_too_slow_for_any_part_works_in_small_squares(plan, monkeypatch):
+    whole = demo.declared()
+    (small,) = demo._small(whole)
+    assert (small.square, small.size) == (demo.SMALL, demo.SMALL) == (128, 128)
+    assert not [*demo._small(small)]
+    monkeypatch.setattr(
+        demo,
+        "stage_seconds",
+        lambda plan, model, cost: measured(plan, 4 if model.size > demo.SMALL else 0.1),
+    )
+    found, model, (note,) = demo._fitting([whole, small], minutes=6)
+    assert found.trial == small
+    assert model.size == demo.SMALL
+    assert note.endswith("the demo works on squares of 128 px instead of 256.")
 
 
 def test_what_protects_takes_as_long_in_a_smaller_demo(at, plan):

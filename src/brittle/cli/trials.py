@@ -25,7 +25,9 @@ def demo(
     ] = "img2img",
     size: Annotated[
         int | None,
-        typer.Option(help="Side of the square photos in px, 128 to 512; default: 256."),
+        typer.Option(
+            help="Side of the square photos in px, 128 to 512; default: 256, or 128 if that is too slow."
+        ),
     ] = None,
 ) -> None:
     """Protect, compress and edit eight photos on the embedded model, and report what is left.

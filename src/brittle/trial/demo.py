@@ -1,6 +1,6 @@
 """The demo: the trial of demo.yaml, run as large as a few minutes allow."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from brittle.trial.tasks import Plan
 TRIAL = Path(__file__).with_name("demo.yaml")
 START_SECONDS = 25
 """Imports, the report, and whatever else the estimate of the work leaves out."""
+SMALL = 128
+"""The squares, in pixels, of a machine on which even the smallest demo would take too long."""
 
 
 class Variants(Data):
@@ -76,19 +78,36 @@ def run_demo(
         for note in found.notes:
             say(note)
         return run(begun, directory, notes=found.notes, say=say, progress=progress)
-    read = load_photos(trial.photos, square=trial.square, mask=trial.mask)
-    model = load_model(trial.model, size=trial.size)
-    plan = make_plan(trial, read, model)
-    fitting, notes = _fitting(plan, model, minutes)
+    plan, model, notes = _fitting([trial] if size else [trial, *_small(trial)], minutes)
     for note in notes:
         say(note)
-    if fitting != trial:
-        plan = make_plan(fitting, read, model)
     return run_plan(plan, model, directory, notes=notes, say=say, progress=progress)
 
 
-def _fitting(plan: Plan, model: EditModel, minutes: float) -> tuple[Trial, list[str]]:
-    """The largest of the plan's smaller trials that fits in the time, and what to say of it.
+def _small(trial: Trial) -> Iterator[Trial]:
+    """The trial in small squares, if that is smaller."""
+    if (trial.square or trial.size or 0) > SMALL:
+        yield trial.model_copy(update={"square": SMALL, "size": SMALL})
+
+
+def _fitting(trials: Sequence[Trial], minutes: float) -> tuple[Plan, EditModel, list[str]]:
+    """The first of the trials of which a part fits in the time, or the last one's smallest part.
+
+    Its plan, the model that it is for, and what to say of it.
+    """
+    for trial in trials:
+        read = load_photos(trial.photos, square=trial.square, mask=trial.mask)
+        model = load_model(trial.model, size=trial.size)
+        plan = make_plan(trial, read, model)
+        part, seconds = _largest_part(plan, model, minutes)
+        if seconds <= 60 * minutes:
+            break
+    notes = [*_notes(part, trial, trials[0], minutes, seconds)]
+    return plan if part == trial else make_plan(part, read, model), model, notes
+
+
+def _largest_part(plan: Plan, model: EditModel, minutes: float) -> tuple[Trial, float]:
+    """The largest of the plan's smaller trials that fits in the time, or the smallest; its seconds.
 
     Protections take as long in each of them; the rest goes with the number of edits.
     """
@@ -99,22 +118,27 @@ def _fitting(plan: Plan, model: EditModel, minutes: float) -> tuple[Trial, list[
         seconds = START_SECONDS + protecting + an_edit * edits_of(trial, plan)
         if seconds <= 60 * minutes:
             break
+    return trial, seconds
+
+
+def _notes(
+    part: Trial, whole: Trial, declared: Trial, minutes: float, seconds: float
+) -> Iterator[str]:
+    """What to say of a part of the whole demo, which may be smaller than it was declared."""
+    near = f"To stay near {minutes:g} min on this machine, the demo"
+    if whole.square != declared.square:
+        yield f"{near} works on squares of {whole.square} px instead of {declared.square}."
     left_out = [
-        *_missing(trial.prompts, plan.trial.prompts),
-        *_missing(trial.transforms, plan.trial.transforms),
+        *_missing(part.prompts, whole.prompts),
+        *_missing(part.transforms, whole.transforms),
     ]
-    notes = []
     if left_out:
-        notes.append(
-            f"To stay near {minutes:g} min on this machine, the demo left out "
-            f"{', '.join(left_out)}."
-        )
+        yield f"{near} left out {', '.join(left_out)}."
     if seconds > 60 * minutes and duration(seconds) != duration(60 * minutes):
-        notes.append(
+        yield (
             f"--minutes {minutes:g} is too few: on this machine the demo takes at least about "
             f"{duration(seconds)}."
         )
-    return trial, notes
 
 
 def _smaller(trial: Trial) -> Iterator[Trial]:
