@@ -55,6 +55,63 @@ def test_the_pooled_encoder_is_what_its_weights_say(pooled) -> None:
     assert model.decode(model.encode(images())).shape == images().shape
 
 
+class Residual(torch.nn.Module):
+    """A block, written anew."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        first, second, third = (torch.nn.Conv2d(width, width, 3, padding=1) for _ in range(3))
+        relu = torch.nn.ReLU()
+        self.conv = torch.nn.Sequential(first, relu, second, relu, third)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return (x + self.conv(x)).relu()
+
+
+def deep(side: str) -> torch.nn.Sequential:
+    """A side of an autoencoder whose latents cover 32 pixels: as published for Sana, but narrower."""
+
+    def conv(before: int, after: int, stride: int = 1, bias: bool = True) -> torch.nn.Module:
+        return torch.nn.Conv2d(before, after, 3, stride, padding=1, bias=bias)
+
+    torch.manual_seed(0)
+    if side == "encoder":
+        layers = [conv(3, 4, 2), torch.nn.ReLU(), conv(4, 8, 2), torch.nn.ReLU(), Residual(8)]
+        for _ in range(3):
+            layers += [conv(8, 8, 2, bias=False), *(Residual(8) for _ in range(3))]
+        return torch.nn.Sequential(*layers, conv(8, 6))
+    layers = [torch.nn.Identity(), conv(6, 16), torch.nn.ReLU()]
+    for before, after in ((16, 12), (12, 8), (8, 8), (8, 8), (8, 8)):
+        layers += [*(Residual(before) for _ in range(3)), torch.nn.Upsample(scale_factor=2)]
+        layers += [conv(before, after, bias=False)]
+    return torch.nn.Sequential(*layers, Residual(8), conv(8, 3))
+
+
+@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+def test_an_encoder_may_begin_with_rectified_convolutions(suffix, tmp_path) -> None:
+    encoder, decoder = deep("encoder"), deep("decoder")
+    for side, network in (("encoder", encoder), ("decoder", decoder)):
+        path = tmp_path / f"deep_{side}.{suffix}"
+        (torch.save if suffix == "pth" else save_file)(network.state_dict(), path)
+    model = load_model(tmp_path / f"deep_encoder.{suffix}", device="cpu")
+    assert (model.factor, model.latent_channels) == (32, 6)
+    image = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        latents = encoder(image)
+        decoded = decoder((latents / 3).tanh() * 3)
+    torch.testing.assert_close(model.encode(image), latents, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(model.decode(latents), decoded, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("lost", ["1.", "4.", "6.", "11."])
+def test_an_encoder_that_lost_a_block_is_refused(lost, tmp_path) -> None:
+    kept = taesd.weights("encoder", channels=4, pooled=False)
+    kept = {name: one for name, one in kept.items() if not name.startswith(lost)}
+    torch.save(kept, tmp_path / "some_encoder.pth")
+    with pytest.raises(UserError, match=f"its layer {lost}? has no weights"):
+        load_model(tmp_path / "some_encoder.pth", device="cpu")
+
+
 def test_a_taesd_is_diffusers_tiny_autoencoder(tmp_path) -> None:
     import diffusers
 

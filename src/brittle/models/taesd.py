@@ -3,8 +3,9 @@
 The layout is read off the weights' names, so one builder serves TAESD (4 latent channels), its
 relatives and diffusers' AutoencoderTiny, which is built here because importing diffusers takes
 longer than all that an encoder is asked for. Relatives for FLUX.2 (32 channels) have a pooled
-branch in their blocks, which diffusers' class lacks. Written from the names and shapes of the
-published weights (madebyollin/taesd, MIT).
+branch in their blocks, and those for Sana (a latent covers 32 pixels a side) begin with rectified
+convolutions; diffusers' class lacks both. Written from the names and shapes of the published
+weights (madebyollin/taesd, MIT).
 """
 
 from collections.abc import Mapping
@@ -63,8 +64,9 @@ class SoftClamp(nn.Module):
 def build(side: Side, weights: Mapping[str, Tensor]) -> nn.Sequential:
     """The stack that these weights belong to, frozen: images in [0, 1] to latents, or back.
 
-    Numbered layers without weights are the decoder's clamp, rectifier and upsamplings; in the
-    encoder a convolution without bias halves the size.
+    Numbered layers without weights are the decoder's clamp, rectifier and upsamplings, and the
+    rectifiers that the encoder may begin with; in the encoder a convolution without bias halves the
+    size, and so does one before a rectifier.
 
     Raises:
         ValueError: the names or shapes are of another format.
@@ -88,14 +90,27 @@ def _layer(side: Side, number: int, weights: Mapping[str, Tensor]) -> nn.Module:
         if weight.ndim != 4:
             raise ValueError(f"{number}.weight is no convolution's")
         bias = f"{number}.bias" in weights
-        stride = 2 if side == "encoder" and not bias else 1
+        halves = not bias or _rectifies(number + 1, weights)
+        stride = 2 if side == "encoder" and halves else 1
         return nn.Conv2d(weight.shape[1], weight.shape[0], 3, stride, padding=1, bias=bias)
     first = weights.get(f"{number}.conv.0.weight")
     if first is not None:
         return Block(first.shape[1], pooled=f"{number}.pool.0.weight" in weights)
     if side == "decoder":
         return {0: SoftClamp(), 2: nn.ReLU()}.get(number, nn.Upsample(scale_factor=2))
+    if _rectifies(number, weights):
+        return nn.ReLU()
     raise ValueError(f"its layer {number} has no weights")
+
+
+def _rectifies(number: int, weights: Mapping[str, Tensor]) -> bool:
+    """Whether an encoder's layer is a rectifier: between a convolution with bias and no halving.
+
+    Where a block's weights are lost, a convolution without bias follows, or none precedes.
+    """
+    own = any(name.startswith(f"{number}.") for name in weights)
+    follows = any(f"{number + 1}.{name}" in weights for name in ("bias", "conv.0.weight"))
+    return not own and f"{number - 1}.bias" in weights and follows
 
 
 def channels(network: nn.Sequential) -> tuple[int, int]:

@@ -89,7 +89,7 @@ def in_taesd_format(path: Path) -> bool:
     """
     if path.suffix != ".safetensors":
         return path.suffix == ".pth"
-    first = r"((en|de)coder\.)?(layers\.)?1\.(conv\.0\.)?weight"
+    first = r"((en|de)coder\.)?(layers\.)?[01]\.(conv\.0\.)?weight"
     return any(re.fullmatch(first, name) for name in _names(path))
 
 
