@@ -69,7 +69,7 @@ class Residual(torch.nn.Module):
 
 
 def deep(side: str) -> torch.nn.Sequential:
-    """A side of an autoencoder whose latents cover 32 pixels: as published for Sana, but narrower."""
+    """A side of an autoencoder whose latents cover 32 pixels: as for Sana, but narrower."""
 
     def conv(before: int, after: int, stride: int = 1, bias: bool = True) -> torch.nn.Module:
         return torch.nn.Conv2d(before, after, 3, stride, padding=1, bias=bias)

@@ -51,8 +51,8 @@ def demo(
         photos: a folder; eight photos that come with brittle if none is given.
         minutes: prompts and transforms are left out to fit in this time.
         editor: img2img, or inpaint, which edits the photos' centre.
-        size: photos are squares of this side in px, 128 to 512; if not given, 256, or 128 on a machine
-            that is too slow for that.
+        size: photos are squares of this side in px, 128 to 512; if not given, 256, or 128 on a
+            machine that is too slow for that.
         say: told what was left out.
         progress: told of each stage.
 

@@ -26,7 +26,7 @@ def demo(
     size: Annotated[
         int | None,
         typer.Option(
-            help="Side of the square photos in px, 128 to 512; default: 256, or 128 if that is too slow."
+            help="Side of the square photos in px, 128 to 512; default: 256, or 128 if too slow."
         ),
     ] = None,
 ) -> None:
