@@ -208,12 +208,12 @@ class EditModel(Parts):
         bfloat16 where that is bfloat16 and the autoencoder is of TAESD's kind, for which it was
         measured (`benchmarks/encoder_attack.py`); else ``vae_dtype``.
         """
-        low = self.dtype == torch.bfloat16 and not self.has_latent_distribution
+        low = self.dtype == torch.bfloat16 and self.has_tiny_autoencoder
         return self.dtype if low else self.vae_dtype
 
     @property
     def vae(self) -> Any:
-        """The autoencoder, ``AutoencoderKL`` or ``TaesdAutoencoder``."""
+        """The autoencoder, with the face of ``AutoencoderKL`` or ``TaesdAutoencoder``."""
         return self.part("vae")
 
     @property

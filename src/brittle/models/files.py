@@ -7,8 +7,9 @@ from typing import Any, Literal
 import torch
 
 from brittle.errors import UserError
-from brittle.models import frames
+from brittle.models import deep_compression, frames
 from brittle.models.configs import read_config, shifted, stated_size
+from brittle.models.deep_compression import DeepAutoencoder
 from brittle.models.frames import FrameAutoencoder
 from brittle.models.marks import LORA
 from brittle.models.parts import CALLED, Part
@@ -44,7 +45,9 @@ _WEIGHTS = {
     "text_encoder_2": "model",
     "text_encoder_3": "model",
 }
-_AUTOENCODERS = ("AutoencoderKL", "AutoencoderTiny", frames.CLASS_NAME)
+_FACES = {frames.CLASS_NAME: FrameAutoencoder, deep_compression.CLASS_NAME: DeepAutoencoder}
+"""What puts an autoencoder of this class behind the face of AutoencoderKL or AutoencoderTiny."""
+_AUTOENCODERS = ("AutoencoderKL", "AutoencoderTiny", *_FACES)
 _TEXT_ENCODERS: Mapping[str, Mapping[str, str]] = {
     "UNet2DConditionModel": {
         "text_encoder": "CLIPTextModel",
@@ -218,7 +221,8 @@ class Directory:
                 f"{self.name}: the weights of its {CALLED[part]} are incomplete, "
                 f"{sorted(report['missing_keys'])[0]} is missing; export or download it again."
             )
-        return FrameAutoencoder(model) if config.get("_class_name") == frames.CLASS_NAME else model
+        face = _FACES.get(str(config.get("_class_name"))) if part == "vae" else None
+        return face(model) if face else model
 
     def count(self, part: Part) -> int:
         """As `ModelFiles.count`, from the headers of the part's files."""

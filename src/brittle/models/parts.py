@@ -15,6 +15,7 @@ from brittle.models.devices import Questions, channels_last
 from brittle.models.dtypes import Precision
 from brittle.models.frames import CLASS_NAME as FRAMES
 from brittle.models.reading import running
+from brittle.models.taesd import CLASS_NAME as TAESD
 
 Part = Literal[
     "vae",
@@ -121,6 +122,11 @@ class Parts:
     def has_latent_distribution(self) -> bool:
         """Whether `encode` can sample: the autoencoder gives a distribution, not one latent."""
         return self.files.config("vae")["_class_name"] in ("AutoencoderKL", FRAMES)
+
+    @property
+    def has_tiny_autoencoder(self) -> bool:
+        """Whether the autoencoder is of TAESD's kind."""
+        return self.files.config("vae")["_class_name"] in ("AutoencoderTiny", TAESD)
 
     def part(self, part: Part) -> Any:
         """A part of the model, a module or a tokenizer; UserError where the model has none."""

@@ -18,6 +18,8 @@ from torch import Tensor, nn
 from brittle.errors import UserError
 from brittle.silence import silence
 
+CLASS_NAME = "TaesdAutoencoder"
+"""What brittle writes of one that comes without diffusers' configuration."""
 Side = Literal["encoder", "decoder"]
 _SIDES: tuple[tuple[Side, int], ...] = (("encoder", 0), ("decoder", 1))
 _TINY = {"act_fn": "relu", "upsample_fn": "nearest", "upsampling_scaling_factor": 2}
@@ -130,9 +132,9 @@ class TaesdAutoencoder(nn.Module):
         self.decoder = decoder
         self.config = _Config(scaling_factor)
 
-    def encode(self, image: Tensor) -> "_Encoded":
+    def encode(self, image: Tensor) -> "Encoded":
         """Images (N, 3, H, W) -> latents."""
-        return _Encoded(self.encoder((image + 1) / 2))
+        return Encoded(self.encoder((image + 1) / 2))
 
     def decode(self, latents: Tensor, return_dict: bool = False) -> tuple[Tensor]:
         """Latents -> images (N, 3, H, W).
@@ -151,7 +153,9 @@ class _Config(NamedTuple):
     scaling_factor: float
 
 
-class _Encoded(NamedTuple):
+class Encoded(NamedTuple):
+    """What an autoencoder without a distribution gives of images."""
+
     latents: Tensor
 
 

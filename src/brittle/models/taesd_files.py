@@ -10,7 +10,7 @@ from torch import nn
 
 from brittle.errors import UserError, printable
 from brittle.models.parts import Part
-from brittle.models.taesd import TaesdAutoencoder, channels, read_stack
+from brittle.models.taesd import CLASS_NAME, TaesdAutoencoder, channels, read_stack
 
 SUFFIXES = (".safetensors", ".pth")
 
@@ -36,7 +36,7 @@ class TaesdFiles:
         network = read_stack("encoder", self.encoder)
         halvings = sum(layer.stride[0] == 2 for layer in network if isinstance(layer, nn.Conv2d))
         self._config = {
-            "_class_name": "TaesdAutoencoder",
+            "_class_name": CLASS_NAME,
             "latent_channels": channels(network)[1],
             "encoder_block_out_channels": [network[0].out_channels] * (halvings + 1),
         }
