@@ -7,7 +7,7 @@ every model, by `encoder-away-everywhere` on all of them, and by the same withou
 --held-out (by default the embedded one and that which it was distilled from). The more visible ones
 are shortened until all files of a photo have the same perceptual distance, the held-out ones to at
 most that. Every model then looks at every file, as it is and after transforms, and at one random
-perturbation of each kind of each file's size.
+perturbation of each kind of each file's size. So does each --unforeseen model, on which none is made.
 
 Reach is the distance of the latents to the unprotected photo's under the same transform, beyond
 that of the kind of noise with the larger mean, as a share of what a gray picture does beyond that
@@ -74,6 +74,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--models", nargs="+", default=list(MODELS))
     parser.add_argument("--held-out", nargs="*", default=["embedded,flux2"])
+    parser.add_argument("--unforeseen", nargs="*", default=[], help="models that only look")
     parser.add_argument("--side", type=int, default=256, help="of the squares in pixels")
     parser.add_argument("--count", type=int, default=24)
     parser.add_argument("--plain-steps", type=int, default=40)
@@ -86,7 +87,8 @@ def main() -> None:
     photos = load_photos(options.photos, square=options.side)
     results = {label: options.out / "results" / f"{label}.json" for label in photos}
     part, parts = map(int, options.part.split("/"))
-    models = {name: load_model(name) for name in options.models}
+    looking = {name: load_model(name) for name in options.models}
+    unforeseen = {model.name: model for model in map(load_model, options.unforeseen)}
     makers = {name: load_model(name, dtype=options.dtype) for name in options.models}
     made = dict(protections(options, makers))
     mine = [*enumerate(photos)][: options.count][part - 1 :: parts]
@@ -97,12 +99,12 @@ def main() -> None:
         if time.monotonic() > end:
             break
         files = dict(protected(options.out / "files", label, photo, made, at))
-        add(found, models, photo, files, at)
+        add(found, looking | unforeseen, photo, files, at)
         results[label].parent.mkdir(parents=True, exist_ok=True)
         results[label].write_text(json.dumps(found, indent=1))
         print(f"{label}: done", flush=True)
     done = [json.loads(path.read_text()) for path in results.values() if path.is_file()]
-    print("\n".join(tables(done, options.models)))
+    print("\n".join(tables(done, options.models, [*unforeseen])))
 
 
 def kept(path: Path) -> dict:
@@ -232,21 +234,24 @@ class Cell:
         return f"{number(reach)} [{number(low)}, {number(high)}]{'' if self.beyond else ' ·'}"
 
 
-def tables(photos: Sequence[dict], models: Sequence[str]) -> Iterator[str]:
+def tables(
+    photos: Sequence[dict], models: Sequence[str], unforeseen: Sequence[str]
+) -> Iterator[str]:
     """Everything that docs/encoders.md shows."""
-    names = [*photos[0]["looks"]]
+    names, lookers = [*photos[0]["looks"]], [*models, *unforeseen]
     yield f"{len(photos)} photos. Reach [95 %]; · where it is not beyond every kind of noise."
     for name in (f"{PLAIN} {{}}", f"{AWARE} {{}}", EVERYWHERE):
         yield f"\n{name.format('each')}, seen by the model that it was made on\n"
+        columns = lookers if name == EVERYWHERE else models
         own = {
-            text: [Cell(photos, text, model, name.format(model)) for model in models]
+            text: [Cell(photos, text, model, name.format(model)) for model in columns]
             for text in TRANSFORMS
         }
-        yield from table("transform", models, own)
+        yield from table("transform", columns, own)
     for text in BOTH:
         yield f"\nMade on (rows), seen by (columns), {text}\n"
-        rows = {name: [Cell(photos, text, model, name) for model in models] for name in names}
-        yield from table("file", models, rows)
+        rows = {name: [Cell(photos, text, model, name) for model in lookers] for name in names}
+        yield from table("file", lookers, rows)
     yield f"\n{EVERYWHERE} after {BOTH[1]}: its effect, of that of the file made on one model\n"
     shares = {
         name: [_share(photos, f"{name} {model}", model) for model in models]
