@@ -7,7 +7,8 @@ every model, by `encoder-away-everywhere` on all of them, and by the same withou
 --held-out (by default the embedded one and that which it was distilled from). The more visible ones
 are shortened until all files of a photo have the same perceptual distance, the held-out ones to at
 most that. Every model then looks at every file, as it is and after transforms, and at one random
-perturbation of each kind of each file's size. So does each --unforeseen model, on which none is made.
+perturbation of each kind of each file's size; so does each --unforeseen model, on which none is
+made.
 
 Reach is the distance of the latents to the unprotected photo's under the same transform, beyond
 that of the kind of noise with the larger mean, as a share of what a gray picture does beyond that
