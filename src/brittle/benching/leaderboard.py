@@ -154,7 +154,7 @@ def _section(entries: Sequence[Entry]) -> str:
             head = ("protection", "none", *map(transform_name, transforms))
             parts.append("\nReach that each transform leaves alone:\n\n")
             parts.append(_table(head, _after(known, transforms)))
-    measured = {entry.protection for entry in entries}
+    measured = {entry.protection.partition(":")[0] for entry in entries}
     if lacking := [one for one in registry(Protection.family).presets if one not in measured]:
         parts.append(f"\nPresets without a row here yet: {', '.join(lacking)}.\n")
     if published := [*_published(entries)]:
