@@ -275,6 +275,13 @@ def test_texts_from_anyone_are_text_on_the_page(encoder):
     assert "&lt;script>x&lt;/script> &#124; &#91;a](javascript:b) # c |" in written
 
 
+def test_a_table_names_the_presets_that_it_lacks(encoder):
+    entry = read_entry(encoder).model_copy(update={"protection": "mist-v2:learning_rate=1e-4"})
+    (lacking,) = [one for one in page([entry]).splitlines() if one.startswith("Presets without")]
+    presets = set(registry(Protection.family).presets)
+    assert set(lacking.partition(": ")[2].rstrip(".").split(", ")) == presets - {"mist-v2"}
+
+
 def test_the_page_is_the_one_of_the_entries():
     entries = read_entries(ROOT / "leaderboard")
     written = (ROOT / "docs" / "leaderboard.md").read_text(encoding="utf-8")
