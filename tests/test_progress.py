@@ -2,7 +2,7 @@
 
 import pytest
 
-from brittle.progress import Log, bars, on_stderr, overall
+from brittle.progress import Guessed, Log, bars, on_stderr, overall
 
 
 class Clock:
@@ -53,6 +53,17 @@ def test_stages_beside_each_other_and_those_nobody_foresaw_are_shown(clock):
         "all 50 %, transforms 4/4, edits 0/6; about 10 seconds left",
         "all 50 %, class images 0/2; about 20 seconds left",
     ]
+
+
+@pytest.mark.parametrize("steps", [(), (1, 1), (1, 1, 1), (2, 2), (1,) * 9])
+def test_a_part_whose_length_is_a_guess_ends_where_it_was_said_to(steps):
+    seen = []
+    part = Guessed(seen.append, 3)
+    for step in steps:
+        part(step)
+        assert sum(seen) == min(3, sum(steps[: len(seen)]))
+    part.finish()
+    assert sum(seen) == 3
 
 
 def test_nothing_to_do_shows_nothing():

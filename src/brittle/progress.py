@@ -29,6 +29,26 @@ class Stage:
         return f"{self.done:.0f} %" if self.name == ALL else f"{self.done:.0f}/{self.total:.0f}"
 
 
+class Guessed:
+    """A part of a stage whose length is a guess: it advances by this in the end, and never by more.
+
+    Once it was passed, the rest of the part goes by unseen; `finish` fills up what is left of it.
+    """
+
+    def __init__(self, advance: Advance, length: float) -> None:
+        self.advance, self.left = advance, length
+
+    def __call__(self, done: float) -> None:
+        """As the stage's own advance."""
+        step = min(done, self.left)
+        self.left -= step
+        self.advance(step)
+
+    def finish(self) -> None:
+        """The part is done."""
+        self(self.left)
+
+
 @contextmanager
 def silent(stage: str, total: float) -> Iterator[Advance]:
     """Show nothing."""

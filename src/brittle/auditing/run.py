@@ -29,7 +29,7 @@ from brittle.images import read_photo
 from brittle.models import EditModel
 from brittle.models.prompts import check_prompts, cut_note, cut_prompts
 from brittle.places import shown as by_place
-from brittle.progress import Advance, Progress, silent
+from brittle.progress import Advance, Guessed, Progress, silent
 from brittle.record.arms import ORIGINAL
 from brittle.record.store import FolderStore, MemoryStore, Store
 from brittle.sources.folders import photo_files
@@ -251,20 +251,22 @@ class _OneModel:
     def compare(self) -> Iterator[tuple[Pair, tuple[tuple[Answer, ...], list[Shown]]]]:
         """All comparisons of each photo, latents first, and edits to show."""
         setting, pairs = self.setting, self.work.changed
-        # Each row is received, taken as it is and scored, and a third more follow the first ones;
-        # each edit is made and scored.
+        # About: each row is received, taken as it is and scored, and a third more follow the first
+        # ones; each edit is made and scored.
         work = 4 * setting.rows_looked_at
         if setting.editor is not None:
             work += 2 * setting.rows_at_most * len(setting.request.prompts)
         with self.work.progress("comparisons", work * len(pairs)) as advance:
             for pair in pairs:
-                photo = self._photo(pair, self.tried(pair), advance)
+                part = Guessed(advance, work)
+                photo = self._photo(pair, self.tried(pair), part)
                 found, shown = [*comparisons(photo.latents())], list[Shown]()
                 if setting.editor is not None:
                     found += comparisons(photo.edits())
                     shown = list(photo.pictures_of((ORIGINAL, PROTECTED)))
                 for sentence in photo.store.mended():
                     self.work.say(f"{pair.name}: {sentence}")
+                part.finish()
                 yield pair, (tuple(found), shown)
 
 
