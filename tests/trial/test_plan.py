@@ -201,6 +201,24 @@ def test_a_dry_run_counts_a_large_trial_part_by_part(plan, model, monkeypatch):
     assert f"{count(plan, model).edits:,} (" in whole
 
 
+def test_protecting_takes_a_gradient_of_each_encoder_and_view_and_a_projection_for_each_step(
+    photos, model, small_sd, monkeypatch
+):
+    def protecting(text: str) -> float:
+        trial = TRIAL.model_copy(update={"protections": (text,)})
+        plan = make_plan(trial, photos, model)
+        return cost.stage_seconds(plan, model, count(plan, model))[text]
+
+    # As if every piece of work took a second: a gradient of a batch, a projection of a photo.
+    monkeypatch.setattr(cost, "seconds", lambda work: 1.0)
+    gradient, files = 1 / TRIAL.batch, 8
+    assert protecting("encoder:steps=3") == files * 3 * (gradient + 1)
+    views = "encoder:steps=3,expectation=[none,jpeg:quality=75]"
+    assert protecting(views) == files * 3 * (2 * gradient + 1)
+    both = f"encoder:steps=3,with_models=[{small_sd}]"
+    assert protecting(both) == files * 3 * (2 * gradient + 1)
+
+
 def test_the_cost_counts_what_protections_do_with_the_denoiser(photos, model):
     def through(text: str) -> int:
         return count(

@@ -99,6 +99,11 @@ class Protection(Component):
         return self.model_copy(update={"budget": budget})
 
     @property
+    def encoder_gradients(self) -> int:
+        """Gradients of an encoder for one image, one for each step if not said otherwise."""
+        return self.total_steps
+
+    @property
     def denoiser_gradients(self) -> int:
         """Gradients of the denoiser for one image, in runs of it for one prompt."""
         return 0

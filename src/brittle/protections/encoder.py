@@ -73,8 +73,12 @@ class EncoderProtection(PGD):
     @property
     def cost(self) -> str:
         """See `Protection.cost`."""
-        passes = self.gradients * (1 + len(self.with_models))
-        return f"{passes:,} passes through the encoder, forward and backward"
+        return f"{self.encoder_gradients:,} passes through the encoder, forward and backward"
+
+    @property
+    def encoder_gradients(self) -> int:
+        """See `Protection.encoder_gradients`; each model's encoder has its own."""
+        return self.gradients * (1 + len(self.with_models))
 
     @property
     def graphs(self) -> int:

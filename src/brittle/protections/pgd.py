@@ -75,6 +75,11 @@ class PGD(Protection):
         return self.total_steps * (self.sampled or len(self.expectation) or 1) * self.passes
 
     @property
+    def encoder_gradients(self) -> int:
+        """See `Protection.encoder_gradients`."""
+        return self.gradients
+
+    @property
     def cost(self) -> str:
         """See `Protection.cost`."""
         if runs := self.denoiser_gradients:

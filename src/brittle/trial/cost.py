@@ -9,6 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from brittle.budgets import Budget
 from brittle.declaration.trial import Trial
 from brittle.editors import FineTune
 from brittle.models import EditModel
@@ -132,7 +133,11 @@ def stage_seconds(
 
 def _protecting(protection: Protection, photos: int, pace: "_Pace") -> float:
     through = photos * protection.denoiser_gradients * LEARNING / 2
-    return pace.gradients(photos * protection.total_steps) + pace.evaluations(through)
+    return (
+        pace.gradients(photos * protection.encoder_gradients)
+        + pace.evaluations(through)
+        + pace.projections(photos * protection.total_steps, protection.budget)
+    )
 
 
 class _Pace:
@@ -156,8 +161,14 @@ class _Pace:
         return number and number * self._larger * self._editing[1] / self.rows
 
     def gradients(self, number: int) -> float:
-        """Of a photo, as protections take them."""
+        """Of a photo, as protections take them through an encoder like the model's own."""
         return number and number * self._larger * self._gradient
+
+    def projections(self, number: int, budget: Budget) -> float:
+        """Of a perturbed photo into a budget, after each step: a perceptual one takes time."""
+        photo, gray = self.photo.detach(), torch.full_like(self.photo, 0.5)
+        once = number and seconds(lambda: budget.bring_inside(photo, gray))
+        return number * self._larger * once
 
     def purifying(self, number: int) -> float:
         """Steps of a purifier; a plugin's is taken to cost what one of IMPRESS's does."""
