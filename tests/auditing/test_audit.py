@@ -317,7 +317,8 @@ def test_several_models_get_one_table_of_transfer(files, embedded, protected, tm
     assert much in table.answer
     said = f"what {other.name} sees no more than noise does" in table.answer
     assert said != photo.results[1].seen_as("latents")[0].test.stronger
-    assert "the embedded model 2 of 2" in transfer(twice).answer
+    reach = transfer(twice).rows[0][1].partition(" (")[0]
+    assert f"the embedded model 2 of 2, {reach}" in transfer(twice).answer
     assert transfer(twice).title.endswith("mean over 2 photos")
     assert transfer(twice).rows[0][1].endswith("(2 of 2 beyond noise)")
     assert transfer(protected.document) is None

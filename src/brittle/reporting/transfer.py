@@ -63,10 +63,14 @@ def _answer(first: Mapping[str, tuple[Answer, ...]]) -> str:
     """Without a transform, by model: more than noise, next to nothing, or no more than noise."""
     if len(next(iter(first.values()))) > 1:
         counts = [
-            f"{_called(model)} {sum(one.test.stronger for one in answers)} of {len(answers)}"
+            f"{_called(model)} {sum(one.test.stronger for one in answers)} of {len(answers)}, "
+            f"{_mean_reach(answers)}"
             for model, answers in first.items()
         ]
-        return f"Files that shift what an encoder sees more than noise does: {', '.join(counts)}."
+        return (
+            "Files that shift what an encoder sees more than noise does, and how far all of them "
+            f"do on average, of what a gray picture does: {'; '.join(counts)}."
+        )
     found: dict[str, list[str]] = {"more than noise does": [], "by next to nothing": []}
     found["no more than noise does"] = []
     for model, (one,) in first.items():
@@ -92,13 +96,18 @@ def _called(model: str, share: str = "") -> str:
     return f"{model_name(model)} ({', '.join(inside)})" if inside else model_name(model)
 
 
-def _cell(answers: tuple[Answer, ...]) -> str:
+def _mean_reach(answers: tuple[Answer, ...]) -> str:
     known = [one.reach for one in answers if one.reach is not None]
-    if not known:
-        return "–"
+    return percent(sum(known) / len(known)) if known else "–"
+
+
+def _cell(answers: tuple[Answer, ...]) -> str:
+    mean = _mean_reach(answers)
+    if mean == "–":
+        return mean
     stronger = sum(one.test.stronger for one in answers)
     if len(answers) > 1:
         said = f" ({stronger} of {len(answers)} beyond noise)"
     else:
         said = "" if stronger else " (like noise)"
-    return percent(sum(known) / len(known)) + said
+    return mean + said
