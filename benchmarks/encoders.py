@@ -90,7 +90,9 @@ def main() -> None:
     part, parts = map(int, options.part.split("/"))
     looking = {name: load_model(name) for name in options.models}
     unforeseen = {model.name: model for model in map(load_model, options.unforeseen)}
-    makers = {name: load_model(name, dtype=options.dtype) for name in options.models}
+    makers = looking
+    if options.dtype is not None:
+        makers = {name: load_model(name, dtype=options.dtype) for name in options.models}
     made = dict(protections(options, makers))
     mine = [*enumerate(photos)][: options.count][part - 1 :: parts]
     for at, label in mine:

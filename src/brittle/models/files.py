@@ -9,8 +9,6 @@ import torch
 from brittle.errors import UserError
 from brittle.models import deep_compression, frames
 from brittle.models.configs import read_config, shifted, stated_size
-from brittle.models.deep_compression import DeepAutoencoder
-from brittle.models.frames import FrameAutoencoder
 from brittle.models.marks import LORA
 from brittle.models.parts import CALLED, Part
 from brittle.models.reading import (
@@ -45,7 +43,10 @@ _WEIGHTS = {
     "text_encoder_2": "model",
     "text_encoder_3": "model",
 }
-_FACES = {frames.CLASS_NAME: FrameAutoencoder, deep_compression.CLASS_NAME: DeepAutoencoder}
+_FACES = {
+    frames.CLASS_NAME: frames.FrameAutoencoder,
+    deep_compression.CLASS_NAME: deep_compression.DeepAutoencoder,
+}
 """What puts an autoencoder of this class behind the face of AutoencoderKL or AutoencoderTiny."""
 _AUTOENCODERS = ("AutoencoderKL", "AutoencoderTiny", *_FACES)
 _TEXT_ENCODERS: Mapping[str, Mapping[str, str]] = {
