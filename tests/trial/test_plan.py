@@ -219,6 +219,21 @@ def test_protecting_takes_a_gradient_of_each_encoder_and_view_and_a_projection_f
     assert protecting(both) == files * 3 * (2 * gradient + 1)
 
 
+def test_a_transform_with_a_network_of_its_own_is_timed(photos, model, monkeypatch):
+    def transforming(*texts: str) -> float:
+        plan = make_plan(TRIAL.model_copy(update={"transforms": ("none", *texts)}), photos, model)
+        return cost.stage_seconds(plan, model, count(plan, model))["transforms"]
+
+    # As if a call took a second: on a picture of 64 px, the size of these photos.
+    monkeypatch.setattr(cost, "seconds", lambda work: 1.0)
+    assert cost.PIECE == 64
+    for timed, plain, arms in (
+        ("remover", "jpeg:quality=75", 5),
+        ("jpeg:quality=75+remover", "jpeg:quality=75+flip", 6),
+    ):
+        assert transforming(timed) - transforming(plain) == pytest.approx(8 * arms)
+
+
 def test_the_cost_counts_what_protections_do_with_the_denoiser(photos, model):
     def through(text: str) -> int:
         return count(

@@ -64,7 +64,7 @@ def _answer(first: Mapping[str, tuple[Answer, ...]]) -> str:
     if len(next(iter(first.values()))) > 1:
         counts = [
             f"{_called(model)} {sum(one.test.stronger for one in answers)} of {len(answers)}, "
-            f"{_mean_reach(answers)}"
+            f"{_mean_reach(answers) or '–'}"
             for model, answers in first.items()
         ]
         return (
@@ -97,14 +97,15 @@ def _called(model: str, share: str = "") -> str:
 
 
 def _mean_reach(answers: tuple[Answer, ...]) -> str:
+    """As a percentage, or nothing where no reach is known."""
     known = [one.reach for one in answers if one.reach is not None]
-    return percent(sum(known) / len(known)) if known else "–"
+    return percent(sum(known) / len(known)) if known else ""
 
 
 def _cell(answers: tuple[Answer, ...]) -> str:
     mean = _mean_reach(answers)
-    if mean == "–":
-        return mean
+    if not mean:
+        return "–"
     stronger = sum(one.test.stronger for one in answers)
     if len(answers) > 1:
         said = f" ({stronger} of {len(answers)} beyond noise)"

@@ -34,6 +34,7 @@ class DiffPure(Transform):
     source = "DiffPure (Nie et al., ICML 2022, arXiv:2205.07460), with a denoiser of our own"
     example = "diffpure:steps=4"
     bytes_a_pixel = 420
+    network = True
 
     steps: Steps = 100
 
@@ -56,6 +57,7 @@ class GridPure(Transform):
     source = "GrIDPure (Zhao et al., CVPR 2024, arXiv:2312.00084), with a denoiser of our own"
     example = "gridpure:rounds=2,steps=2"
     bytes_a_pixel = 420
+    network = True
 
     steps: Steps = 10
     rounds: Annotated[int, Field(strict=True, ge=1, le=1000)] = 20

@@ -18,7 +18,7 @@ from brittle.progress import duration
 from brittle.protections import Protection
 from brittle.protections.base import at_once
 from brittle.sources.photos import read_photos
-from brittle.transforms import Impress
+from brittle.transforms import Impress, Transform
 from brittle.trial.fits import check_memory
 from brittle.trial.other_models import lay_out_others, models_of
 from brittle.trial.plan import in_parts, lay_out
@@ -30,6 +30,8 @@ SECONDS_A_CELL, SECONDS_A_MEGAPIXEL = 0.01, 0.6
 """To score one edit: `benchmarks/scoring.py`. Small beside a model's work, and so not measured."""
 SECONDS_TO_KEEP = 0.1
 """A megapixel, for a transform or for keeping an edit."""
+PIECE = 64
+"""The side of the picture, in pixels, on which a transform with a network of its own is timed."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,8 @@ class Cost:
     """Pictures that all steps of fine-tunes show."""
     by_protection: Counter[str] = field(default_factory=Counter)
     """Files that each protection makes."""
+    by_network: Counter[str] = field(default_factory=Counter)
+    """Pictures that each transform with a network of its own receives."""
 
     def __add__(self, other: "Cost") -> "Cost":
         """The cost of both."""
@@ -97,6 +101,11 @@ def count(plan: Plan, model: EditModel) -> Cost:
         tuning_steps=sum(one.max_train_steps for one in tunings),
         shown=sum(one.max_train_steps * one.pictures_a_step for one in tunings),
         by_protection=Counter(one.arm for one in protected),
+        by_network=Counter(
+            one.transform
+            for one, transform in zip(received, passed, strict=True)
+            if transform.capabilities.network
+        ),
     )
 
 
@@ -120,7 +129,11 @@ def stage_seconds(
     stages |= {
         "purifiers": pace.evaluations(cost.purifying_evaluations)
         + pace.purifying(cost.purifying_steps),
-        "transforms": cost.transforms * received * SECONDS_TO_KEEP,
+        "transforms": cost.transforms * received * SECONDS_TO_KEEP
+        + sum(
+            number * received * _seconds_a_megapixel(plan.transforms[transform])
+            for transform, number in cost.by_network.items()
+        ),
         "fine-tunes" if plan.learns else "edits": pace.evaluations(editing)
         # Learning from a picture is an evaluation of it and back, and neither is guided.
         + pace.evaluations(cost.shown * LEARNING / 2)
@@ -138,6 +151,12 @@ def _protecting(protection: Protection, photos: int, pace: "_Pace") -> float:
         + pace.evaluations(through)
         + pace.projections(photos * protection.total_steps, protection.budget)
     )
+
+
+def _seconds_a_megapixel(transform: Transform) -> float:
+    """Of a transform with a network of its own, whose work grows with the pixels."""
+    piece = torch.full((1, 3, PIECE, PIECE), 0.5)
+    return seconds(lambda: transform.apply(piece, seeds=[0])) * 1e6 / PIECE**2
 
 
 class _Pace:
