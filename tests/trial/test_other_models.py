@@ -87,6 +87,25 @@ def test_the_files_and_edits_are_those_of_a_trial_on_one_model(trial, finished, 
     assert alone.items() < made.items()
 
 
+def test_other_models_may_edit_after_fewer_transforms(trial, finished, tmp_path):
+    """The rest of the folder stays as it is, and the report says what there is."""
+    fewer = trial.model_copy(update={"models_transforms": ("none", "jpeg:quality=50")})
+    record = run(fewer, tmp_path / "out")
+    theirs = {one.transform for one in record.index if one.editor == f"{EDITOR} on other-sd"}
+    assert theirs == {"none", "jpeg:quality=50"}
+    made = {name: text for name, text in content(finished).items() if "/" in name}
+    some = {name: text for name, text in content(tmp_path / "out").items() if "/" in name}
+    assert some.items() < made.items()
+    summary = summarise_record(record)
+    assert {one.transform for one in summary.effects if "other-sd" in one.editor} == theirs
+    whole = summarise_record(Record.open(finished))
+    assert summary.verdicts == whole.verdicts
+    page = build_report(Finished(record, summary)).read_text()
+    assert "on other-sd" in page
+    with pytest.raises(UserError, match="does not receive it"):
+        planned(trial.model_copy(update={"models_transforms": ("none", "jpeg:quality=51")}))
+
+
 def test_a_killed_run_goes_on_to_the_same_bytes(trial, finished, tmp_path):
     for count in (4, 6, 8):
         with pytest.raises(Killed):

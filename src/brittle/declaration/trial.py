@@ -42,6 +42,9 @@ class Trial(BaseModel):
     models: dict[str, tuple[str, ...]] = Field(
         {}, description="other models that edit the same files, each with its editors"
     )
+    models_transforms: tuple[str, ...] | None = Field(
+        None, description="after which of `transforms` those models edit; after all, if none says"
+    )
     size: int | None = Field(
         None, ge=16, description="long side in px up to which the model sees photos; else its own"
     )
@@ -86,7 +89,7 @@ class Trial(BaseModel):
 
     @field_validator(
         *("protections", "budgets", "transforms", "editors", "prompts", "metrics", "not_tried"),
-        "plugins",
+        *("models_transforms", "plugins"),
         mode="before",
     )
     @classmethod
@@ -102,9 +105,11 @@ class Trial(BaseModel):
             raise ValueError("true and false are no numbers")
         return value
 
-    @field_validator("transforms")
+    @field_validator("transforms", "models_transforms")
     @classmethod
-    def _untransformed_comes_first(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+    def _untransformed_comes_first(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if value is None:
+            return None
         return ("none", *(transform for transform in value if transform != "none"))
 
     @field_validator("prompts")
@@ -147,6 +152,7 @@ class Trial(BaseModel):
             "protections",
             "budgets",
             "transforms",
+            "models_transforms",
             "editors",
             "prompts",
             "seeds",
@@ -156,6 +162,8 @@ class Trial(BaseModel):
             values = getattr(self, field) or ()
             if repeated := {str(value) for value in values if values.count(value) > 1}:
                 raise ValueError(f"{field} names {', '.join(sorted(repeated))} twice")
+        if self.models_transforms is not None and not self.models:
+            raise ValueError("models_transforms is for other models: name them in `models`")
         if self.model in self.models:
             raise ValueError(f"models names {self.model}, which is the `model`: use `editors`")
         if both := self.files.keys() & {*self.names, *self.protections}:

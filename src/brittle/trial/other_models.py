@@ -7,12 +7,14 @@ follow one another, and one is in memory at a time.
 from collections.abc import Iterable
 from dataclasses import replace
 
+from brittle.component import unknown
 from brittle.declaration.trial import Trial
 from brittle.editors import Editor
 from brittle.editors.sampling import Sampling
 from brittle.errors import UserError
 from brittle.models import EditModel, load_model
 from brittle.models.prompts import check_prompts
+from brittle.transforms import Transform
 from brittle.trial.plan import calibration_of, rows_a_call, without_work
 from brittle.trial.tasks import ModelIdentity, Plan
 
@@ -39,7 +41,7 @@ def lay_out_others(plan: Plan, others: Iterable[EditModel]) -> list[Work]:
 
     Raises:
         UserError: an editor that is unknown or wrongly set, or that its model can't run; two models
-            with the same files or of one name.
+            with the same files or of one name; a transform that the trial doesn't have.
     """
     editors = plan.trial.models.values()
     works = [
@@ -60,6 +62,7 @@ def _lay_out(plan: Plan, model: EditModel, editors: Iterable[str]) -> Plan:
     calibration, not_calibrated = calibration_of(None, model)
     return replace(
         without_work(plan),
+        transforms=_transforms(plan),
         model=ModelIdentity.of(model),
         made_on=plan.model,
         editors=resolved,
@@ -67,3 +70,16 @@ def _lay_out(plan: Plan, model: EditModel, editors: Iterable[str]) -> Plan:
         not_calibrated=not_calibrated,
         batch=plan.trial.batch or rows_a_call(model),
     )
+
+
+def _transforms(plan: Plan) -> dict[str, Transform]:
+    """Those after which the other models edit."""
+    texts = plan.trial.models_transforms
+    if texts is None:
+        return plan.transforms
+    labels = [str(Transform.parse(text)) for text in texts]
+    for label in labels:
+        if label not in plan.transforms:
+            known = unknown("transform of the other models", label, [*plan.transforms])
+            raise UserError(f"The trial does not receive it. {known}")
+    return {label: plan.transforms[label] for label in labels}
