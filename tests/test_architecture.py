@@ -157,7 +157,7 @@ try:
     app()
 except SystemExit:
     pass
-assert_lacking("torch", "numpy", "diffusers", "transformers", "kornia", "scipy", "matplotlib")
+assert_lacking("torch", "numpy", "diffusers", "transformers", "scipy", "matplotlib")
 assert_lacking("starlette", "uvicorn", "jinja2", "brittle.app")
 import brittle.analysis
 assert_lacking("torch")

@@ -25,9 +25,11 @@ embedded-instruct
     A second editor that brittle brings: it is told what to change (instruct), by flow matching. It
     shares autoencoder and text encoder with embedded; for what carries over between editors.
 a folder
-    Any diffusers folder with safetensors: a Stable Diffusion pipeline, or an autoencoder alone.
+    Any diffusers folder with safetensors, of an editor that docs/models.md lists, or an autoencoder
+    alone.
 a .safetensors file
-    A whole Stable Diffusion 1.x checkpoint in one file.
+    A checkpoint in one file: Stable Diffusion 1.x, 2.x, XL or 3, or FLUX.1. What it lacks comes
+    from a folder before it: FOLDER+FILE.
 an autoencoder in TAESD's format
     Its encoder's file (.safetensors, or .pth of weights alone), or the folder of it and its
     decoder: for encoder protections and latents; it can't edit.

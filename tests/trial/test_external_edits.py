@@ -10,6 +10,7 @@ from PIL import Image
 
 from brittle import api
 from brittle.errors import UserError
+from brittle.models import load_model
 from brittle.networks.clip import load_clip
 from brittle.networks.feature_cache import MEMORY
 from brittle.record.rows import read_results
@@ -108,6 +109,12 @@ def test_a_clip_that_was_replaced_under_its_path_judges_anew(tmp_path):
     replaced = judged()
     assert replaced.keys() == first.keys()
     assert all(replaced[point] != first[point] for point in first)
+
+
+def test_a_clip_beside_thresholds_that_rest_on_other_judges_is_refused(tmp_path):
+    table = write_edits(tmp_path / "t", {"shield": {"none": 0.5}}, photos=1, side=32)
+    with pytest.raises(UserError, match="thresholds rest on: leave clip out"):
+        api.score(table, tmp_path / "out", model=load_model("embedded"), clip=str(tmp_path))
 
 
 def test_without_placebo_and_gray_nothing_is_claimed(tmp_path):

@@ -38,16 +38,18 @@ def edit_all(kit):
 
 
 def test_a_kit_that_was_edited_is_scored_with_every_control(files, tmp_path):
-    transforms = ["jpeg:quality=75"]
+    transforms = ["jpeg:quality=75", "flip"]
     kit = brittle.prepare_edits(*files, tmp_path / "kit", transforms=transforms, name="mine")
     rows = edit_all(tmp_path / "kit")
     arms = ["original", "mine", *(f"{kind}(mine)" for kind in NOISES)]
-    assert len(rows) == 2 * (len(arms) * 2 + 1)  # a gray picture serves both
+    # A gray picture serves all that leaves pixels in place; one more is flipped.
+    assert len(rows) == 2 * (len(arms) * 3 + 2)
     found = brittle.score(kit.path, tmp_path / "scored", by="an inversion").found
     (arm,) = found.primary.arms
-    effect = found.effect(arm, "none")
     assert arm == "mine"
-    assert None not in (effect.placebo, effect.ceiling, effect.reach)
+    for transform in ("none", *transforms):
+        effect = found.effect(arm, transform)
+        assert None not in (effect.placebo, effect.ceiling, effect.reach)
     assert not [flag for flag in found.flags if flag.name == "no placebo"]
 
 

@@ -38,9 +38,10 @@ LEGEND = """
 ## How to read it
 
 - **Reach, worst case** is the headline: what is left of the protection's effect on edits, beyond
-  noise of its own size, after the attacker chose for each photo the transform that leaves least.
-  What chooses is never what is scored. 0 is like noise, 1 is a photo that is gone. Brackets are
-  intervals over photos, of 95 % (of *reach, no transform*, of a little more).
+  noise of its own size, after the attacker chose for each photo the transform that leaves least,
+  with the original at hand, which a real one lacks. What chooses is never what is scored. 0 is
+  like noise, 1 is a photo that is gone. Brackets are intervals over photos, of 95 % (of *reach, no
+  transform*, of a little more).
 - **Standing**: *holds*, if that interval lies above 0. *Acts until adapted to*, if only the reach
   without a transform does. *No more than noise*, if neither does: such rows have no place, and
   stand below all others.

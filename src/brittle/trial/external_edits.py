@@ -59,7 +59,7 @@ def score_edits(
         directory: a new folder, or one that holds a table's scores: it is brought up to date.
         by: what made the edits, in words.
         model: whose prompt classifier, thresholds and size are used; None: neither, and 512 px.
-        clip: a CLIP that judges `follow` and `keep`, as those metrics take it.
+        clip: a CLIP for `follow` and `keep`, as those metrics take it, where no thresholds judge.
         calibration: a file of thresholds in the place of the model's.
         progress: told of the scores.
 
@@ -99,6 +99,11 @@ def _plan(
     """The trial that the table would have been."""
     editor = Elsewhere(by=by)
     thresholds, lacking = _thresholds(editor, model, calibration)
+    if thresholds and clip is not None:
+        raise UserError(
+            f"Edits are judged by {' and '.join(thresholds.metrics)}, which thresholds rest on: "
+            "leave clip out."
+        )
     suffix = "" if clip is None else f":clip={clip}"
     rests_on = list(thresholds.metrics) if thresholds else [f"follow{suffix}", f"keep{suffix}"]
     metrics = [Metric.parse(text) for text in ("perceptual", "ssim", "psnr", *rests_on)]

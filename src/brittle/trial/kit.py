@@ -106,7 +106,7 @@ def write_kit(
 def _pieces(
     pictures: PairPictures, transforms: Sequence[Transform], name: str, seed: int
 ) -> Iterator[tuple[KitPicture, Tensor]]:
-    """All arms under all transforms; a gray picture serves every transform."""
+    """All arms under all transforms; one gray picture serves those that leave pixels in place."""
     photo = pictures.pair.name
     placebos = draw_placebos(pictures, seed=seed)
     arms = {
@@ -118,7 +118,11 @@ def _pieces(
     for transform in transforms:
         for arm, picture in arms.items():
             yield KitPicture(photo, arm, str(transform)), transform.apply(picture, seeds=[own])
-    yield KitPicture(photo, GRAY, "none"), gray_like(pictures.original)
+    gray = gray_like(pictures.original)
+    yield KitPicture(photo, GRAY, "none"), gray
+    for transform in transforms:
+        if transform.geometry.moves:
+            yield KitPicture(photo, GRAY, str(transform)), transform.apply(gray, seeds=[own])
 
 
 def _table(rows: Sequence[Sequence[object]]) -> bytes:

@@ -32,7 +32,7 @@ from brittle.trial.other_models import Work
 from brittle.trial.tasks import Plan
 from brittle.version import VERSION
 
-PACKAGES = ("torch", "diffusers", "transformers", "kornia", "pillow", "numpy", "scipy")
+PACKAGES = ("torch", "diffusers", "transformers", "pillow", "numpy", "scipy")
 SAFETY_CHECKER = "never loaded: it blackens pictures, which would count as edits"
 
 
