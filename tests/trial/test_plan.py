@@ -217,6 +217,9 @@ def test_protecting_takes_a_gradient_of_each_encoder_and_view_and_a_projection_f
     assert protecting(views) == files * 3 * (2 * gradient + 1)
     both = f"encoder:steps=3,with_models=[{small_sd}]"
     assert protecting(both) == files * 3 * (2 * gradient + 1)
+    # Each encoder has a pace of its own.
+    monkeypatch.setattr(cost._Pace, "_gradient", lambda self, one: 1.0 if one is model else 3.0)
+    assert protecting(both) == files * 3 * (1 + 3 + 1)
 
 
 def test_a_transform_with_a_network_of_its_own_is_timed(photos, model, monkeypatch):

@@ -103,6 +103,10 @@ class Protection(Component):
         """Gradients of an encoder for one image, one for each step if not said otherwise."""
         return self.total_steps
 
+    def encoders(self, model: EditModel) -> list[EditModel]:
+        """The models whose encoders it goes through, on this one; each as often as the others."""
+        return [model]
+
     @property
     def denoiser_gradients(self) -> int:
         """Gradients of the denoiser for one image, in runs of it for one prompt."""

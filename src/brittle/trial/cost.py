@@ -146,8 +146,12 @@ def stage_seconds(
 
 def _protecting(protection: Protection, photos: int, pace: "_Pace") -> float:
     through = photos * protection.denoiser_gradients * LEARNING / 2
+    encoders = protection.encoders(pace.model) if photos else []
     return (
-        pace.gradients(photos * protection.encoder_gradients)
+        sum(
+            pace.gradients(photos * protection.encoder_gradients / len(encoders), one)
+            for one in encoders
+        )
         + pace.evaluations(through)
         + pace.projections(photos * protection.total_steps, protection.budget)
     )
@@ -170,6 +174,7 @@ class _Pace:
         self.rows = 1 if roughly else plan.batch
         self._together = min(self.rows, at_once(*first.shape[-2:]))
         self._larger = self.pixels / self.photo[0, 0].numel()
+        self._gradients: dict[str, float] = {}
 
     def evaluations(self, number: float) -> float:
         """Of the denoiser, for a picture twice, which is for guidance."""
@@ -179,9 +184,9 @@ class _Pace:
         """Of a picture to latents and back."""
         return number and number * self._larger * self._editing[1] / self.rows
 
-    def gradients(self, number: int) -> float:
-        """Of a photo, as protections take them through an encoder like the model's own."""
-        return number and number * self._larger * self._gradient
+    def gradients(self, number: float, encoder: EditModel) -> float:
+        """Of a photo, as protections take them through the encoder of a model."""
+        return number and number * self._larger * self._gradient(encoder)
 
     def projections(self, number: int, budget: Budget) -> float:
         """Of a perturbed photo into a budget, after each step: a perceptual one takes time."""
@@ -197,14 +202,16 @@ class _Pace:
     def _editing(self) -> tuple[float, float]:
         return editing_seconds(self.model, self.photo.repeat(self.rows, 1, 1, 1))
 
-    @cached_property
-    def _gradient(self) -> float:
-        image = self.photo.repeat(self._together, 1, 1, 1).requires_grad_()
+    def _gradient(self, encoder: EditModel) -> float:
+        if encoder.content_hash not in self._gradients:
+            photo = encoder.fit(self.photo)
+            image = photo.repeat(self._together, 1, 1, 1).requires_grad_()
 
-        def back() -> None:
-            torch.autograd.grad(self.model.encode_to_attack(image).square().sum(), image)
+            def back() -> None:
+                torch.autograd.grad(encoder.encode_to_attack(image).square().sum(), image)
 
-        return seconds(back) / self._together
+            self._gradients[encoder.content_hash] = seconds(back) / self._together
+        return self._gradients[encoder.content_hash]
 
     @cached_property
     def _purifying(self) -> float:
