@@ -297,6 +297,11 @@ def load_plugin(path: str | Path) -> str:
     return digest
 
 
+def name_of(text: str) -> str:
+    """The name of a component or a preset in its text: ``jpeg`` of ``jpeg:quality=75``."""
+    return text.partition(":")[0]
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     """One sentence about an unknown name, with the nearest known one, or else all of them."""
     known, name = list(known), shortened(name)

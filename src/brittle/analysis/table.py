@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from brittle.analysis.intervals import Array
 from brittle.analysis.sampling_units import SamplingUnits, groups_of
+from brittle.component import name_of
 from brittle.errors import UserError
 from brittle.record.arms import Arm
 from brittle.record.rows import Row
@@ -96,7 +97,7 @@ class Table:
         found = [
             self.block(arm, transform, editor=editor, metric=name, reference=reference)
             for name in self.names("metric", reference=reference)
-            if name.partition(":")[0] == metric
+            if name_of(name) == metric
         ]
         known = [block for block in found if np.isfinite(block.values).any()]
         return (known or found or [self.nothing])[0]

@@ -43,6 +43,7 @@ from brittle.analysis.summary import (
     Verdict,
 )
 from brittle.analysis.usable import UsableEdits
+from brittle.component import name_of
 from brittle.declaration.primary import Primary
 from brittle.record.arms import ORIGINAL
 
@@ -328,7 +329,7 @@ class Judge:
     def _rule(self, arm: str, transform: str, claims: Claims) -> Ruling:
         if reason := self._no_verdict(arm, transform, claims):
             return Ruling("no verdict", 0, reason)
-        if self.effects.metric.partition(":")[0] == OPTIMISED:
+        if name_of(self.effects.metric) == OPTIMISED:
             return Ruling("no verdict", 0, "protections optimise latents", numbers=True)
         if _holds(claims, "never protected"):
             if _holds(claims, "protected after"):

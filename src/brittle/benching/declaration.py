@@ -9,7 +9,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from brittle.budgets import read_budget
-from brittle.component import explain
+from brittle.component import explain, name_of
 from brittle.data import Data
 from brittle.declaration.trial import Trial, make_trial
 from brittle.errors import UserError, shortened
@@ -105,7 +105,7 @@ def submission(
         written["photos"] = str(photos)
     if "photos" not in written:
         raise UserError(f"The bench {bench.name} has no photos of its own: name yours, --photos.")
-    short = re.sub(r"[^\w-]+", "-", protection.partition(":")[0]).strip("-")
+    short = re.sub(r"[^\w-]+", "-", name_of(protection)).strip("-")
     if not short:
         raise UserError(f"{protection!r} is no name: letters and digits make one.")
     if files is not None:

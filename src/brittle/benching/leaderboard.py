@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from brittle.analysis.summary import Interval
 from brittle.benching.entry import Entry, Measured, Standing
-from brittle.component import explain, registry
+from brittle.component import explain, name_of, registry
 from brittle.errors import UserError, printable
 from brittle.protections import Protection
 from brittle.reporting.formatting import estimated, mostly, number, transform_name
@@ -155,7 +155,7 @@ def _section(entries: Sequence[Entry]) -> str:
             head = ("protection", "none", *map(transform_name, transforms))
             parts.append("\nReach that each transform leaves alone:\n\n")
             parts.append(_table(head, _after(known, transforms)))
-    measured = {entry.protection.partition(":")[0] for entry in entries}
+    measured = {name_of(entry.protection) for entry in entries}
     if lacking := [one for one in registry(Protection.family).presets if one not in measured]:
         parts.append(f"\nPresets without a row here yet: {', '.join(lacking)}.\n")
     if published := [*_published(entries)]:

@@ -15,7 +15,7 @@ from brittle.analysis.verdicts import MAX_MISSING
 from brittle.benching.declaration import Submission
 from brittle.benching.entry import Entry, HalfLeft, Measured, Reported
 from brittle.budgets.perceptual import over_tiles
-from brittle.component import key, registry
+from brittle.component import key, name_of, registry
 from brittle.errors import Unavailable
 from brittle.images import from_png
 from brittle.metrics import PSNR, STLPIPS, Metric
@@ -126,7 +126,7 @@ def make_entry(trial: Finished, of: Submission, bundle: Path, *, by: str = "") -
     """The entry of a finished trial, whose ``bundle`` was written."""
     manifest = trial.manifest
     records = {arm.label: arm.record for arm in manifest.arms if arm.label in of.levels}
-    name = of.protection.partition(":")[0]
+    name = name_of(of.protection)
     made = {label: Protection.from_record(one) for label, one in records.items() if one}
     one = next(iter(made.values()), None)
     preset = registry(Protection.family).presets.get(name) if one else None

@@ -10,7 +10,7 @@ from itertools import chain, product
 from math import prod
 from typing import TypeVar
 
-from brittle.component import Component, key, registry, unknown
+from brittle.component import Component, key, name_of, registry, unknown
 from brittle.declaration.primary import MAX_PRIMARY_TRANSFORMS, Contrast, Primary
 from brittle.declaration.trial import Trial
 from brittle.editors import Editor, FineTune
@@ -234,7 +234,7 @@ def _arms(
     """All arms in order: the original, the ceiling, protections and their placebos."""
     arms = [Arm.named(ORIGINAL), Arm.named(ceiling)]
     for label, protection in protections.items():
-        preset = registry(Protection.family).presets.get(trial.written_out(label).partition(":")[0])
+        preset = registry(Protection.family).presets.get(name_of(trial.written_out(label)))
         source = preset.source if preset else protection.source
         arms.append(Arm(label=label, kind="protection", record=protection.record(), source=source))
     arms += [
