@@ -31,8 +31,8 @@ SECONDS_A_CELL, SECONDS_A_MEGAPIXEL = 0.01, 0.6
 SECONDS_TO_KEEP = 0.1
 """A megapixel, for a transform or for keeping an edit."""
 LOOK = 128
-"""The side of the one picture by which a run guesses its time. On the embedded model a pixel of 64 px
-costs 3.7 times what it does in a full call, of 128 px 1.7 times, for twice the wait."""
+"""The side of the one picture by which a run guesses its time. A pixel of 64 px costs the embedded
+model 3.7 times what it does in a full call, one of 128 px 1.7 times, for twice the wait."""
 PIECE = 64
 """The side of the picture, in pixels, on which a transform with a network of its own is timed."""
 
