@@ -2,6 +2,7 @@
 
 import shutil
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,10 +11,13 @@ import brittle
 from brittle.analysis.conclusions import summarise_record
 from brittle.analysis.finished import Finished
 from brittle.benching.measuring import _transfer
+from brittle.benching.verifying import verify_bundle
 from brittle.declaration.trial import load_trial, make_trial
 from brittle.errors import UserError
 from brittle.models import load_model
-from brittle.record.record import Record
+from brittle.record.bundle import pack
+from brittle.record.record import Record, index_json
+from brittle.record.store import INDEX, FolderStore, dump_list
 from brittle.reporting import answer, build_report
 from brittle.sources.photos import read_photos
 from brittle.trial import stages
@@ -102,8 +106,46 @@ def test_other_models_may_edit_after_fewer_transforms(trial, finished, tmp_path)
     assert summary.verdicts == whole.verdicts
     page = build_report(Finished(record, summary)).read_text()
     assert "on other-sd" in page
-    with pytest.raises(UserError, match="does not receive it"):
+    with pytest.raises(UserError, match="jpeg:quality=51, which is not among the trial's"):
         planned(trial.model_copy(update={"models_transforms": ("none", "jpeg:quality=51")}))
+
+
+def test_an_untransformed_edit_is_always_among_theirs():
+    for some in ((), "jpeg:quality=75", ("jpeg:quality=75", "none")):
+        found = make_trial({"prompts": "rain", "models_transforms": some}, "it").models_transforms
+        assert found[0] == "none"
+        assert len(found) == (2 if some else 1)
+
+
+def test_a_folder_goes_on_only_with_the_same_transforms_of_other_models(trial, finished, tmp_path):
+    folder = shutil.copytree(finished, tmp_path / "out")
+    with pytest.raises(UserError, match="models_transforms"):
+        run(trial.model_copy(update={"models_transforms": ("none",)}), folder)
+
+
+@pytest.fixture
+def beside(small_sd, other, tmp_path, monkeypatch):
+    """The models lie here by their names: a bundle says these, and not where they lay."""
+    for model in (small_sd, other):
+        (tmp_path / model.name).symlink_to(model)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_bundle_whose_index_has_more_edits_of_other_models_is_refused(trial, tmp_path, beside):
+    fewer = trial.model_copy(update={"models_transforms": ("none",)})
+    record = run(fewer, tmp_path / "out")
+    pack(record, tmp_path / "whole.zip")
+    assert verify_bundle(tmp_path / "whole.zip", seed=0, share=1.0).agrees
+    editor = f"{EDITOR} on other-sd"
+    index = [
+        replace(one, editor=editor) if one.transform == "jpeg:quality=50" else one
+        for one in record.index
+    ]
+    store = FolderStore(tmp_path / "out")
+    store.write_results(record.manifest, {INDEX: dump_list(index_json(index))})
+    pack(Record.open(tmp_path / "out"), tmp_path / "forged.zip")
+    with pytest.raises(UserError, match="which its manifest lacks"):
+        verify_bundle(tmp_path / "forged.zip", seed=0, share=1.0)
 
 
 def test_a_killed_run_goes_on_to_the_same_bytes(trial, finished, tmp_path):
@@ -189,10 +231,7 @@ def test_the_report_puts_white_box_beside_black_box(finished, tmp_path):
     assert "White-box beside black-box: reach on each model" in page
 
 
-def test_its_bundle_can_be_verified(finished, small_sd, other, tmp_path, monkeypatch):
-    for model in (small_sd, other):  # a bundle says their names, and not where they lay
-        (tmp_path / model.name).symlink_to(model)
-    monkeypatch.chdir(tmp_path)
+def test_its_bundle_can_be_verified(finished, tmp_path, beside):
     brittle.report(shutil.copytree(finished, tmp_path / "copy"))
     (bundle,) = brittle.export(tmp_path / "copy", "bundle", tmp_path / "all.zip")
     verified = brittle.verify(bundle, seed=1, device="cpu").found

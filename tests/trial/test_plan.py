@@ -222,19 +222,39 @@ def test_protecting_takes_a_gradient_of_each_encoder_and_view_and_a_projection_f
     assert protecting(both) == files * 3 * (1 + 3 + 1)
 
 
-def test_a_transform_with_a_network_of_its_own_is_timed(photos, model, monkeypatch):
-    def transforming(*texts: str) -> float:
-        plan = make_plan(TRIAL.model_copy(update={"transforms": ("none", *texts)}), photos, model)
-        return cost.stage_seconds(plan, model, count(plan, model))["transforms"]
+@pytest.fixture
+def timed_anew():
+    """No transform's time is remembered, before or after."""
+    cost._seconds_a_megapixel.cache_clear()
+    yield
+    cost._seconds_a_megapixel.cache_clear()
 
-    # As if a call took a second: on a picture of 64 px, the size of these photos.
-    monkeypatch.setattr(cost, "seconds", lambda work: 1.0)
-    assert cost.PIECE == 64
-    for timed, plain, arms in (
+
+@pytest.mark.parametrize(
+    ("timed", "plain", "arms"),
+    [
         ("remover", "jpeg:quality=75", 5),
         ("jpeg:quality=75+remover", "jpeg:quality=75+flip", 6),
-    ):
-        assert transforming(timed) - transforming(plain) == pytest.approx(8 * arms)
+        # Only the network is timed: neither what runs the model, nor what cuts the small picture.
+        ("denoise:strength=0.5+remover", "denoise:strength=0.5+flip", 6),
+        ("crop:left=32,right=31+remover", "crop:left=32,right=31+flip", 6),
+    ],
+)
+def test_a_transform_with_a_network_of_its_own_is_timed(
+    timed, plain, arms, photos, model, monkeypatch, timed_anew
+):
+    def transforming(text: str) -> float:
+        plan = make_plan(TRIAL.model_copy(update={"transforms": ("none", text)}), photos, model)
+        return cost.stage_seconds(plan, model, count(plan, model))["transforms"]
+
+    def a_second(work, warm=True):
+        work()
+        return 1.0
+
+    # As if a call took a second: on a picture of 64 px, the size of these photos.
+    monkeypatch.setattr(cost, "seconds", a_second)
+    assert cost.PIECE == 64
+    assert transforming(timed) - transforming(plain) == pytest.approx(8 * arms)
 
 
 def test_the_cost_counts_what_protections_do_with_the_denoiser(photos, model):

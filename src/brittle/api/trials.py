@@ -159,7 +159,7 @@ def score(
         directory: a new folder, or one that holds a table's scores.
         by: what made the edits, in words.
         model: whose prompt classes and thresholds judge the edits, at whose size; none: 512 px.
-        clip: a CLIP by which edits follow their prompts, where no thresholds judge them.
+        clip: a CLIP for the scores `follow` and `keep`; not beside thresholds.
         calibration: a file of thresholds of usable edits, by `calibrate`.
         progress: told of the scores.
 

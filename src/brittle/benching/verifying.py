@@ -277,8 +277,9 @@ def _add(works: Sequence[Work], points: Iterable[Point]) -> None:
             arm.kind in ("original", "ceiling") or (point.image, point.arm) in own.given
         )
         plan = next((plan for plan, _ in works if point.editor in plan.editors), None)
-        known = point.image in own.photos and point.transform in own.transforms
-        if plan is None or not (given and known):
+        if plan is None or not (
+            given and point.image in own.photos and point.transform in plan.transforms
+        ):
             raise UserError(f"The bundle's index has {_words(point)}, which its manifest lacks.")
         add_cell(plan, point)
         reception_of(own, point.image, point.arm, point.transform)

@@ -126,7 +126,7 @@ def score(
         typer.Option(help="`embedded` if the prompts are its own: then it judges usable edits."),
     ] = None,
     clip: Annotated[
-        str | None, typer.Option(help="A CLIP that judges whether edits follow their prompts.")
+        str | None, typer.Option(help="A CLIP for the scores follow and keep, without thresholds.")
     ] = None,
     calibration: Annotated[
         Path | None, typer.Option(help="Thresholds of usable edits, made by `brittle calibrate`.")

@@ -162,8 +162,6 @@ class Trial(BaseModel):
             values = getattr(self, field) or ()
             if repeated := {str(value) for value in values if values.count(value) > 1}:
                 raise ValueError(f"{field} names {', '.join(sorted(repeated))} twice")
-        if self.models_transforms is not None and not self.models:
-            raise ValueError("models_transforms is for other models: name them in `models`")
         if self.model in self.models:
             raise ValueError(f"models names {self.model}, which is the `model`: use `editors`")
         if both := self.files.keys() & {*self.names, *self.protections}:

@@ -103,8 +103,8 @@ class Protection(Component):
         """Gradients of an encoder for one image, one for each step if not said otherwise."""
         return self.total_steps
 
-    def encoders(self, model: EditModel) -> list[EditModel]:
-        """The models whose encoders it goes through, on this one; each as often as the others."""
+    def encoders_on(self, model: EditModel) -> list[EditModel]:
+        """The models whose encoders it goes through, made on this one; all equally often."""
         return [model]
 
     @property

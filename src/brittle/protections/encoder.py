@@ -102,14 +102,14 @@ class EncoderProtection(PGD):
         self, model: EditModel, image: Tensor, *, mask: Mask, seeds: Seeds
     ) -> list["_Encoder"]:
         """The encoders to be misled, with an empty store of target latents each."""
-        encoders = [_Encoder(one, one.encode) for one in self.encoders(model)]
+        encoders = [_Encoder(one, one.encode) for one in self.encoders_on(model)]
         if self.with_models:
             for encoder in encoders:
                 encoder.scale = encoder.latent_span(image)
         return encoders
 
-    def encoders(self, model: EditModel) -> list[EditModel]:
-        """See `Protection.encoders`: the model, and those that ``with_models`` names."""
+    def encoders_on(self, model: EditModel) -> list[EditModel]:
+        """See `Protection.encoders_on`: the model, and those that ``with_models`` names."""
         others = [
             _recorded(name, str(model.device), model.dtype, model.vae_dtype, model.size)
             for name in self.with_models
@@ -181,7 +181,7 @@ class EncoderEnsemble(EncoderProtection):
         self, model: EditModel, image: Tensor, *, mask: Mask, seeds: Seeds
     ) -> list["_Encoder"]:
         """The encoders to be misled."""
-        return [_Encoder(one, one.encode_to_attack) for one in self.encoders(model)]
+        return [_Encoder(one, one.encode_to_attack) for one in self.encoders_on(model)]
 
     def objective(
         self,

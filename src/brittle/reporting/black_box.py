@@ -32,7 +32,10 @@ def black_box(trial: Finished) -> BlackBox | None:
     editors = [one.label for one in manifest.editors]
     names = dict(zip(editors, _short(manifest.editors), strict=True))
     kinds = {label: _kind(trial, label) for label in editors}
-    transforms = dict.fromkeys(("none", *trial.summary.primary.transforms))
+    others = {label for one in manifest.models for label in one.editors}
+    edited = {one.transform for one in trial.summary.effects if one.editor in others}
+    declared = dict.fromkeys(("none", *trial.summary.primary.transforms))
+    transforms = [one for one in declared if one in edited]
     return BlackBox(
         answer=tuple(_sentence(trial, arm, names, kinds) for arm in trial.protections),
         title="White-box beside black-box: reach on each model",

@@ -2,7 +2,7 @@
 
 from brittle.analysis.finished import Finished
 from brittle.record.manifest import Manifest
-from brittle.reporting.formatting import count, moment
+from brittle.reporting.formatting import count, moment, transform_name
 
 
 def settings(manifest: Manifest) -> list[tuple[str, str]]:
@@ -24,10 +24,12 @@ def settings(manifest: Manifest) -> list[tuple[str, str]]:
 
 def _others(manifest: Manifest) -> list[tuple[str, str]]:
     """The trial's other models."""
+    some = manifest.trial.trial.models_transforms
+    after = "" if some is None else f", after: {_joined(*map(transform_name, some))}"
     return [
         (
             f"Also edits: {one.name}",
-            f"content hash {one.content_hash}, {one.size} px, {one.batch} rows a call",
+            f"content hash {one.content_hash}, {one.size} px, {one.batch} rows a call{after}",
         )
         for one in manifest.models
     ]

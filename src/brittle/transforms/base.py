@@ -129,6 +129,11 @@ class Transform(Component):
     # Where they go, and what it takes.
 
     @property
+    def parts(self) -> tuple["Transform", ...]:
+        """The transforms that it is made of, one after another: itself, unless it is a chain."""
+        return (self,)
+
+    @property
     def geometry(self) -> Geometry:
         """Where pixels go; nowhere unless the transform says so."""
         return Geometry()

@@ -39,6 +39,11 @@ class Chain(Transform):
             image = step.apply(image, seeds=seeds, model=model)
         return image
 
+    @property
+    def parts(self) -> tuple[Transform, ...]:
+        """See `Transform.parts`."""
+        return self.steps
+
     def surrogate(self, image: Tensor) -> Tensor:
         """The surrogates of all steps."""
         return reduce(lambda seen, step: step.surrogate(seen), self.steps, image)

@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
-from functools import cached_property
+from functools import cache, cached_property
 
 import torch
 from torch import Tensor
@@ -64,8 +64,8 @@ class Cost:
     """Pictures that all steps of fine-tunes show."""
     by_protection: Counter[str] = field(default_factory=Counter)
     """Files that each protection makes."""
-    by_network: Counter[str] = field(default_factory=Counter)
-    """Pictures that each transform with a network of its own receives."""
+    by_network: Counter[Transform] = field(default_factory=Counter)
+    """Pictures that each transform with a network of its own receives, alone or in a chain."""
 
     def __add__(self, other: "Cost") -> "Cost":
         """The cost of both."""
@@ -105,9 +105,7 @@ def count(plan: Plan, model: EditModel) -> Cost:
         shown=sum(one.max_train_steps * one.pictures_a_step for one in tunings),
         by_protection=Counter(one.arm for one in protected),
         by_network=Counter(
-            one.transform
-            for one, transform in zip(received, passed, strict=True)
-            if transform.capabilities.network
+            part for transform in passed for part in transform.parts if part.capabilities.network
         ),
     )
 
@@ -134,7 +132,7 @@ def stage_seconds(
         + pace.purifying(cost.purifying_steps),
         "transforms": cost.transforms * received * SECONDS_TO_KEEP
         + sum(
-            number * received * _seconds_a_megapixel(plan.transforms[transform])
+            number * received * _seconds_a_megapixel(transform)
             for transform, number in cost.by_network.items()
         ),
         "fine-tunes" if plan.learns else "edits": pace.evaluations(editing)
@@ -149,7 +147,7 @@ def stage_seconds(
 
 def _protecting(protection: Protection, photos: int, pace: "_Pace") -> float:
     through = photos * protection.denoiser_gradients * LEARNING / 2
-    encoders = protection.encoders(pace.model) if photos else []
+    encoders = protection.encoders_on(pace.model) if photos else []
     return (
         sum(
             pace.gradients(photos * protection.encoder_gradients / len(encoders), one)
@@ -160,10 +158,11 @@ def _protecting(protection: Protection, photos: int, pace: "_Pace") -> float:
     )
 
 
+@cache
 def _seconds_a_megapixel(transform: Transform) -> float:
-    """Of a transform with a network of its own, whose work grows with the pixels."""
+    """Of a transform with a network of its own, as if its work grew with the pixels."""
     piece = torch.full((1, 3, PIECE, PIECE), 0.5)
-    return seconds(lambda: transform.apply(piece, seeds=[0])) * 1e6 / PIECE**2
+    return seconds(lambda: transform.apply(piece, seeds=[0]), warm=False) * 1e6 / PIECE**2
 
 
 class _Pace:
@@ -230,10 +229,11 @@ def editing_seconds(model: EditModel, photo: Tensor) -> tuple[float, float]:
         return once, seconds(lambda: model.decode(model.encode(photo)))
 
 
-def seconds(work: Callable[[], object]) -> float:
-    """How long ``work`` takes once it is warm."""
-    work()
-    _wait()
+def seconds(work: Callable[[], object], *, warm: bool = True) -> float:
+    """How long ``work`` takes, once it is warm if not said otherwise."""
+    if warm:
+        work()
+        _wait()
     start = time.perf_counter()
     work()
     _wait()

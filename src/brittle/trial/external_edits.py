@@ -59,23 +59,30 @@ def score_edits(
         directory: a new folder, or one that holds a table's scores: it is brought up to date.
         by: what made the edits, in words.
         model: whose prompt classifier, thresholds and size are used; None: neither, and 512 px.
-        clip: a CLIP for `follow` and `keep`, as those metrics take it, where no thresholds judge.
+        clip: a CLIP for `follow` and `keep`, as those metrics take it; not beside thresholds.
         calibration: a file of thresholds in the place of the model's.
         progress: told of the scores.
 
     Raises:
         UserError: as `read_edits`; a picture that can't be read or has another size; a folder that
-            holds something else.
+            holds something else; a CLIP beside thresholds.
     """
     entries = read_edits(table)
     store = FolderStore(directory)
     found = store.manifest
     if found is not None and found.made != ELSEWHERE:
         raise UserError(f"{directory} holds a trial that was run: choose a new folder with --out.")
+    editor = Elsewhere(by=by)
+    thresholds, _ = judged = _thresholds(editor, model, calibration)
+    if thresholds and clip is not None:
+        raise UserError(
+            f"Edits are judged by {' and '.join(thresholds.metrics)}, which thresholds rest on: "
+            "leave clip out."
+        )
     pictures = PictureReader(store, model)
     with store.at_work():
         edits = {entry.point: pictures.edit(entry) for entry in entries}
-        plan = _plan(table, entries, by, model, clip, calibration)
+        plan = _plan(table, entries, editor, model, clip, judged)
         plan.photos.update(pictures.photos(entries))
         plan.cells.extend(_cells(plan, edits))
         _note_unedited(plan, store, edits, pictures.digests)
@@ -91,19 +98,13 @@ def score_edits(
 def _plan(
     table: Path,
     entries: Sequence[TableEdit],
-    by: str,
+    editor: Elsewhere,
     model: EditModel | None,
     clip: str | None,
-    calibration: Path | None,
+    judged: tuple[Calibration | None, str],
 ) -> Plan:
-    """The trial that the table would have been."""
-    editor = Elsewhere(by=by)
-    thresholds, lacking = _thresholds(editor, model, calibration)
-    if thresholds and clip is not None:
-        raise UserError(
-            f"Edits are judged by {' and '.join(thresholds.metrics)}, which thresholds rest on: "
-            "leave clip out."
-        )
+    """The trial that the table would have been; ``judged``: by which thresholds, or why by none."""
+    thresholds, lacking = judged
     suffix = "" if clip is None else f":clip={clip}"
     rests_on = list(thresholds.metrics) if thresholds else [f"follow{suffix}", f"keep{suffix}"]
     metrics = [Metric.parse(text) for text in ("perceptual", "ssim", "psnr", *rests_on)]
@@ -127,7 +128,9 @@ def _plan(
         trial,
         {},
         {},
-        ModelIdentity(by or "edits made elsewhere", "", "", SIDE if model is None else model.size),
+        ModelIdentity(
+            editor.by or "edits made elsewhere", "", "", SIDE if model is None else model.size
+        ),
         arms={label: Arm.named(label) for label in named},
         protections={},
         placebos={},

@@ -7,7 +7,6 @@ follow one another, and one is in memory at a time.
 from collections.abc import Iterable
 from dataclasses import replace
 
-from brittle.component import unknown
 from brittle.declaration.trial import Trial
 from brittle.editors import Editor
 from brittle.editors.sampling import Sampling
@@ -80,6 +79,8 @@ def _transforms(plan: Plan) -> dict[str, Transform]:
     labels = [str(Transform.parse(text)) for text in texts]
     for label in labels:
         if label not in plan.transforms:
-            known = unknown("transform of the other models", label, [*plan.transforms])
-            raise UserError(f"The trial does not receive it. {known}")
+            raise UserError(
+                f"models_transforms names {label}, which is not among the trial's transforms: "
+                f"{', '.join(plan.transforms)}."
+            )
     return {label: plan.transforms[label] for label in labels}
