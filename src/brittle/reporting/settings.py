@@ -24,7 +24,7 @@ def settings(manifest: Manifest) -> list[tuple[str, str]]:
 
 def _others(manifest: Manifest) -> list[tuple[str, str]]:
     """The trial's other models."""
-    some = manifest.trial.trial.models_transforms
+    some = manifest.trial.trial.models_transforms if manifest.models else None
     after = "" if some is None else f", after: {_joined(*map(transform_name, some))}"
     return [
         (
