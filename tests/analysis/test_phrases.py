@@ -18,6 +18,7 @@ from brittle.transforms import Transform
     [
         ("none", "no transform"),
         (str(Transform.parse("adverse-cleaner")), "AdverseCleaner"),
+        ("noisy-upscaling:upscaler=realesr-animevideov3", "noisy upscaling realesr-animevideov3"),
         (str(Transform.parse("nl-means:h=8/255")), "nl-means 8/255"),
         ('guided:radius=4,first="flip,x"', 'guided radius 4, first "flip,x"'),
         ("jpeg:quality=75", "JPEG 75"),

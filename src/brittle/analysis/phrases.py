@@ -19,6 +19,9 @@ NAMES = {
     "denoise": "noise and denoise at",
     "autoencode": "autoencoder's round trip",
     "impress": "IMPRESS",
+    "noisy-upscaling": "noisy upscaling",
+    "diffpure": "DiffPure",
+    "gridpure": "GrIDPure",
 }
 ABOUT = "the intervals cover photos, not models"
 COVERS_GROUPS = "the intervals cover groups of photos, not models"
