@@ -1,6 +1,8 @@
-"""Make the README's picture, docs/demo.png, from the folder of a demo.
+"""Make the README's picture, docs/demo.png, from the demo's trial at 512 px.
 
-python -m docs.demo_picture brittle-demo
+brittle run trials/demo.yaml --set square=512 --set size=512 --set 'prompts=[a sepia photo]' \\
+  --set 'transforms=[none,"jpeg:quality=85","jpeg:quality=75"]' --out demo-512
+python -m docs.demo_picture demo-512
 """
 
 import json
