@@ -1,6 +1,6 @@
-"""Make the README's picture, docs/demo.png, from the demo's trial at 512 px.
+r"""Make the README's picture, docs/demo.png, from the demo's trial at 512 px.
 
-brittle run trials/demo.yaml --set square=512 --set size=512 --set 'prompts=[a sepia photo]' \\
+brittle run trials/demo.yaml --set square=512 --set size=512 --set 'prompts=[a sepia photo]' \
   --set 'transforms=[none,"jpeg:quality=85","jpeg:quality=75"]' --out demo-512
 python -m docs.demo_picture demo-512
 """
