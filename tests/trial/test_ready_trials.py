@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from brittle.benching.declaration import load_bench, submission
 from brittle.declaration.trial import load_trial
 from brittle.editors import Editor
 from brittle.protections import Protection
@@ -47,6 +48,16 @@ def test_the_arms_race_is_run_at_one_distance() -> None:
     for one in (away_aware, moved):
         assert away == one.model_copy(update={"expectation": ()})
     assert plain == away.model_copy(update={"target": "gray", "random_start": False})
+
+
+def test_slow_purifiers_meet_the_protections_of_the_bench() -> None:
+    trial, bench = load_trial(TRIALS[0].with_stem("slow-purifiers")), load_bench("quick")
+    presets = ("photoguard-encoder", "encoder-away-jpeg", "editshield", "mist-fused")
+    for name, preset in zip(trial.protections, presets, strict=True):
+        its = submission(bench, preset).trial
+        (label,) = its.protections
+        asked = Protection.read(trial.written_out(name)).record()
+        assert asked == Protection.read(its.written_out(label)).record()
 
 
 def test_transfer_is_asked_both_ways() -> None:
