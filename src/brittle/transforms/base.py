@@ -35,8 +35,6 @@ class Capabilities:
     """It has a ``surrogate``, as a protection that foresees it needs."""
     steps: int = 0
     """How many gradients through the model's autoencoder one picture takes."""
-    network: bool = False
-    """It runs a network of its own: what a picture costs is measured before it is promised."""
 
     @classmethod
     def of_all(cls, parts: Iterable["Capabilities"]) -> "Capabilities":
@@ -48,7 +46,6 @@ class Capabilities:
             needs_denoiser=any(part.needs_denoiser for part in parts),
             differentiable=all(part.differentiable for part in parts),
             steps=sum(part.steps for part in parts),
-            network=any(part.network for part in parts),
         )
 
 
@@ -71,7 +68,7 @@ class Transform(Component):
     bytes_a_pixel: ClassVar[float] = 75
     """What a transform takes of memory for each pixel, reading and writing the photo included."""
     network: ClassVar[bool] = False
-    """Whether it runs a network of its own."""
+    """Whether it runs a network of its own: its time is then measured before it is promised."""
 
     # The pixels.
 
@@ -163,8 +160,7 @@ class Transform(Component):
     @property
     def capabilities(self) -> Capabilities:
         """What the transform needs and allows."""
-        differentiable = type(self).surrogate is not Transform.surrogate
-        return Capabilities(differentiable=differentiable, network=self.network)
+        return Capabilities(differentiable=type(self).surrogate is not Transform.surrogate)
 
     def evaluations(self, model: EditModel) -> int:
         """How often one picture runs the model's denoiser; reads no weights."""

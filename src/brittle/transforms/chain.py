@@ -25,9 +25,7 @@ class Chain(Transform):
     @field_validator("steps")
     @classmethod
     def _flatten(cls, steps: Sequence[Transform]) -> tuple[Transform, ...]:
-        flat = tuple(
-            part for step in steps for part in (step.steps if isinstance(step, Chain) else (step,))
-        )
+        flat = tuple(part for step in steps for part in step.parts)
         if len(flat) < 2:
             raise ValueError("a chain has at least two steps")
         return flat

@@ -105,7 +105,7 @@ def count(plan: Plan, model: EditModel) -> Cost:
         shown=sum(one.max_train_steps * one.pictures_a_step for one in tunings),
         by_protection=Counter(one.arm for one in protected),
         by_network=Counter(
-            part for transform in passed for part in transform.parts if part.capabilities.network
+            part for transform in passed for part in transform.parts if part.network
         ),
     )
 
