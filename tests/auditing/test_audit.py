@@ -193,7 +193,7 @@ def test_a_folder_keeps_what_was_done_and_the_audit_goes_on_from_it(
     resumed = quick(files, "protected.png", embedded, out=tmp_path, **few)
     assert resumed.document == alone.document
     assert all(path.read_bytes() == data for path, data in kept.items())
-    monkeypatch.setattr(type(embedded), "encode", None)
+    monkeypatch.setattr(type(embedded), "encode_to_attack", None)
     monkeypatch.setattr("brittle.auditing.run.cost.describe", lambda *_: "")
     again = quick(files, "protected.png", embedded, out=tmp_path, **few)
     assert again.document == alone.document

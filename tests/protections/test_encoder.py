@@ -130,8 +130,10 @@ def test_under_a_mask_it_sees_what_inpainting_encodes(
     mask = torch.zeros(1, 1, 64, 64)
     mask[..., 16:48, 16:48] = 1
     seen = []
-    encode = model.encode
-    monkeypatch.setattr(model, "encode", lambda shown: seen.append(shown.detach()) or encode(shown))
+    encode = model.encode_to_attack
+    monkeypatch.setattr(
+        model, "encode_to_attack", lambda shown: seen.append(shown.detach()) or encode(shown)
+    )
     protected = EncoderProtection(steps=1)(model, image, mask=mask, seeds=[0])
 
     expected = image * (1 - mask) + 0.5 * mask if hides else image

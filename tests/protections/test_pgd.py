@@ -231,8 +231,8 @@ def test_nested_transforms_are_part_of_the_record() -> None:
 
 def test_the_encoder_runs_once_a_step_and_once_for_the_target(tiny, photos, monkeypatch) -> None:
     calls = []
-    encode = tiny.encode
-    monkeypatch.setattr(tiny, "encode", lambda image: calls.append(len(image)) or encode(image))
+    encode = tiny.vae.encode
+    monkeypatch.setattr(tiny.vae, "encode", lambda image: calls.append(len(image)) or encode(image))
     run_loop(EncoderProtection(steps=5), tiny, photos[:, :, :32, :32])
     assert sorted(calls) == [1, 2, 2, 2, 2, 2]
 

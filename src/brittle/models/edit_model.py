@@ -286,17 +286,27 @@ class EditModel(Parts):
         return mean, spread
 
     def encode_to_attack(self, image: Tensor) -> Tensor:
-        """As `encode`, in `attack_dtype`: for gradients' directions and latents' distances."""
-        if self.attack_dtype == self.vae_dtype:
+        """As `encode`, in `attack_dtype`: for gradients' directions and latents' distances.
+
+        A tiny autoencoder's convolutions run channels last, which takes a third less time.
+        """
+        if not self.has_tiny_autoencoder:
             return self.encode(image)
-        if "attacked" not in self._parts:
-            lower = copy.deepcopy(self.vae).to(self.attack_dtype)
-            self._parts["attacked"] = lower.to(memory_format=torch.channels_last)
         pixels = (image * 2 - 1).to(self.device, self.attack_dtype)
         pixels = pixels.contiguous(memory_format=torch.channels_last)
         with self.running("vae"):
-            latents = self._parts["attacked"].encode(pixels).latents
+            latents = self._to_attack.encode(pixels).latents
         return self._latents(latents, pixels)
+
+    @property
+    def _to_attack(self) -> Any:
+        """The autoencoder in `attack_dtype`."""
+        if self.attack_dtype == self.vae_dtype:
+            return self.vae
+        if "attacked" not in self._parts:
+            lower = copy.deepcopy(self.vae).to(self.attack_dtype)
+            self._parts["attacked"] = lower.to(memory_format=torch.channels_last)
+        return self._parts["attacked"]
 
     def _latents(self, encoded: Tensor, pixels: Tensor) -> Tensor:
         """The autoencoder's latents as the denoiser takes them."""

@@ -23,8 +23,8 @@ EMBEDDED = Path(__file__).parent / "embedded"
 EMBEDDED_INSTRUCT = Path(__file__).parent / "embedded_instruct"
 """The second embedded editor's denoiser and scheduler; all other parts are the first one's."""
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-_ISA_WITH_BFLOAT16 = ("DEFAULT", "ALL", "BF16", "FP16", "AMX", "AVX10")
-"""What names that oneDNN gives to instruction sets contain where they have bfloat16."""
+_AMX, _AVX512 = ("DEFAULT", "ALL", "AMX"), ("BF16", "FP16", "AVX10")
+"""What names that oneDNN gives to instruction sets contain where these have bfloat16."""
 _STACKED = re.compile(r"(.+)\+(.+?\.safetensors)(?:=([\d.]+))?")
 """A model, a file on top of it, and how much a LoRA counts."""
 _PICKLES = (".ckpt", ".bin", ".pt", ".pkl")
@@ -55,9 +55,9 @@ def load_model(
         device: by default CUDA, MPS or the CPU, whichever is there first.
         dtype: of denoiser and text encoders, and of the encoder's gradient as protections follow it
             (`EditModel.attack_dtype`). By default bfloat16 or float16 on a GPU, bfloat16 on CPUs
-            with AMX or AVX-512 bf16, float32 elsewhere. Results of two dtypes differ slightly, so
-            it is part of every key. ``bfloat16:vae=bfloat16`` says the autoencoder's as well, and
-            ``bfloat16:compiled`` has torch compile the denoiser, which takes minutes.
+            with AMX and on AMD's with AVX-512 bf16, float32 elsewhere. Results of two dtypes differ
+            slightly, so it is part of every key. ``bfloat16:vae=bfloat16`` says the autoencoder's
+            as well, and ``bfloat16:compiled`` has torch compile the denoiser, which takes minutes.
         vae_dtype: of the autoencoder in all other work, by default float32: Stable Diffusion XL's
             overflows in float16. Another one is part of every key, too.
         size: the long side in pixels up to which the model is shown a photo; larger ones are
@@ -175,11 +175,26 @@ def _cuda_has_bfloat16() -> bool:
 
 
 def _cpu_has_bfloat16() -> bool:
-    """Whether the CPU has AMX or AVX-512 bf16, and oneDNN was not told to do without them."""
-    names = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")  # an old torch lacks some
-    has = any(getattr(torch.cpu, name, lambda: False)() for name in names)
+    """Whether the CPU multiplies bfloat16 faster, and oneDNN was not told to do without it.
+
+    AMX does, and AVX-512 bf16 on AMD's. Intel's do so no faster than float32 (docs/performance.md).
+    """
     limit = os.environ.get("ONEDNN_MAX_CPU_ISA", "DEFAULT").upper()
-    return has and any(part in limit for part in _ISA_WITH_BFLOAT16)
+    amx, avx512 = (any(part in limit for part in parts) for parts in (_AMX, _AMX + _AVX512))
+    if amx and _cpu_says("_is_amx_tile_supported"):
+        return True
+    return avx512 and _cpu_says("_is_avx512_bf16_supported") and not _cpu_is_intels()
+
+
+def _cpu_says(name: str) -> bool:
+    """What torch says of the CPU; an old one lacks some questions."""
+    return bool(getattr(torch.cpu, name, lambda: False)())
+
+
+def _cpu_is_intels() -> bool:
+    """By its name, which an old torch doesn't know."""
+    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return str(capabilities.get("cpu_name", "")).startswith("Intel")
 
 
 def fetch(hub_id: str) -> Path:
