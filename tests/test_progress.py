@@ -55,6 +55,34 @@ def test_stages_beside_each_other_and_those_nobody_foresaw_are_shown(clock):
     ]
 
 
+def test_a_stage_that_was_foreseen_badly_spoils_the_estimate_for_ten_minutes_only(clock):
+    said = []
+    progress = Log(said.append, clock=clock).stage
+    with progress("all", 100) as advance:
+        clock.now += 1800  # a tenth of the whole, it was thought
+        advance(10)
+        for _ in range(20):
+            clock.now += 60
+            advance(1)
+    assert said[0].endswith("about 4.5 hours left")
+    assert said[9].endswith("19 %; about 2.8 hours left")
+    assert said[10].endswith("20 %; about 80 minutes left")
+    assert said[-1].endswith("about 70 minutes left")
+
+
+def test_what_takes_longer_than_the_pace_looks_back_goes_by_all_of_it(clock):
+    said = []
+    progress = Log(said.append, clock=clock).stage
+    with progress("edits", 4) as advance:
+        clock.now += 2400
+        advance(1)
+        for _ in range(12):
+            clock.now += 100
+            advance(0)
+    assert said[0].endswith("about 2.0 hours left")
+    assert said[-1].endswith("about 3.0 hours left")
+
+
 @pytest.mark.parametrize("steps", [(), (1, 1), (1, 1, 1), (2, 2), (1,) * 9])
 def test_a_part_whose_length_is_a_guess_ends_where_it_was_said_to(steps):
     seen = []

@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Lock
 
 Advance = Callable[[float], None]
@@ -12,6 +12,8 @@ Progress = Callable[[str, float], AbstractContextManager[Advance]]
 """``with progress("edits", 120) as advance: advance(8)``"""
 ALL = "all"
 """The name of the stage that `overall` adds; its total is 100."""
+RECENT = 600.0
+"""Seconds whose pace says how long the rest will take: no two stages are foreseen equally well."""
 
 
 @dataclass
@@ -22,6 +24,19 @@ class Stage:
     total: float
     begun: float = 0
     done: float = 0
+    marks: list[tuple[float, float]] = field(default_factory=list)
+    """When how much was done, as far back as `pace` looks."""
+
+    def pace(self, now: float) -> float | None:
+        """Seconds for one more, by the last `RECENT`, or by all where nothing was done in them."""
+        begin = (self.begun, 0.0)
+        self.marks = [*(self.marks or [begin]), (now, self.done)]
+        while len(self.marks) > 1 and self.marks[1][0] <= now - RECENT:
+            del self.marks[0]
+        for then, done in (self.marks[0], begin):
+            if self.done > done:
+                return (now - then) / (self.done - done)
+        return None
 
     @property
     def count(self) -> str:
@@ -112,6 +127,7 @@ def bars() -> Iterator[Progress]:
         console=Console(stderr=True),
         transient=True,
         redirect_stdout=sys.stdout.isatty(),
+        speed_estimate_period=RECENT,  # what takes half a minute a piece has an estimate, too
     )
     with shown:
 
@@ -152,7 +168,7 @@ class Log:
     @contextmanager
     def stage(self, name: str, total: float) -> Iterator[Advance]:
         """A `Progress`."""
-        mine = Stage(name, total, self.clock())
+        mine = Stage(name, total, begun=self.clock())
         self._open.append(mine)
 
         def advance(done: float) -> None:
@@ -169,14 +185,13 @@ class Log:
             self._open.remove(mine)
 
     def _line(self) -> str:
-        """How far each stage is, and how long the outermost will still take at its pace so far."""
+        """How far each stage is, and how long the outermost will still take at its pace."""
         outermost = self._open[0]
         line = ", ".join(f"{one.name} {one.count}" for one in self._open)
-        if not outermost.done:
+        pace = outermost.pace(self.clock())
+        if pace is None:
             return line
-        pace = (self.clock() - outermost.begun) / outermost.done
-        left = pace * max(0.0, outermost.total - outermost.done)
-        return f"{line}; about {duration(left)} left"
+        return f"{line}; about {duration(pace * max(0.0, outermost.total - outermost.done))} left"
 
 
 def duration(seconds: float) -> str:
