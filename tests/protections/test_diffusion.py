@@ -227,9 +227,10 @@ def test_the_presets_hold_their_sources_numbers() -> None:
     paper = Protection.parse("photoguard-diffusion")
     assert paper == DiffusionProtection()
     assert (paper.budget.radius, paper.step_size) == pytest.approx((0.1 / 2, 0.006 / 2))
-    assert (paper.steps, paper.draws, paper.evaluations, paper.eta) == (200, 10, 4, 1)
+    assert (paper.steps, paper.draws, paper.evaluations, paper.eta) == (200, 5, 4, 1)
     notebook = Protection.parse("photoguard-notebook-diffusion")
     assert (notebook.budget, notebook.step_size) == (L2Budget(radius=16 / 2), 1 / 2)
+    assert notebook.draws == 10
     table = Protection.parse("photoguard-table9-diffusion")
     assert (table.budget.radius, table.step_size, table.steps) == (16 / 255, 2 / 255, 200)
     full = Protection.parse("photoguard-diffusion-full")

@@ -7,9 +7,9 @@ from torch.nn import functional
 
 from brittle.models import EditModel, load_model
 from brittle.noise import derive_seed, gaussian, generators
-from brittle.protections import FirstStep, Protection
+from brittle.protections import FirstStep, Protection, Trace
 from brittle.protections.first_step import around_ellipse, grown
-from tests.models import tiny
+from tests.models import tiny, tiny_flow
 from tests.protections.conftest import descend, run_loop
 
 SETTING = {"steps": 2, "step_size": 4 / 255}
@@ -85,6 +85,17 @@ def test_other_models_start_from_the_noised_latent(exact, image) -> None:
     protection = FirstStep(**SETTING)
     result, _ = run_loop(protection, exact, image, seeds=[3])
     assert_same_steps(result, descend(gradient, image, protection), image)
+
+
+def test_a_model_of_flow_matching_starts_where_its_own_scheduler_does(photos, tmp_path) -> None:
+    tiny_flow.sd3().save_pretrained(tmp_path)
+    model = load_model(tmp_path, device="cpu", dtype="float32", size=32)
+    protection = FirstStep(steps=6, step_size=4 / 255)
+    image = photos[:1, :, 40:72, 40:72]
+    trace = Trace()
+    result = protection(model, image, seeds=[3], trace=trace)
+    assert (result - image).abs().max() > 4 / 255
+    assert min(trace.losses[1:]) < trace.losses[0]
 
 
 def test_a_mask_only_grows_and_always_leaves_something() -> None:

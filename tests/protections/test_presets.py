@@ -46,7 +46,7 @@ def test_every_preset_says_where_it_is_from_and_what_it_is_for(name) -> None:
     [
         ("photoguard-encoder", "40 passes through the encoder, forward and backward"),
         ("photoguard-encoder-eot", "240 passes through the encoder, forward and backward"),
-        ("photoguard-diffusion", "8,000 runs of the denoiser, forward and backward"),
+        ("photoguard-diffusion", "4,000 runs of the denoiser, forward and backward"),
         ("style-cloak-pgd:style=a pencil sketch", "100 passes through the encoder, forward and "
          "backward, and 1 edit"),
     ],

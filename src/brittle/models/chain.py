@@ -19,6 +19,7 @@ from brittle import noise
 from brittle.errors import UserError
 from brittle.models.denoisers import Condition, Denoiser, Task
 from brittle.models.edit_model import EditModel
+from brittle.models.flow_schedulers import FLOW
 from brittle.models.schedulers import AnyScheduler, State
 
 
@@ -55,6 +56,11 @@ class Start:
     """(N, 1, h, w), 1 where the editor may paint; the rest is put back after every step."""
     kept: Tensor | None = None
     """(N, C, h, w): the image's clean latents, to put back."""
+
+
+def plain_scheduler(model: EditModel) -> str:
+    """The scheduler of a plan that draws nothing on its way: DDIM, or flow matching's own."""
+    return FLOW if model.denoiser.scheduler_name(None) == FLOW else "ddim"
 
 
 def plan(

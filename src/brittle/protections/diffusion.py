@@ -48,7 +48,7 @@ class DiffusionProtection(PGD):
     strength: Fraction = Field(0.5, gt=0, le=1)
     scheduler: Literal["ddim", "plms", "flow"] = "ddim"
     eta: float = Field(1.0, ge=0, le=1)
-    draws: int = Field(10, ge=1)
+    draws: int = Field(5, ge=1)
     draws_at_once: int = Field(1, ge=1)
 
     @field_validator("target")

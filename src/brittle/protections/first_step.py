@@ -24,7 +24,8 @@ class FirstStep(PGD):
     """Enlarges what the denoiser predicts at the first step of an edit.
 
     Maximises ‖ε̂(z_T, T)‖₂ under ``prompt``, without guidance, T being the first timestep of an edit
-    of ``num_inference_steps`` and the noise drawn anew at each step.
+    of ``num_inference_steps`` and the noise drawn anew at each step. Of a model of flow matching it
+    is the velocity's norm.
 
     A model made for inpainting starts from noise and sees the photo around a mask, which varies:
     at each step the mask grows by an uneven border, up to a share ``growth`` of the greatest
@@ -82,7 +83,7 @@ class FirstStep(PGD):
             num_inference_steps=self.num_inference_steps,
             strength=1.0 if inpaints else self.strength,
             guidance_scale=1.0,
-            scheduler="ddim",
+            scheduler=chain.plain_scheduler(model),
             task="inpaint" if inpaints else "img2img",
             differentiable=True,
         )

@@ -42,7 +42,8 @@ class Universal(Protection):
     name = "universal"
     source = (
         "After FastProtect's mixture of perturbations (Ahn et al. 2024, arXiv 2412.11423), without "
-        "its choice by latent code, its loss over several layers and its weighting of what is seen"
+        "its target, its choice by latent code, its loss over several layers and its weighting of "
+        "what is seen"
     )
 
     budget: Budget = LinfBudget(radius=12.75 / 255)

@@ -50,7 +50,8 @@ class GridPure(Transform):
     Tiles are ``side`` px wide, or the whole picture where it is smaller, and lie half a tile apart;
     a last one ends at the edge. The picture's corners, which one tile sees, make up one tile more.
     What the tiles agree on is their mean, and ``gamma`` of the picture before the round is kept.
-    Between rounds the picture has 8 bits. Settings are those of the authors' repository.
+    Between rounds the picture has 8 bits; ours is rounded there. Settings are those of the authors'
+    repository.
     """
 
     name = "gridpure"

@@ -24,7 +24,8 @@ class NoisyUpscaling(Transform):
     """Noised, enlarged four times by Real-ESRGAN, and reduced to its own size by the mean of 16.
 
     ``sigma`` is the noise's standard deviation in [0, 1] units, 0.1 as in the source's example,
-    which enlarges by Stable Diffusion's upscaler instead. The networks run on the CPU:
+    which enlarges by Stable Diffusion's upscaler instead, told a caption, and reduces nothing. The
+    networks run on the CPU:
     ``realesrgan-x4plus`` is the one for photos, and ``realesr-animevideov3`` a small one for
     drawings, whose cost is a thirtieth.
     """
