@@ -100,7 +100,7 @@ def test_keys_are_frozen():
         == "11c4ac29cf600cbcf7de13439f2223f5"
     )
     assert key(Protection.parse("encoder")) == "6bcefa151d81fc1fd2d7ba0aaec48866"
-    assert key(Protection.parse("photoguard-diffusion")) == "f578f3fe05c76aa63a642d315c7e6200"
+    assert key(Protection.parse("diffusion:draws=10")) == "f578f3fe05c76aa63a642d315c7e6200"
     assert key(read_budget("8/255")) == "fba50806a1c9a23590808387eaefcc5a"
 
 

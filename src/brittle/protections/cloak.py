@@ -49,11 +49,11 @@ class StyleCloak(PGD):
     the picture, as Glaze's target is unlike the artist's style. Name one ``style`` to give all
     pictures of an artist the same.
 
-    The numbers are a public re-implementation's in our units (IMPRESS's repository, AAAAAAsuka/Impress,
-    glaze.py): 500 steps of Adam at a rate of .01 in [-1, 1], p .05 and alpha 30 for LPIPS beside the
-    latents of Stable Diffusion 1.x without their scale of .18. As for `impress`, d was taken to be
-    five times LPIPS, which is not measured; .2 is 30 / 5 × .18². It starts at the photo, and theirs at
-    uniform noise of ±.025; theirs samples latents, and holds no budget.
+    The numbers are a public re-implementation's in our units (glaze.py of AAAAAAsuka/Impress): 500
+    steps of Adam at a rate of .01 in [-1, 1], p .05 and alpha 30 for LPIPS beside the latents of
+    Stable Diffusion 1.x without their scale of .18. As for `impress`, d was taken to be five times
+    LPIPS, which is not measured; .2 is 30 / 5 × .18². It starts at the photo, and theirs at uniform
+    noise of ±.025; theirs samples latents, and holds no budget.
 
     ``optimizer`` is "adam" (the source's, its rate being ``step_size``, in [0, 1] units) or "sign"
     (PGD's steps). Whatever the penalty says, the result stays inside ``budget``. The record of a
