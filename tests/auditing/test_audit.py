@@ -62,6 +62,21 @@ def quick(files, name, embedded, **options):
     return brittle.audit(files / "original.png", files / name, **options).found
 
 
+def test_a_report_of_another_kind_is_refused_before_the_work(files, monkeypatch):
+    monkeypatch.setattr("brittle.api.answers.run.audit", None)
+    with pytest.raises(UserError, match=r"rep\.txt is no \.html file"):
+        brittle.audit(files / "original.png", files / "protected.png", out="rep.txt")
+
+
+def test_a_model_that_cannot_edit_says_so_and_promises_no_edits(files, tmp_path):
+    alone = load_model(taesd.write(tmp_path, "taesd", channels=4, pooled=False), device="cpu")
+    report = brittle.audit(
+        files / "original.png", files / "protected.png", models=[alone], transforms=[], quick=True
+    )
+    assert "Run again without --quick" not in report.text
+    assert report.found.document.models[0].why_no_edits == alone.why_no_edits.rstrip(".")
+
+
 @pytest.fixture(scope="module")
 def protected(files, embedded):
     return quick(files, "protected.png", embedded)

@@ -228,6 +228,43 @@ def test_an_entry_whose_number_was_changed_is_found(encoder):
         verify_bundle(encoder.with_suffix(".zip"), other, seed=0)
 
 
+def test_an_entry_that_says_it_is_another_is_found(encoder):
+    entry, bundle = read_entry(encoder), encoder.with_suffix(".zip")
+
+    def found(**changes):
+        return differing(
+            verify_bundle(bundle, entry.model_copy(update=changes), seed=0, share=0.01)
+        )
+
+    assert found(measured_by="another", source="mine") == {}
+    assert found(protection="my-super-cloak") == {"of the entry's fields": 1}
+    forged = {"model": "Stable Diffusion 1.5", "size": 512, "photos": 24, "records": {}}
+    assert found(**forged) == {"of the entry's fields": 4}
+    (result,) = entry.results
+    for change in ({"level": "mild"}, {"budget": "linf:1/255"}):
+        changed = {"results": (result.model_copy(update=change),)}
+        assert found(**changed) == {"of the entry's results": 1}
+    for results in ((), (result, result)):
+        with pytest.raises(UserError, match="not those of the bundle's protections"):
+            found(results=results)
+
+
+def test_scores_that_were_left_out_are_missed(encoder, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(encoder.with_suffix(""), copy)
+    record, store = Record.open(copy), FolderStore(copy)
+    rows = [row for row in record.rows if row.image != "3"]
+    store.write_results(record.manifest, {RESULTS: format_results(rows).encode()})
+    pack(Record.open(copy), tmp_path / "forged.zip")
+    left_out = 2 * 2 * 4  # seeds, transforms, arms
+    found = verify_bundle(tmp_path / "forged.zip", seed=0, share=0.01)
+    assert differing(found)["edits have scores"] == left_out
+    store.write_results(record.manifest, {INDEX: dump_list([])})
+    pack(Record.open(copy), tmp_path / "empty.zip")
+    with pytest.raises(UserError, match="has no edits"):
+        verify_bundle(tmp_path / "empty.zip", seed=0)
+
+
 def test_pictures_may_differ_as_machines_do():
     one = np.full((100, 100, 3), 100, np.uint8)
     other = one + 1
@@ -263,6 +300,7 @@ def test_what_holds_stands_above_what_is_stronger_but_was_undone(encoder):
     stopped = more.result.model_copy(update={"withheld": "loss did not fall"})
     assert ranked([LeaderboardRow(entry, stopped), nothing])[0] is nothing
     assert stopped.standing == "withheld"
+    assert line(entry, 0.2, 0.05).result.standing == "no more than noise"
 
 
 def test_texts_from_anyone_are_text_on_the_page(encoder):
@@ -380,6 +418,11 @@ def test_what_cannot_be_benched_is_refused_in_a_sentence(folder, tmp_path):
     (tmp_path / "bad.yaml").write_text("name: x\nversion: 0\nlevels: {}\ntrial: {}")
     with pytest.raises(UserError, match="version"):
         load_bench(tmp_path / "bad.yaml")
+    (tmp_path / "mine.yaml").write_text("like: quick\ntrial: {seeds: [7]}")
+    with pytest.raises(UserError, match="a bench of brittle's own: give yours another name"):
+        load_bench(tmp_path / "mine.yaml")
+    with pytest.raises(UserError, match=r"is no \.md file"):
+        brittle.leaderboard(tmp_path, tmp_path / "x.json")
     (tmp_path / "x.json").write_text("{}")
     with pytest.raises(UserError, match=r"x\.json"):
         read_entries(tmp_path)

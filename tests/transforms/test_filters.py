@@ -189,6 +189,13 @@ def test_total_variation_and_nl_means_are_scikit_images(real):
         assert (received - real).abs().mean() > 1 / 255
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (1, 24), (24, 1)])
+@pytest.mark.parametrize("transform", [TotalVariation(weight=0.05), NonLocalMeans(h=0.05)])
+def test_a_picture_of_one_pixel_a_side_keeps_its_shape(transform, shape, real):
+    thin = real[:1, :, : shape[0], : shape[1]]
+    assert transform.apply(thin).shape == thin.shape
+
+
 def test_total_variation_lowers_its_objective(real):
     photo = real[:1]
 

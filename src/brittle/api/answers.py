@@ -14,7 +14,7 @@ from brittle.metrics import Calibration, Follow, Keep
 from brittle.models import EditModel, load_model
 from brittle.places import shown
 from brittle.progress import Progress, silent
-from brittle.reporting.audit import audit_text, write_audit
+from brittle.reporting.audit import audit_text, page_at, write_audit
 from brittle.sources.folders import left_out
 from brittle.trial import mimic as mimicry
 from brittle.trial.calibrating import calibrate_model, describe, read_photos
@@ -67,6 +67,8 @@ def audit(
         UserError: files that can't be read or don't belong together; an unknown transform.
     """
     at, show = None if out is None else Path(out), str if show_paths else shown
+    if at is not None:
+        page_at(at)  # refused before the work
     for path in (original, protected):
         for note in () if path is None else left_out(Path(path)):
             say(note)

@@ -11,7 +11,7 @@ from brittle.benching.entry import Entry
 from brittle.benching.leaderboard import page, read_entries, read_entry
 from brittle.benching.measuring import make_entry
 from brittle.benching.verifying import Verified, verify_bundle
-from brittle.errors import needed
+from brittle.errors import UserError, needed
 from brittle.images import write_bytes, write_image
 from brittle.networks import st_lpips
 from brittle.progress import Progress, silent
@@ -174,8 +174,11 @@ def leaderboard(folder: str | Path, out: str | Path) -> Report[list[Entry]]:
         out: the page, as Markdown.
 
     Raises:
-        UserError: no such folder, a file in it that is no entry, or the page can't be written.
+        UserError: no such folder, a file in it that is no entry, a page that is no .md file or
+            can't be written.
     """
+    if Path(out).suffix != ".md":
+        raise UserError(f"{out} is no .md file: the page is Markdown, so name one.")
     entries = read_entries(Path(folder))
     write_bytes(Path(out), page(entries).encode(), overwrite=True)
     said = f"{out}: {len(entries)} result{'s' * (len(entries) != 1)}."

@@ -45,9 +45,7 @@ class Setting:
     @classmethod
     def of(cls, model: EditModel, request: Request) -> "Setting":
         """What can be asked of a model."""
-        why_not = QUICK if request.quick else ""
-        if not why_not and not model.edits:
-            why_not = model.why_no_edits.rstrip(".")
+        why_not = model.why_no_edits.rstrip(".") or (QUICK if request.quick else "")
         if why_not:
             return cls(model, request, None, why_not, Latent(), "")
         metric, reason = choose_metric(model)

@@ -66,6 +66,10 @@ def load_bench(named: str | Path) -> Bench:
         else:
             text = Path(named).read_text(encoding="utf-8")
         found = _read(text)
+        if found.name in SIZES and str(named) not in SIZES:
+            raise UserError(
+                f"{named}: {found.name} is a bench of brittle's own: give yours another name."
+            )
     except OSError:
         raise UserError(
             f"{named}: no such bench: say quick, small or full, or name a file."
@@ -90,6 +94,11 @@ def _read(text: str) -> Bench:
     return Bench.model_validate(base.model_dump() | written | {"trial": trial})
 
 
+def title(protection: str, bench: str, version: int) -> str:
+    """The title of a protection's trial on a bench."""
+    return f"{protection} on the bench {bench} {version}"
+
+
 def submission(
     bench: Bench, protection: str, *, photos: Path | None = None, files: Path | None = None
 ) -> Submission:
@@ -100,7 +109,7 @@ def submission(
     Raises:
         UserError: an unknown protection, a name that has no letters, photos that are missing.
     """
-    written = {"title": f"{protection} on the bench {bench.title}"} | bench.trial
+    written = {"title": title(protection, bench.name, bench.version)} | bench.trial
     if photos is not None:
         written["photos"] = str(photos)
     if "photos" not in written:

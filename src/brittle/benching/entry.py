@@ -99,9 +99,10 @@ class Measured(Data):
             return "withheld"
         if self.before is None or self.before.low is None:
             return "too few photos"
-        if self.worst is not None and self.worst.low is not None and self.worst.low > 0:
-            return "holds"
-        return "acts until adapted to" if self.before.low > 0 else "no more than noise"
+        if self.before.low <= 0:
+            return "no more than noise"
+        holds = self.worst is not None and self.worst.low is not None and self.worst.low > 0
+        return "holds" if holds else "acts until adapted to"
 
 
 class Entry(Data):

@@ -42,9 +42,9 @@ LEGEND = """
   with the original at hand, which a real one lacks. What chooses is never what is scored. 0 is
   like noise, 1 is a photo that is gone. Brackets are intervals over photos, of 95 % (of *reach, no
   transform*, of a little more).
-- **Standing**: *holds*, if that interval lies above 0. *Acts until adapted to*, if only the reach
-  without a transform does. *No more than noise*, if neither does: such rows have no place, and
-  stand below all others.
+- **Standing**: *holds*, if that interval lies above 0, and that of the reach without a transform
+  too. *Acts until adapted to*, if only the latter does. *No more than noise*, if it doesn't: such
+  rows have no place, and stand below all others, as do those with *too few photos* for an interval.
 - **Flags** are signs that a number may not mean what it seems to ([all of them](flags.md)); where
   one stops verdicts, or more than a tenth of the numbers is missing, the standing is *withheld*.
 - **Alone, each transform** leaves the reach of the second table; a dot marks what is not above

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydantic import TypeAdapter
@@ -124,37 +125,46 @@ def _published(record: Record, arm: str) -> Iterator[tuple[bytes, bytes]]:
 
 def make_entry(trial: Finished, of: Submission, bundle: Path, *, by: str = "") -> Entry:
     """The entry of a finished trial, whose ``bundle`` was written."""
-    manifest = trial.manifest
-    records = {arm.label: arm.record for arm in manifest.arms if arm.label in of.levels}
     name = name_of(of.protection)
-    made = {label: Protection.from_record(one) for label, one in records.items() if one}
-    one = next(iter(made.values()), None)
+    one = next((Protection.from_record(one) for one in _records(trial).values() if one), None)
     preset = registry(Protection.family).presets.get(name) if one else None
     return Entry(
         protection=of.protection,
         source=preset.source if preset else one.source if one else "files that another tool made",
-        records={
-            label: None if record is None else dict(record) for label, record in records.items()
-        },
         plugin="" if one is None else _plugin(one),
         cost="not known" if one is None else one.cost,
         bench=of.bench.name,
         bench_version=of.bench.version,
-        setting=manifest.trial.as_written,
-        model=manifest.model.name,
-        model_hash=manifest.model.content_hash,
-        size=manifest.model.size,
-        photos=len(manifest.photos),
-        photos_key=key(sorted(photo.digest for photo in manifest.photos)),
         results=measure(trial, of.levels, of.bench.levels),
         reported=reported(name),
-        version=manifest.code.get("version") or "",
-        commit=manifest.code.get("git") or "",
-        device=manifest.device.partition(":")[0],
-        measured=manifest.created,
         measured_by=by,
         bundle_sha256=digest_of(bundle),
+        **told(trial),
     )
+
+
+def told(trial: Finished) -> dict[str, Any]:
+    """What a trial itself says of the fields of its entry, beside the numbers."""
+    manifest = trial.manifest
+    return {
+        "records": _records(trial),
+        "setting": manifest.trial.as_written,
+        "model": manifest.model.name,
+        "model_hash": manifest.model.content_hash,
+        "size": manifest.model.size,
+        "photos": len(manifest.photos),
+        "photos_key": key(sorted(photo.digest for photo in manifest.photos)),
+        "version": manifest.code.get("version") or "",
+        "commit": manifest.code.get("git") or "",
+        "device": manifest.device.partition(":")[0],
+        "measured": manifest.created,
+    }
+
+
+def _records(trial: Finished) -> dict[str, dict[str, Any] | None]:
+    """By arm, the record of each protection; None where its files were made elsewhere."""
+    arms = [arm for arm in trial.manifest.arms if arm.kind == "protection"]
+    return {arm.label: None if arm.record is None else dict(arm.record) for arm in arms}
 
 
 def digest_of(bundle: Path) -> str:

@@ -13,11 +13,15 @@ from math import isclose
 from pathlib import Path
 
 import numpy as np
+from pydantic import ValidationError
 
 from brittle.analysis.conclusions import summarise_record
 from brittle.analysis.finished import Finished
+from brittle.benching.declaration import OWN, title
 from brittle.benching.entry import Entry, Measured
-from brittle.benching.measuring import digest_of, remeasured
+from brittle.benching.measuring import digest_of, remeasured, told
+from brittle.budgets import read_budget
+from brittle.component import explain
 from brittle.data import Data
 from brittle.declaration.trial import Trial, make_trial
 from brittle.editors import Editor
@@ -26,6 +30,7 @@ from brittle.images import Photo, digest, from_png, levels_from_png
 from brittle.metrics import Calibration
 from brittle.models import EditModel, load_model
 from brittle.progress import Progress, silent
+from brittle.protections import Protection
 from brittle.record.arms import ORIGINAL
 from brittle.record.bundle import unpack_into
 from brittle.record.manifest import Manifest, OtherModel
@@ -103,9 +108,9 @@ def verify_bundle(
         raise UserError(f"{bundle} is not the bundle of this entry: their SHA-256 differ.")
     with tempfile.TemporaryDirectory(prefix="brittle-verify-") as folder:
         record = Record.open(unpack_into(bundle, Path(folder) / "bundle"))
-        parts = [_usable_follows(record)]
+        parts = [_usable_follows(record), _scored(record)]
         if entry is not None:
-            parts.append(_entry_follows(record, entry))
+            parts += _entry_follows(record, entry)
         works, store = _works(record, device), FolderStore(Path(folder) / "again")
         _add(works, _drawn(record, seed, share))
         parts += _together([_Again(record, *work, store).compare(progress) for work in works])
@@ -125,6 +130,8 @@ def _together(found: Sequence[Sequence[Recomputed]]) -> Iterator[Recomputed]:
 def _drawn(record: Record, seed: int, share: float) -> list[Point]:
     """A random part of the points that were edited, in their order."""
     points = sorted(entry.point for entry in record.index if entry.cell)
+    if not points:
+        raise UserError("The bundle's index has no edits.")
     count = max(1, round(share * len(points)))
     return sorted(random.Random(seed).sample(points, count))
 
@@ -161,17 +168,44 @@ def _usable_follows(record: Record) -> Recomputed:
     return Recomputed(kind="judgements of usable edits", compared=compared, differ=tuple(differ))
 
 
-def _entry_follows(record: Record, entry: Entry) -> Recomputed:
-    """Whether an entry's numbers follow from the bundle's table and pictures."""
-    found = remeasured(Finished(record, summarise_record(record)), entry)
-    differ = [
-        one.arm for one, other in zip(entry.results, found, strict=True) if not _same(one, other)
+def _scored(record: Record) -> Recomputed:
+    """Whether every edit of the index has scores in the table."""
+    edited = {entry.point for entry in record.index if entry.cell}
+    without = sorted(edited - {Point(*row.key[:6]) for row in record.rows})
+    return Recomputed(
+        kind="edits have scores", compared=len(edited), differ=tuple(map(_words, without))
+    )
+
+
+def _entry_follows(record: Record, entry: Entry) -> Iterator[Recomputed]:
+    """Whether what an entry says, and its numbers, follow from the bundle's table and pictures."""
+    trial = Finished(record, summarise_record(record))
+    says = entry.model_dump(mode="json")
+    followed = entry.model_copy(update=told(trial)).model_dump(mode="json")
+    differ = [field for field, value in followed.items() if not _close(says[field], value)]
+    if record.manifest.trial.trial.title != title(
+        entry.protection, entry.bench, entry.bench_version
+    ):
+        differ.append("protection, bench or bench_version")
+    yield Recomputed(kind="of the entry's fields", compared=len(says), differ=tuple(differ))
+    arms = sorted(one.arm for one in entry.results)
+    if arms != sorted(followed["records"]):
+        raise UserError("The entry's results are not those of the bundle's protections.")
+    results = [
+        one.arm
+        for one, other in zip(entry.results, remeasured(trial, entry), strict=True)
+        if not (_close(one.model_dump(), other.model_dump()) and _at_its_level(one, trial))
     ]
-    return Recomputed(kind="of the entry's results", compared=len(found), differ=tuple(differ))
+    yield Recomputed(kind="of the entry's results", compared=len(arms), differ=tuple(results))
 
 
-def _same(one: Measured, other: Measured) -> bool:
-    return _close(one.model_dump(), other.model_dump())
+def _at_its_level(one: Measured, trial: Finished) -> bool:
+    """Whether a result's level is its arm's, and its budget the published files'."""
+    record = next(arm.record for arm in trial.manifest.arms if arm.label == one.arm)
+    if record is None:
+        return one.level == OWN
+    budget = Protection.from_record(dict(record)).budget
+    return one.arm.endswith(f"-{one.level}") and read_budget(one.budget) == budget
 
 
 def _close(one: object, other: object) -> bool:
@@ -187,7 +221,10 @@ def _calibration(manifest: Manifest, editor: str) -> Calibration | None:
     """The thresholds that judge an editor's edits."""
     model = manifest.model_of(editor)
     found = model.calibration if isinstance(model, OtherModel) else manifest.calibration
-    return None if found is None else Calibration.model_validate(found)
+    try:
+        return None if found is None else Calibration.model_validate(found)
+    except ValidationError as error:
+        raise UserError(explain(error, "The bundle's thresholds", Calibration)) from None
 
 
 def _words(point: Point) -> str:
@@ -203,6 +240,8 @@ def _works(record: Record, device: str | None) -> list[Work]:
     """
     manifest, trial = record.manifest, _without_protections(record.manifest)
     known = (manifest.model, *manifest.models)
+    if len(known) != 1 + len(trial.models):
+        raise UserError("The bundle's manifest has other models than its trial.")
     models = [
         load_model(name, size=one.size, device=device, dtype=manifest.precision)
         for name, one in zip((trial.model, *trial.models), known, strict=True)
@@ -348,13 +387,17 @@ class _Again:
 
     def _scores(self, found: Iterable[Row]) -> Recomputed:
         known = {row.key: row.value for row in self.record.rows}
+        metrics = {row.metric for row in self.record.rows}  # one that is here may have lacked there
         share, unit = SCORE
         compared, differ = 0, []
         for row in found:
-            if row.metric == "usable" or row.key not in known:
+            if row.metric == "usable" or row.metric not in metrics:
+                continue
+            compared += 1
+            if row.key not in known:
+                differ.append(f"{_words(Point(*row.key[:6]))} lacks {row.metric}")
                 continue
             theirs = known[row.key]
-            compared += 1
             if row.value is None or theirs is None:
                 agree = row.value == theirs
             else:

@@ -11,6 +11,7 @@ from brittle.analysis.summary import MIN_PHOTOS
 from brittle.auditing.answers import NOT_SEEN, distortions_sentence, metric_sentence
 from brittle.auditing.document import Answer, Audit, ModelResult, PhotoAudit, UsableCounts
 from brittle.auditing.run import Audited
+from brittle.auditing.setting import QUICK
 from brittle.errors import UserError
 from brittle.images import fit, to_bytes, write_bytes
 from brittle.reporting.formatting import number, percent, transform_name
@@ -104,7 +105,7 @@ def audit_text(document: Audit) -> str:
     parts += [f"Not audited, for lack of a partner: {path}" for path in document.without_partner]
     parts += [f"Not audited: {name}. {why}" for name, why in document.refused.items()]
     parts += [model.left_out for model in document.models if model.left_out]
-    if document.quick and document.models:
+    if any(model.why_no_edits == QUICK for model in document.models):
         parts.append("Run again without --quick to see edits.")
     return "\n\n".join(parts)
 
@@ -162,18 +163,27 @@ def seen_at(result: ModelResult, photo: PhotoAudit) -> str:
     return f"{text}."
 
 
+def page_at(out: Path) -> Path:
+    """Where the report of ``-o`` lies: in the folder, or the .html file itself.
+
+    Raises:
+        UserError: a name for something else.
+    """
+    if not out.suffix or out.is_dir():
+        return out / REPORT
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise UserError(f"{out} is no .html file: name one, or a folder, with -o.")
+    return out
+
+
 def write_audit(found: Audited, out: Path) -> Path:
     """Write the report: ``audit.html`` and ``audit.json`` into a folder, or one .html file.
 
     Raises:
         UserError: a name for something else, or a full disk.
     """
-    if out.suffix and not out.is_dir():
-        if out.suffix.lower() not in (".html", ".htm"):
-            raise UserError(f"{out} is no .html file: name one, or a folder, with -o.")
-        page = out
-    else:
-        page = out / REPORT
+    page = page_at(out)
+    if page != out:
         data = found.document.model_dump_json(indent=1) + "\n"
         write_bytes(out / DATA, data.encode(), overwrite=True)
     write_bytes(page, render_audit(found).encode("utf-8", "replace"), overwrite=True)

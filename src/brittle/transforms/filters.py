@@ -160,7 +160,8 @@ class _Skimage(Transform):
     def receive(self, image: Tensor, *, seed: int | None) -> Tensor:
         """The filtered image; there is no surrogate."""
         pixels = image[0].permute(1, 2, 0).cpu().numpy()
-        filtered = torch.from_numpy(np.ascontiguousarray(self.filtered(pixels)))
+        found = self.filtered(pixels).reshape(pixels.shape)  # scikit-image drops sides of 1 px
+        filtered = torch.from_numpy(np.ascontiguousarray(found))
         return quantise(filtered.permute(2, 0, 1)[None].to(image))
 
     def filtered(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
