@@ -256,9 +256,9 @@ def test_scores_that_were_left_out_are_missed(encoder, tmp_path):
     rows = [row for row in record.rows if row.image != "3"]
     store.write_results(record.manifest, {RESULTS: format_results(rows).encode()})
     pack(Record.open(copy), tmp_path / "forged.zip")
-    left_out = 2 * 2 * 4  # seeds, transforms, arms
+    left_out = 2 * (2 * 4 - 1)  # seeds; transforms and arms, but for the photo as it is
     found = verify_bundle(tmp_path / "forged.zip", seed=0, share=0.01)
-    assert differing(found)["edits have scores"] == left_out
+    assert differing(found)["edits with their scores"] == left_out
     store.write_results(record.manifest, {INDEX: dump_list([])})
     pack(Record.open(copy), tmp_path / "empty.zip")
     with pytest.raises(UserError, match="has no edits"):

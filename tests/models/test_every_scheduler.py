@@ -199,10 +199,11 @@ def test_edits_by_instruction_equal_diffusers(instruct, name):
     other = with_scheduler(instruct, name)
     pipeline = pipeline_of(other, "InstructPix2Pix")
     ran = 0
+    tolerance = 5e-5 if name in EDM_NAMES else 1e-5  # they begin at 80, whose last bit is 8e-6
     for steps in (1, 3):
         setting = {"num_inference_steps": steps, "image_guidance_scale": 1.5}
         expected = theirs(pipeline, 1, "instruct", **setting)
-        ran += assert_same(ours(other, 1, "instruct", **setting), expected, 1e-5, setting)
+        ran += assert_same(ours(other, 1, "instruct", **setting), expected, tolerance, setting)
     assert ran
 
 

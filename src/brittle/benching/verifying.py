@@ -169,11 +169,18 @@ def _usable_follows(record: Record) -> Recomputed:
 
 
 def _scored(record: Record) -> Recomputed:
-    """Whether every edit of the index has scores in the table."""
-    edited = {entry.point for entry in record.index if entry.cell}
+    """Whether every edit of the index has scores in the table.
+
+    Those of the unprotected photo as it is are what others are held against.
+    """
+    edited = {
+        entry.point
+        for entry in record.index
+        if entry.cell and (entry.arm, entry.transform) != (ORIGINAL, "none")
+    }
     without = sorted(edited - {Point(*row.key[:6]) for row in record.rows})
     return Recomputed(
-        kind="edits have scores", compared=len(edited), differ=tuple(map(_words, without))
+        kind="edits with their scores", compared=len(edited), differ=tuple(map(_words, without))
     )
 
 
