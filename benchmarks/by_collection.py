@@ -2,9 +2,9 @@
 
     python benchmarks/by_collection.py OUT [--metric style.distance]
 
-OUT is the folder of a run such as trials/mimicry-field.yaml's, with one placebo. Printed for each
-protection and transform: by collection, how much farther from the originals the pictures lie that
-were generated after protected pictures than those after noise, the mean over prompts and seeds.
+OUT is the folder of a run such as trials/mimicry-field.yaml's, with one kind of noise. Printed for
+each protection and transform: by collection, how much farther from the originals the pictures lie
+that were generated after protected pictures than those after noise: means over prompts and seeds.
 """
 
 import argparse
@@ -27,14 +27,13 @@ def main() -> None:
         if (row.metric, row.reference) == (options.metric, "originals") and row.value is not None:
             distances[row.image, row.arm, row.transform].append(row.value)
     collections = sorted({image for image, _, _ in distances})
-    (placebo,) = record.manifest.trial.trial.placebos
+    noises = {one.of: one.label for one in record.manifest.arms if one.kind == "placebo"}
     print(f"| protection | transform | {' | '.join(collections)} |")
     print("|---" * (len(collections) + 2) + "|")
-    for arm in [one.label for one in record.manifest.arms if one.kind == "protection"]:
+    for arm, noise in noises.items():
         for transform in [one.label for one in record.manifest.transforms]:
             effects = (
-                mean(distances[name, arm, transform])
-                - mean(distances[name, f"{placebo}({arm})", transform])
+                mean(distances[name, arm, transform]) - mean(distances[name, noise, transform])
                 for name in collections
             )
             cells = " | ".join(f"{effect:+.2f}".replace("-", "−") for effect in effects)

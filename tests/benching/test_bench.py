@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import brittle
 from brittle.analysis.summary import Interval
 from brittle.benching import entry as schema
-from brittle.benching.declaration import SIZES, load_bench, submission
+from brittle.benching.declaration import SIZES, load_bench, submission, title
 from brittle.benching.entry import Entry, Measured
 from brittle.benching.leaderboard import LeaderboardRow, page, ranked, read_entries, read_entry
 from brittle.benching.measuring import reported
@@ -367,7 +367,7 @@ def test_the_quick_bench_is_the_small_one_at_another_size_and_with_one_editor():
     assert quick.levels == small.levels
     others = {"models": {}, "models_transforms": None}
     assert quick.trial == small.trial | {"square": 128, "size": 128} | others
-    assert quick.title != small.title
+    assert title("p", quick.name, quick.version) != title("p", small.name, small.version)
 
 
 def test_levels_of_visibility_have_tables_of_their_own(encoder):

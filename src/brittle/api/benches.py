@@ -6,7 +6,7 @@ from pathlib import Path
 from brittle.analysis.finished import Finished
 from brittle.api.reports import Report, Say, quiet
 from brittle.api.trials import dry_run, reported
-from brittle.benching.declaration import Submission, load_bench, submission
+from brittle.benching.declaration import Submission, load_bench, submission, title
 from brittle.benching.entry import Entry
 from brittle.benching.leaderboard import page, read_entries, read_entry
 from brittle.benching.measuring import make_entry
@@ -199,7 +199,7 @@ def _submission(
 
 def _words(entry: Entry) -> str:
     """An entry's answer: a line for each level of visibility."""
-    lines = [f"{entry.protection} on the bench {entry.bench} {entry.bench_version}:"]
+    lines = [f"{title(entry.protection, entry.bench, entry.bench_version)}:"]
     for one in entry.results:
         lines += [
             f"  {one.level} (ST-LPIPS {estimated(one.st_lpips, digits=3)}): {one.standing}",

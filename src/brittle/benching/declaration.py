@@ -32,11 +32,6 @@ class Bench(Data):
     """The trial's fields, but for its title and what belongs to a protection. ``photos`` lie beside
     the file; without them the user names a folder."""
 
-    @property
-    def title(self) -> str:
-        """Its name and version."""
-        return f"{self.name} {self.version}"
-
 
 class Submission(NamedTuple):
     """One protection as a bench runs it."""
@@ -60,13 +55,14 @@ def load_bench(named: str | Path) -> Bench:
     Raises:
         UserError: no such file, or no bench in it.
     """
+    shipped = str(named) in SIZES
     try:
-        if str(named) in SIZES:
+        if shipped:
             text = resources.files("brittle.benching").joinpath(f"{named}.yaml").read_text("utf-8")
         else:
             text = Path(named).read_text(encoding="utf-8")
         found = _read(text)
-        if found.name in SIZES and str(named) not in SIZES:
+        if found.name in SIZES and not shipped:
             raise UserError(
                 f"{named}: {found.name} is a bench of brittle's own: give yours another name."
             )
@@ -95,7 +91,7 @@ def _read(text: str) -> Bench:
 
 
 def title(protection: str, bench: str, version: int) -> str:
-    """The title of a protection's trial on a bench."""
+    """A protection's trial on a bench, as its title and answer name it."""
     return f"{protection} on the bench {bench} {version}"
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import isclose
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
@@ -187,31 +188,34 @@ def _scored(record: Record) -> Recomputed:
 def _entry_follows(record: Record, entry: Entry) -> Iterator[Recomputed]:
     """Whether what an entry says, and its numbers, follow from the bundle's table and pictures."""
     trial = Finished(record, summarise_record(record))
-    says = entry.model_dump(mode="json")
-    followed = entry.model_copy(update=told(trial)).model_dump(mode="json")
-    differ = [field for field, value in followed.items() if not _close(says[field], value)]
+    facts = told(trial)
+    says = entry.model_dump(mode="json", include={*facts})
+    follows = entry.model_copy(update=facts).model_dump(mode="json", include={*facts})
+    differ = [field for field in facts if not _close(says[field], follows[field])]
     if record.manifest.trial.trial.title != title(
         entry.protection, entry.bench, entry.bench_version
     ):
         differ.append("protection, bench or bench_version")
-    yield Recomputed(kind="of the entry's fields", compared=len(says), differ=tuple(differ))
-    arms = sorted(one.arm for one in entry.results)
-    if arms != sorted(followed["records"]):
+    # Of protection, bench and version the title tells as one.
+    yield Recomputed(kind="of the entry's fields", compared=len(facts) + 1, differ=tuple(differ))
+    records, arms = facts["records"], sorted(one.arm for one in entry.results)
+    if arms != sorted(records):
         raise UserError("The entry's results are not those of the bundle's protections.")
     results = [
         one.arm
         for one, other in zip(entry.results, remeasured(trial, entry), strict=True)
-        if not (_close(one.model_dump(), other.model_dump()) and _at_its_level(one, trial))
+        if not (
+            _close(one.model_dump(), other.model_dump()) and _at_its_level(one, records[one.arm])
+        )
     ]
     yield Recomputed(kind="of the entry's results", compared=len(arms), differ=tuple(results))
 
 
-def _at_its_level(one: Measured, trial: Finished) -> bool:
+def _at_its_level(one: Measured, record: dict[str, Any] | None) -> bool:
     """Whether a result's level is its arm's, and its budget the published files'."""
-    record = next(arm.record for arm in trial.manifest.arms if arm.label == one.arm)
     if record is None:
         return one.level == OWN
-    budget = Protection.from_record(dict(record)).budget
+    budget = Protection.from_record(record).budget
     return one.arm.endswith(f"-{one.level}") and read_budget(one.budget) == budget
 
 

@@ -114,7 +114,7 @@ class Impress(Purifier):
     alpha x d are those of the authors' public scripts against PhotoGuard (1,000 steps, and in
     [-1, 1] units a rate of 0.005 and noise of 0.05; LPIPS with eps 0.1 and alpha 0.01).
 
-    Three things differ. d is brittle's perceptual distance, which needs no download, in place of
+    Four things differ. d is brittle's perceptual distance, which needs no download, in place of
     LPIPS: other features, no learned weights, and another scale. We took it to be five times
     LPIPS's, which is not measured, and so eps is 0.5 and alpha 0.002. Adam's epsilon is the usual
     1e-8: theirs, 1e-5, makes steps depend on the number of pixels. The noised start is clipped to
