@@ -14,7 +14,7 @@ from brittle.editors import Editor
 from brittle.errors import UserError
 from brittle.metrics import Metric
 from brittle.models.hub import revision
-from brittle.models.known import KNOWN, KnownModel, known_as
+from brittle.models.known import BROUGHT, KNOWN, KnownModel, known_as
 from brittle.protections import Protection
 from brittle.transforms import Transform
 
@@ -199,6 +199,8 @@ def fetch_models(names: Sequence[str]) -> list[str]:
     known = []
     for name in names:
         if (one := known_as(name)) is None:
+            if name in BROUGHT:
+                raise UserError(f"{name} comes with brittle: there is nothing to fetch.")
             raise UserError(unknown("model", name, KNOWN))
         known.append(one)
     return [f"{one.name}: {revision(one.fetch())}" for one in known]

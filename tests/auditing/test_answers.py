@@ -88,6 +88,8 @@ def test_a_small_effect_is_no_protection_and_no_share_of_it_is_said():
     )
     assert [one.test.stronger for one in found] == [True, False, False]
     assert not any(one.protects for one in found)
+    assert [one.left for one in found] == [None] * 3
+    assert found[2].left_reason == "next to nothing without a transform"
 
 
 def test_a_change_that_acts_elsewhere_too_is_said_to():

@@ -334,7 +334,7 @@ def test_several_models_get_one_table_of_transfer(files, embedded, protected, tm
     assert said != photo.results[1].seen_as("latents")[0].test.stronger
     reach = transfer(twice).rows[0][1].partition(" (")[0]
     assert f"the embedded model 2 of 2, {reach}" in transfer(twice).answer
-    assert transfer(twice).title.endswith("mean over 2 photos")
+    assert transfer(twice).title.endswith("over 2 photos")
     assert transfer(twice).rows[0][1].endswith("(2 of 2 beyond noise)")
     assert transfer(protected.document) is None
     assert transfer(brittle.audit(None, files / "protected.png").found.document) is None
@@ -405,6 +405,10 @@ def test_eight_photos_get_intervals(files, embedded, tmp_path):
     assert "differ from their originals by at most 12 of 255 levels; PSNR" in said
     assert "What the image encoder sees" not in said  # eight tables would bury the answer
     assert "Each photo's own answer and table stand in --json" in said
+    photos = [one.model_copy(update={"results": one.results * 2}) for one in document.photos]
+    twice = document.model_copy(update={"photos": tuple(photos), "models": document.models * 2})
+    first = transfer(twice).rows[0][1]  # the paragraph's number, not another mean of it
+    assert first.startswith(f"{round(100 * none.reach.estimate)}\u00a0%")
 
 
 def test_a_pair_that_is_refused_is_listed_and_ends_nothing(files, embedded, tmp_path):
@@ -423,6 +427,27 @@ def test_a_pair_that_is_refused_is_listed_and_ends_nothing(files, embedded, tmp_
     (tmp_path / "left" / "cat.png").unlink()
     with pytest.raises(UserError, match="show different pictures"):
         brittle.audit(tmp_path / "left", tmp_path / "right", **options)
+
+
+def test_what_was_drawn_over_a_photo_is_said_to_be_left_out(files, embedded):
+    captioned = Image.open(files / "protected.png").convert("RGB")
+    captioned.paste((255, 0, 0), (0, 56, 64, 64))
+    captioned.save(files / "captioned.png")
+    (photo,) = quick(files, "captioned.png", embedded).document.photos
+    (flag,) = [one for one in photo.flags if "drawn over the photo" in one]
+    assert flag.startswith("In 16 % of the picture")
+    assert not quick(files, "protected.png", embedded).document.photos[0].flags
+
+
+def test_an_encoder_that_sees_nothing_is_refused(files, tmp_path):
+    folder = taesd.write(tmp_path / "dead", "dead", channels=4, pooled=False)
+    dead = {
+        name: torch.zeros_like(one)
+        for name, one in taesd.weights("encoder", channels=4, pooled=False).items()
+    }
+    torch.save(dead, folder / "dead_encoder.pth")
+    with pytest.raises(UserError, match="sees no difference between protected and a gray picture"):
+        quick(files, "protected.png", load_model(folder, device="cpu"))
 
 
 def test_doubts_come_before_the_answer_and_notes_name_the_file(files, embedded):

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -276,6 +277,15 @@ def test_pictures_may_differ_as_machines_do():
     assert not alike(one, one[:50])
 
 
+def test_a_bundle_of_something_else_is_named_by_its_own_name(tmp_path):
+    path = tmp_path / "other.zip"
+    with zipfile.ZipFile(path, "w") as bundle:
+        bundle.writestr("manifest.json", "{}")
+    with pytest.raises(UserError, match=r"other\.zip") as refused:
+        verify_bundle(path, seed=0)
+    assert "brittle-verify" not in str(refused.value)
+
+
 def interval(estimate, half):
     return Interval(estimate=estimate, low=estimate - half, high=estimate + half, method="t", n=8)
 
@@ -301,6 +311,9 @@ def test_what_holds_stands_above_what_is_stronger_but_was_undone(encoder):
     assert ranked([LeaderboardRow(entry, stopped), nothing])[0] is nothing
     assert stopped.standing == "withheld"
     assert line(entry, 0.2, 0.05).result.standing == "no more than noise"
+    alone = more.result.model_copy(update={"worst": None, "worst_reason": "no transform was tried"})
+    assert alone.standing == "acts, with nobody adapting"
+    assert ranked([nothing, LeaderboardRow(entry, alone)])[1] is nothing
 
 
 def test_texts_from_anyone_are_text_on_the_page(encoder):
@@ -411,6 +424,8 @@ def test_the_command_runs_what_is_no_other_command(folder, encoder, tmp_path):
 def test_what_cannot_be_benched_is_refused_in_a_sentence(folder, tmp_path):
     with pytest.raises(UserError, match="did you mean 'photoguard-encoder'"):
         submission(load_bench("small"), "fotoguard-encoder")
+    with pytest.raises(UserError, match="at its own levels of visibility: leave the budget out"):
+        submission(load_bench("small"), "photoguard-encoder:budget=8/255")
     with pytest.raises(UserError, match="no photos of its own: name yours, --photos"):
         submission(load_bench("full"), "photoguard-encoder")
     with pytest.raises(UserError, match="say quick, small or full, or name a file"):
@@ -425,6 +440,13 @@ def test_what_cannot_be_benched_is_refused_in_a_sentence(folder, tmp_path):
         brittle.leaderboard(tmp_path, tmp_path / "x.json")
     (tmp_path / "x.json").write_text("{}")
     with pytest.raises(UserError, match=r"x\.json"):
+        read_entries(tmp_path)
+
+
+def test_one_result_has_one_place(encoder, tmp_path):
+    for name in ("a.json", "b.json"):
+        shutil.copy(encoder, tmp_path / name)
+    with pytest.raises(UserError, match=r"a\.json and .*b\.json are of the same bundle"):
         read_entries(tmp_path)
 
 

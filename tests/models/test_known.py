@@ -88,6 +88,8 @@ def test_what_is_not_cached_is_one_sentence(cache):
         brittle.fetch_models(["sd3"])
     with pytest.raises(UserError, match="Unknown model 'sd2': did you mean 'sd3'"):
         brittle.fetch_models(["sd2"])
+    with pytest.raises(UserError, match="embedded comes with brittle"):
+        brittle.fetch_models(["embedded"])
 
 
 def test_half_a_download_is_not_the_model(cache):
@@ -95,6 +97,15 @@ def test_half_a_download_is_not_the_model(cache):
     snapshot(cache, "sd1", {"taesd_encoder.safetensors": encoder})
     with pytest.raises(UserError, match=r"only partly in the cache .*taesd_decoder"):
         load_model("sd1", device="cpu")
+
+
+def test_a_damaged_file_in_the_cache_is_not_the_model(cache):
+    folder = snapshot(cache, "flux2", {})
+    folder.mkdir(parents=True)
+    (folder / "taef2.safetensors").write_bytes(b"half a download")
+    assert f"in the cache, madebyollin/taef2@{COMMIT}" not in brittle.describe("models")
+    with pytest.raises(UserError, match=r"taef2\.safetensors is damaged: delete it"):
+        load_model("flux2", device="cpu")
 
 
 def test_the_list_says_what_is_cached(cache):

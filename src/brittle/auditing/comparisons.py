@@ -14,18 +14,18 @@ def comparisons(found: Sequence[Distances]) -> Iterator[Answer]:
     """An answer for each transform; the first is none."""
     first = found[0]
     tests = placebo_tests([(one.protected, one.placebos) for one in found])
-    at_first = tests[0].stronger
+    at_first, first_reach = tests[0].stronger, _reach(first)
     for one, test in zip(found, tests, strict=True):
-        tried, name = one.tried, str(one.tried.transform)
-        beyond, room = one.protected - one.noise, one.gray - one.noise
-        reach = beyond / room if room > 0 else None
+        tried, name, reach = one.tried, str(one.tried.transform), _reach(one)
         left, reason = None, ""
         if one is first:
             reason = "nothing was transformed"
         elif not at_first:
             reason = "no more than noise without a transform"
+        elif first_reach is not None and first_reach < SMALL:
+            reason = "next to nothing without a transform"
         else:
-            left = beyond / (first.protected - first.noise)
+            left = (one.protected - one.noise) / (first.protected - first.noise)
         if tried.reduced_first and not reason:
             reason = NOT_SEEN
         yield Answer(
@@ -52,6 +52,12 @@ def comparisons(found: Sequence[Distances]) -> Iterator[Answer]:
             usable=one.usable,
             usable_reason=one.usable_reason,
         )
+
+
+def _reach(one: Distances) -> float | None:
+    """What lies beyond noise, as a share of what a gray picture adds to it, if that is anything."""
+    room = one.gray - one.noise
+    return (one.protected - one.noise) / room if room > 0 else None
 
 
 def _elsewhere(one: Distances) -> float | None:

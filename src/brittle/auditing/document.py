@@ -93,8 +93,9 @@ class Answer(Data):
     """Share of the distance beyond ``noise`` that the transform leaves; null where there is none,
     with the reason beside it."""
     left_reason: str
-    """Why ``left`` is null: nothing was transformed, the file is no more than noise already without
-    a transform, or the reduction hides what the transform does."""
+    """Why ``left`` is null: nothing was transformed, the file is no more than noise or next to
+    nothing (``reach`` below 0.1) already without a transform, or the reduction hides what the
+    transform does."""
     left_reduced: float | None
     """The same share where the photo was reduced first; null where it was not."""
     test: PlaceboTest

@@ -75,7 +75,8 @@ def audit(
     document names files as ``show`` does.
 
     Raises:
-        UserError: files that can't be read or don't belong together; a model that is no model.
+        UserError: files that can't be read or don't belong together; a model that is no model, or
+            whose encoder gives the same for a photo and a gray picture.
     """
     pairs, alone = find_pairs(original, protected)
     if len({model.name for model in models}) < len(models):
@@ -260,7 +261,13 @@ class _OneModel:
             for pair in pairs:
                 part = Guessed(advance, work)
                 photo = self._photo(pair, self.tried(pair), part)
-                found, shown = [*comparisons(photo.latents())], list[Shown]()
+                latents = photo.latents()
+                if not latents[0].gray and not self.work.read(pair).flat:
+                    raise UserError(
+                        f"{setting.model.name}: its encoder sees no difference between {pair.name} "
+                        "and a gray picture, so it tells nothing of any photo: check its files."
+                    )
+                found, shown = [*comparisons(latents)], list[Shown]()
                 if setting.editor is not None:
                     found += comparisons(photo.edits())
                     shown = list(photo.pictures_of((ORIGINAL, PROTECTED)))

@@ -9,7 +9,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from brittle.budgets import read_budget
-from brittle.component import explain, name_of
+from brittle.component import explain, name_of, parse_parameters, registry
 from brittle.data import Data
 from brittle.declaration.trial import Trial, make_trial
 from brittle.errors import UserError, shortened
@@ -103,7 +103,8 @@ def submission(
     ``protection`` is a preset or ``name:field=value``; with ``files``, what the tool is called.
 
     Raises:
-        UserError: an unknown protection, a name that has no letters, photos that are missing.
+        UserError: an unknown protection, or one with a budget beside its own; a name that has no
+            letters; photos that are missing.
     """
     written = {"title": title(protection, bench.name, bench.version)} | bench.trial
     if photos is not None:
@@ -118,7 +119,7 @@ def submission(
         written |= {"protections": (), "files": {label: str(files)}}
         levels = {label: OWN}
     else:
-        component = Protection.parse(protection)
+        component = _without_budget(protection)
         levels = {f"{short}-{level}": level for level in bench.levels}
         names = {
             label: str(component.with_budget(read_budget(bench.levels[level])))
@@ -126,3 +127,16 @@ def submission(
         }
         written |= {"protections": tuple(names), "names": names}
     return Submission(bench, protection, make_trial(written, bench.name), levels)
+
+
+def _without_budget(text: str) -> Protection:
+    """The protection; a budget of the user's would be discarded, and would shape the step."""
+    component, name = Protection.parse(text), name_of(text)
+    kind, preset = registry(Protection.family).resolve(name)
+    has_one = "budget" in preset or not kind.model_fields["budget"].is_required()
+    if has_one and "budget" in parse_parameters(text.partition(":")[2], context=text):
+        raise UserError(
+            f"{text}: a bench runs every protection at its own levels of visibility: leave the "
+            "budget out."
+        )
+    return component

@@ -15,7 +15,12 @@ from brittle.data import Data
 
 SCHEMA = Path(__file__).parent / "schema" / "entry.schema.json"
 Standing = Literal[
-    "holds", "acts until adapted to", "no more than noise", "too few photos", "withheld"
+    "holds",
+    "acts until adapted to",
+    "acts, with nobody adapting",
+    "no more than noise",
+    "too few photos",
+    "withheld",
 ]
 
 
@@ -101,7 +106,9 @@ class Measured(Data):
             return "too few photos"
         if self.before.low <= 0:
             return "no more than noise"
-        holds = self.worst is not None and self.worst.low is not None and self.worst.low > 0
+        if self.worst is None:
+            return "acts, with nobody adapting"
+        holds = self.worst.low is not None and self.worst.low > 0
         return "holds" if holds else "acts until adapted to"
 
 

@@ -7,7 +7,7 @@ to the entries.
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 from pydantic import ValidationError
 
@@ -18,14 +18,8 @@ from brittle.errors import UserError, printable
 from brittle.protections import Protection
 from brittle.reporting.formatting import estimated, mostly, number, transform_name
 
-ORDER: tuple[Standing, ...] = (
-    "holds",
-    "acts until adapted to",
-    "no more than noise",
-    "too few photos",
-    "withheld",
-)
-RANKED = ORDER[:2]
+ORDER: tuple[Standing, ...] = get_args(Standing)
+RANKED = ORDER[:3]
 """What has a place: of the others nothing shows that they do anything."""
 HEAD = """# Leaderboard
 
@@ -43,8 +37,9 @@ LEGEND = """
   like noise, 1 is a photo that is gone. Brackets are intervals over photos, of 95 % (of *reach, no
   transform*, of a little more).
 - **Standing**: *holds*, if that interval lies above 0, and that of the reach without a transform
-  too. *Acts until adapted to*, if only the latter does. *No more than noise*, if it doesn't: such
-  rows have no place, and stand below all others, as do those with *too few photos* for an interval.
+  too. *Acts until adapted to*, if only the latter does, and *acts, with nobody adapting*, if there
+  is no worst case. *No more than noise*, if it doesn't: such rows have no place, and stand below
+  all others, as do those with *too few photos* for an interval.
 - **Flags** are signs that a number may not mean what it seems to ([all of them](flags.md)); where
   one stops verdicts, or more than a tenth of the numbers is missing, the standing is *withheld*.
 - **Alone, each transform** leaves the reach of the second table; a dot marks what is not above
@@ -107,11 +102,17 @@ def read_entries(folder: Path) -> list[Entry]:
     """All entries of a folder, in the order of their files.
 
     Raises:
-        UserError: no such folder, or a file that is no entry.
+        UserError: no such folder, a file that is no entry, or two of one result.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: there is no such folder of entries.")
-    return [read_entry(path) for path in sorted(folder.glob("*.json"))]
+    found, files = [], dict[str, Path]()
+    for path in sorted(folder.glob("*.json")):
+        found.append(read_entry(path))
+        first = files.setdefault(found[-1].bundle_sha256, path)
+        if first != path:
+            raise UserError(f"{first} and {path} are of the same bundle: keep one of them.")
+    return found
 
 
 def ranked(lines: Iterable[LeaderboardRow]) -> list[LeaderboardRow]:
@@ -121,7 +122,7 @@ def ranked(lines: Iterable[LeaderboardRow]) -> list[LeaderboardRow]:
 
 def _reach(result: Measured) -> float:
     """What orders rows of one standing: the worst case, or where it decides nothing, the other."""
-    found = result.worst if result.standing in RANKED else result.before
+    found = (result.worst if result.standing in RANKED else None) or result.before
     return found.estimate if found else float("-inf")
 
 

@@ -108,7 +108,7 @@ def verify_bundle(
     if entry is not None and entry.bundle_sha256 != digest_of(bundle):
         raise UserError(f"{bundle} is not the bundle of this entry: their SHA-256 differ.")
     with tempfile.TemporaryDirectory(prefix="brittle-verify-") as folder:
-        record = Record.open(unpack_into(bundle, Path(folder) / "bundle"))
+        record = _opened(bundle, Path(folder) / "bundle")
         parts = [_usable_follows(record), _scored(record)]
         if entry is not None:
             parts += _entry_follows(record, entry)
@@ -116,6 +116,15 @@ def verify_bundle(
         _add(works, _drawn(record, seed, share))
         parts += _together([_Again(record, *work, store).compare(progress) for work in works])
     return Verified(seed=seed, parts=tuple(parts))
+
+
+def _opened(bundle: Path, folder: Path) -> Record:
+    """What a bundle holds, unpacked into a new folder, of which errors say nothing."""
+    unpack_into(bundle, folder)
+    try:
+        return Record.open(folder)
+    except UserError as error:
+        raise UserError(str(error).replace(str(folder), str(bundle))) from None
 
 
 def _together(found: Sequence[Sequence[Recomputed]]) -> Iterator[Recomputed]:

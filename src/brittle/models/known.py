@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from brittle.errors import UserError
 from brittle.models import hub
+from brittle.models.taesd_files import tensor_names
 
 
 @dataclass(frozen=True)
@@ -37,13 +39,21 @@ class KnownModel:
         """Its folder, from the cache or downloaded.
 
         Raises:
-            UserError: as `hub.fetch`.
+            UserError: as `hub.fetch`; a file in the cache is damaged.
         """
-        return hub.fetch(self.hub_id, self.files, (), self._lacking)
+        found = hub.fetch(self.hub_id, self.files, (), self._lacking)
+        if lacking := self._lacking(found):
+            raise UserError(f"{self.hub_id}: {lacking}")
+        return found
 
     def _lacking(self, folder: Path) -> str:
-        missing = next((name for name in self.files if not (folder / name).is_file()), None)
-        return f"there is no {missing}." if missing else ""
+        for name in self.files:
+            if not (folder / name).is_file():
+                return f"there is no {name}."
+            if not tensor_names(folder / name):
+                # The hub's library downloads nothing that is in its cache, whatever it is.
+                return f"{folder / name} is damaged: delete it and the file that it links to."
+        return ""
 
 
 def _pair(stem: str) -> tuple[str, ...]:

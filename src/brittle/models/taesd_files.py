@@ -90,10 +90,10 @@ def in_taesd_format(path: Path) -> bool:
     if path.suffix != ".safetensors":
         return path.suffix == ".pth"
     first = r"((en|de)coder\.)?(layers\.)?[01]\.(conv\.0\.)?weight"
-    return any(re.fullmatch(first, name) for name in _names(path))
+    return any(re.fullmatch(first, name) for name in tensor_names(path))
 
 
-def _names(path: Path) -> set[str]:
+def tensor_names(path: Path) -> set[str]:
     """The names of the tensors in a .safetensors file; none where it is damaged."""
     from safetensors import SafetensorError, safe_open
 
@@ -105,8 +105,8 @@ def _names(path: Path) -> set[str]:
 
 
 def _holds_both(path: Path) -> bool:
-    sides = {name.partition(".")[0] for name in _names(path)} if path.suffix != ".pth" else set()
-    return sides == {"encoder", "decoder"}
+    sides = {"encoder", "decoder"}
+    return path.suffix != ".pth" and {one.partition(".")[0] for one in tensor_names(path)} == sides
 
 
 def _encoders(folder: Path) -> list[Path]:

@@ -28,7 +28,7 @@ def pack(record: Record, path: Path, *, overwrite: bool = False) -> None:
     if path.suffix != SUFFIX:
         raise UserError(f"A bundle is a {SUFFIX} file: name one in place of {path}.")
     if path.exists() and not overwrite:
-        raise UserError(f"{path} exists already, and is never overwritten unless you say so.")
+        raise UserError(f"{path} exists already, and is never overwritten unasked: name another.")
     members = list(dict.fromkeys(_members(record)))
     whole = path.with_name(f".{path.name}.tmp")
     try:

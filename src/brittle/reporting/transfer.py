@@ -1,9 +1,12 @@
 """From model to model: how far one protected file reaches on each model of an audit."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
+from typing import NamedTuple
 
 from brittle.analysis.phrases import model_name
+from brittle.analysis.summary import Interval
 from brittle.auditing.answers import SMALL, joined
 from brittle.auditing.document import Answer, Audit
 from brittle.models.known import known_as
@@ -26,15 +29,15 @@ class Transfer:
 def transfer(document: Audit) -> Transfer | None:
     """The table of an audit on several models; None where there are fewer, or nothing changed."""
     models = tuple(one.scope.model for one in document.models)
-    found = {(one.transform, model): answers for one, model, answers in _by_model(document)}
+    found = {(one.transform, one.model): one for one in _by_model(document)}
     if len(models) < 2 or not found:
         return None
-    names = {one.transform: one.name for one, *_ in _by_model(document)}
-    photos = len(next(iter(found.values())))
-    of = "" if photos == 1 else f", mean over {count(photos, 'photo')}"
+    names = {one.transform: one.answers[0].name for one in found.values()}
+    photos = len(next(iter(found.values())).answers)
+    of = "" if photos == 1 else f", over {count(photos, 'photo')}"
     untransformed = next(iter(names))
     return Transfer(
-        answer=_answer({model: found[untransformed, model] for model in models}),
+        answer=_answer([found[untransformed, model] for model in models]),
         title=f"From model to model: reach by latents{of}",
         models=models,
         rows=tuple(
@@ -50,37 +53,64 @@ def transfer(document: Audit) -> Transfer | None:
     )
 
 
-def _by_model(document: Audit) -> Iterator[tuple[Answer, str, tuple[Answer, ...]]]:
-    """Each transform on each model: one answer of it, the model, and those of all photos."""
+class _OnModel(NamedTuple):
+    """One transform on one model."""
+
+    model: str
+    answers: tuple[Answer, ...]
+    """Those of all photos."""
+    pooled: Interval | None
+    """Reach over all of them, where there are enough for an interval."""
+
+    @property
+    def transform(self) -> str:
+        return self.answers[0].transform
+
+    @property
+    def stronger(self) -> int:
+        """In how many photos the file does more than noise."""
+        return sum(one.test.stronger for one in self.answers)
+
+    @property
+    def reach(self) -> str:
+        """As a percentage, or nothing where none is known."""
+        if self.pooled is not None:
+            return percent(self.pooled.estimate)
+        known = [one.reach for one in self.answers if one.reach is not None]
+        return percent(sum(known) / len(known)) if known else ""
+
+
+def _by_model(document: Audit) -> Iterator[_OnModel]:
     audited = [photo for photo in document.photos if photo.results]
     for at, model in enumerate(document.models):
         latents = [photo.results[at].seen_as("latents") for photo in audited]
-        for answers in zip(*latents, strict=True):
-            yield answers[0], model.scope.model, answers
+        pooled = [one.reach for one in model.latents] or repeat(None)
+        for answers, reach in zip(zip(*latents, strict=True), pooled, strict=False):
+            yield _OnModel(model.scope.model, answers, reach)
 
 
-def _answer(first: Mapping[str, tuple[Answer, ...]]) -> str:
+def _answer(first: Sequence[_OnModel]) -> str:
     """Without a transform, by model: more than noise, next to nothing, or no more than noise."""
-    if len(next(iter(first.values()))) > 1:
+    if len(first[0].answers) > 1:
         counts = [
-            f"{_called(model)} {sum(one.test.stronger for one in answers)} of {len(answers)}, "
-            f"{_mean_reach(answers) or '–'}"
-            for model, answers in first.items()
+            f"{_called(one.model)} {one.stronger} of {len(one.answers)}, {one.reach or '–'}"
+            for one in first
         ]
         return (
             "Files that shift what an encoder sees more than noise does, and how far all of them "
-            f"do on average, of what a gray picture does: {'; '.join(counts)}."
+            f"do, of what a gray picture does: {'; '.join(counts)}."
         )
     found: dict[str, list[str]] = {"more than noise does": [], "by next to nothing": []}
     found["no more than noise does"] = []
-    for model, (one,) in first.items():
+    for on in first:
+        (one,) = on.answers
         small = one.reach is not None and one.reach < SMALL
         much, little, none = found
         how_far = (little if small else much) if one.test.stronger else none
         share = ""
         if one.test.stronger and one.reach is not None:
             share = f"{percent(one.reach)} of what a gray picture does"
-        found[how_far].append(_called(model, share))
+        found[how_far].append(_called(on.model, share))
     parts = [
         f"what {joined(names)} {'sees' if len(names) == 1 else 'see'} {how_far}"
         for how_far, names in found.items()
@@ -96,19 +126,11 @@ def _called(model: str, share: str = "") -> str:
     return f"{model_name(model)} ({', '.join(inside)})" if inside else model_name(model)
 
 
-def _mean_reach(answers: tuple[Answer, ...]) -> str:
-    """As a percentage, or nothing where no reach is known."""
-    known = [one.reach for one in answers if one.reach is not None]
-    return percent(sum(known) / len(known)) if known else ""
-
-
-def _cell(answers: tuple[Answer, ...]) -> str:
-    mean = _mean_reach(answers)
-    if not mean:
+def _cell(found: _OnModel) -> str:
+    if not found.reach:
         return "–"
-    stronger = sum(one.test.stronger for one in answers)
-    if len(answers) > 1:
-        said = f" ({stronger} of {len(answers)} beyond noise)"
+    if len(found.answers) > 1:
+        said = f" ({found.stronger} of {len(found.answers)} beyond noise)"
     else:
-        said = "" if stronger else " (like noise)"
-    return mean + said
+        said = "" if found.stronger else " (like noise)"
+    return found.reach + said

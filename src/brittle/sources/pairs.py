@@ -64,6 +64,11 @@ class PairPictures:
         return torch.equal(self.original, self.protected)
 
     @property
+    def flat(self) -> bool:
+        """Whether the original is of one colour everywhere."""
+        return torch.equal(self.original, self.original[..., :1, :1].expand_as(self.original))
+
+    @property
     def original(self) -> Tensor:
         """The original (1, 3, H, W) on the 8-bit grid."""
         return self.photos[0].image
@@ -167,7 +172,7 @@ def read_pair(pair: Pair) -> PairPictures:
     covered = overlay((second.image - first.image)[0] * 255)
     under = torch.where(covered, second.image, first.image)
     refuse_others(under, second.image, f"{pair.original} and {pair.protected}")
-    flags += [*_jpeg_flags(first, second), *_lossy_flags(second)]
+    flags += [*_overlay_flags(covered), *_jpeg_flags(first, second), *_lossy_flags(second)]
     unsure = doubts(under, second.image)
     return PairPictures(pair, (first, second), files, tuple(flags), unsure)
 
@@ -246,6 +251,17 @@ def _resampling(pair: Pair, original: Tensor, protected: Tensor) -> str:
         "of the difference measured comes from the two ways of resampling, and the random "
         "perturbations are as large as all of it."
     )
+
+
+def _overlay_flags(covered: Tensor) -> list[str]:
+    if not covered.any():
+        return []
+    share = max(100 * float(covered.float().mean()), 0.1)
+    return [
+        f"In {share:.2g} % of the picture the files differ so strongly that it was taken for "
+        "something drawn over the photo (a frame, a caption, a logo): the random perturbations "
+        "have it too, so the answer is about the rest."
+    ]
 
 
 def _jpeg_flags(original: Photo, protected: Photo) -> list[str]:
