@@ -25,7 +25,7 @@ from brittle.reporting.build import REPORT, build_report, render
 from brittle.reporting.formatting import unscoped
 from brittle.reporting.glossary import glossary
 from brittle.reporting.pictures import FIRST_SIDE, SIDE
-from brittle.reporting.plain import plain_answer
+from brittle.reporting.plain import plain_answers
 from tests.reporting.made import NOISE, PROMPTS, PROTECTION, finish, make_trial
 
 TWO = ("none", "jpeg:quality=75")
@@ -174,7 +174,7 @@ def test_every_element_is_closed_and_every_id_is_used_once(page: Page) -> None:
 def test_first_screen_says_counts_with_scope_and_placebo(page: Page, trial: Finished) -> None:
     summary = trial.summary
     answer = page.text[page.text.index("The answer") :]
-    plain = plain_answer(summary)
+    (plain,) = plain_answers(summary)
     assert answer.startswith(f"The answer {plain} {summary.scope.statement}. ")
     assert re.match(r"JPEG 75 \w+ the protection: \d+ of 16 edits of protected photos are", plain)
     said = unscoped(summary, summary.headline.sentence)
@@ -187,6 +187,26 @@ def test_first_screen_says_counts_with_scope_and_placebo(page: Page, trial: Fini
     assert ", 2 prompts (which the intervals do not cover), usable edits: " in first
     assert "16 with plain noise" in first
     assert "; with whichever of 4 transforms or none works, a share of " in first
+
+
+def test_several_protections_have_a_line_each(trial: Finished) -> None:
+    (alone,) = plain_answers(trial.summary)
+    arms = (PROTECTION, "second", "third", *"abcdefg")
+    declared = trial.summary.primary.model_copy(update={"arms": arms})
+    shown = {
+        field: tuple(
+            one.model_copy(update={"arm": arm if one.arm == PROTECTION else one.arm})
+            for one in getattr(trial.summary, field)
+            for arm in (arms if one.arm == PROTECTION else arms[:1])
+        )
+        for field in ("effects", "usable", "verdicts")
+    }
+    many = trial.summary.model_copy(update={"primary": declared, **shown})
+    *lines, last = plain_answers(many)
+    assert lines == [f"{arm}: {alone}" for arm in arms[:8]]
+    assert last == "2 protections more stand below."
+    few = trial.summary.model_copy(update={"primary": declared})
+    assert plain_answers(few) == [f"{PROTECTION}: {alone}"]  # of the others nothing is known
 
 
 def test_shows_median_largest_and_smallest_effect(page: Page, trial: Finished) -> None:

@@ -1,5 +1,6 @@
 """The audit's answers, for people who know no statistics."""
 
+import re
 from collections.abc import Sequence
 
 from brittle.analysis.phrases import (
@@ -76,9 +77,8 @@ def scope_words(model: str, size: str, photos: int) -> str:
 
 def reduction(model: str, file: PictureFile, seen_at: str, answers: Sequence[Answer]) -> list[str]:
     """What a reader has to know first of a photo that was reduced for the model."""
-    name = model_name(model)
     text = (
-        f"{name[0].upper()}{name[1:]} sees this photo of {file.width} × {file.height} px at "
+        f"{re.sub('^the ', 'The ', model_name(model))} sees this photo of {file.width} × {file.height} px at "
         f"{seen_at} px, as an editor of that size does."
     )
     hidden = [one.name for one in answers if one.reduced_first]

@@ -23,7 +23,7 @@ from brittle.reporting.gallery import photos_page
 from brittle.reporting.glossary import glossary
 from brittle.reporting.page import render_page
 from brittle.reporting.pictures import PAGE_LIMIT
-from brittle.reporting.plain import plain_answer, raw_distances
+from brittle.reporting.plain import plain_answers, raw_distances
 from brittle.reporting.scatter import cost_against_reach
 from brittle.reporting.settings import facts, settings
 from brittle.reporting.style import distance_over_quality, found_in_style, preference_over_quality
@@ -57,7 +57,7 @@ def render(trial: Finished, limit: int = PAGE_LIMIT) -> str:
         summary=summary,
         manifest=trial.manifest,
         facts=facts(trial),
-        plain=plain_answer(summary),
+        plain=plain_answers(summary),
         headline=summary.headline.sentence,
         scoped=partial(scoped, summary),
         unscoped=partial(unscoped, summary),

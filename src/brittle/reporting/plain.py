@@ -1,7 +1,7 @@
 """What a report says in a few words: what became of the edits, and distances without a control."""
 
 from brittle.analysis.finished import Finished
-from brittle.analysis.phrases import decimal, of_edits, transform_name, when
+from brittle.analysis.phrases import count, decimal, of_edits, transform_name, when
 from brittle.analysis.summary import EffectWord, Summary
 from brittle.record.arms import ORIGINAL
 
@@ -13,20 +13,26 @@ WHAT_IT_DID: dict[EffectWord, str] = {
 """Only what a verdict says; without one, the counts stand alone."""
 
 
-def plain_answer(summary: Summary) -> str:
-    """What became of the edits, in one line; empty where nothing is known.
+MOST = 8
+"""Protections that have a line of their own."""
+
+
+def plain_answers(summary: Summary) -> list[str]:
+    """What became of the edits, a line for each declared protection of which anything is known.
 
     How many are usable or, where that isn't judged, how many moved further than noise moves them.
     """
     if summary.style:
-        return ""
-    about = f"{summary.headline.arm}: " if len(summary.primary.arms) > 1 else ""
-    said = _usable_edits(summary) or _moved_edits(summary)
-    return said and f"{about}{said}"
+        return []
+    arms = summary.primary.arms
+    found = {arm: _usable_edits(summary, arm) or _moved_edits(summary, arm) for arm in arms}
+    lines = [f"{arm}: {said}" if len(arms) > 1 else said for arm, said in found.items() if said]
+    more = len(lines) - MOST
+    return [*lines[:MOST], *([f"{count(more, 'protection')} more stand below."] if more > 0 else [])]
 
 
-def _usable_edits(summary: Summary) -> str:
-    arm, transform = summary.headline.arm, summary.headline.transform
+def _usable_edits(summary: Summary, arm: str) -> str:
+    transform = summary.headline.transform
     before, after = _usable(summary, arm, "none"), _usable(summary, arm, transform)
     unprotected = _usable(summary, ORIGINAL, transform or "none")
     if not (before and unprotected) or (transform and not after):
@@ -47,8 +53,8 @@ def _usable_edits(summary: Summary) -> str:
     )
 
 
-def _moved_edits(summary: Summary) -> str:
-    arm, transform = summary.headline.arm, summary.headline.transform
+def _moved_edits(summary: Summary, arm: str) -> str:
+    transform = summary.headline.transform
     moved = {
         name: of_edits(found.win_rate * found.rows, found.rows)
         for name in ("none", *([transform] if transform else []))

@@ -7,7 +7,7 @@ from brittle.record.check import Checked
 from brittle.record.store import MEND
 from brittle.reporting.black_box import black_box
 from brittle.reporting.formatting import count, sentence, unscoped
-from brittle.reporting.plain import plain_answer, raw_distances
+from brittle.reporting.plain import plain_answers, raw_distances
 from brittle.reporting.tables import TransformTable, transform_table
 
 ILLUSTRATION = "This is {}: counts and ranges; no interval over photos and no verdict."
@@ -18,10 +18,10 @@ def answer(trial: Finished) -> str:
     summary = trial.summary
     models = black_box(trial)
     parts = [summary.headline.sentence]
-    if plain := plain_answer(summary):
+    if plain := plain_answers(summary):
         about = summary.scope.statement.strip()
         said = unscoped(summary, summary.headline.sentence)
-        parts = [plain, *([f"{about}."] if about else []), said]
+        parts = ["\n".join(plain), *([f"{about}."] if about else []), said]
     parts = [*(models.answer if models else ()), *parts]
     parts += summary.fair.sentences if summary.fair else []
     if summary.style:
