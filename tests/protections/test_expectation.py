@@ -94,6 +94,11 @@ def test_an_expectation_that_makes_no_sense_is_refused(text, reason) -> None:
         Protection.parse(f"encoder:expectation=[{text}]")
 
 
+def test_nothing_is_sampled_from_no_expectation() -> None:
+    with pytest.raises(UserError, match="sampled draws from expectation, which names no transform"):
+        Protection.parse("encoder:sampled=2")
+
+
 def test_the_objective_sees_the_real_transform_of_picture_and_photo(small) -> None:
     seen = watch(small, steps=2, expectation=("jpeg:quality=30",))
     perturbed, image = seen[0]

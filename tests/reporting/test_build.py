@@ -204,7 +204,7 @@ def test_several_protections_have_a_line_each(trial: Finished) -> None:
     many = trial.summary.model_copy(update={"primary": declared, **shown})
     *lines, last = plain_answers(many)
     assert lines == [f"{arm}: {alone}" for arm in arms[:8]]
-    assert last == "2 protections more stand below."
+    assert last == "2 more protections stand below."
     few = trial.summary.model_copy(update={"primary": declared})
     assert plain_answers(few) == [f"{PROTECTION}: {alone}"]  # of the others nothing is known
 

@@ -77,9 +77,10 @@ def scope_words(model: str, size: str, photos: int) -> str:
 
 def reduction(model: str, file: PictureFile, seen_at: str, answers: Sequence[Answer]) -> list[str]:
     """What a reader has to know first of a photo that was reduced for the model."""
+    subject = re.sub("^the ", "The ", model_name(model))
     text = (
-        f"{re.sub('^the ', 'The ', model_name(model))} sees this photo of {file.width} × {file.height} px at "
-        f"{seen_at} px, as an editor of that size does."
+        f"{subject} sees this photo of {file.width} × {file.height} px at {seen_at} px, as an "
+        "editor of that size does."
     )
     hidden = [one.name for one in answers if one.reduced_first]
     if not hidden:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from brittle.budgets import Budget
@@ -54,6 +54,12 @@ class PGD(Protection):
     """What the perturbation is made of; None: the pixels themselves. See `forms`."""
     sampled: int = Field(0, ge=0)
     """How many members of the expectation are drawn at each step; 0: all of them, every time."""
+
+    @model_validator(mode="after")
+    def _draws_from_something(self) -> Self:
+        if self.sampled and not self.expectation:
+            raise ValueError("sampled draws from expectation, which names no transform")
+        return self
 
     def optimised_on(self, model: str) -> bool | None:
         """See `Protection.optimised_on`: on whatever model it is given, and maybe on others too."""

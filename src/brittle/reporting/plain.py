@@ -27,8 +27,12 @@ def plain_answers(summary: Summary) -> list[str]:
     arms = summary.primary.arms
     found = {arm: _usable_edits(summary, arm) or _moved_edits(summary, arm) for arm in arms}
     lines = [f"{arm}: {said}" if len(arms) > 1 else said for arm, said in found.items() if said]
-    more = len(lines) - MOST
-    return [*lines[:MOST], *([f"{count(more, 'protection')} more stand below."] if more > 0 else [])]
+    if (more := len(lines) - MOST) <= 0:
+        return lines
+    return [
+        *lines[:MOST],
+        f"{count(more, 'more protection')} {'stands' if more == 1 else 'stand'} below.",
+    ]
 
 
 def _usable_edits(summary: Summary, arm: str) -> str:
