@@ -125,6 +125,12 @@ def test_the_difference_is_amplified_on_gray(pair) -> None:
     assert shown[0, 1, 45, 60] == pytest.approx(127.5 - 50, abs=1)
 
 
+@pytest.mark.parametrize("gain", [float("inf"), float("nan"), -1.0])
+def test_a_gain_that_is_no_number_is_refused(pair, gain) -> None:
+    with pytest.raises(UserError, match="name a finite number"):
+        appearance.difference(*pair, gain=gain)
+
+
 def test_the_command_writes_the_picture_and_the_numbers(pair, tmp_path) -> None:
     for name, image in zip(("a.png", "b.png"), pair, strict=True):
         write_image(tmp_path / name, image)

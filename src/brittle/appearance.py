@@ -1,6 +1,7 @@
 """What the eye may see of a protection: numbers for one photo, and the difference as a picture."""
 
 import importlib.util
+from math import inf
 
 from torch import Tensor
 
@@ -73,7 +74,13 @@ def flip(original: Tensor, protected: Tensor) -> float | str:
 
 
 def difference(original: Tensor, protected: Tensor, gain: float) -> Tensor:
-    """What was added, ``gain`` times as strong, on gray; (N, 3, H, W) on the 8-bit grid."""
+    """What was added, ``gain`` times as strong, on gray; (N, 3, H, W) on the 8-bit grid.
+
+    Raises:
+        UserError: a gain that is no number, or below 0.
+    """
+    if not 0 <= gain < inf:
+        raise UserError(f"The gain is {gain}: name a finite number, such as 10.")
     return quantise(GRAY + gain * (protected - original))
 
 

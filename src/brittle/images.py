@@ -25,6 +25,8 @@ from brittle.jpeg_detection import jpeg_traces
 
 Mask = Tensor | None
 """(N, 1, H, W) of 0 and 1, white where an editor may paint; None: everywhere."""
+ALMOST = 1 - 1e-3
+"""Where a mask that was turned or resized is white: it is 1 but for rounding."""
 LOSSY = {".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".avif": "AVIF"}
 PART = 2**16
 """Values that are rounded at once; so many stay in a processor's cache."""
@@ -374,7 +376,7 @@ def around(mask: Tensor, image: Tensor) -> Tensor:
 
     Where the mask is black everywhere, the whole image.
     """
-    white = mask[0, 0] > 1 - 1e-3  # a mask that was turned or resized is 1 but for rounding
+    white = mask[0, 0] > ALMOST
     if not white.any():
         return image
     rows, columns = (white.any(dim).nonzero().flatten() for dim in (1, 0))

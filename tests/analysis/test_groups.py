@@ -10,6 +10,7 @@ from brittle.analysis.phrases import COVERS_GROUPS
 from brittle.analysis.sampling_units import PHOTO, groups_of
 from tests.analysis.trials import ARM, JPEG, PLACEBO, build, summary_of, trial
 
+LEVELS = ("none", JPEG)
 SHARES = {(arm, t): 0.9 for arm in ("original", PLACEBO) for t in ("none", JPEG)} | {
     (ARM, "none"): 0.1,
     (ARM, JPEG): 0.6,
@@ -57,6 +58,35 @@ def test_copies_of_a_photo_in_one_group_change_nothing():
     wrong = summary_of(more).effect(ARM, JPEG).effect
     right = grouped.effect(ARM, JPEG).effect
     assert wrong.high - wrong.low < 0.7 * (right.high - right.low)
+
+
+def test_unequal_numbers_of_copies_change_no_number():
+    """A group is what its photos are on average, however many they are: in every number."""
+    usable = {cell: lambda photo, point: float((photo + point) % 4 > 0) for cell in SHARES}
+    mine = {(ARM, t): lambda photo, point: float((photo + 2 * point) % 3 > 1) for t in LEVELS}
+    rows = build(trial(0.6, scattered), photos=12, points=4, usable=usable | mine)
+    more, groups = [], {}
+    for row in rows:
+        for copy in range(1 + int(row.image[1:]) % 3):
+            more.append(dataclasses.replace(row, image=f"{row.image} {copy}"))
+            groups[more[-1].image] = row.image
+    alone, grouped = summary_of(rows), summary_of(more, groups=groups)
+    for one, other in zip(alone.effects, grouped.effects, strict=True):
+        for field in ("distance", "placebo", "ceiling"):
+            assert getattr(other, field) == pytest.approx(getattr(one, field))
+    for one, other in zip(alone.worst_cases, grouped.worst_cases, strict=True):
+        for field in ("effect", "reach", "usable"):
+            expected, found = (getattr(case, field) for case in (one, other))
+            assert (found is None) == (expected is None)
+            if found is not None:
+                assert found.estimate == pytest.approx(expected.estimate)
+        assert other.effect_chosen.keys() == one.effect_chosen.keys()
+    one, other = (summary.verdict(ARM, JPEG).best_of for summary in (alone, grouped))
+    assert other.model_dump() == pytest.approx(one.model_dump())
+    assert (
+        grouped.headline.sentence.partition("usable: ")[2].partition(";")[0]
+        == (alone.headline.sentence.partition("usable: ")[2].partition(";")[0])
+    )
 
 
 def test_an_interval_is_over_the_means_of_groups():

@@ -116,6 +116,8 @@ def test_walks_stop_at_the_first_test_that_fails():
     high = np.array([0.3, 0.3, 0.1, 0.3, -0.1])
     assert [int(count) for count in walk(low, high)] == [2, 1]
     assert window(low, high) is None
+    falls_twice = np.array([-2, 1, -2, 1.0]), np.array([-1, 2, -1, 2.0])
+    assert window(*falls_twice) == (0, 0)
     assert window(np.array([1, -2, -2, -1, 1.0]), np.array([2, -1, -1, 1, 2.0])) == (1, 2)
 
 
@@ -144,12 +146,19 @@ def test_bits_a_pixel_stand_at_the_ends_of_what_was_found():
         ([f"resize:long_side={side}" for side in (300, 900, 600)], "resize:long_side=900"),
         (["levels:count=8", "levels:count=64", "levels:count=16"], "levels:count=64"),
         ([f"gaussian-blur:sigma={sigma}" for sigma in (2, 0.5, 1)], "gaussian-blur:sigma=0.5"),
+        (["autoencode:times=4", "autoencode:times=2", "autoencode"], "autoencode"),  # times=1
+        (["gridpure:gamma=0.3", "gridpure", "gridpure:gamma=0.5"], "gridpure:gamma=0.5"),
+        ([f"rotate:degrees={degrees}" for degrees in (-9, -1, -3)], "rotate:degrees=-1"),
         (["jpeg2000:ratio=40", "jpeg2000:ratio=5", "jpeg2000:ratio=20"], "jpeg2000:ratio=5"),
     ],
 )
 def test_every_ladder_begins_at_its_mild_end(texts, mildest):
     (rungs,) = ladders(texts).values()
     assert rungs[0][1] == mildest
+
+
+def test_both_directions_are_no_ladder():
+    assert ladders([f"rotate:degrees={degrees}" for degrees in (-10, -5, 5, 10)]) == {}
 
 
 @pytest.mark.parametrize("text", ["gamma:exponent", "brightness:factor", "contrast:factor"])

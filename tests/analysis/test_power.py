@@ -26,6 +26,10 @@ def test_the_second_method_takes_power_from_students_t():
     assert power(20, 0.9, 1.0, 0.00625) < alone.mean() - 0.05
 
 
+def test_power_is_whole_where_nothing_is_missed():
+    assert power(500, 5, 3, 0.00625) == 1
+
+
 def test_photos_for_is_the_first_number_that_does():
     n = photos_for(0.5, 1.0, 0.00625)
     assert power(n, 0.5, 1.0, 0.00625) >= 0.8 > power(n - 1, 0.5, 1.0, 0.00625)

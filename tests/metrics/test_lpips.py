@@ -6,6 +6,7 @@ import torch
 
 from brittle.errors import Unavailable
 from brittle.metrics import LPIPS
+from brittle.networks.lpips import SMALLEST
 from tests.metrics import files
 from tests.metrics.test_psnr import noisy
 
@@ -20,6 +21,15 @@ def test_equals_torchmetrics_on_the_same_network(photos, tmp_path, monkeypatch, 
         expected = theirs(edited, photos, normalize=True).flatten()
     metric = LPIPS(net=net, path=str(files.save_checkpoint(tmp_path / "net.pth", features)))
     assert metric.score(edited, photos).tolist() == pytest.approx(expected.tolist(), rel=1e-4)
+
+
+@pytest.mark.parametrize(("net", "features"), [("alex", files.alexnet()), ("vgg", files.vgg16())])
+def test_a_picture_too_small_for_the_network_is_said_to_be(photos, tmp_path, net, features):
+    metric = LPIPS(net=net, path=str(files.save_checkpoint(tmp_path / "net.pth", features)))
+    least = SMALLEST[net]
+    assert (metric.score(*[noisy(photos)[..., :least, :], photos[..., :least, :]]) > 0).all()
+    with pytest.raises(Unavailable, match=f"at least {least} pixels a side"):
+        metric.score(photos[..., : least - 1], photos[..., : least - 1])
 
 
 def test_finds_the_checkpoint_where_torch_keeps_it(photos, tmp_path, monkeypatch):

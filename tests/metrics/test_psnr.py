@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from skimage.metrics import peak_signal_noise_ratio
 
+from brittle.errors import Unavailable
 from brittle.metrics import PSNR
 
 
@@ -50,3 +51,10 @@ def test_only_valid_pixels_count(photos):
     valid[..., :40, 20:] = 1
     part = PSNR().score(edited[..., :40, 20:], photos[..., :40, 20:])
     assert torch.equal(PSNR().score(edited, photos, valid=valid), part)
+
+
+def test_what_was_pushed_out_of_the_picture_is_not_judged(photos):
+    photo, nothing = photos[:1], torch.zeros_like(photos[:1, :1])
+    assert PSNR().judge(photo, photo) == 100
+    with pytest.raises(Unavailable, match="pushed out of the picture"):
+        PSNR().judge(photo, photo, shown=nothing)

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from brittle.budgets import LinfBudget
+from brittle.errors import UserError
 from brittle.metrics import Perceptual
 from brittle.protections import Protection, StyleCloak, Trace, cloak
 from brittle.protections.cloak import STYLES, perceptual_distance
@@ -96,3 +97,9 @@ def test_it_says_what_it_is_after_and_what_it_is_not():
     for name in ("style-cloak", "style-cloak-pgd", "style-cloak-jpeg"):
         assert isinstance(Protection.parse(name), StyleCloak)
     assert "closed" in StyleCloak.source
+
+
+@pytest.mark.parametrize("moving", ["flip", "none,shift:right=1..4", "rotate:degrees=5"])
+def test_a_target_that_would_not_move_along_is_refused(moving):
+    with pytest.raises(UserError, match="moves pixels, and the style's target stays"):
+        Protection.parse(f"style-cloak:expectation=[{moving}]")

@@ -8,6 +8,7 @@ from brittle.errors import UserError
 from brittle.models import EditModel, load_model
 from brittle.noise import gaussian, generators
 from brittle.protections import DenoisingLoss, Mist, Protection, ScoreDistillation
+from brittle.protections.pgd import MEASURED
 from brittle.protections.target import texture
 from tests.models import tiny
 from tests.protections.conftest import run_loop
@@ -105,8 +106,10 @@ def test_no_gradient_passes_the_denoiser_of_score_distillation(exact, image, mon
         lambda *a, **named: modes.append(torch.is_grad_enabled()) or evaluate(*a, **named),
     )
     run_loop(ScoreDistillation(steps=1), exact, image, seeds=[3, 4])
+    assert not any(modes)
+    modes.clear()
     run_loop(DenoisingLoss(steps=1), exact, image, seeds=[3, 4])
-    assert modes == [False, True]
+    assert modes == [True] + [False] * 2 * MEASURED  # and start and result, compared
 
 
 def test_timesteps_are_drawn_from_the_range_that_is_set(exact, image) -> None:

@@ -18,7 +18,8 @@ class Watcher(PGD):
     name = "watcher"
 
     def objective(self, model, perturbed, image, *, mask, seeds, prepared) -> Tensor:
-        model.seen.append((perturbed.detach().clone(), image))
+        if perturbed.requires_grad:  # not where start and result are compared
+            model.seen.append((perturbed.detach().clone(), image))
         return perturbed.flatten(1).sum(1)
 
 
@@ -70,6 +71,11 @@ def test_a_range_is_read_back_from_its_text_and_record(text) -> None:
     assert protection.expectation[0] == Range.parse(text)
 
 
+def test_a_range_of_powers_of_ten() -> None:
+    found = Range.parse("gaussian-noise:sigma=1e-3..1e-2")
+    assert (found.low.sigma, found.high.sigma) == (0.001, 0.01)
+
+
 def test_the_ends_of_a_range_are_part_of_the_record() -> None:
     records = [
         EncoderProtection(expectation=(text,)).record()
@@ -87,6 +93,7 @@ def test_the_ends_of_a_range_are_part_of_the_record() -> None:
         ("webp:quality=50..90", "can foresee webp:quality=50, which has no gradient: leave it out"),
         ("flip+median-blur:size=3", "has no gradient"),
         ("autoencode", "has no gradient"),
+        ("crop:left=0..16", r"expectation\.0\.low: crop: say how much to cut"),
     ],
 )
 def test_an_expectation_that_makes_no_sense_is_refused(text, reason) -> None:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from brittle.budgets import L2Budget, LinfBudget, read_budget
+from brittle.noise import generators
 from brittle.protections import PGD, EncoderProtection, Protection, StyleCloak, Trace
 from tests.protections.conftest import Linear, run_loop
 
@@ -272,3 +273,24 @@ def test_the_trace_tells_whose_gradient_vanished(weight) -> None:
     protection = Deaf(budget=LinfBudget(radius=0.1), steps=2, step_size=0.01)
     _, trace = run_loop(protection, Linear(weight), middle_gray())
     assert [row["gradient_vanished"] for row in trace.summary()] == [False, True]
+
+
+def test_a_loss_that_draws_is_compared_under_the_same_draws(weight) -> None:
+    class Drawing(PGD):
+        """A distance beside noise a thousand times as large as all that the budget moves."""
+
+        name = "drawing"
+        draws_noise = True
+
+        def prepare(self, model, image, *, mask, seeds) -> list[torch.Generator]:
+            return generators(seeds)
+
+        def objective(self, model, perturbed, image, *, mask, seeds, prepared) -> Tensor:
+            drawn = torch.stack([torch.randn((), generator=stream) for stream in prepared])
+            return perturbed.flatten(1).mean(1) + 100 * drawn
+
+    protection = Drawing(budget=LinfBudget(radius=0.1), steps=4, step_size=0.05)
+    _, trace = run_loop(protection, Linear(weight), middle_gray(20), seeds=[*range(20)])
+    fell = [row["first_loss"] - row["last_loss"] for row in trace.summary()]
+    assert fell == pytest.approx([0.1] * 20, abs=1e-4)
+    assert any(first < last for first, last in zip(trace.losses[0], trace.losses[-1], strict=True))

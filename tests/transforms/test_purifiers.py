@@ -142,6 +142,15 @@ def test_what_can_not_run_is_said_in_a_sentence(embedded, photos):
         IMPRESS.apply(photos[:1, :, :16, :16], seeds=[0], model=embedded)
 
 
+def test_what_overflows_is_said_in_a_sentence(embedded, photos, monkeypatch):
+    nothing = torch.full_like(photos[:1], torch.nan)
+    monkeypatch.setattr(embedded, "decode", lambda latents: nothing)
+    with pytest.raises(UserError, match="produced values that aren't numbers"):
+        Autoencode().receive_with(embedded, photos[:1], seed=0)
+    with pytest.raises(UserError, match="alpha"):
+        Transform.parse("impress:alpha=.inf")
+
+
 def test_no_protection_can_foresee_them():
     for text in ("autoencode", "denoise:strength=0.1", "impress"):
         with pytest.raises(UserError, match="no gradient"):

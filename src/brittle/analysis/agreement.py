@@ -16,7 +16,9 @@ from pydantic import StrictBool, ValidationError
 
 from brittle.analysis.intervals import Array, share_difference_interval
 from brittle.analysis.phrases import count, with_bounds
+from brittle.analysis.sampling_units import groups_of
 from brittle.analysis.summary import Agreement, Interval
+from brittle.analysis.table import NO_GROUPS
 from brittle.data import Data
 from brittle.errors import UserError
 from brittle.record.rows import Row
@@ -144,8 +146,13 @@ def kept_marks(directory: Path) -> dict[Point, bool]:
     return {key.edits[number - 1]: mark for number, mark in kept.usable.items()}
 
 
-def agreement(rows: Iterable[Row], marks: Mapping[Point, bool]) -> Agreement:
-    """Compare a person's marks with `usable` as it was judged, edit by edit."""
+def agreement(
+    rows: Iterable[Row], marks: Mapping[Point, bool], groups: Mapping[str, str] = NO_GROUPS
+) -> Agreement:
+    """Compare a person's marks with `usable` as it was judged, edit by edit.
+
+    ``groups`` names the group of photos that belong together, of which intervals are then.
+    """
     judged = {
         row.key[:6]: bool(row.value)
         for row in rows
@@ -155,9 +162,9 @@ def agreement(rows: Iterable[Row], marks: Mapping[Point, bool]) -> Agreement:
         return Agreement(marked=len(marks), sentence=_unjudged(len(marks)))
     points = sorted(judged)
     person, brittle = (np.array([of[point] for point in points]) for of in (marks, judged))
-    names = np.array([point[0] for point in points])
-    photos = [names == name for name in np.unique(names)]
-    kappa = kappa_interval(person, brittle, photos)
+    photos, of = np.unique([point[0] for point in points], return_inverse=True)
+    unit = np.array(groups_of(photos, groups).members or range(len(photos)))[of]
+    kappa = kappa_interval(person, brittle, [unit == one for one in np.unique(unit)])
     same = int((person == brittle).sum())
     if kappa is None:
         found = "Cohen's kappa has no value, since both call every edit the same"

@@ -29,7 +29,7 @@ def summarise_record(record: Record) -> Summary:
         evidence=evidence_of(record),
     )
     marks = {} if record.directory is None else kept_marks(record.directory)
-    return summary.model_copy(update={"agreement": agreement(record.rows, marks)})
+    return summary.model_copy(update={"agreement": agreement(record.rows, marks, manifest.groups)})
 
 
 def _white_box(manifest: Manifest) -> bool | None:

@@ -128,7 +128,8 @@ class Effects:
             transform=transform,
             kind=self.table.arms[self.placebo(arm, transform)].noise or "",
             distances={
-                kind: known_mean(row) or 0.0 for kind, row in zip(placebos, means, strict=True)
+                kind: known_mean(row, self.unit) or 0.0
+                for kind, row in zip(placebos, means, strict=True)
             },
             photos={kind: int((chosen == place).sum()) for place, kind in enumerate(placebos)},
         )
@@ -209,7 +210,7 @@ class Effects:
         Over collections that is so unless unprotected pictures clearly taught the model something.
         """
         contrast = self.contrast(arm, transform, against=against)
-        room = known_mean(contrast.room)
+        room = known_mean(contrast.room, self.unit)
         if room is None or room <= 0:
             return None  # a ratio of two negatives would look like protection
         if self.table.learned and not self.above_zero(contrast.room):
@@ -279,10 +280,10 @@ class Effects:
             rows=contrast.rows,
             dropped=contrast.dropped,
             distance=known_mean(
-                contrast.distance if self.placebos(arm, transform) else block.means
+                contrast.distance if self.placebos(arm, transform) else block.means, self.unit
             ),
-            placebo=known_mean(contrast.placebo),
-            ceiling=known_mean(contrast.ceiling),
+            placebo=known_mean(contrast.placebo, self.unit),
+            ceiling=known_mean(contrast.ceiling, self.unit),
             effect=mean_interval(contrast.effect, alpha, self.unit),
             reach=self.reach(arm, transform, alpha),
             retention=retention,

@@ -110,9 +110,9 @@ class FairComparison:
         for (ruler, sweep), name, transform, place in points:
             found = sweep.read(name, transform, place)
             here = np.isfinite(found.effect)
-            if not here.any():
+            distortion = known_mean(np.where(here, found.distortion, np.nan), unit)
+            if distortion is None:
                 continue
-            distortion = float(found.distortion[here].mean())
             yield FairPoint(
                 protection=name,
                 transform=transform,
@@ -122,10 +122,10 @@ class FairComparison:
                 effect=mean_interval(found.effect, alpha, unit),
                 reach=(
                     ratio_interval(found.effect, found.room, alpha, unit)
-                    if (known_mean(found.room) or 0) > 0
+                    if (known_mean(found.room, unit) or 0) > 0
                     else None
                 ),
-                usable=None if self.usable.reason else known_mean(found.usable),
+                usable=None if self.usable.reason else known_mean(found.usable, unit),
                 n=unit.count(here),
             )
 

@@ -11,7 +11,7 @@ from brittle.analysis.effects import Effects
 from brittle.analysis.intervals import Array, mean_bounds, mean_interval
 from brittle.analysis.phrases import split_transform, transform_name
 from brittle.analysis.summary import MIN_PHOTOS, HalfLife, StrengthTest
-from brittle.component import registry
+from brittle.component import name_of, registry
 from brittle.errors import UserError
 
 if TYPE_CHECKING:
@@ -24,31 +24,44 @@ MIN_STRENGTHS = 3
 def ladders(transforms: Iterable[str]) -> dict[tuple[str, str], list[tuple[float, str]]]:
     """Sort transforms into ladders of one numeric parameter, mild end first.
 
-    Keys are (what stays the same, the parameter that changes); a ladder has three rungs at least.
+    Keys are (what stays the same, the parameter that changes); a ladder has three rungs at least,
+    all of one sign. A text that leaves a parameter out means its default.
     """
+    written = [(text, *split_transform(text)) for text in transforms if "+" not in text]
+    named: dict[str, dict[str, None]] = defaultdict(dict)
+    for _, name, parameters in written:
+        named[name] |= dict.fromkeys(parameters)
     found: dict[tuple[str, str], list[tuple[float, str]]] = defaultdict(list)
-    large: set[tuple[str, str]] = set()
-    for text in transforms:
-        if "+" in text:
-            continue
-        name, parameters = split_transform(text)
-        known = _known(name)
-        for parameter, value in parameters.items():
+    for text, name, parameters in written:
+        defaults = _defaults(name)
+        for parameter in named[name]:
             try:
-                strength = float(value)
+                strength = float(parameters.get(parameter, defaults.get(parameter, "")))
             except ValueError:
-                continue
-            if parameter in known.two_sided:
                 continue
             rest = [f"{key}={other}" for key, other in parameters.items() if key != parameter]
             ladder = name + (":" + ",".join(rest) if rest else ""), parameter
             found[ladder].append((strength, text))
-            large |= {ladder} if parameter in known.mild_if_large else set()
     return {
-        ladder: sorted(rungs, reverse=ladder in large)
-        for ladder, rungs in found.items()
+        (name, parameter): _mild_first(name_of(name), parameter, rungs)
+        for (name, parameter), rungs in found.items()
         if len(rungs) >= MIN_STRENGTHS
+        and parameter not in _known(name_of(name)).two_sided
+        and (min(rungs)[0] >= 0 or max(rungs)[0] <= 0)
     }
+
+
+def _mild_first(
+    name: str, parameter: str, rungs: Iterable[tuple[float, str]]
+) -> list[tuple[float, str]]:
+    large = parameter in _known(name).mild_if_large
+    return sorted(rungs, key=lambda rung: abs(rung[0]), reverse=large)
+
+
+def _defaults(name: str) -> dict[str, str]:
+    """What a known transform's parameters are where its text leaves them out."""
+    fields = _known(name).model_fields
+    return {field: str(info.default) for field, info in fields.items() if not info.is_required()}
 
 
 def _known(name: str) -> "type[Transform]":
@@ -75,14 +88,14 @@ def walk(low: Array, high: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
 def window(low: Array, high: Array) -> tuple[int, int] | None:
-    """Where less than half is left although more is left further on: first and last index.
+    """Where less than half is left although more is left right after: first and last index.
 
     ``low`` and ``high`` (strengths,) are bounds that allow for looking at every strength.
     """
     less, more = np.flatnonzero(high < 0), np.flatnonzero(low > 0)
     if not len(less) or not len(more) or less[0] > more[-1]:
         return None
-    inside = less[less < more[-1]]
+    inside = less[less < more[more > less[0]][0]]
     return int(inside[0]), int(inside[-1])
 
 
@@ -159,7 +172,8 @@ def _sentence(
     high: float | None,
 ) -> str:
     if not protects:
-        return f"No half-life over {what}: the effect without a transform is not above noise."
+        why = "the effect without a transform is not above noise for sure"
+        return f"No half-life over {what}: {why}."
     if gap is not None:
         first, last = strengths[gap[0]], strengths[gap[1]]
         return (

@@ -143,7 +143,7 @@ def _with_usable(about: _About) -> str:
     judged = {words: found for words, found in shares.items() if found.rows}
     many = min(found.rows for found in judged.values()) >= MIN_EDITS
     numbers = {
-        words: percent(known_mean(found.per_photo) or 0.0)
+        words: percent(known_mean(found.per_photo, usable.table.unit) or 0.0)
         if many
         else f"{found.hits:.3g} of {found.rows}"
         for words, found in judged.items()

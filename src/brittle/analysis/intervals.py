@@ -236,7 +236,7 @@ def widened(interval: Interval, error: float, least: float) -> Interval:
     )
 
 
-def known_mean(values: Array) -> float | None:
-    """The mean of what is a number; None where nothing is."""
-    known = values[np.isfinite(values)]
+def known_mean(values: Array, unit: Unit = PHOTO) -> float | None:
+    """The mean over units of what is a number; None where nothing is."""
+    (known,) = unit.means(values)
     return float(known.mean()) if len(known) else None

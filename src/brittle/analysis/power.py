@@ -30,7 +30,8 @@ def power(n: int, effect: float, deviation: float, alpha: float) -> float:
     least = float(ndtri((n - 0.375) / (n + 0.25)))  # Blom's approximation
     mean = effect / deviation - least / (n + 1)
     error = np.sqrt((n - 1 + least**2 * n / (n + 1)) / (n * (n + 1)))
-    return float(1 - nctdtr(n - 1, mean / error, t_quantile(n - 1, alpha)))
+    missed = nctdtr(n - 1, mean / error, t_quantile(n - 1, alpha))
+    return float(1 - np.nan_to_num(missed))  # scipy has no number where next to nothing is missed
 
 
 def photos_for(effect: float, deviation: float, alpha: float) -> int | None:

@@ -120,19 +120,18 @@ class UsableEdits:
         if self.reason:
             return None
         block = self.block(arm, transform)
-        mean = known_mean(block.means)
+        mean = known_mean(block.means, self.table.unit)
         if mean is None:
             return None
         hits, judged = np.nansum(block.values, 1), np.isfinite(block.values).sum(1)
-        found = [
-            _at_least_one(int(hits[photo]), int(judged[photo]), tries)
-            for photo in np.flatnonzero(judged)
-        ]
-        within = [value for value in found if value is not None]
+        within = np.array(
+            [_at_least_one(int(hit), int(of), tries) for hit, of in zip(hits, judged, strict=True)]
+        )
+        enough = (judged[judged > 0] >= tries).all()
         return BestOf(
             tries=tries,
             independent=1 - (1 - mean) ** tries,
-            within_photo=float(np.mean(within)) if len(within) == len(found) else None,
+            within_photo=known_mean(within, self.table.unit) if enough else None,
         )
 
     def record(self, arm: str, transform: str, *, alpha: float, primary: bool) -> Usable | None:
@@ -142,7 +141,7 @@ class UsableEdits:
             return None
         shares = self.shares(arm, transform)
         per_photo = self.table.by_unit(shares.per_photo)
-        follow, keep = (known_mean(block.means) for block in scores[1:])
+        follow, keep = (known_mean(block.means, self.table.unit) for block in scores[1:])
         return Usable(
             arm=arm,
             transform=transform,
@@ -172,7 +171,7 @@ class UsableEdits:
         clean = self.block(ORIGINAL, "none")
         if not clean.asked.any():
             return "the trial does not judge edits of the unprotected photo"
-        mean = known_mean(self.shares(ORIGINAL, "none").per_photo)
+        mean = known_mean(self.shares(ORIGINAL, "none").per_photo, self.table.unit)
         if mean is None:
             reasons = Counter(self.table.reasons_of("usable", self.editor))
             return reasons.most_common(1)[0][0] if reasons else "no edit was judged"
@@ -211,10 +210,13 @@ def transform_cost(
     )
 
 
-def _at_least_one(hits: int, judged: int, tries: int) -> float | None:
-    """Chance that some of ``tries`` edits drawn from a photo's judged ones are usable."""
+def _at_least_one(hits: int, judged: int, tries: int) -> float:
+    """Chance that some of ``tries`` edits drawn from a photo's judged ones are usable.
+
+    NaN where there are fewer.
+    """
     if judged < tries:
-        return None
+        return np.nan
     missed = 1.0
     for taken in range(tries):
         missed *= max(judged - hits - taken, 0) / (judged - taken)

@@ -23,7 +23,7 @@ from brittle.analysis.intervals import (
     share_interval,
 )
 from brittle.analysis.summary import Interval, Line, WorstCase
-from brittle.analysis.table import Block, unit_means
+from brittle.analysis.table import Block, Mask, unit_means
 from brittle.analysis.usable import UsableEdits
 from brittle.record.arms import ORIGINAL
 
@@ -36,6 +36,7 @@ INCOMPLETE = "no photo has numbers for every transform in every half of the seed
 ONE_SEED = "one seed only: what chooses must not score"
 
 Choices = NDArray[np.int64]
+Groups = NDArray[np.int64]
 
 
 def cross_fit(loss: Array, scores: Array) -> tuple[Array, Choices]:
@@ -48,34 +49,52 @@ def cross_fit(loss: Array, scores: Array) -> tuple[Array, Choices]:
     return swapped.mean(-1), choice
 
 
-def draw_towards_others(loss: Array, weight: float) -> Array:
+def draw_towards_others(loss: Array, weight: float, group: Groups | None = None) -> Array:
     """Each photo's losses (photos, transforms, halves), drawn towards the other photos' means.
 
-    A weight of 0 leaves nothing of its own, 1 everything; one photo alone has no others.
+    A weight of 0 leaves nothing of its own, 1 everything; one photo alone has no others. ``group``
+    (photos,) numbers the photos that belong together, 0, 1, …: others are other groups, each one.
     """
-    if len(loss) < 2:
+    group = np.arange(len(loss)) if group is None else group
+    each = np.stack([loss[group == one].mean(0) for one in range(group.max() + 1)])
+    if len(each) < 2:
         return loss
-    others = ((loss.sum(0) - loss) / (len(loss) - 1)).mean(-1, keepdims=True)
+    others = ((each.sum(0) - each) / (len(each) - 1)).mean(-1, keepdims=True)[group]
     others = others.round(12)  # what rounding leaves of a photo's own would decide between ties
     return others + weight * (loss - others)
 
 
-def with_others(loss: Array) -> Array:
+def with_others(loss: Array, group: Groups | None = None) -> Array:
     """What to choose by, from losses (photos, transforms, 2): a photo's own and the others'.
 
     A photo's few edits are noisy, so how much they count is what would have served the other photos
     best. Where all photos have the same best transform, little of their own is left, and nothing is
     lost against always taking that one.
     """
-    if len(loss) < 3:
+    group = np.arange(len(loss)) if group is None else group
+    if group.max() < 2:
         return loss
-    drawn = {weight: draw_towards_others(loss, weight) for weight in WEIGHTS}
-    found = []
-    for photo in range(len(loss)):
-        rest = np.delete(loss, photo, 0)
-        served = [cross_fit(draw_towards_others(rest, one), rest)[0].mean() for one in WEIGHTS]
-        found.append(drawn[WEIGHTS[int(np.argmin(served))]][photo])
-    return np.stack(found)
+    drawn = {weight: draw_towards_others(loss, weight, group) for weight in WEIGHTS}
+    found = loss.copy()
+    for one in range(group.max() + 1):
+        mine, others = group == one, _numbered(group[group != one])
+        rest = loss[~mine]
+        served = [
+            _mean_of_groups(cross_fit(draw_towards_others(rest, weight, others), rest)[0], others)
+            for weight in WEIGHTS
+        ]
+        found[mine] = drawn[WEIGHTS[int(np.argmin(served))]][mine]
+    return found
+
+
+def _numbered(group: NDArray[np.int64]) -> Groups:
+    """Groups by any numbers, as 0, 1, … in their order."""
+    return np.unique(group, return_inverse=True)[1]
+
+
+def _mean_of_groups(values: Array, group: Groups) -> float:
+    """The mean over groups of their photos' means."""
+    return float((np.bincount(group, values) / np.bincount(group)).mean())
 
 
 @dataclass(frozen=True)
@@ -143,7 +162,7 @@ class Search:
             usable_chosen=dict(got.chosen),
             usable_reason=got.reason,
             plain_minimum=(
-                known_mean(self._means(effect).mean(-1).min(-1))
+                known_mean(self._means(effect).mean(-1).min(-1), self.table.unit)
                 if line == "any" and effect is not None
                 else None
             ),
@@ -189,16 +208,18 @@ class Search:
         if line != "best fixed" and len(self.parts) < 2:
             return _Attempt(reason=ONE_SEED)
         told, scored = self._means(loss, scores), self._means(scores, loss)
-        here = np.isfinite(told + scored).all((1, 2))
+        here: Mask = np.asarray(np.isfinite(told + scored).all((1, 2)))
         if not here.any():
             return _Attempt(reason=INCOMPLETE)
+        unit = self.table.unit
+        group = _numbered(np.array(unit.members or range(len(here)))[here])
         if line == "best fixed":
-            if here.sum() < 2:
-                return _Attempt(reason="one photo only: what chooses must not score")
-            choice = draw_towards_others(told[here], 0)[..., 0].argmin(1)[:, None]
+            if unit.count(here) < 2:
+                return _Attempt(reason=f"one {unit.name} only: what chooses must not score")
+            choice = draw_towards_others(told[here], 0, group)[..., 0].argmin(1)[:, None]
             found = np.take_along_axis(scored[here], choice[..., None], axis=1)[:, 0].mean(-1)
         else:
-            found, choice = cross_fit(with_others(told[here]), scored[here])
+            found, choice = cross_fit(with_others(told[here], group), scored[here])
         values = np.full(len(scores), np.nan)
         values[here] = found
         counts = Counter(self.transforms[i] for i in choice.ravel())
@@ -305,7 +326,7 @@ class Search:
         if left.values is None:
             return None
         room = self.effects.contrast(arm, "none").room
-        if (known_mean(room) or 0.0) <= 0:
+        if (known_mean(room, self.table.unit) or 0.0) <= 0:
             return None  # as in `Effects.reach`
         return ratio_interval(left.values, room, ALPHA, self.table.unit)
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from brittle.component import Component
 from brittle.errors import Unavailable, UserError
-from brittle.images import around
+from brittle.images import ALMOST, around
 from brittle.models import EditModel
 from brittle.models.devices import exactly, for_scores
 
@@ -92,10 +92,12 @@ class Metric(Component):
         around what was ``painted``, is judged. None: everywhere.
 
         Raises:
-            Unavailable: as `score`.
+            Unavailable: as `score`; nothing of the photo, or of what was painted, is shown.
         """
         shown = torch.ones_like(edit[:, :1]) if shown is None else shown
         region = shown * painted if self.of_the_painted and painted is not None else shown
+        if not (region > ALMOST).any():
+            raise Unavailable("what it judges was pushed out of the picture")
         edit, photo, shown = (around(region, picture) for picture in (edit, photo, shown))
         prompts = None if prompt is None else [prompt]
         return float(self.score(edit, photo, valid=shown, prompts=prompts, model=model))

@@ -19,6 +19,7 @@ Net = Literal["alex", "vgg"]
 # What LPIPS takes from an image in [-1, 1], whatever the network.
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 CHECKPOINTS = {"alex": "alexnet-owt-7be5be79.pth", "vgg": "vgg16-397923af.pth"}
+SMALLEST = {"alex": 31, "vgg": 16}
 # Channels out, kernel, stride, padding; "M": maximum over 2 (VGG) or 3 (AlexNet); "tap": features.
 ALEX = ((64, 11, 4, 2), "tap", "M3", (192, 5, 1, 2), "tap", "M3", (384, 3, 1, 1), "tap",
         (256, 3, 1, 1), "tap", (256, 3, 1, 1), "tap")  # fmt: skip
@@ -33,8 +34,11 @@ def distance(
     """LPIPS of two images (1, 3, H, W) in [0, 1], a scalar; invalid pixels are mid-gray in both.
 
     Raises:
-        Unavailable: torchmetrics or the checkpoint is missing, or is not what it should be.
+        Unavailable: torchmetrics or the checkpoint is missing, or is not what it should be; images
+            too small for the network's strides.
     """
+    if min(image.shape[-2:]) < SMALLEST[net]:
+        raise Unavailable(f"LPIPS takes pictures of at least {SMALLEST[net]} pixels a side")
     weights = checkpoint(net, path)
     return _load(net, str(weights), str(image.device)).distance(image, reference, valid)
 

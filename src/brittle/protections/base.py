@@ -38,14 +38,16 @@ def at_once(height: int, width: int) -> int:
 class Trace:
     """What a protection tells about its work beside the image; give it an empty one to fill.
 
-    ``losses`` holds the objective of each image, (N,), before each step; ``vanished`` (N,) says
-    whose gradient was zero everywhere at the last step. ``more`` holds other numbers of each image,
+    ``losses`` holds the objective of each image, (N,), before each step, and ``ends`` that of start
+    and result under the same draws, where each step draws anew; ``vanished`` (N,) says whose
+    gradient was zero everywhere at the last step. ``more`` holds other numbers of each image,
     (N,), by name. ``on_step`` is called after each step with the number of steps done and their
     total.
     """
 
     on_step: Callable[[int, int], None] | None = None
     losses: list[Tensor] = field(default_factory=list)
+    ends: tuple[Tensor, Tensor] | None = None
     vanished: Tensor | None = None
     more: dict[str, Tensor] = field(default_factory=dict)
 
@@ -62,9 +64,8 @@ class Trace:
         """
         if self.vanished is None or not self.losses:
             return []
-        rows = zip(
-            self.losses[0].tolist(), self.losses[-1].tolist(), self.vanished.tolist(), strict=True
-        )
+        first, last = self.ends or (self.losses[0], self.losses[-1])
+        rows = zip(first.tolist(), last.tolist(), self.vanished.tolist(), strict=True)
         return [
             {"first_loss": first, "last_loss": last, "gradient_vanished": vanished}
             | {name: float(values[i]) for name, values in self.more.items()}

@@ -19,6 +19,7 @@ from brittle.models import EditModel, chain
 from brittle.networks import efficientnet
 from brittle.noise import Seeds, derive_seed, generators
 from brittle.protections.base import Protection, Trace
+from brittle.protections.expectation import Range
 from brittle.protections.pgd import PGD
 from brittle.protections.update import Adam, Update
 
@@ -70,8 +71,8 @@ class StyleCloak(PGD):
     steps: int = Field(500, ge=1)
     step_size: Fraction = Field(0.005, gt=0, allow_inf_nan=False)
     optimizer: Literal["adam", "sign"] = "adam"
-    p: float = Field(0.25, ge=0)
-    alpha: float = Field(0.2, ge=0)
+    p: float = Field(0.25, ge=0, allow_inf_nan=False)
+    alpha: float = Field(0.2, ge=0, allow_inf_nan=False)
     style: str | None = None
     styles: tuple[str, ...] = Field(STYLES, min_length=1)
     strength: Fraction = Field(0.5, gt=0, le=1)
@@ -149,6 +150,9 @@ class StyleCloak(PGD):
     def _check(self) -> Self:
         if self.delta is not None and self.optimizer == "adam":
             raise ValueError("delta takes signed steps: set optimizer=sign and a step_size for it")
+        for one in self.expectation:
+            if (one.low if isinstance(one, Range) else one).geometry.moves:
+                raise ValueError(f"expectation: {one} moves pixels, and the style's target stays")
         return self
 
     def update(self, image: Tensor, keep: Tensor | None) -> Update:

@@ -25,6 +25,8 @@ class Denoised(PGD):
     it, and None draws from all. Each step averages the gradients of ``draws`` draws.
     """
 
+    draws_noise = True
+
     budget: Budget = LinfBudget(radius=16 / 255)
     steps: int = Field(100, ge=1)
     step_size: Fraction = Field(1 / 255, gt=0, allow_inf_nan=False)

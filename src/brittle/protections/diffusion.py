@@ -36,6 +36,7 @@ class DiffusionProtection(PGD):
 
     name = "diffusion"
     source = "PhotoGuard's diffusion attack (Salman et al. 2023, arXiv 2302.06588)"
+    draws_noise = True
 
     budget: Budget = LinfBudget(radius=12.75 / 255)
     steps: int = Field(200, ge=1)

@@ -12,7 +12,8 @@ from brittle.component import Component, plain
 from brittle.noise import Seeds
 from brittle.transforms import Transform
 
-_RANGE = re.compile(r"(-?\d[\d./]*?)\.\.(-?\d[\d./]*)")
+_POWER = r"(?:[eE][-+]?\d+)?"
+_RANGE = re.compile(rf"(-?\d[\d./]*?{_POWER})\.\.(-?\d[\d./]*{_POWER})")
 
 
 class Range(BaseModel):

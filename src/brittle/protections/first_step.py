@@ -36,6 +36,7 @@ class FirstStep(PGD):
 
     name = "first-step"
     source = "DiffusionGuard (Choi et al. 2025, arXiv 2410.05694)"
+    draws_noise = True
 
     budget: Budget = LinfBudget(radius=8 / 255)
     steps: int = Field(800, ge=1)

@@ -2,8 +2,8 @@
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, Self
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import torch
 from pydantic import Field, model_validator
@@ -23,6 +23,8 @@ from brittle.protections.update import Update
 
 FORESEEN_BYTES = 220
 """Bytes a pixel of a photo that the way back through a foreseen transform takes: JPEG's."""
+MEASURED = 8
+"""Draws over which the loss at start and end is averaged, where each step draws anew."""
 GRADIENT = 2.0
 """What a gradient takes, in what it keeps: kernels have copies of their own."""
 
@@ -42,6 +44,8 @@ class PGD(Protection):
     """
 
     later = frozenset({"delta"})
+    draws_noise: ClassVar[bool] = False
+    """Whether the objective draws, from streams that `prepare` makes."""
 
     steps: int = Field(ge=1)
     step_size: Fraction = Field(gt=0, allow_inf_nan=False)
@@ -76,9 +80,14 @@ class PGD(Protection):
         return 1
 
     @property
+    def views(self) -> int:
+        """How many gradients each step takes: of the transforms that it foresees, of each pass."""
+        return (self.sampled or len(self.expectation) or 1) * self.passes
+
+    @property
     def gradients(self) -> int:
         """How many gradients of the objective one image takes."""
-        return self.total_steps * (self.sampled or len(self.expectation) or 1) * self.passes
+        return self.total_steps * self.views
 
     @property
     def encoder_gradients(self) -> int:
@@ -177,8 +186,45 @@ class PGD(Protection):
     ) -> Tensor:
         """Run the loop and return the last iterate; see `Protection.perturb`."""
         batches = self.batches(model, image, mask, seeds)
+        first = [batch.perturbed for batch in batches]
         self.descend(model, batches, trace)
-        return _joined([batch.perturbed for batch in batches])
+        last = [batch.perturbed for batch in batches]
+        if self.draws_anew:
+            trace.ends = self.ends(model, batches, first, last)
+        return _joined(last)
+
+    @property
+    def draws_anew(self) -> bool:
+        """Whether each step's loss is of other draws, so that two of them don't compare."""
+        drawn = any(isinstance(one, Range) for one in self.expectation)
+        return self.draws_noise or drawn or self.sampled > 0
+
+    def ends(
+        self,
+        model: EditModel,
+        batches: Sequence["Batch"],
+        first: Sequence[Tensor],
+        last: Sequence[Tensor],
+    ) -> tuple[Tensor, Tensor]:
+        """The losses (N,) of pictures by batch, ``first`` and ``last``, under the same draws."""
+        found = [
+            torch.cat(
+                [
+                    self._measured(model, self.measuring(model, batch), picture)
+                    for batch, picture in zip(batches, pictures, strict=True)
+                ]
+            )
+            for pictures in (first, last)
+        ]
+        return found[0], found[1]
+
+    def measuring(self, model: EditModel, batch: "Batch") -> "Batch":
+        """A batch whose draws are those by which start and result are compared."""
+        if not self.draws_noise:
+            return batch
+        seeds = [derive_seed(seed, "measured") for seed in batch.seeds]
+        prepared = self.prepare(model, batch.image, mask=batch.mask, seeds=seeds)
+        return replace(batch, prepared=prepared)
 
     def batches(self, model: EditModel, image: Tensor, mask: Mask, seeds: Seeds) -> list["Batch"]:
         """The photos as they go through the objective: `at_once`, or alone where each draws."""
@@ -243,23 +289,38 @@ class PGD(Protection):
         """The summed gradient (n, 3, H, W) of a batch over its views, and its mean loss (n,)."""
         perturbed = batch.perturbed.detach().requires_grad_()
         gradient = loss = batch.image.new_zeros(len(batch.image))
-        views = self._views(step, batch.seeds[0])
         with torch.enable_grad():
-            shown = (self._shown(batch, perturbed, step, *one) for one in enumerate(views))
-            for place, some in enumerate(_together(shown, batch.views)):
-                pictures, images, masks = zip(*some, strict=True)
-                losses = self.objective(
-                    model,
-                    _joined(pictures),
-                    _joined(images),
-                    mask=None if batch.mask is None else _joined(masks),
-                    seeds=[*batch.seeds] * len(some),
-                    prepared=batch.prepared,
-                )
+            for place, losses in enumerate(self._losses(model, batch, perturbed, step)):
                 (found,) = torch.autograd.grad(losses.sum(), perturbed)
                 gradient = gradient + found if place else found
-                loss = loss + losses.detach().view(len(some), -1).sum(0)
-        return gradient, loss / len(views)
+                loss = loss + losses.detach().view(-1, len(batch.image)).sum(0)
+        return gradient, loss / self.views
+
+    def _losses(
+        self, model: EditModel, batch: "Batch", perturbed: Tensor, step: int
+    ) -> Iterator[Tensor]:
+        """The losses of pictures under the views of a step, as many in a call as `Batch.views`."""
+        views = self._views(step, batch.seeds[0])
+        shown = (self._shown(batch, perturbed, step, *one) for one in enumerate(views))
+        for some in _together(shown, batch.views):
+            pictures, images, masks = zip(*some, strict=True)
+            yield self.objective(
+                model,
+                _joined(pictures),
+                _joined(images),
+                mask=None if batch.mask is None else _joined(masks),
+                seeds=[*batch.seeds] * len(some),
+                prepared=batch.prepared,
+            )
+
+    def _measured(self, model: EditModel, batch: "Batch", picture: Tensor) -> Tensor:
+        """The loss (n,) of pictures in a batch's place, over the draws of `MEASURED` steps."""
+        loss = batch.image.new_zeros(len(batch.image))
+        with torch.no_grad():
+            for step in range(MEASURED):
+                for losses in self._losses(model, batch, picture, step):
+                    loss = loss + losses.view(-1, len(batch.image)).sum(0)
+        return loss / (MEASURED * self.views)
 
     def _shown(
         self, batch: "Batch", perturbed: Tensor, step: int, place: int, transform: Any

@@ -18,10 +18,7 @@ from brittle.models.surrogate import Surrogate
 from brittle.models.tuned import LearningScope
 from brittle.noise import Seeds, derive_seed, gaussian, generators
 from brittle.protections.base import Trace
-from brittle.protections.pgd import PGD
-
-MEASURED = 8
-"""Draws of noise and timestep over which the record's losses are means."""
+from brittle.protections.pgd import PGD, Batch
 
 
 class SurrogateLoop(PGD):
@@ -138,10 +135,7 @@ class SurrogateLoop(PGD):
                 self.descend(model, batches, trace, taken=taken)
             surrogate.learn([batches[i].perturbed for i in order], forget=self.forgets)
         perturbed = [batch.perturbed for batch in batches]
-        trace.losses = [
-            torch.cat([self._measured(model, *one) for one in zip(shown, batches, strict=True)])
-            for shown in (images, perturbed)
-        ]
+        trace.ends = self.ends(model, batches, images, perturbed)
         return perturbed
 
     def check_model(self, model: EditModel) -> None:
@@ -161,16 +155,10 @@ class SurrogateLoop(PGD):
         seed = derive_seed(0, "surrogate", *map(str, seeds))
         return Course(self.scope, self.training_steps, self.learning_rate, batch=1, seed=seed)
 
-    def _measured(self, model: EditModel, image: Tensor, batch: Any) -> Tensor:
-        """The objective of a picture, (1,), a mean over draws that its seed decides."""
+    def measuring(self, model: EditModel, batch: Batch) -> Batch:
+        """See `PGD.measuring`; the surrogate stays as it is."""
         (stream,) = generators([derive_seed(batch.seeds[0], "measured")])
-        prepared = replace(batch.prepared, stream=stream)
-        with torch.no_grad():
-            losses = [
-                self.objective(model, image, batch.image, prepared=prepared)
-                for _ in range(MEASURED)
-            ]
-            return torch.stack(losses).sum(0) / MEASURED
+        return replace(batch, prepared=replace(batch.prepared, stream=stream))
 
 
 class WholeSurrogateLoop(SurrogateLoop):

@@ -57,6 +57,7 @@ class GridPure(Transform):
     name = "gridpure"
     source = "GrIDPure (Zhao et al., CVPR 2024, arXiv:2312.00084), with a denoiser of our own"
     example = "gridpure:rounds=2,steps=2"
+    mild_if_large = frozenset({"gamma"})
     bytes_a_pixel = 420
     network = True
 

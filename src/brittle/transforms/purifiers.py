@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor
 
 from brittle.component import Fraction, register
-from brittle.errors import needed
+from brittle.errors import UserError, needed
 from brittle.images import quantise, stretch
 from brittle.models import EditModel, chain
 from brittle.networks.efficientnet import perceptual_distance
@@ -32,11 +32,20 @@ class Purifier(Transform):
         return Capabilities(needs_model=True, needs_denoiser=self.needs_denoiser)
 
     def receive_with(self, model: EditModel | None, image: Tensor, *, seed: int | None) -> Tensor:
-        """One image (1, 3, H, W) purified, at its own size and on the 8-bit grid."""
+        """One image (1, 3, H, W) purified, at its own size and on the 8-bit grid.
+
+        Raises:
+            UserError: what comes out isn't numbers.
+        """
         assert model is not None, "checked"
         seen = model.fit(image).to(model.device)
         purified = self.purify(model, seen, seed=seed).clamp(0, 1).to(image)
         model.settle()
+        if not purified.isfinite().all():
+            raise UserError(
+                f"{self.name} produced values that aren't numbers on this model: try float32, or a "
+                "milder setting."
+            )
         return quantise(stretch(purified, image.shape[-2:]))
 
     def purify(self, model: EditModel, image: Tensor, *, seed: int | None) -> Tensor:
@@ -124,12 +133,13 @@ class Impress(Purifier):
     name = "impress"
     source = "IMPRESS (Cao et al., NeurIPS 2023, arXiv:2310.19248)"
     example = "impress:steps=10"
+    mild_if_large = frozenset({"alpha"})
 
     steps: Annotated[int, Field(strict=True, ge=1, le=100_000)] = 1000
     learning_rate: Annotated[Fraction, Field(gt=0, le=1)] = 0.0025
     noise: Annotated[Fraction, Field(ge=0, le=1)] = 0.025
-    eps: Annotated[float, Field(ge=0)] = 0.5
-    alpha: Annotated[float, Field(ge=0)] = 0.002
+    eps: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.5
+    alpha: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.002
 
     @property
     def capabilities(self) -> Capabilities:
