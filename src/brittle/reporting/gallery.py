@@ -175,7 +175,8 @@ class Gallery:
         )
         fact = ""
         if effect and photo in effect.per_photo:
-            fact = f"effect {number(effect.per_photo[photo], 3)}"
+            of = f" of {arm}" if len(self.arms) > 1 else ""
+            fact = f"effect{of} {number(effect.per_photo[photo], 3)}"
             if photo in effect.per_photo_reach:
                 fact += f", reach {number(effect.per_photo_reach[photo])}"
             fact += f"; {count(effect.n, 'photo')} in the trial"
