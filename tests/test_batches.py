@@ -177,6 +177,8 @@ def test_masks_lie_in_a_folder_by_the_photos_names(folder, tmp_path):
     mask[:16], mask[16:] = 0, 255
     (tmp_path / "masks" / "a.mask.png").write_bytes(encoded(mask, "PNG"))
     brittle(*masked)
+    over = brittle(*masked[:-1], tmp_path / "masks" / "a.mask.png", "--force", code=2)
+    assert "a.mask.png is an input, and inputs are never overwritten" in over.stderr
     assert brittle(*masked).stdout.endswith("is done already, by the same command.\n")
     mask[8:] = 255
     (tmp_path / "masks" / "a.mask.png").write_bytes(encoded(mask, "PNG"))

@@ -40,6 +40,7 @@ def test_rows_come_back_as_they_were_written(tmp_path):
         "@SUM(A1)",
         "\tx",
         "\r\nx",
+        "a sepia\rphoto",
         "＝1",
         "'=1",
         "''=1",

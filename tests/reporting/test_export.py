@@ -11,6 +11,7 @@ import pytest
 import brittle
 from brittle.analysis.finished import Finished
 from brittle.errors import UserError
+from brittle.record.bundle import LARGEST_TABLE
 from brittle.record.rows import format_results
 from tests.reporting.made import finish, make_trial
 
@@ -106,6 +107,48 @@ def test_what_is_no_bundle_is_one_sentence(tmp_path):
     (tmp_path / "bad.zip").write_bytes(b"PK\x03\x04 and no more")
     with pytest.raises(UserError, match="can't be read as a bundle"):
         brittle.report(tmp_path / "bad.zip")
+
+
+def encrypted(data):
+    """Every member called encrypted."""
+    for mark, at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        start = data.find(mark)
+        data = data[: start + at] + b"\x01\x00" + data[start + at + 2 :]
+    return data
+
+
+def of_unknown_kind(data):
+    """Packed by a method that nobody knows."""
+    for mark, at in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        start = data.find(mark)
+        data = data[: start + at] + b"\x63\x00" + data[start + at + 2 :]
+    return data
+
+
+def torn(data):
+    """Damaged inside a member."""
+    return data[:60] + b"\xff" * 20 + data[80:]
+
+
+@pytest.mark.parametrize("damage", [encrypted, of_unknown_kind, torn])
+def test_a_damaged_bundle_is_one_sentence_each_time_and_leaves_nothing(tmp_path, damage):
+    with zipfile.ZipFile(tmp_path / "bad.zip", "w", zipfile.ZIP_DEFLATED) as bundle:
+        bundle.writestr("manifest.json", "".join(map(str, range(200))))
+    (tmp_path / "bad.zip").write_bytes(damage((tmp_path / "bad.zip").read_bytes()))
+    for _ in range(2):
+        with pytest.raises(UserError, match="can't be read as a bundle"):
+            brittle.report(tmp_path / "bad.zip")
+    assert [one.name for one in tmp_path.iterdir()] == ["bad.zip"]
+
+
+def test_what_is_too_large_to_be_opened_is_not_packed(trial, tmp_path, monkeypatch):
+    (path,) = brittle.export(trial.record.directory, "bundle", tmp_path / "mine.zip")
+    monkeypatch.setattr("brittle.record.bundle.LARGEST_TABLE", 1000)
+    with pytest.raises(UserError, match=r"has 0 MiB, and a bundle's may have"):
+        brittle.report(path)
+    with pytest.raises(UserError, match=r"has 0 MiB, and a bundle's may have"):
+        brittle.export(trial.record.directory, "bundle", tmp_path / "again.zip")
+    assert LARGEST_TABLE > 4 * 215e6  # four times the scores of the bench full
 
 
 def test_a_damaged_picture_is_not_packed(trial, tmp_path):

@@ -2,14 +2,16 @@
 
 import re
 
+import numpy as np
 import pytest
+from skimage import data
 
 from brittle import api
 from brittle.analysis.agreement import SheetKey
 from brittle.errors import UserError
 from brittle.record.record import Record
 from brittle.reporting import answer
-from brittle.reporting.sheet import PAGE, TABLE, write_sheet
+from brittle.reporting.sheet import PAGE, TABLE, _turned_back, write_sheet
 from tests.reporting.made import ARMS, finish, make_trial
 
 
@@ -44,6 +46,20 @@ def test_nothing_on_it_tells_the_arms(folder):
     assert len(set(arms)) > 2
     assert arms != sorted(arms)
     assert len(set(key.edits)) == len(key.edits) == 100
+
+
+def test_an_edit_lies_where_the_photo_does_whatever_its_size():
+    """A photo of 512 px, shifted by 48 and edited at 128: by 12 there."""
+    photo = data.astronaut()[::4, ::4]
+    edit = np.zeros_like(photo)
+    edit[12:, 12:] = photo[:-12, :-12]
+    back = _turned_back(edit, "shift:right=48,down=48", (512, 512))
+    assert back.shape == photo.shape
+    off = np.abs(back[2:110, 2:110].astype(float) - photo[2:110, 2:110]).mean()
+    assert off < 8
+    assert _turned_back(edit, "shift:right=12,down=12", (128, 128))[:110, :110].tolist() == (
+        photo[:110, :110].tolist()
+    )
 
 
 def test_the_same_trial_gives_the_same_sheet(folder, tmp_path):

@@ -15,6 +15,7 @@ from brittle.networks.clip import load_clip
 from brittle.networks.feature_cache import MEMORY
 from brittle.record.rows import read_results
 from brittle.record.store import FolderStore
+from brittle.trial import external_edits
 from tests.metrics import files
 from tests.trial.edits import JPEG, PROMPT, TRUTHS, write_edits, write_table
 
@@ -88,6 +89,23 @@ def test_a_second_look_computes_nothing_and_a_new_edit_only_itself(tmp_path, mon
     api.score(table, tmp_path / "out")
     assert len(counted) == 1
     assert (tmp_path / "out" / "results.csv").read_bytes() != before
+
+
+def test_a_kill_leaves_no_table_of_another_one(tmp_path, monkeypatch):
+    one = write_edits(tmp_path / "one", {"shield": {"none": 0.5}}, photos=2, side=32)
+    other = write_edits(tmp_path / "other", {"cloak": {"none": 0.5}}, photos=2, side=32)
+    api.score(one, tmp_path / "out")
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(external_edits, "score", killed)
+        with pytest.raises(KeyboardInterrupt):
+            api.score(other, tmp_path / "out")
+    with pytest.raises(UserError, match="holds no finished trial"):
+        api.report(tmp_path / "out")
+    assert "cloak" in api.score(other, tmp_path / "out").text
 
 
 def test_a_clip_that_was_replaced_under_its_path_judges_anew(tmp_path):

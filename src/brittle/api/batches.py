@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import prod
@@ -143,7 +143,7 @@ class Destination:
                     f"{other.photo} and {one.photo} have the same name and would share one output "
                     "file: rename one."
                 )
-        self._check_inputs(found)
+        self.check_inputs(found)
         return found
 
     def encoded(self, piece: Piece, image: Tensor, photo: Photo) -> bytes:
@@ -170,8 +170,13 @@ class Destination:
             file = Path(self.path) if folder is None else (folder / name).with_suffix(".png")
             yield Piece(photo, file, name.as_posix())
 
-    def _check_inputs(self, pieces: Iterable[Piece]) -> None:
-        inputs = {_identity(one.photo) for one in pieces}
+    def check_inputs(self, pieces: Collection[Piece]) -> None:
+        """Refuse a file to write that is a photo or lies beside one, as a mask does.
+
+        Raises:
+            UserError: so it is.
+        """
+        inputs = {_identity(path) for one in pieces for path in (one.photo, *one.beside)}
         for one in pieces:
             if one.file is not None and one.file.exists() and _identity(one.file) in inputs:
                 raise UserError(

@@ -69,7 +69,7 @@ def protect_files(
             not be protected at all; a file that is there or can't be written.
     """
     to = _destination(out)
-    pieces = _with_masks(to.pieces(photos, say), mask)
+    pieces = _with_masks(to, to.pieces(photos, say), mask)
     component, model = read_protection(protection, budget), model or load_model()
     component.check_model(model)
     say(f"{component} on {model}")
@@ -186,7 +186,7 @@ def edit_files(
     if not prompt.strip():
         raise UserError("The prompt is empty: say what the edit should show, as --prompt rain.")
     to = _destination(out)
-    pieces = _with_masks(to.pieces(photos, say), mask)
+    pieces = _with_masks(to, to.pieces(photos, say), mask)
     model = model or load_model()
     component = Editor.read(editor).resolve(model)
     check_prompts(model, [prompt])
@@ -291,13 +291,14 @@ def _named(mask: str | None) -> str | None:
     return mask if mask in ("auto", "alpha") else None
 
 
-def _with_masks(pieces: Iterable[Piece], mask: str | None) -> list[Piece]:
+def _with_masks(to: Destination, pieces: Iterable[Piece], mask: str | None) -> list[Piece]:
     """The pieces, each with the file of its mask, if it has one, which can be read."""
     if mask is None or _named(mask):
         return [*pieces]
     masked = [replace(one, beside=(Path(mask_of(one.photo, mask)),)) for one in pieces]
     for path in {path for one in masked for path in one.beside}:
         size_of(path)
+    to.check_inputs(masked)
     return masked
 
 

@@ -1,8 +1,12 @@
 """A finished trial in one file, to be opened elsewhere: what a report needs, and nothing else."""
 
+import lzma
+import shutil
 import zipfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 
 from brittle.errors import UserError
 from brittle.images import write_bytes
@@ -15,7 +19,11 @@ FILES = (MANIFEST, RESULTS, INDEX)
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The time of every member, so that one folder always gives the same bytes."""
 LARGEST = 64 * 2**20
-"""Bytes of one unpacked member: more than any picture or table of a trial has."""
+"""Bytes of one unpacked picture or note: more than any of a trial has."""
+LARGEST_TABLE = 2 * 2**30
+"""Bytes of a manifest, index or table of scores; those of the bench ``full`` have a tenth."""
+DAMAGED = (zipfile.BadZipFile, OSError, EOFError, RuntimeError, zlib.error, lzma.LZMAError)
+"""What reading a damaged or encrypted archive raises, or one that is packed by unknown means."""
 
 
 def pack(record: Record, path: Path, *, overwrite: bool = False) -> None:
@@ -30,6 +38,8 @@ def pack(record: Record, path: Path, *, overwrite: bool = False) -> None:
     if path.exists() and not overwrite:
         raise UserError(f"{path} exists already, and is never overwritten unasked: name another.")
     members = list(dict.fromkeys(_members(record)))
+    for name in members:
+        _check_size(name, (record.directory / name).stat().st_size, path)
     whole = path.with_name(f".{path.name}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -70,26 +80,49 @@ def unpack(path: Path) -> Path:
 
 
 def unpack_into(path: Path, directory: Path) -> Path:
-    """Unpack a bundle into a new folder, and return that; errors as `unpack`."""
-    try:
-        with zipfile.ZipFile(path) as bundle:
-            members = bundle.infolist()
-            for member in members:
-                _check(member, path)
-            for member in members:
-                target = directory / member.filename
-                target.parent.mkdir(parents=True, exist_ok=True)
-                write_bytes(target, bundle.read(member))
-    except (zipfile.BadZipFile, OSError, EOFError) as error:
-        raise UserError(f"{path} can't be read as a bundle of brittle export: {error}.") from None
+    """Unpack a bundle into a new folder, whole or not at all; errors as `unpack`."""
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".brittle-", dir=directory.parent) as half:
+        try:
+            with zipfile.ZipFile(path) as bundle:
+                members = bundle.infolist()
+                _check(members, path, room=shutil.disk_usage(half).free)
+                for member in members:
+                    target = Path(half) / "bundle" / member.filename
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    write_bytes(target, bundle.read(member), flush=False)
+        except DAMAGED as error:
+            raise UserError(
+                f"{path} can't be read as a bundle of brittle export: {error}."
+            ) from None
+        (Path(half) / "bundle").rename(directory)
     return directory
 
 
-def _check(member: zipfile.ZipInfo, path: Path) -> None:
-    """Refuse a member that is not one of a trial's own files, before anything is written."""
-    picture = str(PurePosixPath(member.filename).with_suffix(".png"))
-    known = member.filename in FILES or (
-        ARTIFACT.fullmatch(picture) and member.filename.endswith((".png", ".json"))
-    )
-    if not known or member.file_size > LARGEST:
-        raise UserError(f"{path} is no bundle of brittle export: it holds {member.filename!r}.")
+def _check(members: Sequence[zipfile.ZipInfo], path: Path, *, room: int) -> None:
+    """Refuse members that are not a trial's own files, before anything is written.
+
+    ``room``: bytes that all of them may take.
+    """
+    for member in members:
+        picture = str(PurePosixPath(member.filename).with_suffix(".png"))
+        of_trial = ARTIFACT.fullmatch(picture) and member.filename.endswith((".png", ".json"))
+        if member.filename not in FILES and not of_trial:
+            raise UserError(f"{path} is no bundle of brittle export: it holds {member.filename!r}.")
+        _check_size(member.filename, member.file_size, path)
+    if not members:
+        raise UserError(f"{path} is no bundle of brittle export: it is empty.")
+    if (total := sum(member.file_size for member in members)) > room:
+        raise UserError(
+            f"{path} takes {total / 1e9:.1f} GB unpacked, and {room / 1e9:.1f} GB are free beside "
+            "it: make room, or move it."
+        )
+
+
+def _check_size(name: str, size: int, path: Path) -> None:
+    most = LARGEST_TABLE if name in FILES else LARGEST
+    if size > most:
+        raise UserError(
+            f"{path}: {name} has {size / 2**20:,.0f} MiB, and a bundle's may have "
+            f"{most / 2**20:,.0f}."
+        )

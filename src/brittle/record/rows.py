@@ -182,9 +182,9 @@ def _lines(rows: Iterable[list[str]]) -> Iterator[str]:
 
     class Echo:
         def write(self, line: str) -> str:
-            return line
+            return line.removesuffix("\r\n") + "\n"
 
-    write = csv.writer(Echo(), lineterminator="\n").writerow
+    write = csv.writer(Echo()).writerow  # which quotes what its end of a line, \r\n, is made of
     yield write(COLUMNS)
     yield from map(write, rows)
 

@@ -339,6 +339,11 @@ class FolderStore(Store):
         self.write_manifest(manifest)
         return manifest
 
+    def forget_results(self) -> None:
+        """Delete what `write_results` wrote; the store, which it was made of, stays."""
+        for name in (RESULTS, INDEX, SUMMARY, REPORT):
+            (self.directory / name).unlink(missing_ok=True)
+
     def mended(self) -> tuple[str, ...]:
         """As `Store.mended`."""
         kinds = {"picture": f"{ARTIFACTS}/", "cell": f"{CELLS}/"}

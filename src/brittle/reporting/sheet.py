@@ -76,10 +76,13 @@ def _draw(record: Record) -> list[IndexEntry]:
 
 def _item(record: Record, row: IndexEntry, number: int) -> Item:
     edit = _pixels(record, row.edited)
+    (size,) = [
+        (photo.height, photo.width) for photo in record.manifest.photos if photo.name == row.image
+    ]
     return Item(
         number=number,
         prompt=row.prompt,
-        edit="" if edit is None else _uri(_turned_back(edit, row.transform)),
+        edit="" if edit is None else _uri(_turned_back(edit, row.transform, size)),
         photo=_photo(record, row.image),
     )
 
@@ -98,13 +101,18 @@ def _pixels(record: Record, relative: str | None) -> Pixels | None:
     return read_pixels(record.picture(relative))
 
 
-def _turned_back(pixels: Pixels, transform: str) -> Pixels:
-    """The edit as `usable` judges it: pixels back where they are in the photo."""
+def _turned_back(pixels: Pixels, transform: str, size: tuple[int, int]) -> Pixels:
+    """The edit as `usable` judges it: pixels back where they are in the photo, of this size."""
     try:
-        undo = Transform.parse(transform).geometry.undo
+        geometry = Transform.parse(transform).geometry
     except UserError:  # a transform that was done elsewhere, which leaves pixels where they are
         return pixels
-    back: Pixels = to_bytes(undo(from_bytes(pixels[None].copy())))[0]
+    if not geometry.moves:
+        return pixels
+    edit = from_bytes(pixels[None].copy())
+    scale = max(edit.shape[-2:]) / max(size)
+    shape = [max(1, round(side * scale)) for side in size]
+    back: Pixels = to_bytes(geometry.restore(edit, size=size, shape=shape))[0]
     return back
 
 

@@ -89,6 +89,7 @@ def score_edits(
         notes = [*pictures.notes(), *_notes(plan, entries)]
         said = _manifest(plan, pictures.longest, notes, groups(entries))
         said = said.model_copy(update={"noted": store.noted})
+        store.forget_results()  # of a former table, which a kill would leave beside this manifest
         store.write_manifest(said)
         score(plan, store, model, progress)
         said = store.add_notes(said, store.mended())
