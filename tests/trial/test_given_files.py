@@ -9,6 +9,7 @@ from brittle.declaration.trial import load_trial
 from brittle.errors import UserError
 from brittle.images import from_bytes, write_image
 from brittle.record.record import Record
+from brittle.sources.photos import given_files, load_photos
 from brittle.trial.run import run
 from tests.trial.tiny import PROTECTION, tiny_trial
 
@@ -98,3 +99,22 @@ def test_the_folder_lies_beside_the_trials_file(tmp_path):
     path.write_text("prompts: x\nfiles: {photoguard-encoder: glazed}")
     with pytest.raises(UserError, match="the name of something else"):
         load_trial(path)
+
+
+def test_files_of_groups_lie_in_folders_of_their_names(tmp_path, trial):
+    photo = from_bytes(data.chelsea()[None, :64, :64].copy())
+    for at, group in enumerate(("g1", "g2")):
+        one = (photo * 255 - 3 * at).clamp(0, 255) / 255  # nearly alike, as on one shoot
+        write_image(tmp_path / "in" / group / "img1.png", one)
+        write_image(tmp_path / "tool" / group / "img1.png", (one * 255 + 1).clamp(0, 255) / 255)
+    photos = load_photos(str(tmp_path / "in"))
+    found = given_files(given(trial, tmp_path / "tool"), photos)
+    for name, photo in photos.items():
+        protected = found[name, "cloak"].image
+        assert (protected - photo.image).abs().max() <= 1.001 / 255
+    shutil.copy(tmp_path / "tool" / "g1" / "img1.png", tmp_path / "img1.png")
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    (tmp_path / "img1.png").rename(flat / "img1.png")
+    with pytest.raises(UserError, match="would be the protected file of g1/img1 and of g2/img1"):
+        given_files(given(trial, flat), photos)

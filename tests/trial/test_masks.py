@@ -185,3 +185,21 @@ def test_what_a_shift_pushed_out_is_not_judged(tmp_path):
     follow = Follow().score(shown, photo, prompts=["neon"], model=load_model("embedded"))
     assert scores["follow"] == pytest.approx(float(follow), abs=1e-6)
     assert scores["keep"] == pytest.approx(float(Keep().score(shown, photo)), abs=1e-6)
+
+
+def test_masks_of_groups_lie_in_folders_of_their_names(tmp_path):
+    """Two shoots whose cameras both began to count at 1."""
+    stream = torch.Generator().manual_seed(1)
+    for at, group in enumerate(("g1", "g2")):
+        write_image(tmp_path / "in" / group / "img1.png", torch.rand(3, 32, 32, generator=stream))
+        mask = torch.zeros(3, 32, 32)
+        mask[:, : 8 * (at + 1)] = 1
+        write_image(tmp_path / "masks" / group / "img1.mask.png", mask)
+    found = load_photos(str(tmp_path / "in"), mask=str(tmp_path / "masks"))
+    assert [int(found[f"{g}/img1"].mask.sum()) for g in ("g1", "g2")] == [8 * 32, 16 * 32]
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    shutil.copy(tmp_path / "masks" / "g1" / "img1.mask.png", flat)
+    with pytest.raises(UserError, match=r"img1\.mask\.png would be the mask of .*g1.* and of .*g2"):
+        load_photos(str(tmp_path / "in"), mask=str(flat))
+    assert load_photos(str(tmp_path / "in"), mask=str(flat / "img1.mask.png"))  # one for all

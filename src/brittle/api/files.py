@@ -24,7 +24,7 @@ from brittle.models.prompts import check_prompts, cut_note, cut_prompts
 from brittle.progress import Advance, Progress, silent
 from brittle.protections import Protection, Trace
 from brittle.sources.pairs import pairs_below
-from brittle.sources.photos import mask_of
+from brittle.sources.photos import masks_of
 from brittle.transforms import Transform
 
 
@@ -295,7 +295,9 @@ def _with_masks(to: Destination, pieces: Iterable[Piece], mask: str | None) -> l
     """The pieces, each with the file of its mask, if it has one, which can be read."""
     if mask is None or _named(mask):
         return [*pieces]
-    masked = [replace(one, beside=(Path(mask_of(one.photo, mask)),)) for one in pieces]
+    inside = {one.photo: str(Path(one.name).parent) for one in pieces}
+    masks = masks_of(inside, mask)
+    masked = [replace(one, beside=(Path(masks[one.photo]),)) for one in pieces]
     for path in {path for one in masked for path in one.beside}:
         size_of(path)
     to.check_inputs(masked)
@@ -303,4 +305,4 @@ def _with_masks(to: Destination, pieces: Iterable[Piece], mask: str | None) -> l
 
 
 def _mask(piece: Piece, photo: Photo, mask: str) -> Tensor:
-    return named_mask(mask_of(piece.photo, mask), photo)
+    return named_mask(mask if _named(mask) else str(piece.beside[0]), photo)

@@ -1,9 +1,11 @@
 """The photos of a trial: a folder of one's own, or the eight that brittle's dependencies bring."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -81,18 +83,20 @@ def load_photos(
     folders of them: then each is a group of photos that belong together, as of one shoot, and its
     photos are named GROUP/NAME. With ``square`` each is cropped to its centre and
     resampled to that many pixels a side. ``mask`` is ``auto``, ``alpha``, a file for all of them,
-    or a folder with a mask for each, NAME.mask.png or NAME.png.
+    or a folder with a mask for each, NAME.mask.png or NAME.png, or GROUP/NAME.mask.png.
 
     Raises:
         UserError: nothing there, two photos of one name or with the same pixels, a file that is
-            no usable image, a photo without its mask.
+            no usable image, a photo without its mask, a mask of two photos.
     """
     found = _sample() if source == "sample" else _files(Path(source))
+    inside = {path: path.parent.name if group else "" for path, _, group in found}
+    masks = {} if mask is None else masks_of(inside, mask)
     photos: dict[str, TrialPhoto] = {}
     digests: dict[str, Path] = {}
     for path, credit, group in found:
         photo = read_photo(path)
-        masked = None if mask is None else named_mask(mask_of(path, mask), photo)
+        masked = named_mask(masks[path], photo) if masks else None
         if square is not None:
             photo, masked = centre_square(photo, square), _centre_mask(masked, square)
         name = f"{group}/{photo.name}" if group else photo.name
@@ -144,19 +148,20 @@ def given_files(trial: Trial, photos: dict[str, TrialPhoto]) -> dict[tuple[str, 
     """The protected files that a trial names folders of, by photo and arm.
 
     A file belongs to the photo whose name its own begins or ends with (`names.match`), and shows it
-    at its size.
+    at its size. Those of a group or a collection lie in a folder of its name, where there is one.
 
     Raises:
-        UserError: a photo without its file, or with one of another size or of another picture.
+        UserError: a photo without its file, or with one of another size, of another picture, or of
+            another photo too.
     """
     found: dict[tuple[str, str], TrialPhoto] = {}
     for label, folder in trial.files.items():
-        files = {path.stem: path for path in photo_files(Path(folder))}
-        partners = match([one.photo.name for one in photos.values()], files)
+        partners = _partners(photos, Path(folder))
+        _refuse_shared(partners, "the protected file")
         for name, original in photos.items():
-            if original.photo.name not in partners:
+            if name not in partners:
                 raise UserError(f"{folder} has no file for the photo {name}: expected {name}.png.")
-            path = files[partners[original.photo.name]]
+            path = partners[name]
             protected = read_photo(path)
             sizes = [
                 f"{one.shape[-1]} x {one.shape[-2]} px" for one in (protected.image, original.image)
@@ -168,6 +173,31 @@ def given_files(trial: Trial, photos: dict[str, TrialPhoto]) -> dict[tuple[str, 
     return found
 
 
+def _partners(photos: Mapping[str, TrialPhoto], folder: Path) -> dict[str, Path]:
+    """By photo, its file below a folder: in one of its group's or collection's name, if there."""
+    together: dict[Path, dict[str, str]] = {}
+    for name, photo in photos.items():
+        inside = folder / name.rpartition("/")[0]
+        together.setdefault(inside if inside.is_dir() else folder, {})[name] = photo.photo.name
+    found = {}
+    for place, names in together.items():
+        files = {path.stem: path for path in photo_files(place)}
+        partners = match([*names.values()], files)
+        found |= {name: files[partners[own]] for name, own in names.items() if own in partners}
+    return found
+
+
+def _refuse_shared(found: Mapping[Any, Any], what: str) -> None:
+    """Refuse a file that belongs to two photos."""
+    owners: dict[Any, Any] = {}
+    for photo, path in found.items():
+        if (other := owners.setdefault(path, photo)) != photo:
+            raise UserError(
+                f"{path} would be {what} of {other} and of {photo}: put such files into folders "
+                "that are called as those of the photos."
+            )
+
+
 def notes_on(trial: Trial) -> list[str]:
     """What to say of the files beside a trial's photos."""
     if trial.photos == "sample":
@@ -177,19 +207,31 @@ def notes_on(trial: Trial) -> list[str]:
     return [note for folder in folders for note in left_out(folder)]
 
 
-def mask_of(path: Path, mask: str) -> str:
-    """The mask that a photo's file has, as `named_mask` takes it: in a folder, that of its name.
+def masks_of(inside: Mapping[Path, str], mask: str) -> dict[Path, str]:
+    """The mask of each photo's file, as `named_mask` takes it: in a folder, that of its name.
+
+    ``inside`` names the folder that the photo lies in, below all of them: its mask is looked for in
+    one of that name first.
 
     Raises:
-        UserError: the folder holds none for it.
+        UserError: the folder holds none for a photo, or one for two of them.
     """
     place = Path(mask)
     if mask in ("auto", "alpha") or not place.is_dir():
-        return mask
-    for candidate in (place / f"{path.stem}.mask.png", place / f"{path.stem}.png"):
-        if candidate.is_file() and not candidate.samefile(path):
-            return str(candidate)
-    raise UserError(f"{place} holds no mask for {path.stem}: expected {path.stem}.mask.png there.")
+        return dict.fromkeys(inside, mask)
+    found = {path: _mask_in(place, within, path) for path, within in inside.items()}
+    _refuse_shared(found, "the mask")
+    return found
+
+
+def _mask_in(place: Path, inside: str, photo: Path) -> str:
+    for folder in (place / inside, place):
+        for candidate in (folder / f"{photo.stem}.mask.png", folder / f"{photo.stem}.png"):
+            if candidate.is_file() and not candidate.samefile(photo):
+                return str(candidate)
+    raise UserError(
+        f"{place} holds no mask for {photo.stem}: expected {photo.stem}.mask.png there."
+    )
 
 
 def centre_square(photo: Photo, side: int) -> Photo:
