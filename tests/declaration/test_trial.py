@@ -46,6 +46,8 @@ def test_settings_reach_into_the_trial(tmp_path):
         ("prompts: []", "prompts"),
         ("title: no prompts", "prompts"),
         ("prompts: [x, x]", "prompts names x twice"),
+        ("floor_seeds: [1, 1]", "floor_seeds names 1 twice"),
+        ("placebos: [noise, noise]", "placebos names noise twice"),
         ("prompts: x\nseeds: [1]", "share 1"),
         ("prompts: x\nprimary: {alpha: 2}", "primary.alpha"),
         ("prompts: x\nphotos: ../elsewhere", "--set photos="),

@@ -261,3 +261,17 @@ def test_photos_that_belong_together_count_once(tmp_path):
     report = api.score(table, tmp_path / "out")
     assert report.found.n_groups == 3
     assert report.found.verdicts[0].why == "it has 3 groups, and a verdict takes 8"
+
+
+def test_an_original_of_two_photos_is_refused(tmp_path):
+    """As where a copied row keeps the original of the one above."""
+    table = write_edits(tmp_path / "t", {"shield": {"none": 0.5}}, photos=2, side=32)
+    lines = list(csv.DictReader(table.open()))
+    first = lines[0]["original"]
+    rows = [line | {"original": first} for line in lines]
+    with table.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    with pytest.raises(UserError, match=r"is the original of .*, too: give .* its own"):
+        api.score(table, tmp_path / "out")

@@ -374,9 +374,11 @@ def _reductions(reduced: int, results: Sequence[ModelResult], scope: Scope) -> s
     # Named by what was done: "reduction to 512 px + JPEG 85".
     names = [name.rpartition(" + ")[2] for name in hidden.values()]
     were = "it was" if len(names) == 1 else "these were"
+    first = sum(any(one.reduced_first for one in result.comparisons) for result in results)
+    where = "" if first == reduced else f" in {first} of them, and the others are little larger"
     return (
         f"{text} Reducing photos hides most of what {grouped(names)} would do at full size, so "
-        f"{were} applied to the reduced photos."
+        f"{were} applied to the reduced photos{where}."
     )
 
 

@@ -58,8 +58,8 @@ def _named_alike(
 ) -> ModelResult:
     """The result with transforms named by what they were, for all photos.
 
-    Where any photo was reduced before a transform, all were: those that are no larger than the
-    model's size stay as they are.
+    Where any photo was reduced before a transform, all go by that name: those that are no larger
+    than the model's size, or so little that it hides next to nothing, stay as they are.
     """
     reduced = {one.transform for _, each in found for one in each.comparisons if one.reduced_first}
 

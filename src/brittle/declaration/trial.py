@@ -156,7 +156,9 @@ class Trial(BaseModel):
             "editors",
             "prompts",
             "seeds",
+            "floor_seeds",
             "tuning_seeds",
+            "placebos",
             "metrics",
         ):
             values = getattr(self, field) or ()

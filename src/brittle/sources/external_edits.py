@@ -60,11 +60,16 @@ class PictureReader:
 
     def photos(self, entries: Iterable[TableEdit]) -> dict[str, TrialPhoto]:
         """The untouched photos that were given, in the shape of their edits."""
-        found = {}
+        found, owners = {}, dict[str, str]()
         for entry in entries:
             if entry.original is None or entry.photo in found:
                 continue
             photo = _read(entry.original, entry)
+            if (other := owners.setdefault(photo.digest, entry.photo)) != entry.photo:
+                raise UserError(
+                    f"{entry.where}: {entry.original.name} is the original of {other}, too: give "
+                    f"{entry.photo} its own."
+                )
             height, width = self.sizes[entry.photo][0]
             own_height, own_width = photo.image.shape[-2:]
             if abs(own_width * height / (own_height * width) - 1) > RATIO:

@@ -7,6 +7,7 @@ of cores. Memory is bounded by `album.LIMIT`, `networks.feature_cache.MEMORY`, a
 one image takes on its way through a network (60 MB at 512 px in EfficientNet).
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -312,9 +313,12 @@ def _as_distance(metric: Metric, raw: Score) -> Score:
 def attempt(label: str, reference: str, compare: Callable[[], float]) -> Score:
     """A score of a metric, or null with the reason why it can't be had."""
     try:
-        return {"metric": label, "reference": reference, "value": compare()}
+        value = compare()
+        if not math.isfinite(value):
+            raise Unavailable(f"the metric gave {value}")
     except Unavailable as error:
         return {"metric": label, "reference": reference, "value": None, "reason": str(error)}
+    return {"metric": label, "reference": reference, "value": value}
 
 
 @dataclass(frozen=True)
