@@ -25,9 +25,9 @@ def until(true, seconds=200):
         time.sleep(0.02)
 
 
-def ended(jobs, work, *arguments):
+def ended(jobs, work, *arguments, **how):
     """A job that has ended, whatever its end."""
-    job = jobs.start(partial(work, *arguments))
+    job = jobs.start(partial(work, *arguments), **how)
     until(lambda: job.state not in ("waiting", "running"))
     return job
 
@@ -145,9 +145,28 @@ def test_folders_that_only_the_server_knows_are_not_named(jobs):
     assert job.problem == "photos/cat.png is damaged."
 
 
-def test_the_oldest_work_is_forgotten_with_its_files(jobs, tmp_path):
-    made = [ended(jobs, touch, tmp_path / "x") for _ in range(KEPT + 2)]
-    assert [job.folder.exists() for job in made] == [False, False, *[True] * KEPT]
+def test_what_work_made_stays(jobs, tmp_path):
+    made = [ended(jobs, touch, tmp_path / "x") for _ in range(KEPT + 3)]
+    assert all((job.folder / "x").exists() for job in made)
+    assert jobs.named(made[0].name) is made[0]
+
+
+def test_the_oldest_passing_work_is_forgotten_with_its_folder(jobs, tmp_path):
+    made = [ended(jobs, touch, tmp_path / "x", passing=True) for _ in range(KEPT + 3)]
+    assert [job.folder.exists() for job in made] == [False, False, *[True] * (KEPT + 1)]
     assert jobs.named(made[-1].name) is made[-1]
     with pytest.raises(UserError, match="no longer known"):
         jobs.named(made[0].name)
+
+
+@pytest.mark.parametrize("passing", [False, True])
+def test_work_that_has_not_ended_is_never_forgotten(jobs, tmp_path, passing):
+    running = jobs.start(count, passing=passing)
+    until(lambda: running.found)
+    waiting = [jobs.start(partial(touch, tmp_path / "x"), passing=True) for _ in range(KEPT + 3)]
+    assert running.state == "running"
+    assert not any(job.cancelled for job in (running, *waiting))
+    assert all(jobs.named(job.name) is job for job in (running, *waiting))
+    running.stop()
+    until(lambda: all(job.ended for job in waiting))
+    assert {job.state for job in waiting} == {"done"}

@@ -1,5 +1,6 @@
 import asyncio
 import re
+import shutil
 import socket
 
 import pytest
@@ -81,6 +82,30 @@ def test_names_that_are_paths_are_refused(page, name, server):
     assert answer.status_code == 400
     assert "no name for a photo" in answer.json()["problem"]
     assert not server.uploads.root.exists()
+
+
+@pytest.mark.parametrize("ask", ["PUT", "DELETE"])
+@pytest.mark.parametrize("name", ["猫" * 100 + ".png", "a" * 252 + ".png"])
+def test_names_that_are_too_long_are_refused(page, name, ask, server):
+    answer = page.client.request(ask, f"/trays/{VISIT}/photos/{name}", content=b"x")
+    assert answer.status_code == 400
+    assert answer.json()["problem"] == f"The name {name[:80]}… is too long: rename the file."
+    assert not server.uploads.root.exists()
+
+
+def test_a_name_of_255_bytes_is_taken(page, pictures, tmp_path):
+    long = tmp_path / ("猫" * 83 + "a.png")
+    shutil.copy(pictures / "cat.png", long)
+    assert page.drop("photos", long)["width"] == 64
+    assert page.client.delete(f"/trays/{VISIT}/photos/{long.name}").status_code == 200
+
+
+def test_a_file_that_the_system_refuses_is_said(page, monkeypatch):
+    monkeypatch.setattr("brittle.app.uploads.LONGEST", 999)  # as where a name may be shorter
+    name = "cat" * 100
+    answer = page.client.put(f"/trays/{VISIT}/photos/{name}", content=b"x")
+    assert answer.status_code == 400
+    assert answer.json()["problem"] == f"{name} couldn't be written: File name too long."
 
 
 @pytest.mark.parametrize("path", ["x/photos", f"{'g' * 32}/photos", f"{VISIT}/elsewhere"])

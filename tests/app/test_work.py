@@ -78,6 +78,20 @@ def test_the_figure_is_four_pictures_and_each_is_made_once(page, server):
     assert [path.stat().st_mtime_ns for path in made] == when
 
 
+def test_what_was_protected_stays_while_figures_come_and_go(page, pictures, server, monkeypatch):
+    monkeypatch.setattr("brittle.app.jobs.KEPT", 1)
+    page.drop("photos", pictures / "cat.png")
+    (protected,) = page.work("protect", **ASKED)["found"]["photos"]
+    asked = ASKED | {"sample": "chelsea", "look": "sepia", "quality": 75}
+    known = len(server.jobs._known)
+    figures = [page.work("figure", **asked)["found"] for _ in range(4)]
+    assert page.made(protected["after"])
+    assert len(server.jobs._known) <= known + 2
+    for path in figures[0].values():  # the forgotten one's pictures lie elsewhere
+        assert path.startswith("figures/")
+        assert page.made(path)
+
+
 def test_the_figure_takes_one_s_own_photo(page, pictures):
     page.drop("own photo", pictures / "cat.png")
     told = page.work("figure", **ASKED, sample="", look="snow", quality=None)

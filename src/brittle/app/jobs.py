@@ -13,7 +13,7 @@ from brittle.app.running import State, Work, serve
 from brittle.errors import UserError
 
 KEPT = 20
-"""Jobs whose files are kept; the oldest goes first."""
+"""Passing jobs that are known after their end; the oldest goes first."""
 PATIENCE = 3.0
 """Seconds in which cancelled work may come to its next step; then its process is ended."""
 ENDED = "The system ended this work, most likely for lack of memory: use smaller photos."
@@ -21,9 +21,13 @@ ENDED = "The system ended this work, most likely for lack of memory: use smaller
 
 @dataclass
 class Job:
-    """One piece of work: how far it is, what it said, and what it has found so far."""
+    """One piece of work: how far it is, what it said, and what it has found so far.
+
+    A ``passing`` one leaves no files in its folder that a page goes on to show.
+    """
 
     folder: Path
+    passing: bool = False
     state: State = "waiting"
     notes: list[str] = field(default_factory=list)
     stages: list[dict[str, Any]] = field(default_factory=list)
@@ -35,6 +39,11 @@ class Job:
     def name(self) -> str:
         """By which the page asks for it."""
         return self.folder.name
+
+    @property
+    def ended(self) -> bool:
+        """Whether no more of it will happen."""
+        return self.state not in ("waiting", "running")
 
     @property
     def cancelled(self) -> bool:
@@ -112,7 +121,11 @@ class WorkProcess:
 
 
 class Jobs:
-    """The jobs of a server, of which one runs at a time: each may use all cores."""
+    """The jobs of a server, of which one runs at a time: each may use all cores.
+
+    What they made stays until the server ends, since a page offers it until then. Only passing jobs
+    are forgotten: a page starts one whenever its slider rests.
+    """
 
     def __init__(self, root: Path, private: Path) -> None:
         self.root, self.private = root, private
@@ -120,17 +133,20 @@ class Jobs:
         self._worker = WorkProcess()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="brittle")
 
-    def start(self, work: Work) -> Job:
-        """Do the work as soon as those before it have ended."""
-        job = Job(self.root / secrets.token_hex(16))
+    def start(self, work: Work, *, passing: bool = False) -> Job:
+        """Do the work as soon as those before it have ended; ``passing`` as of `Job`."""
+        self._forget()
+        job = Job(self.root / secrets.token_hex(16), passing)
         job.folder.mkdir(parents=True)
         self._known[job.name] = job
-        for name in [*self._known][:-KEPT]:
-            old = self._known.pop(name)
-            old.stop()
-            shutil.rmtree(old.folder, ignore_errors=True)
         self._pool.submit(self._worker.do, job, work, self.private)
         return job
+
+    def _forget(self) -> None:
+        past = [job for job in self._known.values() if job.passing and job.ended]
+        for job in past[:-KEPT]:
+            del self._known[job.name]
+            shutil.rmtree(job.folder, ignore_errors=True)
 
     def named(self, name: str) -> Job:
         """The job of a name.

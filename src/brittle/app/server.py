@@ -146,11 +146,12 @@ class App:
     async def start(self, request: Request) -> Response:
         """Start some work; the answer is the name by which to ask for it."""
         tasks = {"check": self._check, "protect": self._protect, "figure": self._figure}
-        make = tasks.get(request.path_params["task"])
-        if make is None:
+        task = request.path_params["task"]
+        if task not in tasks:
             raise UserError("There is no such work.")
-        work = await run_in_threadpool(make, await request.body())
-        return JSONResponse({"name": self.jobs.start(work).name})
+        work = await run_in_threadpool(tasks[task], await request.body())
+        job = self.jobs.start(work, passing=task == "figure")  # its pictures are those of `Figures`
+        return JSONResponse({"name": job.name})
 
     async def told(self, request: Request) -> Response:
         """How far some work is, and what it found."""

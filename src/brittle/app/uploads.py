@@ -1,19 +1,23 @@
 """What the page sends: photos in trays, each a folder, refused before they are decoded."""
 
+import os
 import re
 import shutil
 from collections.abc import AsyncIterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from brittle.decoding import MAX_BYTES, decode
-from brittle.errors import UserError
+from brittle.errors import UserError, shortened
 
 VISIT = re.compile(r"[0-9a-f]{32}")
 """The name that a page draws when it is opened: nobody else knows it."""
 TRAYS = ("originals", "protected", "photos", "own photo")
 """What a visit may fill."""
 SEPARATORS = re.compile(r"[/\\\0]")
+LONGEST = 255
+"""Bytes that a file's name may have on nearly all systems."""
 
 
 class Uploads:
@@ -45,7 +49,8 @@ class Uploads:
         """Write a file into a tray as it comes, and no byte more than is allowed.
 
         Raises:
-            UserError: it is too large, has no usable name, or one of its name is there.
+            UserError: it is too large, has no usable name, or one of its name is there; the system
+                refuses.
         """
         path = self._place(visit, tray, name)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -61,9 +66,12 @@ class Uploads:
                     file.write(part)
         except FileExistsError:
             raise UserError(f"Two of the photos are named {name}: rename one.") from None
-        except BaseException:  # the browser went away, too
-            path.unlink(missing_ok=True)
-            raise
+        except BaseException as error:  # the browser went away, too
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+            if not isinstance(error, OSError):
+                raise
+            raise UserError(f"{name} couldn't be written: {error.strerror or error}.") from error
         return path
 
     def remove(self, visit: str, tray: str, name: str = "") -> None:
@@ -81,6 +89,8 @@ class Uploads:
     def _place(self, visit: str, tray: str, name: str) -> Path:
         if not name or name.startswith(".") or SEPARATORS.search(name):
             raise UserError(f"{name!r} is no name for a photo: rename the file.")
+        if len(os.fsencode(name)) > LONGEST:
+            raise UserError(f"The name {shortened(name)} is too long: rename the file.")
         return self._tray(visit, tray) / name
 
 

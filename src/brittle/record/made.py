@@ -4,7 +4,7 @@ One line of JSON a picture, in a hidden file beside them: the key of all that it
 digest of its file. The line is added before the picture is written. So a picture without a line was
 made otherwise, and a line without its picture says nothing. Lines are only added, which costs the
 same for the last picture as for the first, and two jobs in one folder lose none; of two lines the
-later counts, and one that a kill cut short is skipped.
+later counts, and one that a kill cut short, or that brittle didn't write so, is skipped.
 """
 
 import json
@@ -19,6 +19,7 @@ from brittle.record.lock import shared_lock
 from brittle.record.whole import sha256
 
 NAME = ".brittle.jsonl"
+NUMBER = (float, int)  # and no bool, which is an int by inheritance
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,19 @@ def _read(path: Path) -> Iterator[Note]:
         return
     for line in path.read_bytes().splitlines():
         try:
-            yield Note(**json.loads(line))
+            note = Note(**json.loads(line))
         except (ValueError, TypeError, RecursionError):  # cut short, or another version's
             continue
+        if _as_written(note):
+            yield note
+
+
+def _as_written(note: Note) -> bool:
+    """Whether the values of a note that was read are of the types that it declares."""
+    texts = (note.file, note.made, note.digest)
+    return (
+        all(isinstance(text, str) for text in texts)
+        and type(note.seconds) in NUMBER
+        and isinstance(note.found, dict)
+        and all(type(value) in (*NUMBER, str) for value in note.found.values())
+    )

@@ -179,7 +179,7 @@ def _partners(photos: Mapping[str, TrialPhoto], folder: Path) -> dict[str, Path]
     for name, photo in photos.items():
         inside = folder / name.rpartition("/")[0]
         together.setdefault(inside if inside.is_dir() else folder, {})[name] = photo.photo.name
-    found = {}
+    found: dict[str, Path] = {}
     for place, names in together.items():
         files = {path.stem: path for path in photo_files(place)}
         partners = match([*names.values()], files)
