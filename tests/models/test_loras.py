@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from brittle.silence import silence
 from tests.models import checkpoint, tiny, tiny_xl
 
 pytest.importorskip("peft")
+METADATA = "lora_adapter_metadata"
 RANK = 2
 LAYERS = ("to_q", "to_k", "to_v", "to_out.0", "ff.net.0.proj", "proj_in", "proj_out")
 CONVOLUTIONS = ("conv1", "conv2", "conv_shortcut", "time_emb_proj", "samplers.0.conv")
@@ -178,3 +180,27 @@ def test_what_can_not_be_added_is_refused(plain, tmp_path):
             _ = load_model(f"{folder}+{path}", device="cpu", dtype="float32").part("denoiser")
     with pytest.raises(UserError, match=r"is a LoRA.*MODEL\+FILE"):
         load_model(path)
+
+
+@pytest.mark.parametrize("note", ["", "rank: 4", "[1]", "null", "[" * 100_000])
+def test_metadata_that_is_no_mapping_is_told(plain, tmp_path, note):
+    _, folder = plain
+    path = tmp_path / "style.safetensors"
+    save_file({"lora_unet_x.lora_up.weight": torch.ones(2, 2)}, path, {METADATA: note})
+    with pytest.raises(UserError, match=rf"style\.safetensors.*{METADATA}"):
+        load_model(f"{folder}+{path}", device="cpu", dtype="float32")
+
+
+@pytest.mark.parametrize("scale", ["1.2.3", ".", "", "-1", "half", "1e+3"])
+def test_a_scale_that_is_no_number_is_told(plain, tmp_path, scale):
+    pipeline, folder = plain
+    path = write_kohya(pipeline, tmp_path / "style.safetensors")
+    with pytest.raises(UserError, match=rf"{re.escape(repr(scale))} is no scale .*=0\.8"):
+        load_model(f"{folder}+{path}={scale}", device="cpu", dtype="float32")
+
+
+@pytest.mark.parametrize(("scale", "value"), [("2", 2.0), ("2.", 2.0), (".5", 0.5), ("0", 0.0)])
+def test_a_scale_is_any_plain_number(plain, tmp_path, scale, value):
+    pipeline, folder = plain
+    path = write_kohya(pipeline, tmp_path / "style.safetensors")
+    assert load_model(f"{folder}+{path}={scale}", device="cpu").files.scale == value

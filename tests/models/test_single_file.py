@@ -1,6 +1,7 @@
 """Checkpoints in one file, random in their layouts: the same model as the folder of diffusers."""
 
 import json
+import re
 from pathlib import Path
 
 import diffusers
@@ -180,6 +181,49 @@ def test_parts_that_are_nowhere_are_named(tmp_path):
     ]:
         with pytest.raises(UserError, match=said):
             load(name)
+
+
+def write(kind: str, tmp_path: Path) -> tuple[Path, Path]:
+    """A folder of Stable Diffusion 3 or FLUX.1, and its transformer in one file."""
+    if kind == "3":
+        pipeline, folder = saved_3(tmp_path, with_t5=False)
+        return folder, checkpoint.write_3(pipeline, tmp_path / "3.safetensors", "")
+    pipeline = tiny_flow.flux()
+    path = checkpoint.write_flux(pipeline, tmp_path / "flux.safetensors", whole=False)
+    return tiny_flow.save(pipeline, tmp_path / "flux"), path
+
+
+@pytest.mark.parametrize(
+    ("kind", "tensor", "damage"),
+    [
+        ("3", "pos_embed", "gone"),
+        ("3", "pos_embed", "flat"),
+        ("3", "x_embedder.proj.weight", "flat"),
+        ("3", "context_embedder.weight", "gone"),
+        ("3", "y_embedder.mlp.0.weight", "flat"),
+        ("flux", "img_in.weight", "flat"),
+        ("flux", "final_layer.linear.weight", "gone"),
+    ],
+)
+def test_a_transformer_of_other_shapes_is_told(tmp_path, kind, tensor, damage):
+    folder, path = write(kind, tmp_path)
+    weights = load_file(path)
+    whole = weights.pop(tensor)
+    if damage == "flat":
+        weights[tensor] = whole.flatten()
+    save_file(weights, path)
+    with pytest.raises(UserError, match=rf"{re.escape(str(path))}.* {re.escape(tensor)}"):
+        load(f"{folder}+{path}")
+
+
+def test_stable_diffusion_2_with_a_flat_first_layer_is_told(tmp_path):
+    pipeline, folder = saved_2(tmp_path, 0.2)
+    path = checkpoint.write_2(pipeline, tmp_path / "2.safetensors")
+    weights = load_file(path)
+    weights["model.diffusion_model.input_blocks.0.0.weight"] = torch.ones(4)
+    save_file(weights, path)
+    with pytest.raises(UserError, match=r"2\.safetensors.*input_blocks\.0\.0\.weight"):
+        load(path, config=without_weights(folder, tmp_path / "configs"))
 
 
 @pytest.mark.parametrize(

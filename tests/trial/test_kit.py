@@ -11,6 +11,7 @@ from brittle.errors import UserError
 from brittle.images import read_photo
 from brittle.record.arms import NOISES
 from brittle.record.rows import read_results
+from brittle.sources.edits_table import protections, read_edits
 from tests.photographs import PHOTOS, photograph
 
 
@@ -73,6 +74,43 @@ def test_a_folder_that_holds_something_is_left_alone(files, tmp_path):
         brittle.prepare_edits(*files, tmp_path / "kit", name="gray")
     with pytest.raises(UserError, match="runs an edit model"):
         brittle.prepare_edits(*files, tmp_path / "kit", transforms=["autoencode"])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("", " ", "placebo", "Placebo", "Original", "gray", "grey", "Gray", "base model"),
+        *("Glaze (v2)", "noise(mine)", "mine ", "mi\0ne", "mi\udcffne"),
+    ],
+)
+def test_a_name_that_the_table_would_read_otherwise_is_refused(files, tmp_path, name):
+    with pytest.raises(UserError, match="can't be a protection's name"):
+        brittle.prepare_edits(*files, tmp_path / "kit", name=name)
+    assert not (tmp_path / "kit").exists()
+
+
+@pytest.mark.parametrize("name", ["=mine", "Glaze, v2", 'the "best"', "Nightshade 1.0"])
+def test_a_name_that_the_table_reads_back_is_kept(files, tmp_path, name):
+    kit = brittle.prepare_edits(*files, tmp_path / "kit", name=name)
+    edit_all(tmp_path / "kit")
+    assert protections(read_edits(kit.path)) == [name]
+
+
+def test_photos_that_would_share_a_files_name_are_refused(files, tmp_path):
+    for folder in files:
+        (folder / "photo 0.png").rename(folder / "img (1).png")
+        (folder / "photo 1.png").rename(folder / "img-1.png")
+    with pytest.raises(UserError, match=r"img \(1\).*img-1.*img-1--original\.png.*rename"):
+        brittle.prepare_edits(*files, tmp_path / "kit")
+    assert not (tmp_path / "kit").exists()
+
+
+def test_a_transform_that_is_named_twice_is_one(files, tmp_path):
+    kits = [
+        brittle.prepare_edits(*files, tmp_path / str(number), transforms=transforms)
+        for number, transforms in enumerate((["flip"], ["none", "flip", "flip"]))
+    ]
+    assert kits[0].path.read_bytes() == kits[1].path.read_bytes()
 
 
 def test_placebos_are_one_file_a_kind(files, tmp_path):

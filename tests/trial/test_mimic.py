@@ -1,6 +1,7 @@
 """From a folder of pictures to what a model paints after it has learned from them."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,26 @@ def test_what_cannot_be_learned_is_said_in_a_sentence(folder, tmp_path, options,
     assert result.exit_code == 2
     assert said in " ".join(result.output.split())
     assert "Traceback" not in result.output
+
+
+def test_one_original_is_refused_before_any_work(folder, tmp_path):
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    shutil.copy(folder / "a.png", alone)
+    wanted = ["--prompt", "sks", "-o", tmp_path / "out", "--editor", f"finetune:{FIELDS}"]
+    result = run(folder, *wanted, "--originals", alone)
+    assert result.exit_code == 2
+    assert "two originals" in " ".join(result.output.split())
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_of_collections_is_refused(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "several" / "cats")
+    shutil.copytree(folder, tmp_path / "several" / "turned")
+    for path in (tmp_path / "several" / "turned").iterdir():
+        write_image(path, read_photo(path).image.flip(-1), overwrite=True)
+    wanted = ["--prompt", "sks", "-o", tmp_path / "out", "--editor", f"finetune:{FIELDS}"]
+    result = run(tmp_path / "several", *wanted)
+    assert result.exit_code == 2
+    assert "name one of them" in " ".join(result.output.split())
+    assert not (tmp_path / "out").exists()

@@ -25,8 +25,9 @@ EMBEDDED_INSTRUCT = Path(__file__).parent / "embedded_instruct"
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _AMX, _AVX512 = ("DEFAULT", "ALL", "AMX"), ("BF16", "FP16", "AVX10")
 """What names that oneDNN gives to instruction sets contain where these have bfloat16."""
-_STACKED = re.compile(r"(.+)\+(.+?\.safetensors)(?:=([\d.]+))?")
-"""A model, a file on top of it, and how much a LoRA counts."""
+_STACKED = re.compile(r"(.+)\+(.+?\.safetensors)(?:=(.*))?")
+"""A model, a file on top of it, and how much a LoRA counts: a `_SCALE`."""
+_SCALE = re.compile(r"[0-9]+\.?[0-9]*|\.[0-9]+")
 _PICKLES = (".ckpt", ".bin", ".pt", ".pkl")
 
 
@@ -124,6 +125,8 @@ def _on_top(base: str, file: str, scale: str | None) -> ModelFiles:
     path = Path(file).expanduser()
     if not path.is_file():
         raise UserError(f"There is no file {path} to put on top of {base}.")
+    if scale is not None and not _SCALE.fullmatch(scale):
+        raise UserError(f"{scale!r} is no scale of a LoRA: say a number, as {path}=0.8.")
     if is_lora(path):
         return LoraFiles(find_files(base), path, float(scale or 1))
     if scale:

@@ -71,7 +71,7 @@ class LoraFiles(OnTop):
         self.name = f"{base.name} + {printable(lora.name)}"
         check_weights([lora])
         with open_weights(lora) as file:
-            self._stated = json.loads((file.metadata() or {}).get(_METADATA, "{}"))
+            self._stated = _stated_in(lora, (file.metadata() or {}).get(_METADATA, "{}"))
             self.parts = {self._place(name)[0] for name in file.keys()}  # noqa: SIM118
         if other := [key for key in self._stated if key.endswith(_OTHER_SUMS)]:
             for key in other:
@@ -147,6 +147,14 @@ class LoraFiles(OnTop):
         change = (up.flatten(1) @ down.flatten(1)).reshape(layer.weight.shape)
         changed = layer.weight.data.float() + self.scale * alpha / rank * change
         layer.weight.data = changed.to(layer.weight.dtype)
+
+
+def _stated_in(lora: Path, text: str) -> Mapping[str, Any]:
+    """What diffusers notes in a file; UserError if it is no mapping."""
+    stated = reading(f"{lora}: its {_METADATA}", lambda: json.loads(text))
+    if not isinstance(stated, dict):
+        raise UserError(f"{lora}: its {_METADATA} is no mapping: download or export it again.")
+    return stated
 
 
 def _by_flat_name(modules: Iterable[tuple[str, nn.Module]]) -> dict[str, nn.Module]:

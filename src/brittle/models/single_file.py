@@ -255,8 +255,8 @@ class SingleFile:
             return self._stated_of_sd3()
         if self.layout is FLUX:
             return {
-                "in_channels": self._shape("img_in.weight")[1],
-                "out_channels": self._shape("final_layer.linear.weight")[0],
+                "in_channels": self._side("img_in.weight", 1),
+                "out_channels": self._side("final_layer.linear.weight", 0),
                 "num_layers": self._blocks("double_blocks."),
                 "num_single_layers": self._blocks("single_blocks."),
                 "guidance_embeds": bool(self._shape("guidance_in.in_layer.weight")),
@@ -266,8 +266,8 @@ class SingleFile:
 
     def _stated_of_sd3(self) -> dict[str, Any]:
         """Its heads are 64 wide, and as many as it has blocks."""
-        width, channels = self._shape("x_embedder.proj.weight")[:2]
-        places = self._shape("pos_embed")[1]
+        width, channels = (self._side("x_embedder.proj.weight", axis) for axis in (0, 1))
+        places = self._side("pos_embed", 1)
         dual = [f"joint_blocks.{n}.x_block.attn2.qkv.weight" for n in range(99)]
         normalised = self._shape("joint_blocks.0.x_block.attn.ln_q.weight")
         return {
@@ -276,8 +276,8 @@ class SingleFile:
             "num_attention_heads": width // 64,
             "attention_head_dim": 64,
             "caption_projection_dim": width,
-            "joint_attention_dim": self._shape("context_embedder.weight")[1],
-            "pooled_projection_dim": self._shape("y_embedder.mlp.0.weight")[1],
+            "joint_attention_dim": self._side("context_embedder.weight", 1),
+            "pooled_projection_dim": self._side("y_embedder.mlp.0.weight", 1),
             "pos_embed_max_size": round(places**0.5),
             "dual_attention_layers": [n for n, name in enumerate(dual) if self._shape(name)],
             "qk_norm": "rms_norm" if normalised else None,
@@ -292,6 +292,16 @@ class SingleFile:
     def _shape(self, name: str) -> tuple[int, ...]:
         """The shape of one of the denoiser's tensors; empty where there is none."""
         return self._shapes.get(self._prefixes["denoiser"] + name, ())
+
+    def _side(self, name: str, axis: int) -> int:
+        """One side of one of the denoiser's tensors; UserError where it has no such axis."""
+        shape = self._shape(name)
+        if len(shape) <= axis:
+            raise UserError(
+                f"{self.path} can't be read as {self.layout.name}: it has no tensor "
+                f"{self._prefixes['denoiser']}{name} of {axis + 1} axes or more; download it again."
+            )
+        return shape[axis]
 
     def _blocks(self, name: str) -> int:
         begins = self._prefixes["denoiser"] + name
@@ -309,7 +319,7 @@ class SingleFile:
         marks = scheduler_marks(self.path, self._keys, file.metadata() or {})
         name = self._prefixes["denoiser"] + _LAST_BIAS
         asked = self.layout is STABLE_DIFFUSION_2 and not marks
-        if not asked or name not in self._keys or self._shape(_FIRST_OF_UNET)[1] != 4:
+        if not asked or name not in self._keys or self._side(_FIRST_OF_UNET, 1) != 4:
             return marks
         deviation = file.get_tensor(name).float().std(correction=0)
         return {"prediction_type": "v_prediction"} if deviation > _VELOCITY_BIAS else {}

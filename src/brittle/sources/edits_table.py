@@ -181,7 +181,7 @@ def _entry(cells: dict[str, str], folder: Path, where: str) -> TableEdit:
         raise UserError(f"{where}: {error}") from None
     return TableEdit(
         photo=cells["photo"],
-        arm=_arm(cells["arm"], where),
+        arm=read_arm(cells["arm"], where),
         transform=transform,
         prompt=cells["prompt"],
         seed=int(seed),
@@ -192,8 +192,12 @@ def _entry(cells: dict[str, str], folder: Path, where: str) -> TableEdit:
     )
 
 
-def _arm(text: str, where: str) -> str:
-    """The arm's label: ``placebo(NAME)`` is noise of NAME's size, as is ``noise(NAME)``."""
+def read_arm(text: str, where: str) -> str:
+    """The arm's label: ``placebo(NAME)`` is noise of NAME's size, as is ``noise(NAME)``.
+
+    Raises:
+        UserError: it is none; ``where`` it stands is told.
+    """
     plain = {"grey": GRAY}.get(text.lower(), text.lower())
     if plain in (ORIGINAL, GRAY, PLACEBO):
         return plain

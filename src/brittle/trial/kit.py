@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from brittle.noise import derive_seed
 from brittle.protections import Placebo
 from brittle.record.arms import GRAY, NOISES, ORIGINAL, Arm, placebo_label
 from brittle.record.rows import inert
-from brittle.sources.edits_table import OPTIONAL, REQUIRED
+from brittle.sources.edits_table import OPTIONAL, REQUIRED, read_arm
 from brittle.sources.pairs import PairPictures, find_pairs, read_pair
 from brittle.transforms import Transform
 from brittle.trial.stages import gray_like
@@ -32,6 +32,11 @@ class KitPicture:
     photo: str
     arm: str
     transform: str
+
+    def __str__(self) -> str:
+        """In a sentence."""
+        parts = (self.photo, self.arm, *([] if self.transform == "none" else [self.transform]))
+        return f"the picture {' / '.join(parts)}"
 
     @property
     def file(self) -> str:
@@ -76,17 +81,18 @@ def write_kit(
         The table.
 
     Raises:
-        UserError: pictures that don't belong together, a folder that holds something, a name that
-            is no protection's, a transform that can't be used.
+        UserError: pictures that don't belong together, or that would share a file's name; a folder
+            that holds something, a name that is no protection's, a transform that can't be used.
     """
-    if Arm.named(name).kind != "protection" or not name.strip():
-        raise UserError(f"{name!r} can't be a protection's name: it stands for another arm.")
+    _check_name(name)
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise UserError(f"{directory} holds something already: name a new folder with -o.")
-    chosen = [NONE, *(Transform.parse(text) for text in transforms)]
+    parsed = [Transform.parse(text) for text in transforms]
+    chosen = [NONE, *{str(one): one for one in parsed if str(one) != "none"}.values()]
     for transform in chosen:
         transform.check(None)
     pairs, _ = find_pairs(original, protected)
+    _check_files(piece for pair in pairs for piece, _ in _planned(pair.name, chosen, name))
     rows = []
     for pair in pairs:
         pictures = read_pair(pair)
@@ -103,26 +109,57 @@ def write_kit(
     return directory / TABLE
 
 
+def _check_name(name: str) -> None:
+    """Refuse a name that a table of edits doesn't read back as this protection."""
+    try:
+        same = name.strip().isprintable() and read_arm(name.strip(), "The name") == name
+    except UserError:
+        same = False
+    if not name or not same or Arm.named(name).kind != "protection":
+        raise UserError(
+            f"{name!r} can't be a protection's name: in a table of edits it stands for another "
+            f"arm, or for none; say a plain name without brackets."
+        )
+
+
+def _check_files(pictures: Iterable[KitPicture]) -> None:
+    """Refuse two pictures that would become one file."""
+    known: dict[str, KitPicture] = {}
+    for picture in pictures:
+        other = known.setdefault(picture.file, picture)
+        if other is not picture:
+            raise UserError(
+                f"{other} and {picture} would both be {picture.file} in the kit: rename one."
+            )
+
+
+def _planned(
+    photo: str, transforms: Sequence[Transform], name: str
+) -> Iterator[tuple[KitPicture, Transform]]:
+    """All arms under all transforms; one gray picture serves those that leave pixels in place."""
+    arms = [ORIGINAL, name, *(placebo_label(kind, name) for kind in NOISES)]
+    for transform in transforms:
+        for arm in arms:
+            yield KitPicture(photo, arm, str(transform)), transform
+    for transform in transforms:
+        if transform is NONE or transform.geometry.moves:
+            yield KitPicture(photo, GRAY, str(transform)), transform
+
+
 def _pieces(
     pictures: PairPictures, transforms: Sequence[Transform], name: str, seed: int
 ) -> Iterator[tuple[KitPicture, Tensor]]:
-    """All arms under all transforms; one gray picture serves those that leave pixels in place."""
-    photo = pictures.pair.name
+    """The pictures that are planned, drawn."""
     placebos = draw_placebos(pictures, seed=seed)
     arms = {
         ORIGINAL: pictures.original,
         name: pictures.protected,
         **{placebo_label(kind, name): drawn for kind, drawn in placebos.items()},
+        GRAY: gray_like(pictures.original),
     }
     own = derive_seed(seed, pictures.photos[0].digest, "transform")
-    for transform in transforms:
-        for arm, picture in arms.items():
-            yield KitPicture(photo, arm, str(transform)), transform.apply(picture, seeds=[own])
-    gray = gray_like(pictures.original)
-    yield KitPicture(photo, GRAY, "none"), gray
-    for transform in transforms:
-        if transform.geometry.moves:
-            yield KitPicture(photo, GRAY, str(transform)), transform.apply(gray, seeds=[own])
+    for piece, transform in _planned(pictures.pair.name, transforms, name):
+        yield piece, transform.apply(arms[piece.arm], seeds=[own])
 
 
 def _table(rows: Sequence[Sequence[object]]) -> bytes:

@@ -67,7 +67,8 @@ def mimic(
 
     Raises:
         UserError: an editor that learns from no collection; a folder, picture, token or setting
-            that can't be used; a picture that exists, without ``overwrite``.
+            that can't be used; a folder of collections; a single original; a picture that exists,
+            without ``overwrite``.
     """
     tuner = Editor.read(editor)
     if not isinstance(tuner, FineTune):
@@ -98,6 +99,17 @@ def _plan(
 ) -> Plan:
     name = printable(collection.resolve().name)
     photos = load_photos(str(collection))
+    if any(photo.group for photo in photos.values()):
+        raise UserError(
+            f"{collection} holds folders of pictures, and one collection is learned: name one of "
+            f"them."
+        )
+    shown = None if originals is None else load_photos(str(originals))
+    if shown is not None and len(shown) < 2:
+        raise UserError(
+            f"{originals} holds one picture, and at least two originals are needed: distances "
+            f"between them give the scale."
+        )
     trial = Trial(
         title=f"Mimicry of {name}",
         photos=str(collection),
@@ -113,9 +125,8 @@ def _plan(
         primary=Primary(metric=METRICS[0], transforms=("none",)),
     )
     plan = make_plan(trial, {f"{name}/{one}": photo for one, photo in photos.items()}, model)
-    if originals is None:
+    if shown is None:
         return plan
-    shown = load_photos(str(originals))
     return replace(plan, references={name: tuple(one.photo for one in shown.values())})
 
 
