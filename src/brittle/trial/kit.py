@@ -15,7 +15,7 @@ from brittle.noise import derive_seed
 from brittle.protections import Placebo
 from brittle.record.arms import GRAY, NOISES, ORIGINAL, Arm, placebo_label
 from brittle.record.rows import inert
-from brittle.sources.edits_table import OPTIONAL, REQUIRED, read_arm
+from brittle.sources.edits_table import OPTIONAL, PLACEBO, REQUIRED, read_arm
 from brittle.sources.pairs import PairPictures, find_pairs, read_pair
 from brittle.transforms import Transform
 from brittle.trial.stages import gray_like
@@ -115,7 +115,8 @@ def _check_name(name: str) -> None:
         same = name.strip().isprintable() and read_arm(name.strip(), "The name") == name
     except UserError:
         same = False
-    if not name or not same or Arm.named(name).kind != "protection":
+    other = name in ("", PLACEBO) or Arm.named(name).kind != "protection"
+    if other or not same:
         raise UserError(
             f"{name!r} can't be a protection's name: in a table of edits it stands for another "
             f"arm, or for none; say a plain name without brackets."
