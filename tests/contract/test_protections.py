@@ -7,7 +7,7 @@ from torch import Tensor
 from brittle.component import key, registry
 from brittle.images import from_png, png_bytes
 from brittle.models import load_model
-from brittle.protections import Protection, surrogate_loop
+from brittle.protections import Protection, pgd
 
 NAMES = registry("protection").names()
 CLASSES = list(registry("protection").components)
@@ -44,7 +44,7 @@ def model(small_sd):
 @pytest.fixture(autouse=True)
 def _few_measurements(monkeypatch) -> None:
     """A loop with a surrogate tells its losses in the record alone: one draw is enough."""
-    monkeypatch.setattr(surrogate_loop, "MEASURED", 1)
+    monkeypatch.setattr(pgd, "MEASURED", 1)
 
 
 @pytest.fixture
