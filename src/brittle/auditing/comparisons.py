@@ -25,7 +25,7 @@ def comparisons(found: Sequence[Distances]) -> Iterator[Answer]:
         elif first_reach is not None and first_reach < SMALL:
             reason = "next to nothing without a transform"
         else:
-            left = (one.protected - one.noise) / (first.protected - first.noise)
+            left = one.beyond / first.beyond
         if tried.reduced_first and not reason:
             reason = NOT_SEEN
         yield Answer(
@@ -57,7 +57,7 @@ def comparisons(found: Sequence[Distances]) -> Iterator[Answer]:
 def _reach(one: Distances) -> float | None:
     """What lies beyond noise, as a share of what a gray picture adds to it, if that is anything."""
     room = one.gray - one.noise
-    return (one.protected - one.noise) / room if room > 0 else None
+    return one.beyond / room if room > 0 else None
 
 
 def _elsewhere(one: Distances) -> float | None:
@@ -65,4 +65,4 @@ def _elsewhere(one: Distances) -> float | None:
     noise = max(distance for of in one.placebos.values() for distance in of)
     if not one.transplants or min(one.transplants) <= noise:
         return None
-    return (mean(one.transplants) - one.noise) / (one.protected - one.noise)
+    return (mean(one.transplants) - one.noise) / one.beyond

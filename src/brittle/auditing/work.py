@@ -74,6 +74,11 @@ class Distances:
         """The level of the strongest kind of random perturbation, of its first draws."""
         return max(mean(of[: self.fixed]) for of in self.placebos.values())
 
+    @property
+    def beyond(self) -> float:
+        """How much farther than noise the protected file lies."""
+        return self.protected - self.noise
+
 
 def tried_on(setting: Setting, pictures: PairPictures) -> list[TracedTransform]:
     """The transforms as this photo meets them: where its reduction hides one, reduced first."""

@@ -17,15 +17,12 @@ from brittle.record.store import (
     CELLS,
     FINE_TUNES,
     INDEX,
-    REPORT,
+    MADE,
     RESULTS,
-    SUMMARY,
     FolderStore,
 )
 from brittle.record.whole import CHANGED, UNREADABLE, Damaged
 
-MADE = (RESULTS, INDEX, SUMMARY, REPORT)
-"""What is made of a store and lies beside it."""
 MISSING = "missing"
 
 

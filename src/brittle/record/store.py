@@ -34,6 +34,8 @@ from brittle.record.manifest import MANIFEST, Manifest, read_manifest
 from brittle.record.whole import Damaged
 
 RESULTS, INDEX, SUMMARY, REPORT = "results.csv", "index.json", "summary.json", "report.html"
+MADE = (RESULTS, INDEX, SUMMARY, REPORT)
+"""What is made of a store and lies beside it."""
 MEND = "the command that made the folder makes it anew"
 ARTIFACTS, CELLS, FINE_TUNES = "artifacts", "cells", "fine-tunes"
 
@@ -341,7 +343,7 @@ class FolderStore(Store):
 
     def forget_results(self) -> None:
         """Delete what `write_results` wrote; the store, which it was made of, stays."""
-        for name in (RESULTS, INDEX, SUMMARY, REPORT):
+        for name in MADE:
             (self.directory / name).unlink(missing_ok=True)
 
     def mended(self) -> tuple[str, ...]:
