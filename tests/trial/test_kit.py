@@ -103,6 +103,23 @@ def test_photos_that_would_share_a_files_name_are_refused(files, tmp_path):
     with pytest.raises(UserError, match=r"img \(1\).*img-1.*img-1--original\.png.*rename"):
         brittle.prepare_edits(*files, tmp_path / "kit")
     assert not (tmp_path / "kit").exists()
+    with pytest.raises(UserError, match=r"img-1--noise\.png"):
+        brittle.placebo_files(*files, tmp_path / "noise", kinds=["noise"])
+    assert not (tmp_path / "noise").exists()
+
+
+@pytest.mark.parametrize(
+    ("prompts", "message"),
+    [
+        (["a sketch", " "], "empty"),
+        (["a sketch", "a sketch "], "named twice"),
+        (["a" * 4001], "4,000 characters"),
+    ],
+)
+def test_prompts_that_a_table_cannot_hold_are_refused(files, tmp_path, prompts, message):
+    with pytest.raises(UserError, match=message):
+        brittle.prepare_edits(*files, tmp_path / "kit", prompts=prompts)
+    assert not (tmp_path / "kit").exists()
 
 
 def test_a_transform_that_is_named_twice_is_one(files, tmp_path):

@@ -7,7 +7,7 @@ from brittle.api.reports import Report
 from brittle.images import write_image
 from brittle.record.arms import NOISES
 from brittle.sources.pairs import find_pairs, read_pair
-from brittle.trial.kit import EDITS, TO_EDIT, KitPicture, draw_placebos, write_kit
+from brittle.trial.kit import EDITS, TO_EDIT, KitPicture, check_files, draw_placebos, write_kit
 
 
 def prepare_edits(
@@ -88,14 +88,17 @@ def placebo_files(
         force: overwrite what is there.
 
     Raises:
-        UserError: pictures that don't belong together, a file that is there.
+        UserError: pictures that don't belong together or would share a file's name, a file that is
+            there.
     """
+    pairs, _ = find_pairs(Path(original), Path(protected))
+    chosen = list(dict.fromkeys(kinds or NOISES))
+    files = {pair: {kind: KitPicture(pair.name, kind, "none") for kind in chosen} for pair in pairs}
+    check_files(piece for pieces in files.values() for piece in pieces.values())
     written = []
-    for pair in find_pairs(Path(original), Path(protected))[0]:
-        for kind, picture in draw_placebos(
-            read_pair(pair), kinds=kinds or NOISES, seed=seed
-        ).items():
-            path = Path(directory) / KitPicture(pair.name, kind, "none").file
+    for pair, pieces in files.items():
+        for kind, picture in draw_placebos(read_pair(pair), kinds=chosen, seed=seed).items():
+            path = Path(directory) / pieces[kind].file
             write_image(path, picture, overwrite=force)
             written.append(path)
     return written

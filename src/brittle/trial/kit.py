@@ -15,7 +15,7 @@ from brittle.noise import derive_seed
 from brittle.protections import Placebo
 from brittle.record.arms import GRAY, NOISES, ORIGINAL, Arm, placebo_label
 from brittle.record.rows import inert
-from brittle.sources.edits_table import OPTIONAL, PLACEBO, REQUIRED, read_arm
+from brittle.sources.edits_table import LONGEST, OPTIONAL, PLACEBO, REQUIRED, read_arm
 from brittle.sources.pairs import PairPictures, find_pairs, read_pair
 from brittle.transforms import Transform
 from brittle.trial.stages import gray_like
@@ -82,9 +82,11 @@ def write_kit(
 
     Raises:
         UserError: pictures that don't belong together, or that would share a file's name; a folder
-            that holds something, a name that is no protection's, a transform that can't be used.
+            that holds something, a name that is no protection's, a prompt that is empty or named
+            twice, a transform that can't be used.
     """
     _check_name(name)
+    _check_prompts(prompts)
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise UserError(f"{directory} holds something already: name a new folder with -o.")
     parsed = [Transform.parse(text) for text in transforms]
@@ -92,7 +94,7 @@ def write_kit(
     for transform in chosen:
         transform.check(None)
     pairs, _ = find_pairs(original, protected)
-    _check_files(piece for pair in pairs for piece, _ in _planned(pair.name, chosen, name))
+    check_files(piece for pair in pairs for piece, _ in _planned(pair.name, chosen, name))
     rows = []
     for pair in pairs:
         pictures = read_pair(pair)
@@ -123,15 +125,29 @@ def _check_name(name: str) -> None:
         )
 
 
-def _check_files(pictures: Iterable[KitPicture]) -> None:
-    """Refuse two pictures that would become one file."""
+def _check_prompts(prompts: Sequence[str]) -> None:
+    """Refuse prompts that the table, whose cells are stripped, couldn't tell apart or hold."""
+    known = [prompt.strip() for prompt in prompts]
+    for prompt in known:
+        if not prompt:
+            raise UserError("A prompt is empty: say what the editor will be asked for.")
+        if len(prompt) > LONGEST:
+            raise UserError(f"A prompt has more than {LONGEST:,} characters.")
+        if known.count(prompt) > 1:
+            raise UserError(f"The prompt {prompt!r} is named twice: name each once.")
+
+
+def check_files(pictures: Iterable[KitPicture]) -> None:
+    """Refuse two pictures that would become one file.
+
+    Raises:
+        UserError: both, by name.
+    """
     known: dict[str, KitPicture] = {}
     for picture in pictures:
         other = known.setdefault(picture.file, picture)
         if other is not picture:
-            raise UserError(
-                f"{other} and {picture} would both be {picture.file} in the kit: rename one."
-            )
+            raise UserError(f"{other} and {picture} would both be {picture.file}: rename one.")
 
 
 def _planned(
