@@ -121,21 +121,24 @@ def p_values(protected: float, draws: Draws, *, count: bool = False) -> dict[str
 def by_spread(protected: float, draws: Draws) -> dict[str, float]:
     """`p_values` by Student's t alone."""
     logs = {kind: _logs(of) for kind, of in draws.items()}
-    found = {}
-    for kind, own in logs.items():
-        spreads = [[*logs.values()]] if len(own) < ALONE else [[*logs.values()], [own]]
-        found[kind] = max(_beyond(protected, own, groups) for groups in spreads)
-    return found
+    return {kind: _by_spread(protected, kind, logs) for kind in logs}
+
+
+def _by_spread(protected: float, kind: str, logs: Draws) -> float:
+    own = logs[kind]
+    spreads = [[*logs.values()]] if len(own) < ALONE else [[*logs.values()], [own]]
+    return max(_beyond(protected, own, groups) for groups in spreads)
 
 
 def _least(draws: Draws) -> float:
     """The least p that a draw itself has, each held against the others of its kind."""
+    logs = {kind: _logs(of) for kind, of in draws.items()}
     least = 1.0
-    for kind, of in draws.items():
-        for at, distance in enumerate(of):
-            others = {**draws, kind: [*of[:at], *of[at + 1 :]]}
-            if others[kind]:
-                least = min(least, by_spread(distance, others)[kind])
+    for kind, own in logs.items():
+        for at, distance in enumerate(draws[kind]):
+            others = [*own[:at], *own[at + 1 :]]
+            if others:
+                least = min(least, _by_spread(distance, kind, {**logs, kind: others}))
     return least
 
 
