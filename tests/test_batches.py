@@ -113,6 +113,14 @@ def test_a_broken_photo_fails_and_the_others_go_on(folder, tmp_path):
     assert "is damaged" in brittle(*FLIP, folder / "only", "-o", "other", code=2).stderr
 
 
+def test_a_folder_may_be_called_after_a_version(folder, tmp_path):
+    brittle(*FLIP, folder, "-o", "v1.1")
+    assert len(files(tmp_path / "v1.1")) == len(SIZES)
+    brittle(*FLIP, folder / "day 1", "-o", "resize:factor=0.5")
+    assert (tmp_path / "resize:factor=0.5").is_dir()
+    assert "name a folder" in brittle(*FLIP, folder, "-o", "all.png", code=2).stderr
+
+
 def test_what_was_made_otherwise_is_refused_before_work_and_stays(folder, tmp_path):
     brittle(*FLIP, folder, "-o", "out")
     before = files(tmp_path / "out")

@@ -465,7 +465,7 @@ def test_scores_of_a_table_tell_the_protections_apart(tmp_path):
     assert reach["perfect", "JPEG 75"] == pytest.approx(1, abs=0.05)
     assert reach["undone", "no transform"] > 0.5
     assert reach["undone", "JPEG 75"] == pytest.approx(0, abs=0.05)
-    assert said.endswith(f"Report: {tmp_path / 'edits' / 'report.html'}\n")
+    assert said.endswith(f"Report: {tmp_path / 'edits-scored' / 'report.html'}\n")
     assert "brittle run" not in said
     assert "holds no finished trial" in refused("report", tmp_path)
 

@@ -170,6 +170,11 @@ def from_file(data: bytes) -> Tensor:
         return from_bytes(np.array(picture.convert("RGB"))[None])
 
 
+def names_a_file(path: Path) -> bool:
+    """Whether a path, of which nothing may be there yet, ends as a file does: v1.1 does not."""
+    return path.suffix[1:2].isalpha() and not path.is_dir()
+
+
 def writable_suffix(path: Path, *, lossy: bool) -> str:
     """The suffix of a picture that `write_image` would write.
 

@@ -36,6 +36,13 @@ def test_white_box_is_said_of_what_was_optimised_on_the_trials_model(record, kno
     assert summarise_record(record_of(record=record)).scope.white_box is known
 
 
+@pytest.mark.parametrize("said", [True, False])
+def test_a_plugin_that_is_not_installed_here_is_what_it_said_when_it_ran(said):
+    record = {**Protection.parse("encoder").record(), "name": "from-elsewhere"}
+    found = summarise_record(record_of(record=record, white_box=said))
+    assert found.scope.white_box is said
+
+
 def test_on_another_model_a_finished_network_is_black_box():
     feed_forward = record_of(record=Protection.parse("feed-forward").record())
     elsewhere = feed_forward.manifest.model_copy(update={"model": Model(name="sd1", size=512)})

@@ -63,6 +63,17 @@ def test_a_share_of_next_to_nothing_is_withheld_and_reach_stands_alone():
     assert "reach" in effect.summary
 
 
+@pytest.mark.parametrize("before", [0.15, 0.05])
+def test_few_photos_give_no_share_of_next_to_nothing(before):
+    few = {"photos": 3, "noise": 0}
+    summary = summary_of(build(trial(before, 0.08), **few))
+    effect = summary.effect(ARM, JPEG)
+    assert (effect.retention, effect.retention_reason) == (None, TOO_WEAK)
+    assert all(case.share is None for case in summary.worst_cases if case.arm == ARM)
+    assert "% of the effect" not in summary.headline.sentence
+    assert summary_of(build(trial(0.3, 0.2), **few)).effect(ARM, JPEG).retention.n == 3
+
+
 @pytest.mark.parametrize(("scatter", "shown"), [(0.6, True), (1.1, False)])
 def test_a_share_takes_an_effect_of_two_quantiles_not_of_one(scatter, shown):
     # Mean over standard error: 5.5 and 3.0; one t quantile of 12 photos is 2.2, two are 4.4.

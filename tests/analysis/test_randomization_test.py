@@ -73,6 +73,7 @@ def test_lines_count_only_where_the_first_is_stronger():
     assert not first.stronger
     assert (after.stronger, after.p <= CERTAIN) == (False, True)
     assert after.words == "not counted: without a transform it is not told from noise"
+    assert placebo_tests([noise, (1.06, of_each(NEAR))])[1].words == after.words
     assert all(one.stronger for one in placebo_tests([far, far]))
 
 

@@ -5,8 +5,10 @@ import csv
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 import brittle
+from brittle.cli import app
 from brittle.errors import UserError
 from brittle.images import read_photo
 from brittle.record.arms import NOISES
@@ -52,6 +54,17 @@ def test_a_kit_that_was_edited_is_scored_with_every_control(files, tmp_path):
         effect = found.effect(arm, transform)
         assert None not in (effect.placebo, effect.ceiling, effect.reach)
     assert not [flag for flag in found.flags if flag.name == "no placebo"]
+
+
+def test_the_commands_of_the_documents_end_in_a_report(files, tmp_path):
+    """As docs/scoring.md has them: the kit holds a folder with the edits by the table's name."""
+    cli, kit = CliRunner(), tmp_path / "kit"
+    said = cli.invoke(app, ["score", "--prepare", *map(str, files), "-o", str(kit)])
+    assert f"brittle score {kit / 'edits.csv'} --editor NAME" in said.stdout.replace("\n", " ")
+    edit_all(kit)
+    scored = cli.invoke(app, ["score", str(kit / "edits.csv"), "--editor", "NAME"])
+    assert scored.exit_code == 0
+    assert (kit / "edits-scored" / "report.html").is_file()
 
 
 def test_what_is_to_be_edited_is_what_the_table_says(files, tmp_path):

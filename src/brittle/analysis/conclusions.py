@@ -1,14 +1,12 @@
 """From a trial's record to its summary."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from brittle.analysis.agreement import agreement, kept_marks
 from brittle.analysis.evidence import evidence_of
 from brittle.analysis.phrases import count, scope_statement
 from brittle.analysis.summarise import summarise
 from brittle.analysis.summary import Scope, Summary
 from brittle.errors import UserError
+from brittle.record.arms import Arm
 from brittle.record.manifest import Manifest
 from brittle.record.record import Record
 
@@ -36,16 +34,19 @@ def _white_box(manifest: Manifest) -> bool | None:
     """Whether all protections were optimised on the model that edits, or none; None: not known."""
     if manifest.made:
         return None
-    model, arms = manifest.model.name, manifest.arms
-    said = {_optimised_on(arm.record, model) for arm in arms if arm.kind == "protection"}
+    protections = (arm for arm in manifest.arms if arm.kind == "protection")
+    said = {_optimised_on(arm, manifest.model.name) for arm in protections}
     return said.pop() if len(said) == 1 else None
 
 
-def _optimised_on(record: Mapping[str, Any] | None, model: str) -> bool | None:
+def _optimised_on(arm: Arm, model: str) -> bool | None:
+    """What the arm says; of a folder of a former version, what its component says today."""
     from brittle.protections import Protection
 
+    if arm.white_box is not None or arm.record is None:
+        return arm.white_box
     try:
-        return None if record is None else Protection.from_record(record).optimised_on(model)
+        return Protection.from_record(arm.record).optimised_on(model)
     except UserError:  # a plugin that is not installed here
         return None
 

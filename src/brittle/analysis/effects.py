@@ -19,7 +19,7 @@ from brittle.analysis.intervals import (
 )
 from brittle.analysis.phrases import all_or_some, count, decimal, noise_name, with_bounds
 from brittle.analysis.sampling_units import PHOTO, Unit
-from brittle.analysis.summary import Effect, HalfLeft, Interval, Placebo, StrongerNoise
+from brittle.analysis.summary import SMALL, Effect, HalfLeft, Interval, Placebo, StrongerNoise
 from brittle.analysis.table import Block, Mask, Table, shared_points, unit_means
 from brittle.record.arms import NOISES, ORIGINAL
 
@@ -234,17 +234,23 @@ class Effects:
         after, before = self.share_pair(arm, transform)
         if not np.isfinite(before).any():
             return None, f"no {self.unit.name} has an effect both with and without the transform"
-        return self.share(after, before, alpha)
+        return self.share(arm, after, before, alpha)
 
-    def share(self, after: Array, before: Array, alpha: float) -> tuple[Interval | None, str]:
+    def share(
+        self, arm: str, after: Array, before: Array, alpha: float
+    ) -> tuple[Interval | None, str]:
         """Effects (units,) as a share of those without a transform, unless these are too weak."""
         share = ratio_interval(after, before, alpha, self.unit)
-        if share is not None and share.n < self.unit.enough and not self.table.learned:
-            return share, ""
         bounded = share is not None and (share.low is not None or share.method == "none")
-        if bounded and self.above_zero(before, quantiles=2):
+        if bounded and self.above_zero(before, quantiles=2) and self._is_enough(arm, before):
             return share, ""
         return None, TOO_WEAK
+
+    def _is_enough(self, arm: str, before: Array) -> bool:
+        """Whether an effect of few units, which no interval vouches for, is worth a share of it."""
+        room = self.contrast(arm, "none").room
+        ratio = ratio_interval(before, room, EXPLORATORY_ALPHA, self.unit)
+        return ratio is None or ratio.n >= self.unit.enough or ratio.estimate >= SMALL
 
     def above_zero(self, values: Array, *, quantiles: int = 1) -> bool:
         """Whether numbers (units,) lie above 0 for sure, as `clearly_above_zero`."""

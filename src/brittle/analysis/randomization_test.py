@@ -70,13 +70,13 @@ def placebo_tests(lines: Sequence[tuple[float, Draws]]) -> list[PlaceboTest]:
     for p, out in zip(holm(after), stands_out, strict=True):
         corrected.append(max(min(1.0, 2 * p), gate) if out else 1.0)
     return [
-        _test(*line, p, of_lines, gate=gate)
+        _test(*line, p, of_lines, counts=line is lines[0] or gate <= ALPHA)
         for line, p, of_lines in zip(lines, found, corrected, strict=True)
     ]
 
 
 def _test(
-    protected: float, draws: Draws, p: Mapping[str, float], of_lines: float, *, gate: float
+    protected: float, draws: Draws, p: Mapping[str, float], of_lines: float, *, counts: bool
 ) -> PlaceboTest:
     placebos = sum(map(len, draws.values()))
     far = sum(distance >= protected for of in draws.values() for distance in of)
@@ -86,10 +86,10 @@ def _test(
         words = f"acts more strongly than {beaten} random perturbations of its size"
     elif far:
         words = "no more than noise of its size"
+    elif not counts:
+        words = "not counted: without a transform it is not told from noise"
     elif min(map(len, draws.values())) < DRAWS and max(p.values()) > ALPHA:
         words = f"with too few random perturbations ({placebos}) to tell it from noise"
-    elif gate > ALPHA:
-        words = "not counted: without a transform it is not told from noise"
     else:
         words = "too close to noise of its size to be told from it"
     return PlaceboTest(

@@ -18,6 +18,8 @@ from brittle.declaration.primary import Primary
 SCHEMA_VERSION = 1
 MIN_PHOTOS = 8
 """Fewest photos that carry an interval over photos, and with it a verdict."""
+SMALL = 0.10
+"""Reach below which a file is not said to be protected, and of which few photos give no share."""
 
 EffectWord = Literal[
     "no verdict",

@@ -140,7 +140,7 @@ class Search:
         loss, chosen_by = self._loss(arm, line, hits)
         left = self._effect_left(line, effect, loss)
         got = self._usable(line, hits, loss)
-        share, share_reason = self._share(effect, left)
+        share, share_reason = self._share(arm, effect, left)
         return WorstCase(
             arm=arm,
             line=line,
@@ -316,11 +316,11 @@ class Search:
         ]
         return np.moveaxis(np.array(means), (0, 1), (2, 1))
 
-    def _share(self, effect: Array | None, left: _Attempt) -> tuple[Interval | None, str]:
+    def _share(self, arm: str, effect: Array | None, left: _Attempt) -> tuple[Interval | None, str]:
         if effect is None or left.values is None:
             return None, left.reason
         before = self._means(effect)[:, self.transforms.index("none")].mean(-1)
-        return self.effects.share(left.values, before, ALPHA)
+        return self.effects.share(arm, left.values, before, ALPHA)
 
     def _reach(self, arm: str, left: _Attempt) -> Interval | None:
         if left.values is None:

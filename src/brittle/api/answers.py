@@ -9,7 +9,7 @@ from brittle.appearance import Visibility
 from brittle.auditing import PROMPTS, TRANSFORMS, Audited, Request, run
 from brittle.editors import Editor, FineTune
 from brittle.errors import UserError
-from brittle.images import read_photo, write_image
+from brittle.images import names_a_file, read_photo, write_image
 from brittle.metrics import Calibration, Follow, Keep
 from brittle.models import EditModel, load_model
 from brittle.places import shown
@@ -90,7 +90,7 @@ def audit(
             Path(protected),
             chosen,
             request,
-            folder=None if at is None or at.suffix else at,
+            folder=None if at is None or names_a_file(at) else at,
             progress=progress,
             say=say,
             show=show,

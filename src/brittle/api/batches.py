@@ -16,7 +16,15 @@ from brittle.appearance import Visibility
 from brittle.component import key
 from brittle.decoding import size_of
 from brittle.errors import UserError, out_of_memory, printable
-from brittle.images import LOSSY, Photo, check_side, file_bytes, writable_suffix, write_bytes
+from brittle.images import (
+    LOSSY,
+    Photo,
+    check_side,
+    file_bytes,
+    names_a_file,
+    writable_suffix,
+    write_bytes,
+)
 from brittle.progress import Advance, Progress, overall
 from brittle.record.made import Note, Notes
 from brittle.record.whole import sha256
@@ -104,7 +112,7 @@ class Destination:
     [PosixPath('rainy/me.png')]
 
     Args:
-        path: a file (it has a suffix) or a folder.
+        path: a file (it has a suffix that begins with a letter) or a folder.
         overwrite: what is there; an input never is.
         lossy: allow .jpg, .webp and .avif, which undo protections.
         keep_metadata: keep EXIF, GPS position included.
@@ -119,8 +127,8 @@ class Destination:
     def folder(self) -> Path | None:
         """The folder, or None where it is a file."""
         path = Path(self.path)
-        named = path.suffix != "" or path.name.lower() in {".png", *LOSSY}  # which is refused
-        return path if path.is_dir() or not named else None
+        ending = path.name.lower() in {".png", *LOSSY} and not path.is_dir()  # which is refused
+        return None if ending or names_a_file(path) else path
 
     def pieces(self, photos: Photos, say: Say) -> list[Piece]:
         """Each photo with the file to write for it; `say` what folders hold beside photos.

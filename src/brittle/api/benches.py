@@ -26,7 +26,7 @@ def bench(
     protection: str,
     out: str | Path = "bench",
     *,
-    size: str | Path = "small",
+    size: str | Path = "quick",
     photos: str | Path | None = None,
     files: str | Path | None = None,
     by: str = "",
@@ -88,7 +88,7 @@ def bench(
 def bench_cost(
     protection: str,
     *,
-    size: str | Path = "small",
+    size: str | Path = "quick",
     photos: str | Path | None = None,
     files: str | Path | None = None,
     device: str | None = None,
@@ -105,7 +105,7 @@ def bench_cost(
     return dry_run(_submission(protection, size, photos, files).trial, device=device, dtype=dtype)
 
 
-def bench_photos(out: str | Path, *, size: str | Path = "small") -> list[Path]:
+def bench_photos(out: str | Path, *, size: str | Path = "quick") -> list[Path]:
     """Write a bench's photos, for tools that brittle doesn't have to protect.
 
     >>> brittle.bench_photos("to-protect", size="bench.yaml")

@@ -14,7 +14,7 @@ from brittle.analysis.phrases import (
     with_bounds,
 )
 from brittle.analysis.randomization_test import ALPHA, DRAWS, FIRST, PlaceboTest
-from brittle.analysis.summary import MIN_PHOTOS, Effect, Scope, Summary
+from brittle.analysis.summary import MIN_PHOTOS, SMALL, Effect, Scope, Summary
 from brittle.auditing.document import (
     Answer,
     Distortion,
@@ -198,10 +198,6 @@ def _best(others: Sequence[Answer]) -> Answer | None:
     """The line with the most usable edits of the protected file, the first of several."""
     judged = [one for one in others if one.usable]
     return max(judged, key=lambda one: _protected(one.usable), default=None)
-
-
-SMALL = 0.10
-"""Reach below which a file is not said to be protected: a trial's margin."""
 
 
 def _answer(none: Answer, others: Sequence[Answer], scope: str, edits: bool) -> list[str]:

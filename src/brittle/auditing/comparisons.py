@@ -5,7 +5,8 @@ from statistics import mean
 
 from brittle.analysis.phrases import transform_name
 from brittle.analysis.randomization_test import placebo_tests
-from brittle.auditing.answers import NOT_SEEN, SMALL, finding
+from brittle.analysis.summary import SMALL
+from brittle.auditing.answers import NOT_SEEN, finding
 from brittle.auditing.document import Answer
 from brittle.auditing.work import Distances
 

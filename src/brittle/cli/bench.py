@@ -26,7 +26,8 @@ class BenchGroup(TyperGroup):
 bench = typer.Typer(
     cls=BenchGroup,
     no_args_is_help=True,
-    help="Run any protection through one declared trial: `brittle bench PROTECTION…`.",
+    help="Run any protection through one declared trial: `brittle bench PROTECTION…`, "
+    "whose options `brittle bench run --help` shows.",
 )
 app.add_typer(bench, name="bench")
 
@@ -38,7 +39,7 @@ def run(
         typer.Argument(help="Presets or name:field=value; with --files, what the tool is called."),
     ],
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder.")] = Path("bench"),
-    size: Annotated[str, typer.Option(help=SIZE)] = "small",
+    size: Annotated[str, typer.Option(help=SIZE)] = "quick",
     photos: Annotated[
         Path | None, typer.Option(help="Photos in the place of the bench's own; full has none.")
     ] = None,
@@ -87,7 +88,7 @@ def run(
 @bench.command("photos")
 def photos(
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder.")],
-    size: Annotated[str, typer.Option(help=SIZE)] = "small",
+    size: Annotated[str, typer.Option(help=SIZE)] = "quick",
 ) -> None:
     """Write the bench's photos, to be protected by any tool and run with --files.
 

@@ -118,7 +118,8 @@ def score(
         Path | None, typer.Argument(help="The table of edits, a CSV file.", show_default=False)
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="Folder; default: the table's name.")
+        Path | None,
+        typer.Option("-o", "--out", help="Folder; default: the table's name and -scored."),
     ] = None,
     by: Annotated[str, typer.Option("--editor", help="What made the edits, in words.")] = "",
     model: Annotated[
@@ -168,7 +169,7 @@ def score(
     with on_stderr(to_stderr) as progress:
         found = brittle.score(
             edits,
-            out or edits.with_suffix(""),
+            out or edits.with_name(f"{edits.stem}-scored"),
             by=by,
             model=None if model is None else brittle.load_model(model),
             clip=clip,

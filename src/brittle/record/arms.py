@@ -40,6 +40,9 @@ class Arm(Data):
     """The component's record; null where there is none, or where it was made elsewhere."""
     source: str = ""
     """Where the component comes from: a paper, public code."""
+    white_box: bool | None = None
+    """Whether a protection was made on the model that edits, as it said when it was run; null where
+    it can't know, and in folders of former versions."""
 
     @classmethod
     def named(cls, label: str) -> Self:

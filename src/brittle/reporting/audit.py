@@ -13,7 +13,7 @@ from brittle.auditing.document import Answer, Audit, ModelResult, PhotoAudit, Us
 from brittle.auditing.run import Audited
 from brittle.auditing.setting import QUICK
 from brittle.errors import UserError
-from brittle.images import fit, to_bytes, write_bytes
+from brittle.images import fit, names_a_file, to_bytes, write_bytes
 from brittle.reporting.formatting import number, percent, transform_name
 from brittle.reporting.glossary import Page, Term, glossary
 from brittle.reporting.page import render_page
@@ -169,7 +169,7 @@ def page_at(out: Path) -> Path:
     Raises:
         UserError: a name for something else.
     """
-    if not out.suffix or out.is_dir():
+    if not names_a_file(out):
         return out / REPORT
     if out.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"{out} is no .html file: name one, or a folder, with -o.")

@@ -6,8 +6,8 @@ from itertools import repeat
 from typing import NamedTuple
 
 from brittle.analysis.phrases import model_name
-from brittle.analysis.summary import Interval
-from brittle.auditing.answers import SMALL, joined
+from brittle.analysis.summary import SMALL, Interval
+from brittle.auditing.answers import joined
 from brittle.auditing.document import Answer, Audit
 from brittle.models.known import known_as
 from brittle.reporting.formatting import count, percent

@@ -151,7 +151,7 @@ def plan_components(trial: Trial, photos: dict[str, TrialPhoto], model: EditMode
         photos,
         subjects_of(photos, learns=learns),
         ModelIdentity.of(model),
-        arms=_arms(trial, protections, placebos, BASE_MODEL if learns else GRAY),
+        arms=_arms(trial, model, protections, placebos, BASE_MODEL if learns else GRAY),
         protections=protections,
         placebos=placebos,
         transforms=transforms,
@@ -227,6 +227,7 @@ def _repeats(editors: dict[str, Editor], seeds: tuple[int, ...] | None) -> dict[
 
 def _arms(
     trial: Trial,
+    model: EditModel,
     protections: Mapping[str, Protection],
     placebos: Mapping[str, Placebo],
     ceiling: str,
@@ -236,7 +237,15 @@ def _arms(
     for label, protection in protections.items():
         preset = registry(Protection.family).presets.get(name_of(trial.written_out(label)))
         source = preset.source if preset else protection.source
-        arms.append(Arm(label=label, kind="protection", record=protection.record(), source=source))
+        arms.append(
+            Arm(
+                label=label,
+                kind="protection",
+                record=protection.record(),
+                source=source,
+                white_box=protection.optimised_on(model.name),
+            )
+        )
     arms += [
         Arm(label=label, kind="protection", source="files that another tool made")
         for label in trial.files
