@@ -22,7 +22,7 @@ from torch import Tensor
 
 from brittle.models import EditModel, load_model
 from brittle.protections import DiffusionProtection, Trace
-from encoder_attack import photos
+from encoder_attack import samples
 
 
 def main() -> None:
@@ -49,7 +49,7 @@ def main() -> None:
 def measure(options: argparse.Namespace) -> dict[str, float]:
     """The mean loss on fresh noise, the median CPU seconds of a step, the peak memory in MB."""
     model = load_model(options.model, size=options.size)
-    image = photos(options.batch, model.size)
+    image = samples(options.batch, model.size)
     protection = DiffusionProtection(steps=options.steps, draws=options.draws)
     times = [time.process_time()]
 

@@ -18,6 +18,7 @@ from brittle.images import read_photo
 from brittle.models import EditModel, load_model
 from brittle.protections import NoiseSpectrum
 from brittle.transforms import Transform
+from brittle.trial.stages import as_seen
 
 TRANSFORMS = (
     *("jpeg:quality=95", "jpeg:quality=85", "jpeg:quality=65", "gaussian-blur:sigma=1"),
@@ -36,7 +37,8 @@ def rows_of(photo: Tensor, model: EditModel, steps: int) -> list[Tensor]:
 @torch.inference_mode()
 def beyond_noise(rows: list[Tensor], tried: TracedTransform, model: EditModel) -> float:
     """How far the encoder's latents move beyond noise, RMS."""
-    received = (tried.transform.apply(tried.start(row, model), seeds=[0]) for row in rows)
+    starts = (as_seen(row, model) if tried.reduced_first else row for row in rows)
+    received = (tried.transform.apply(start, seeds=[0]) for start in starts)
     control, *others = (model.encode(model.fit(one)) for one in received)
     protected, *noise = (float((one - control).square().mean().sqrt()) for one in others)
     return protected - sum(noise) / len(noise)

@@ -20,7 +20,7 @@ from brittle.budgets import read_budget
 from brittle.models import EditModel, load_model
 from brittle.models.finetuning import Course
 from brittle.models.surrogate import Surrogate
-from brittle.models.tuned import Scope
+from brittle.models.tuned import LearningScope
 from brittle.noise import generators
 from brittle.protections import NoiseSpectrum, Protection
 from brittle.protections.surrogate_loop import SurrogateLoop
@@ -74,7 +74,7 @@ def main() -> None:
 
 def _loss(model: EditModel, prompt: str, shown: Sequence[Tensor], steps: int, draws: int) -> float:
     """The denoising loss of pictures, after ``steps`` of learning from them."""
-    course = Course(Scope(("denoiser",), rank=None), steps, 1e-4, batch=1, seed=0)
+    course = Course(LearningScope(("denoiser",), rank=None), steps, 1e-4, batch=1, seed=0)
     surrogate = Surrogate(model, course, prompt)
     surrogate.learn(shown)
     with torch.no_grad():

@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from brittle.budgets import LinfBudget
+from brittle.errors import UserError
 from brittle.images import from_bytes
 from brittle.models import load_model
 from brittle.networks.remover import RemoverNetwork
@@ -67,6 +68,8 @@ def load_pairs(config: Config) -> tuple[np.ndarray, np.ndarray]:
 def train(config: Config) -> None:
     """Trains, or goes on training, the remover; the averaged weights go to its file at the end."""
     settings = config.remover
+    if settings.without not in ("", "nothing", *settings.protections):
+        raise UserError(f"remover.without: {settings.without} is none of remover.protections.")
     make_pairs(config)
     original, protected = load_pairs(config)
     name = f"remover-without-{settings.without}" if settings.without else "remover"

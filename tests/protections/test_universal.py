@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from brittle.errors import UserError
@@ -53,6 +54,13 @@ def test_its_record_holds_the_files_digest(path, tiles) -> None:
         Universal(tiles=str(path.parent / "other.safetensors")).loaded()
     with pytest.raises(UserError, match=r"the tiles nowhere can't be read"):
         Protection.parse("universal:tiles=nowhere")
+
+
+@pytest.mark.parametrize("shape", [(0, 3, 8, 8), (3, 8, 8), (1, 3, 8, 16), (2, 1, 8, 8)])
+def test_tiles_of_another_shape_are_refused_in_a_sentence(tmp_path, shape) -> None:
+    save_file({"tiles": torch.zeros(shape, dtype=torch.int8)}, tmp_path / "odd.safetensors")
+    with pytest.raises(UserError, match=r"not \(K, 3, T, T\)"):
+        Universal(tiles=str(tmp_path / "odd.safetensors")).loaded()
 
 
 def distance(model, image: Tensor, changed: Tensor) -> Tensor:

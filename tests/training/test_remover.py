@@ -1,9 +1,11 @@
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import load_file
 from training.remover import load_pairs, train
 
+from brittle.errors import UserError
 from tests.training.recipe import small_config, write_photos
 
 SMALL = (
@@ -28,3 +30,5 @@ def test_the_remover_learns_from_pairs_and_leaves_one_out(tmp_path: Path, capsys
     train(without)
     assert (config.work / "remover-without-away-weights.safetensors").is_file()
     assert export.read_bytes() == written
+    with pytest.raises(UserError, match=r"grey is none of remover\.protections"):
+        train(small_config(tmp_path, *SMALL, "remover.without=grey"))

@@ -73,15 +73,22 @@ class Universal(Protection):
         """The tiles (K, 3, T, T), of which 1 is the whole budget.
 
         Raises:
-            UserError: the file is gone, holds no tiles, or isn't the one that was recorded.
+            UserError: the file is gone, holds no tiles of this shape, or isn't the one that was
+                recorded.
         """
         path = shipped() if self.tiles == SHIPPED else Path(self.tiles.rpartition("#")[0])
         try:
             if self.tiles != SHIPPED and not self.tiles.endswith(_digest(path)):
                 raise UserError(f"The tiles {path} aren't those that were recorded.")
-            return load_file(path)["tiles"].float() / LEVELS
+            tiles = load_file(path)["tiles"].float() / LEVELS
         except (OSError, SafetensorError, KeyError) as error:
             raise UserError(f"{path} holds no tiles that can be read: {error}.") from error
+        shape = tuple(tiles.shape)
+        if len(shape) != 4 or not shape[0] or shape[1] != 3 or shape[2] != shape[3]:
+            raise UserError(f"{path} holds tiles of the shape {shape}, not (K, 3, T, T).")
+        if not tiles.isfinite().all():
+            raise UserError(f"{path} holds tiles whose numbers are not all finite.")
+        return tiles
 
     def perturb(
         self, model: EditModel, image: Tensor, *, mask: Mask, seeds: Seeds, trace: Trace
