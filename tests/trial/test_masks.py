@@ -137,6 +137,14 @@ def test_a_missing_or_unfit_mask_is_said(folder, tmp_path):
         load_photos(str(folder), mask="alpha")
 
 
+def test_a_mask_that_a_transform_takes_away_is_refused_before_the_work(trial, small_sd):
+    model, photos = load_model(str(small_sd)), load_photos(trial.photos, mask=trial.mask)
+    crop = "crop:left=33,top=0,right=0,bottom=0"
+    asked = trial.model_copy(update={"transforms": ("none", "flip", crop)})
+    with pytest.raises(UserError, match=r"mask of one is left after crop:left=33"):
+        make_plan(asked, photos, model)
+
+
 def test_the_automatic_mask_is_an_ellipse_in_the_middle(folder):
     mask = load_photos(str(folder), mask="auto")["one"].mask
     assert mask[0, 0, 32, 32] == 1

@@ -144,6 +144,8 @@ def plan_components(trial: Trial, photos: dict[str, TrialPhoto], model: EditMode
         transform.check(model)
         for size in {photo.image.shape[-2:] for photo in photos.values()}:
             transform.received_size(size)
+    if any(editor.needs_mask for editor in editors.values()):
+        _check_masks(photos, transforms, model)
     calibration, not_calibrated = calibration_of(trial.calibration, model)
     metrics = _metrics(trial, calibration if trial.calibration else None)
     plan = Plan(
@@ -167,6 +169,24 @@ def plan_components(trial: Trial, photos: dict[str, TrialPhoto], model: EditMode
     )
     _check_learning(plan, model)
     return plan
+
+
+def _check_masks(
+    photos: Mapping[str, TrialPhoto], transforms: Mapping[str, Transform], model: EditModel
+) -> None:
+    """Refuse before the work what would end it: a mask of which nothing arrives at the editor."""
+    moved = [label for label, transform in transforms.items() if transform.geometry.moves]
+    still = [label for label in transforms if label not in moved][:1]
+    for name, photo in photos.items():
+        for label in () if photo.mask is None else (*still, *moved):
+            try:
+                model.fit_mask(transforms[label].geometry.move_mask(photo.mask))
+            except UserError:
+                after = f" after {label}" if label in moved else ""
+                raise UserError(
+                    f"Nothing of the mask of {name} is left{after} at the model's size: leave out "
+                    f"{'the transform or ' if after else ''}the photo, or draw a larger mask."
+                ) from None
 
 
 def check_editors(trial: Trial, editors: Mapping[str, Editor]) -> bool:
