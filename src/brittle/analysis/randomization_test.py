@@ -69,9 +69,10 @@ def placebo_tests(lines: Sequence[tuple[float, Draws]]) -> list[PlaceboTest]:
     corrected = [gate]
     for p, out in zip(holm(after), stands_out, strict=True):
         corrected.append(max(min(1.0, 2 * p), gate) if out else 1.0)
+    counted = [True, *(gate <= ALPHA for _ in others)]
     return [
-        _test(*line, p, of_lines, counts=line is lines[0] or gate <= ALPHA)
-        for line, p, of_lines in zip(lines, found, corrected, strict=True)
+        _test(*line, p, of_lines, counts=counts)
+        for line, p, of_lines, counts in zip(lines, found, corrected, counted, strict=True)
     ]
 
 
