@@ -49,9 +49,10 @@ def looks_asked(config: Config, editor: Editor, size: int) -> list[str]:
     """All looks; of inpainting, an edit of which costs five times as much, not all at 512 px."""
     if not editor.needs_mask or size <= INPAINTED_AT:
         return list(PROMPT_CLASSES)
-    (smaller,) = Calibration.load(
-        config.work / "calibration" / f"{editor.name}-{INPAINTED_AT}.json"
-    ).thresholds
+    measured = config.work / "calibration" / f"{editor.name}-{INPAINTED_AT}.json"
+    if not measured.exists():
+        raise FileNotFoundError(f"{measured} is missing: calibrate at {INPAINTED_AT} px first.")
+    (smaller,) = Calibration.load(measured).thresholds
     return [look for look in smaller.tau_follow if not smaller.why_not(look)]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from brittle.editors import Instruct
 from brittle.networks.prompt_classes import PROMPT_CLASSES
 from training.config import Config, from_command_line
 from training.data import load_photos
-from training.evaluate import ROW_LOOKS, SECTIONS, results
+from training.evaluate import ROW_LOOKS, SECTIONS, results, sections_of
 from training.latents import Cache
 from training.tables import Measured, tables
 from training.teacher import LATENT_CHANNELS
@@ -39,10 +40,10 @@ def confusion_table(about: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def missing(measured: Measured) -> str:
-    """Says what nobody has measured for these weights, and at which sizes."""
+def missing(measured: Measured, sections: Sequence[str]) -> str:
+    """Says which sections nobody has measured for these weights, and at which sizes."""
     left = {
-        size: [name for name in SECTIONS if not found.get(name)] for size, found in measured.items()
+        size: [name for name in sections if not found.get(name)] for size, found in measured.items()
     }
     texts = [f"at {size} px {', '.join(names)}" for size, names in left.items() if names]
     return f"\n\n**Not measured for these weights:** {'; '.join(texts)}." if texts else ""
@@ -86,7 +87,7 @@ def write_card(config: Config) -> Path:
         "right": f"{parts['classifier'].get('right', 0):.1%}",
         "seed": config.seed,
         "photos": f"Training photos: {photos}",
-        "tables": tables(measured) + missing(measured),
+        "tables": tables(measured) + missing(measured, sections_of(config)),
         "confusion": confusion_table(parts["classifier"]),
         "looks_of_usable": ", ".join(ROW_LOOKS),
         "limits": (HERE / "limits.md").read_text().strip(),
@@ -105,6 +106,7 @@ def write_instructed_card(config: Config) -> Path:
     cache = Cache.load(config.work / "latents", "train")
     weights, size = weigh(settings.export)
     shares = ("no_caption", "plain_caption", "no_source")
+    measured = read_measured(config)
     fields = {
         "parameters": f"{weights / 1e6:.1f} M",
         "megabytes": f"{size / 1e6:.1f}",
@@ -120,7 +122,7 @@ def write_instructed_card(config: Config) -> Path:
         "photos": len(cache.indices),
         "pictures": cache.looks.shape[1],
         "seed": config.seed,
-        "tables": tables(read_measured(config)),
+        "tables": tables(measured) + missing(measured, sections_of(config)),
         "limits": (HERE / "limits_instruct.md").read_text().strip(),
     }
     card = settings.export / "README.md"

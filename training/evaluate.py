@@ -327,7 +327,7 @@ def measure_usable(bench: Bench) -> dict[str, Any]:
 def measure_arithmetic(bench: Bench) -> dict[str, Any]:
     """How far edits and their scores lie apart where the denoiser computes in float32."""
     image = bench.some("arithmetic")
-    exact = load_model(str(bench.config.export), dtype="float32", size=bench.size)
+    exact = load_exported(bench.config, "float32", bench.size)
     levels, follows, keeps = [], [], []
     for look in PROMPT_CLASSES:
         edits = [bench.edit(image, look, model=model) for model in (bench.model, exact)]
@@ -459,14 +459,23 @@ SECTIONS: dict[str, Callable[[Bench], dict[str, Any]]] = {
     "generation": measure_generation,
     "cost": measure_cost,
 }
+FIRST_ALONE = ("vulnerability", "autoencoder", "inpainting", "generation")
+"""Sections about what the second editor shares with the first, or can't do."""
+
+
+def sections_of(config: Config) -> list[str]:
+    """The sections that can be measured of the editor."""
+    first = config.evaluate.editor == Img2Img.name
+    return [name for name in SECTIONS if first or name not in FIRST_ALONE]
 
 
 def evaluate(config: Config) -> str:
     """Measures what is missing, at every size, and returns the tables."""
     measured: Measured = {}
+    asked = [name for name in sections_of(config) if name in config.evaluate.sections]
     for size in config.evaluate.sizes:
         bench = Bench(config, size)
-        for section in config.evaluate.sections:
+        for section in asked:
             file = results(config) / str(size) / f"{section}.json"
             if not file.exists():
                 write_json(file, SECTIONS[section](bench))

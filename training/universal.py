@@ -79,7 +79,8 @@ def main(config: Config) -> None:
     write_tiles(setting.export, tiles.cpu(), noted)
     others = load_photos(config.photos, "validation")[: setting.measured]
     held_out = to_tensor(np.stack([crop(one) for one in others])).to(model.device)
-    signs = torch.empty_like(tiles[:1]).bernoulli_(generator=torch.Generator().manual_seed(1))
+    stream = torch.Generator().manual_seed(1)
+    signs = torch.empty(1, *tiles.shape[1:]).bernoulli_(generator=stream)
     with torch.no_grad():
         moved = distances(model, held_out, tiles)
         random = distances(model, held_out, 2 * signs.to(model.device) - 1)[0]

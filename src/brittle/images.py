@@ -95,7 +95,7 @@ def read_mask(path: str | Path, *, like: Tensor) -> Tensor:
             f"The mask {path.name} is {width} × {height} px and the photo {photo_width} × "
             f"{photo_height} px: they must have the same size."
         )
-    return _checked((mask >= 0.5).float(), path.name)
+    return checked_mask((mask >= 0.5).float(), path.name)
 
 
 def named_mask(mask: str, photo: Photo) -> Tensor:
@@ -125,10 +125,15 @@ def alpha_mask(photo: Photo) -> Tensor:
     """
     if photo.alpha is None:
         raise UserError(f"{photo.name} has no alpha channel that could serve as its mask.")
-    return _checked((photo.alpha < 0.5).float(), f"from the alpha channel of {photo.name}")
+    return checked_mask((photo.alpha < 0.5).float(), f"from the alpha channel of {photo.name}")
 
 
-def _checked(mask: Tensor, name: str) -> Tensor:
+def checked_mask(mask: Tensor, name: str) -> Tensor:
+    """The mask, where it holds both 0 and 1.
+
+    Raises:
+        UserError: it doesn't.
+    """
     for colour, value, effect in (("white", 1, "nothing"), ("black", 0, "everything")):
         if not (mask == value).any():
             raise UserError(f"The mask {name} has nothing {colour}, so {effect} could be edited.")

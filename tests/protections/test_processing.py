@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from brittle.images import quantise
-from brittle.protections import Placebo, placebo
+from brittle.protections import Placebo, Protection, placebo
 from brittle.protections.processing import processed
 from brittle.record.arms import NOISES
 
@@ -66,6 +66,22 @@ def test_a_placebo_is_processed_as_the_file_was_and_has_the_size_of_the_rest(kin
     left = levels(drawn) - levels(bright)
     assert left.square().mean().sqrt() == pytest.approx(12, rel=0.05)
     assert (levels(drawn) - levels(photo)).square().mean().sqrt() > 15
+
+
+@pytest.mark.parametrize("kind", NOISES)
+def test_what_brittle_makes_is_no_processing(kind, photos, embedded):
+    protection, photo = Protection.parse("dct-shield:steps=1"), photos[:1]
+    protected = protection(embedded, photo, seeds=[0])
+    change = levels(protected) - levels(photo)
+    assert processed(levels(photo), change) is not None
+
+    def likeness(of):
+        placebo = Placebo.from_record({"name": kind, "of": of})
+        drawn = levels(placebo.draw(photo, protected, seeds=[1])) - levels(photo)
+        return float((drawn * change).sum() / (drawn.norm() * change.norm()))
+
+    assert abs(likeness(protection)) < 0.1
+    assert likeness(None) > 0.3
 
 
 def test_all_draws_of_a_file_share_what_was_found(photos, monkeypatch):

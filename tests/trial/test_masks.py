@@ -145,6 +145,16 @@ def test_a_mask_that_a_transform_takes_away_is_refused_before_the_work(trial, sm
         make_plan(asked, photos, model)
 
 
+def test_a_mask_of_which_the_square_is_all_white_is_refused(tmp_path):
+    write_image(tmp_path / "wide.png", torch.rand(3, 64, 128).mul(255).round() / 255)
+    mask = torch.ones(3, 64, 128)
+    mask[..., :16] = 0
+    write_image(tmp_path / "wide.mask.png", mask)
+    assert load_photos(str(tmp_path), mask=str(tmp_path))["wide"].mask.mean() < 1
+    with pytest.raises(UserError, match="of wide, cut to its centre, has nothing black"):
+        load_photos(str(tmp_path), square=64, mask=str(tmp_path))
+
+
 def test_the_automatic_mask_is_an_ellipse_in_the_middle(folder):
     mask = load_photos(str(folder), mask="auto")["one"].mask
     assert mask[0, 0, 32, 32] == 1

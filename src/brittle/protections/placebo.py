@@ -49,14 +49,14 @@ SPECTRA = Recent(limit=2**28)
 class Change:
     """What was done to a photo, in levels."""
 
-    key: tuple[str, str]
-    """The content of photo and file."""
+    key: tuple[str, str, bool]
+    """The content of photo and file, and whether the file was given."""
     photo: Tensor
     """(3, H, W), uint8."""
     file: Tensor
     """The published file, (3, H, W), uint8."""
     start: Tensor
-    """The photo processed as the file was (`processed`), (3, H, W), uint8: noise is added to it."""
+    """What noise is added to, (3, H, W), uint8: the photo, or what processing made of it."""
     delta: Tensor
     """The rest of the change, which noise is matched to, (3, H, W), int16; 0 in overlays."""
     touched: Tensor
@@ -67,8 +67,12 @@ class Change:
     """(3,): the largest of ``delta``, the sum of its squares, the largest with the processing."""
 
     @classmethod
-    def between(cls, original: Tensor, protected: Tensor) -> "Change":
-        """From images (3, H, W) in [0, 1]; looked for once, and kept in `CHANGES`."""
+    def between(cls, original: Tensor, protected: Tensor, *, given: bool) -> "Change":
+        """From images (3, H, W) in [0, 1]; looked for once, and kept in `CHANGES`.
+
+        Only a file that was ``given`` may have been `processed`: what brittle makes is all
+        perturbation.
+        """
         photo, file = map(to_levels, (original, protected))
 
         def look() -> tuple[Tensor, ...]:
@@ -76,14 +80,15 @@ class Change:
             covered = overlay(delta)
             delta.masked_fill_(covered, 0)
             largest, start = float(delta.abs().max()), photo
-            if (explained := processed(photo.float(), delta)) is not None:
+            explained = processed(photo.float(), delta) if given else None
+            if explained is not None:
                 start = explained.add(photo).byte()
                 delta.sub_(explained)
             size = delta.abs()
             measured = torch.tensor([int(size.max()), power(size.byte()), int(largest)])
             return photo, file, start, delta.short(), delta.any(0), covered, measured
 
-        key = content(photo), content(file)
+        key = content(photo), content(file), given
         return cls(key, *CHANGES.get(key, look))
 
     @property
@@ -100,7 +105,7 @@ class Change:
 class Placebo(Component):
     """A random perturbation with the size, on disk, of what the protection ``of`` published.
 
-    ``of`` says whose arm of a trial it is; None stands for a file that came from elsewhere.
+    ``of`` says whose arm of a trial it is; None stands for a file that was given.
     """
 
     family: ClassVar[str] = "placebo"
@@ -113,8 +118,8 @@ class Placebo(Component):
 
         ``original`` and ``protected`` are (N, 3, H, W) on the 8-bit grid, or (1, 3, H, W) for many
         draws of one photo. What was drawn over the photo (`overlay`) stands in every placebo as it
-        does in the protected file, and what processing the photo explains (`processed`) is done to
-        every placebo too: the rest alone is what noise is matched to.
+        does in the protected file, and what processing the photo explains (`processed`) of a file
+        that was given is done to every placebo too: the rest alone is what noise is matched to.
 
         Raises:
             UserError: shapes that don't belong together.
@@ -125,7 +130,9 @@ class Placebo(Component):
                 f"for each seed: got {tuple(original.shape)}, {tuple(protected.shape)} and "
                 f"{len(seeds)} seeds."
             )
-        changes = [Change.between(*pair) for pair in zip(original, protected, strict=True)]
+        given = self.of is None
+        pairs = zip(original, protected, strict=True)
+        changes = [Change.between(*pair, given=given) for pair in pairs]
         if len(changes) < len(seeds):
             changes *= len(seeds)
         drawn = [
@@ -159,7 +166,7 @@ class Noise(Placebo):
     """
 
     name = "noise"
-    version = 3
+    version = 4
 
     def placed(self, change: Change, stream: torch.Generator) -> Tensor:
         """See `Placebo.placed`."""
@@ -185,7 +192,7 @@ class NoiseSpectrum(Placebo):
     """
 
     name = "noise-spectrum"
-    version = 3
+    version = 4
 
     def placed(self, change: Change, stream: torch.Generator) -> Tensor:
         """See `Placebo.placed`."""
@@ -210,7 +217,7 @@ class NoiseLocal(Placebo):
     """
 
     name = "noise-local"
-    version = 2
+    version = 3
 
     def placed(self, change: Change, stream: torch.Generator) -> Tensor:
         """See `Placebo.placed`."""
@@ -239,6 +246,7 @@ class Transplant(Placebo):
     """
 
     name = "transplant"
+    version = 2
 
     def placed(self, change: Change, stream: torch.Generator) -> Tensor:
         """See `Placebo.placed`."""

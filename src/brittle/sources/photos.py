@@ -15,6 +15,7 @@ from brittle.editors import Editor
 from brittle.errors import UserError, printable
 from brittle.images import (
     Photo,
+    checked_mask,
     digest,
     middle_square,
     named_mask,
@@ -98,7 +99,7 @@ def load_photos(
         photo = read_photo(path)
         masked = named_mask(masks[path], photo) if masks else None
         if square is not None:
-            photo, masked = centre_square(photo, square), _centre_mask(masked, square)
+            photo, masked = centre_square(photo, square), _centre_mask(masked, square, photo.name)
         name = f"{group}/{photo.name}" if group else photo.name
         if name in photos:
             raise UserError(f"Two photos are named {name}: rename {path}.")
@@ -252,8 +253,10 @@ def centre_square(photo: Photo, side: int) -> Photo:
     )
 
 
-def _centre_mask(mask: Tensor | None, side: int) -> Tensor | None:
-    return None if mask is None else (_centre(mask, side) >= 0.5).float()
+def _centre_mask(mask: Tensor | None, side: int, name: str) -> Tensor | None:
+    if mask is None:
+        return None
+    return checked_mask((_centre(mask, side) >= 0.5).float(), f"of {name}, cut to its centre,")
 
 
 def _centre(image: Tensor, side: int) -> Tensor:
