@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -309,7 +310,16 @@ def test_purifiers_are_tried_with_each_audited_model(files, embedded, monkeypatc
 def test_several_models_get_one_table_of_transfer(files, embedded, protected, tmp_path):
     folder = taesd.write(tmp_path / "other", "other", channels=4, pooled=False)
     other = load_model(folder, device="cpu")
-    found = quick(files, "protected.png", embedded, models=[embedded, other])
+    stages = []
+
+    @contextmanager
+    def progress(name, total):
+        done = []
+        yield done.append
+        stages.append((name, sum(done) / total))
+
+    found = quick(files, "protected.png", embedded, models=[embedded, other], progress=progress)
+    assert stages == [("files", 1), ("comparisons", 1)]  # all models are one stage
     table = transfer(found.document)
     assert table.models == ("embedded", other.name)
     assert [row[0] for row in table.rows] == ["no transform", "JPEG 50"]

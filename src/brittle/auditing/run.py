@@ -92,8 +92,11 @@ def audit(
     with at_work, ThreadPoolExecutor(1) as pool:
         loading = [pool.submit(getattr, model, "vae") for model in models]
         work = _Work(pairs, request, folder, progress, say)
-        for model, loaded in zip(models, loading, strict=True):
-            work.run(model, loaded)
+        settings = [Setting.of(model, request) for model in models]
+        expected = len(work.changed) * sum(map(_expected, settings))
+        with progress("comparisons", expected) as advance:
+            for setting, loaded in zip(settings, loading, strict=True):
+                work.run(setting, loaded, advance)
     photos = work.photos(tuple(cut))
     document = Audit(
         version=VERSION,
@@ -157,7 +160,7 @@ class _Work:
         progress: Progress,
         say: Say,
     ) -> None:
-        self.request, self.folder, self.progress, self.say = request, folder, progress, say
+        self.request, self.folder, self.say = request, folder, say
         self.read = lru_cache(maxsize=1)(read_pair)
         self.scopes: list[ModelScope] = []
         self.edits: dict[tuple[str, str, str, str], dict[str, Tensor]] = {}
@@ -211,9 +214,8 @@ class _Work:
             for fact in self._facts.values()
         )
 
-    def run(self, model: EditModel, loading: Future[object]) -> None:
+    def run(self, setting: Setting, loading: Future[object], advance: Advance) -> None:
         """All photos on one model."""
-        setting = Setting.of(model, self.request)
         self.scopes.append(_scope(setting, len(self.changed)))
         if not self.changed:
             return
@@ -223,7 +225,8 @@ class _Work:
             pictures, photos = self.read(first), len(self.changed)
             loading.result()
             self.say(cost.describe(setting, pictures, photos, lambda: on.tried(first)))
-        for pair, (found, shown) in on.compare():
+        model = setting.model
+        for pair, (found, shown) in on.compare(advance):
             self._results[pair.name].append(_result(model, self.read(pair), found))
             for transform, prompt, pictures_by_arm in shown:
                 self.edits[pair.name, model.name, transform, prompt] = pictures_by_arm
@@ -249,32 +252,40 @@ class _OneModel:
         store = self.store(pair)
         return PhotoWork(self.setting, pictures, tried, store, self.loading, advance)
 
-    def compare(self) -> Iterator[tuple[Pair, tuple[tuple[Answer, ...], list[Shown]]]]:
+    def compare(
+        self, advance: Advance
+    ) -> Iterator[tuple[Pair, tuple[tuple[Answer, ...], list[Shown]]]]:
         """All comparisons of each photo, latents first, and edits to show."""
-        setting, pairs = self.setting, self.work.changed
-        # About: each row is received, taken as it is and scored, and a third more follow the first
-        # ones; each edit is made and scored.
-        work = 4 * setting.rows_looked_at
-        if setting.editor is not None:
-            work += 2 * setting.rows_at_most * len(setting.request.prompts)
-        with self.work.progress("comparisons", work * len(pairs)) as advance:
-            for pair in pairs:
-                part = Guessed(advance, work)
-                photo = self._photo(pair, self.tried(pair), part)
-                latents = photo.latents()
-                if not latents[0].gray and not self.work.read(pair).flat:
-                    raise UserError(
-                        f"{setting.model.name}: its encoder sees no difference between {pair.name} "
-                        "and a gray picture, so it tells nothing of any photo: check its files."
-                    )
-                found, shown = [*comparisons(latents)], list[Shown]()
-                if setting.editor is not None:
-                    found += comparisons(photo.edits())
-                    shown = list(photo.pictures_of((ORIGINAL, PROTECTED)))
-                for sentence in photo.store.mended():
-                    self.work.say(f"{pair.name}: {sentence}")
-                part.finish()
-                yield pair, (tuple(found), shown)
+        setting = self.setting
+        for pair in self.work.changed:
+            part = Guessed(advance, _expected(setting))
+            photo = self._photo(pair, self.tried(pair), part)
+            latents = photo.latents()
+            if not latents[0].gray and not self.work.read(pair).flat:
+                raise UserError(
+                    f"{setting.model.name}: its encoder sees no difference between {pair.name} "
+                    "and a gray picture, so it tells nothing of any photo: check its files."
+                )
+            found, shown = [*comparisons(latents)], list[Shown]()
+            if setting.editor is not None:
+                found += comparisons(photo.edits())
+                shown = list(photo.pictures_of((ORIGINAL, PROTECTED)))
+            for sentence in photo.store.mended():
+                self.work.say(f"{pair.name}: {sentence}")
+            part.finish()
+            yield pair, (tuple(found), shown)
+
+
+def _expected(setting: Setting) -> int:
+    """About how much work one photo on one model is.
+
+    Each row is received, taken as it is and scored, and a third more follow the first ones; each
+    edit is made and scored.
+    """
+    edits = 0
+    if setting.editor is not None:
+        edits = setting.rows_at_most * len(setting.request.prompts)
+    return 4 * setting.rows_looked_at + 2 * edits
 
 
 def _scope(setting: Setting, photos: int) -> ModelScope:
