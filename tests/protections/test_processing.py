@@ -44,6 +44,17 @@ def test_a_processing_is_explained(name, row, photos):
     assert rest.square().sum() < 0.2 * change.square().sum()
 
 
+def test_the_same_is_explained_wherever_the_pictures_lie(photos):
+    photo, change = photos[1:], levels(done(photos[1:], "denoising")) - levels(photos[1:])
+    found = processed(levels(photo), change)
+    for at in range(1, 8):  # other alignments, as other runs have
+        memory = torch.empty(at + 2 * change.numel())
+        start, delta = (memory[at:].split(change.numel())[i].view_as(change) for i in (0, 1))
+        start.copy_(levels(photo))
+        delta.copy_(change)
+        assert torch.equal(processed(start, delta), found)
+
+
 def attacked(photo, strength=12):
     sign = torch.rand(photo.shape, generator=torch.Generator().manual_seed(1)).sub(0.5).sign()
     return quantise((photo + sign * strength / 255).clamp(0, 1))

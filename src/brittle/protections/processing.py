@@ -14,6 +14,11 @@ EDGES = (0.01, 0.03, 0.1)
 """Standard deviations, in [0, 1], from which a denoiser takes texture for edges."""
 BAND, SEEN = 128, max(BLURS) - 1
 """Rows that are computed at once, and how many around a pixel count for its features."""
+RIDGE = 1e-6
+"""Added, for each feature, to the squares of features of length 1: they are nearly dependent, and
+without it the last bits of an LAPACK, which differ from call to call, would show in levels."""
+GRAIN = 2**-10
+"""Levels to which weights are rounded, for the same reason."""
 ENOUGH = 50
 """Pixels for each feature, below which chance explains too much."""
 
@@ -41,7 +46,7 @@ def processed(start: Tensor, delta: Tensor) -> Tensor | None:
     energy = change.square().sum()
     if design.shape[1] < ENOUGH * len(design) or not energy:
         return None
-    weights = torch.linalg.lstsq(design @ design.T, design @ change.T).solution.T
+    weights = _fitted(design, change)
     if (change - weights @ design).square().sum() > (1 - EXPLAINED) * energy:
         return None
     found = (
@@ -54,6 +59,18 @@ def processed(start: Tensor, delta: Tensor) -> Tensor | None:
     )
     left = (delta - found).square().sum()
     return found if left <= (1 - EXPLAINED) * delta.square().sum() else None
+
+
+def _fitted(design: Tensor, change: Tensor) -> Tensor:
+    """By ridge regression, the weights (3, features) of features (features, n) in a change (3, n).
+
+    The same for the same pictures, whatever the memory they lie in.
+    """
+    length = design.square().sum(1, keepdim=True).sqrt().clamp_min_(1e-9)
+    unit = design / length
+    gram = unit @ unit.T + RIDGE * len(unit) * torch.eye(len(unit), dtype=unit.dtype)
+    weights = torch.linalg.solve(gram, unit @ change.T) / length
+    return weights.T.div(GRAIN).round_().mul_(GRAIN)
 
 
 def _weighted(weights: Tensor, start: Tensor) -> Tensor:
