@@ -11,6 +11,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -76,6 +77,70 @@ def test_a_model_that_cannot_edit_says_so_and_promises_no_edits(files, tmp_path)
     )
     assert "Run again without --quick" not in report.text
     assert report.found.document.models[0].why_no_edits == alone.why_no_edits.rstrip(".")
+
+
+def test_what_looks_like_processing_is_said_to_be_in_the_noise_too(files, embedded, tmp_path):
+    pixels = np.asarray(Image.open(files / "protected.png")).astype(float)
+    Image.fromarray((255 * (pixels / 255) ** 0.8).round().astype(np.uint8)).save(tmp_path / "x.png")
+    report = brittle.audit(
+        files / "original.png", tmp_path / "x.png", models=[embedded], transforms=[], quick=True
+    )
+    assert re.search(r"Note: \d+ % of the change, by its energy, is what a processing", report.text)
+    assert "what a processing" not in audit_text(quick(files, "noise.png", embedded).document)
+
+
+def test_a_change_of_a_part_is_not_moved_to_where_it_was_not(files, embedded, tmp_path):
+    whole, part = (Image.open(files / name) for name in ("protected.png", "original.png"))
+    part.paste(whole.crop((0, 0, 64, 32)), (0, 0))
+    part.save(tmp_path / "part.png")
+    report = brittle.audit(
+        files / "original.png", tmp_path / "part.png", models=[embedded], transforms=[], quick=True
+    )
+    (none,) = report.found.document.photos[0].results[0].comparisons
+    assert none.test.stronger
+    assert (none.transplants, none.elsewhere) == ((), None)
+    assert "Moved and mirrored" not in report.text
+
+
+def test_identical_files_promise_and_report_no_edits(files, embedded):
+    for fast in (True, False):
+        document = quick(files, "same.tif", embedded, quick=fast).document
+        assert document.models[0].edits is False
+        assert not re.search("Edits were made|to see edits", audit_text(document))
+
+
+def test_options_that_exclude_each_other_are_refused_for_one_file_too(files):
+    with pytest.raises(UserError, match="thorough"):
+        brittle.audit(None, files / "protected.png", quick=True, thorough=True)
+
+
+def test_of_many_files_without_originals_the_unreadable_are_listed(files, tmp_path):
+    shutil.copy(files / "protected.png", tmp_path / "good.png")
+    (tmp_path / "bad.png").write_text("no image")
+    document = brittle.audit(None, tmp_path).found.document
+    assert [one.name for one in document.photos] == ["good"]
+    assert "bad.png isn't an image" in document.refused["bad"]
+    (tmp_path / "good.png").unlink()
+    with pytest.raises(UserError, match="bad"):
+        brittle.audit(None, tmp_path)
+
+
+def test_one_changed_file_of_a_folder_is_not_called_several(files, embedded, tmp_path):
+    for folder, name in (("left", "original.png"), ("right", "protected.png")):
+        (tmp_path / folder).mkdir()
+        shutil.copy(files / name, tmp_path / folder / "cat.png")
+        shutil.copy(files / "noise.png", tmp_path / folder / "dog.png")
+    document = brittle.audit(
+        tmp_path / "left", tmp_path / "right", models=[embedded], transforms=[], quick=True
+    ).found.document
+    assert (document.models[0].answer, document.models[0].p) == ((), None)
+
+
+def test_notes_on_reading_name_the_file_or_both(files, embedded, tmp_path):
+    for name in ("original.png", "protected.png"):
+        Image.open(files / name).convert("L").save(tmp_path / name)
+    found = quick(tmp_path, "protected.png", embedded, transforms=[])
+    assert audit_text(found.document).count("Both files on reading: gray to colour.") == 1
 
 
 @pytest.fixture(scope="module")
@@ -336,6 +401,14 @@ def test_several_models_get_one_table_of_transfer(files, embedded, protected, tm
         assert table.sentence in shown
         assert table.answer in shown
         assert all(cell in shown for row in table.rows for cell in row)
+    none, jpeg = photo.results[0].comparisons
+    jpeg = jpeg.model_copy(update={"reduced_first": True})
+    first = photo.results[0].model_copy(update={"comparisons": (none, jpeg)})
+    other_way = photo.model_copy(update={"results": (first, photo.results[1])})
+    mixed = transfer(found.document.model_copy(update={"photos": (other_way,)}))
+    assert [", reduced first" in cell for cell in mixed.rows[1][1:]] == [True, False]
+    assert "don’t compare it with models that saw it at full size" in mixed.sentence
+    assert "reduced first" not in table.sentence
     twice = found.document.model_copy(update={"photos": (photo, photo)})
     reach = round(100 * photo.results[0].seen_as("latents")[0].reach)
     much = f"the embedded model ({reach}\u00a0% of what a gray picture does) sees more than noise"
@@ -470,7 +543,7 @@ def test_doubts_come_before_the_answer_and_notes_name_the_file(files, embedded):
     assert said.startswith("Check first: The two files")
     assert said.index("do not lie on one another") < said.index("On the embedded model")
     assert page.index("do not lie on one another") < page.index("On the embedded model")
-    assert "Note: cropped.png on reading: gray to colour." in said
+    assert "Note: The protected file on reading: gray to colour." in said
     many = audit_text(found.document.model_copy(update={"photos": found.document.photos * 8}))
     assert many.count("do not lie on one another") == 1
     assert "cropped, cropped, cropped" in many

@@ -60,3 +60,37 @@ def test_left_is_withheld_and_stands_for_the_reduced_photo(photo, embedded, tmp_
     assert not small.reduced
     assert small.comparisons[1].left == pytest.approx(jpeg.left_reduced, abs=0.1)
     assert "reduced" not in " ".join(small.answer)
+
+
+def written(folder, photo, boxes):
+    """Pairs of crops of a photo: as it was, and 8 levels lighter."""
+    for name, shift in (("left", 0.0), ("right", 8 / 255)):
+        (folder / name).mkdir()
+        for at, (left, top, right, bottom) in enumerate(boxes):
+            image = quantise((photo + shift).clamp(0, 1)[..., top:bottom, left:right])
+            write_image(folder / name / f"{at}.png", image)
+    return [folder / "left", folder / "right"]
+
+
+def test_a_size_between_those_that_a_model_takes_is_said_to_be_resampled(photo, embedded, tmp_path):
+    folders = written(tmp_path, photo, [(60, 60, 103, 87), (90, 90, 133, 117)])
+    report = brittle.audit(*folders, models=[embedded], transforms=[], quick=True)
+    for one in report.found.document.photos:
+        assert one.results[0].reduced
+        assert one.results[0].answer[0].startswith(
+            "The embedded model sees this photo of 43 × 27 px at 40 × 24 px, the nearest that it"
+        )
+    assert "40 × 24 px, reduced from 43 × 27" in report.text
+    (first, _) = report.found.document.models[0].answer
+    assert first.startswith("All 2 of 2 photos have sides that the embedded model doesn't take")
+
+
+def test_a_chain_that_reduction_hides_is_named_whole(photo, embedded, tmp_path):
+    folders = written(tmp_path, photo, [(0, 0, 200, 160), (40, 40, 240, 200)])
+    chained = "flip+gaussian-blur:sigma=1+jpeg:quality=75"
+    options = {"models": [embedded], "transforms": [JPEG, chained], "quick": True}
+    found = brittle.audit(*folders, **options).found
+    first, second = found.document.models[0].answer
+    assert "All 2 of 2 photos are larger than 128 px" in first
+    assert "what JPEG 75 and flip + Gaussian blur 1 + JPEG 75 would do at full size" in first
+    assert "after reduction to 128 px + JPEG 75" in second

@@ -45,7 +45,8 @@ def test_a_processing_is_explained(name, row, photos):
 
 
 def test_the_same_is_explained_wherever_the_pictures_lie(photos):
-    photo, change = photos[1:], levels(done(photos[1:], "denoising")) - levels(photos[1:])
+    photo = quantise(0.2 + 0.2 * photos[1:])  # flat: its powers are nearly dependent
+    change = levels(attacked(done(photo, "denoising"), 2)) - levels(photo)
     found = processed(levels(photo), change)
     for at in range(1, 8):  # other alignments, as other runs have
         memory = torch.empty(at + 2 * change.numel())

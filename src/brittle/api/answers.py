@@ -72,18 +72,18 @@ def audit(
     for path in (original, protected):
         for note in () if path is None else left_out(Path(path)):
             say(note)
+    request = Request.read(
+        TRANSFORMS if transforms is None else transforms,
+        PROMPTS if prompts is None else prompts,
+        editor,
+        quick=quick,
+        thorough=thorough,
+        seed=seed,
+        draws=draws,
+    )
     if original is None:
         found = run.audit_alone(Path(protected), show)
     else:
-        request = Request.read(
-            TRANSFORMS if transforms is None else transforms,
-            PROMPTS if prompts is None else prompts,
-            editor,
-            quick=quick,
-            thorough=thorough,
-            seed=seed,
-            draws=draws,
-        )
         chosen = [load_model()] if models is None else models
         found = run.audit(
             Path(original),

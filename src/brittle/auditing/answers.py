@@ -75,13 +75,19 @@ def scope_words(model: str, size: str, photos: int) -> str:
     return opening(model, size, f"about {these}, not about other models")
 
 
-def reduction(model: str, file: PictureFile, seen_at: str, answers: Sequence[Answer]) -> list[str]:
-    """What a reader has to know first of a photo that was reduced for the model."""
+def reduction(
+    model: str, file: PictureFile, seen_at: str, answers: Sequence[Answer], *, larger: bool
+) -> list[str]:
+    """What a reader has to know first of a photo that was resampled for the model.
+
+    ``larger``: than the model's size, and not merely between two sizes that it takes.
+    """
     subject = re.sub("^the ", "The ", model_name(model))
-    text = (
-        f"{subject} sees this photo of {file.width} × {file.height} px at {seen_at} px, as an "
-        "editor of that size does."
-    )
+    text = f"{subject} sees this photo of {file.width} × {file.height} px at {seen_at} px, "
+    if larger:
+        text += "as an editor of that size does."
+    else:
+        text += "the nearest that it takes."
     hidden = [one.name for one in answers if one.reduced_first]
     if not hidden:
         return [text]
@@ -321,10 +327,13 @@ def without_original(file: PictureFile) -> tuple[str, ...]:
     )
 
 
-def together(results: Sequence[ModelResult], scope: Scope, p: float | None) -> tuple[str, ...]:
+def together(
+    results: Sequence[ModelResult], scope: Scope, p: float | None, larger: int
+) -> tuple[str, ...]:
     """What several photos say: all together, one by one, and after each transform.
 
-    Empty for one photo. ``p``: how likely noise lies as far as all of them together.
+    Empty for one photo. ``p``: how likely noise lies as far as all of them together; ``larger``:
+    how many are larger than the model's size.
     """
     if p is None:
         return ()
@@ -350,25 +359,34 @@ def together(results: Sequence[ModelResult], scope: Scope, p: float | None) -> t
             f"take {MIN_PHOTOS}."
         )
     reduced = sum(result.reduced for result in results)
-    return (*([_reductions(reduced, results, scope)] if reduced else []), text)
+    return (*([_reductions(reduced, larger, results, scope)] if reduced else []), text)
 
 
-def _reductions(reduced: int, results: Sequence[ModelResult], scope: Scope) -> str:
-    """What a reader has to know first of photos that were reduced for the model."""
+def _reductions(reduced: int, larger: int, results: Sequence[ModelResult], scope: Scope) -> str:
+    """What a reader has to know first of photos that were resampled for the model."""
     hidden = {
         one.transform: one.name
         for result in results
         for one in result.comparisons
         if one.reduced_first
     }
-    text = (
-        f"{all_or_some(reduced, len(results)).capitalize()} are larger than {scope.resolution} px, "
-        f"and {model_name(scope.model)} sees them at that size, as an editor of that size does."
-    )
+    size, model, n = scope.resolution, model_name(scope.model), len(results)
+    said = []
+    if larger:
+        said.append(
+            f"{all_or_some(larger, n).capitalize()} are larger than {size} px, and {model} sees "
+            "them at that size, as an editor of that size does."
+        )
+    if steps := reduced - larger:
+        said.append(
+            f"{all_or_some(steps, n).capitalize()} have sides that {model} doesn't take as they "
+            "are: they are resampled to the nearest that it does."
+        )
+    text = " ".join(said)
     if not hidden:
         return text
     # Named by what was done: "reduction to 512 px + JPEG 85".
-    names = [name.rpartition(" + ")[2] for name in hidden.values()]
+    names = [name.partition(" + ")[2] for name in hidden.values()]
     were = "it was" if len(names) == 1 else "these were"
     first = sum(any(one.reduced_first for one in result.comparisons) for result in results)
     where = "" if first == reduced else f" in {first} of them, and the others are little larger"

@@ -78,7 +78,9 @@ class Answer(Data):
     noise: float
     """The level of the strongest kind of random perturbation: the mean over its first draws."""
     transplants: tuple[float, ...]
-    """The same for the perturbation itself, moved and mirrored; empty after transforms."""
+    """The same for the perturbation itself, moved and mirrored; empty after transforms, and where
+    the perturbation leaves out a part of the picture, so that it would be moved to another kind of
+    place."""
     ceiling: float
     """The same for a gray picture: what a perfect protection does."""
     reach: float | None
@@ -129,7 +131,8 @@ class ModelResult(Data):
     height: int
     """Pixels down."""
     reduced: bool
-    """Whether the file is larger than that."""
+    """Whether the file has another size: it is larger than the model's, or lies between sizes that
+    the model takes."""
     comparisons: tuple[Answer, ...]
     """Every transform by latents, and then those after which edits were made, by edits."""
     answer: tuple[str, ...]

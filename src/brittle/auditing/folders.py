@@ -30,9 +30,12 @@ def over_photos(scope: ModelScope, photos: Sequence[PhotoAudit]) -> ModelScope:
     ]
     latents: tuple[Effect, ...] = ()
     summary = None
-    found = [(name, _named_alike(result, found, scope)) for name, result in found]
-    p = _together([result for _, result in found]) if len(photos) > 1 and found else None
-    answer = words.together([result for _, result in found], scope.scope, p)
+    found = [(name, _named_alike(result, found)) for name, result in found]
+    p = _together([result for _, result in found]) if len(found) > 1 else None
+    size = scope.scope.resolution or 0
+    sides = [max(one.protected.width, one.protected.height) for one in photos if one.results]
+    larger = sum(side > size for side in sides)
+    answer = words.together([result for _, result in found], scope.scope, p, larger)
     if len(found) >= MIN_PHOTOS:
         latents = _latents(found)
         summary = _summary(scope, found) if scope.edits else None
@@ -53,20 +56,23 @@ def _first(one: Answer) -> dict[str, tuple[float, ...]]:
     return {kind: of[: one.drawn_first] for kind, of in one.placebos.items()}
 
 
-def _named_alike(
-    result: ModelResult, found: Sequence[tuple[str, ModelResult]], scope: ModelScope
-) -> ModelResult:
+def _named_alike(result: ModelResult, found: Sequence[tuple[str, ModelResult]]) -> ModelResult:
     """The result with transforms named by what they were, for all photos.
 
     Where any photo was reduced before a transform, all go by that name: those that are no larger
     than the model's size, or so little that it hides next to nothing, stay as they are.
     """
-    reduced = {one.transform for _, each in found for one in each.comparisons if one.reduced_first}
+    reduced = {
+        one.transform: max(each.width, each.height)
+        for _, each in sorted(found, key=lambda of: max(of[1].width, of[1].height))
+        for one in each.comparisons
+        if one.reduced_first
+    }
 
     def named(one: Answer) -> Answer:
         if one.transform not in reduced:
             return one
-        text = f"resize:long_side={scope.scope.resolution},back=false+{one.transform}"
+        text = f"resize:long_side={reduced[one.transform]},back=false+{one.transform}"
         return one.model_copy(update={"transform": text, "name": transform_name(text)})
 
     return result.model_copy(update={"comparisons": tuple(map(named, result.comparisons))})

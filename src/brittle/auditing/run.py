@@ -117,12 +117,18 @@ def audit(
 def audit_alone(protected: Path, show: Show = by_place) -> Audited:
     """What can be said of files without their originals, named as ``show`` does.
 
+    Of many, those that can't be read are listed.
+
     Raises:
-        UserError: files that can't be read.
+        UserError: the only file, or every one, can't be read.
     """
-    photos = []
+    photos, refused = list[PhotoAudit](), dict[str, str]()
     for path in photo_files(protected):
-        file = describe(path, read_photo(path))
+        try:
+            file = describe(path, read_photo(path))
+        except UserError as error:
+            refused[path.stem] = str(error)
+            continue
         photos.append(
             PhotoAudit(
                 name=path.stem,
@@ -135,6 +141,8 @@ def audit_alone(protected: Path, show: Show = by_place) -> Audited:
                 flags=(),
             )
         )
+    if not photos:
+        raise UserError(next(iter(refused.values())))
     document = Audit(
         version=VERSION,
         quick=True,
@@ -145,6 +153,7 @@ def audit_alone(protected: Path, show: Show = by_place) -> Audited:
         models=(),
         photos=tuple(photos),
         without_partner=(),
+        refused=refused,
     )
     return Audited(published(document, (), show))
 
@@ -289,8 +298,8 @@ def _expected(setting: Setting) -> int:
 
 
 def _scope(setting: Setting, photos: int) -> ModelScope:
-    """What is known of one model before anything is computed."""
-    model, edits = setting.model, setting.editor is not None
+    """What is known of one model before anything is computed; nothing is, of no photos."""
+    model, edits = setting.model, setting.editor is not None and photos > 0
     statement = words.scope_words(model.name, str(model.size), photos)
     return ModelScope(
         scope=Scope(
@@ -301,7 +310,7 @@ def _scope(setting: Setting, photos: int) -> ModelScope:
             statement=statement,
         ),
         edits=edits,
-        why_no_edits=setting.why_no_edits,
+        why_no_edits=setting.why_no_edits if photos else "",
         editor=str(setting.editor) if edits else "",
         metric=setting.metric.name if edits else "",
         metric_reason=setting.metric_reason,
@@ -326,11 +335,12 @@ def _result(
     model: EditModel, pictures: PairPictures, comparisons: tuple[Answer, ...]
 ) -> ModelResult:
     file, (height, width) = pictures.files[1], model.fit(pictures.original).shape[-2:]
-    reduced = max(file.width, file.height) > model.size
+    reduced = (width, height) != (file.width, file.height)
+    larger = max(file.width, file.height) > model.size
     seen_at = f"{width} × {height}"
     latents = [one for one in comparisons if one.seen == "latents"]
     lead = (
-        *(words.reduction(model.name, file, seen_at, latents) if reduced else ()),
+        *(words.reduction(model.name, file, seen_at, latents, larger=larger) if reduced else ()),
         *words.plain(comparisons, model.name),
     )
     numbers = words.photo_answer(comparisons, words.scope_words(model.name, seen_at, 1))

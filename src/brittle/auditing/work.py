@@ -149,7 +149,8 @@ class PhotoWork:
             self._add(editor, name, arms)
             for noise in NOISES:
                 self._add(editor, name, self._labels(noise)[:number])
-        self._add(editor, "none", self._labels(TRANSPLANT)[:TRANSPLANTS])
+        if self.pictures.change.everywhere:  # elsewhere, moved noise does what placed noise does
+            self._add(editor, "none", self._labels(TRANSPLANT)[:TRANSPLANTS])
         found = self._compute(editor, metric)
         while more := list(islice(self._unsettled(found, drawn), further)):
             for name, kind in more:

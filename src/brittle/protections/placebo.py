@@ -39,6 +39,8 @@ OVERLAY = 48
 unless the perturbation as a whole is that large (`overlay`)."""
 CELL = 4
 """Side, in pixels, of the cells in which `NoiseLocal` measures how strong a perturbation is."""
+SPREAD = 16
+"""Side, in pixels, of the cells in which `Change.everywhere` looks for some of the change."""
 CHANGES = Recent(limit=2**28)
 """What was done to a photo: all draws of one published file share it."""
 SPECTRA = Recent(limit=2**28)
@@ -64,7 +66,7 @@ class Change:
     covered: Tensor
     """Where something was drawn over the photo (`overlay`), (H, W)."""
     measured: Tensor
-    """(3,): the largest of ``delta``, the sum of its squares, the largest with the processing."""
+    """(4,): largest and sum of squares of ``delta``, and the same with the processing."""
 
     @classmethod
     def between(cls, original: Tensor, protected: Tensor, *, given: bool) -> "Change":
@@ -79,13 +81,13 @@ class Change:
             delta = file.float().sub_(photo)
             covered = overlay(delta)
             delta.masked_fill_(covered, 0)
-            largest, start = float(delta.abs().max()), photo
+            start, whole = photo, (int(delta.abs().max()), power(delta.abs().byte()))
             explained = processed(photo.float(), delta) if given else None
             if explained is not None:
                 start = explained.add(photo).byte()
                 delta.sub_(explained)
             size = delta.abs()
-            measured = torch.tensor([int(size.max()), power(size.byte()), int(largest)])
+            measured = torch.tensor([int(size.max()), power(size.byte()), *whole])
             return photo, file, start, delta.short(), delta.any(0), covered, measured
 
         key = content(photo), content(file), given
@@ -100,6 +102,18 @@ class Change:
     def energy(self) -> int:
         """The sum of the squares of ``delta``."""
         return int(self.measured[1])
+
+    @property
+    def explained(self) -> float:
+        """The share of the change's energy that processing explains."""
+        whole = int(self.measured[3])
+        return 1 - self.energy / whole if whole else 0.0
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether it spreads over the picture: all but a twentieth of its cells of `SPREAD` px."""
+        cells = functional.max_pool2d(self.touched[None].float(), SPREAD, ceil_mode=True)
+        return bool(cells.mean() >= 0.95)
 
 
 class Placebo(Component):

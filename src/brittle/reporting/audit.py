@@ -146,11 +146,19 @@ def _photos_text(photos: Sequence[PhotoAudit]) -> Iterator[str]:
 
 def notes(photo: PhotoAudit) -> list[str]:
     """What a reader should know of the files: flags, and what was done on reading them."""
-    files = [file for file in (photo.original, photo.protected) if file and file.notes]
-    return [
-        *photo.flags,
-        *(f"{Path(file.path).name} on reading: {'; '.join(file.notes)}." for file in files),
-    ]
+    files = {"The original": photo.original, "The protected file": photo.protected}
+    read: dict[str, list[str]] = {}
+    for name, file in files.items():
+        if file and file.notes:
+            read.setdefault("; ".join(file.notes), []).append(name)
+    said = {note: "Both files" if len(names) == 2 else names[0] for note, names in read.items()}
+    return [*photo.flags, *(f"{who} on reading: {note}." for note, who in said.items())]
+
+
+def tails(photo: PhotoAudit) -> list[str]:
+    """The numbers behind each model's answer; what several of them end in, once."""
+    every = [one for of in photo.results for one in of.answer[max(of.lead, 1) :]]
+    return [*dict.fromkeys(reversed(every))][::-1]
 
 
 def seen_at(result: ModelResult, photo: PhotoAudit) -> str:
@@ -159,7 +167,9 @@ def seen_at(result: ModelResult, photo: PhotoAudit) -> str:
     text = f"What {model_name(result.model)} sees of the photo is {size}"
     file = photo.protected
     if result.reduced:
-        text += f", reduced from {file.width} × {file.height}: finer detail doesn't reach it"
+        smaller = result.width * result.height < file.width * file.height
+        text += f", {'reduced' if smaller else 'enlarged'} from {file.width} × {file.height}"
+        text += ": finer detail doesn't reach it" if smaller else ""
     return f"{text}."
 
 
@@ -213,6 +223,7 @@ def render_audit(found: Audited, limit: int = PAGE_LIMIT) -> str:
         tables=tables,
         transfer=transfer(document),
         seen_at=seen_at,
+        tails=tails,
         metric_sentence=metric_sentence,
     )
 

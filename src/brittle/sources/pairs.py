@@ -11,7 +11,7 @@ from brittle.data import Data
 from brittle.errors import UserError, printable
 from brittle.images import LOSSY, Photo, digest, quantise, read_photo, stretch
 from brittle.places import shown
-from brittle.protections.placebo import overlay
+from brittle.protections.placebo import Change, overlay
 from brittle.sources import names
 from brittle.sources.alignment import aligned
 from brittle.sources.folders import folders_below, holds_photos, photo_files
@@ -77,6 +77,11 @@ class PairPictures:
     def protected(self) -> Tensor:
         """The protected file (1, 3, H, W) on the 8-bit grid."""
         return self.photos[1].image
+
+    @property
+    def change(self) -> Change:
+        """What was done to the photo, as the random perturbations of its size see it."""
+        return Change.between(self.original[0], self.protected[0], given=True)
 
 
 def find_pairs(original: Path, protected: Path) -> tuple[list[Pair], tuple[str, ...]]:
@@ -174,7 +179,8 @@ def read_pair(pair: Pair) -> PairPictures:
     refuse_others(under, second.image, f"{pair.original} and {pair.protected}")
     flags += [*_overlay_flags(covered), *_jpeg_flags(first, second), *_lossy_flags(second)]
     unsure = doubts(under, second.image)
-    return PairPictures(pair, (first, second), files, tuple(flags), unsure)
+    pictures = PairPictures(pair, (first, second), files, tuple(flags), unsure)
+    return replace(pictures, flags=(*flags, *_processing_flags(pictures.change)))
 
 
 def describe(path: Path, photo: Photo) -> PictureFile:
@@ -260,6 +266,16 @@ def _overlay_flags(covered: Tensor) -> list[str]:
     return [
         f"In {share:.2g} % of the picture the files differ so strongly that it was taken for "
         "something drawn over the photo (a frame, a caption, a logo): the random perturbations "
+        "have it too, so the answer is about the rest."
+    ]
+
+
+def _processing_flags(change: Change) -> list[str]:
+    if not change.explained:
+        return []
+    return [
+        f"{100 * change.explained:.0f} % of the change, by its energy, is what a processing of the "
+        "photo would do (tones, sharpening, smoothing), or looks like it: the random perturbations "
         "have it too, so the answer is about the rest."
     ]
 
