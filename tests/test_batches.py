@@ -127,12 +127,14 @@ def test_what_was_made_otherwise_is_refused_before_work_and_stays(folder, tmp_pa
 
     def refused(*command):
         said = brittle(*command, "-o", "out", code=2).stderr
-        assert "exists" in said
+        assert "exist" in said
         assert "--force" in said
         assert files(tmp_path / "out") == before
         return said
 
-    assert "a.png exists, and so do 2 others" in refused("transform", "--with", "none", folder)
+    assert "a.png and 2 other files exist, and aren't" in refused(
+        "transform", "--with", "none", folder
+    )
     shutil.copy(folder / "day 1" / "b.jpg", tmp_path / "b.jpg")
     (folder / "day 1" / "b.jpg").write_bytes(encoded(photo(33, 44), "JPEG"))
     assert "b.png exists, and isn't" in refused(*FLIP, folder)
@@ -191,6 +193,26 @@ def test_masks_lie_in_a_folder_by_the_photos_names(folder, tmp_path):
     mask[8:] = 255
     (tmp_path / "masks" / "a.mask.png").write_bytes(encoded(mask, "PNG"))
     assert "isn't what this command makes" in brittle(*masked, code=2).stderr
+
+
+def test_what_exists_is_said_and_judged_only_where_it_was_compared(folder, tmp_path):
+    one = (*FLIP, folder / "a.png", "-o", "flipped.png")
+    brittle(*one)
+    assert brittle(*one, code=2).stderr.endswith(
+        "flipped.png exists: choose another -o, or say --force.\n"
+    )
+    brittle(*FLIP, folder, "-o", "out")
+    (tmp_path / "out" / "day 1" / "late" / "c.png").unlink()
+    other = ("transform", "--with", "jpeg:quality=75", folder)
+    assert brittle(*other, "-o", "out", code=2).stderr.endswith(
+        "out/a.png and 1 other file exist, and aren't what this command makes of those photos: "
+        "choose another -o, or say --force.\n"
+    )
+    (tmp_path / "out" / "a.png").unlink()
+    assert brittle(*other, "-o", "out", code=2).stderr.endswith(
+        "out/day 1/b.png exists, and isn't what this command makes of that photo: choose another "
+        "-o, or say --force.\n"
+    )
 
 
 def test_visibility_of_folders_is_one_table(folder, tmp_path):

@@ -44,7 +44,7 @@ PROVOKED = {
     "scale-dependent": (GOOD + with_metric(build(trial(0.6, 0.55)), "lpips"), Evidence()),
     "within seed noise": (build(trial(0.6, 0.3)) + original("none", "seed", 0.7), Evidence()),
     "loss did not fall": (GOOD, file(first_loss=1.0, last_loss=1.0)),
-    "gradient vanished": (GOOD, file(smallest_gradient=0.0)),
+    "gradient vanished": (GOOD, file(gradient_vanished=True)),
     "budget exceeded": (GOOD, file(used=1.01)),
     "budget unused": (GOOD, file(used=0.4)),
     "saved file differs": (GOOD, file(saved_as_optimised=False)),
@@ -101,7 +101,7 @@ def test_a_sound_trial_raises_no_flag_but_for_what_it_did_not_judge():
     evidence = Evidence(
         protected=(
             ProtectedFile(
-                photo="p00", arm=ARM, first_loss=2.0, last_loss=1.0, smallest_gradient=0.1,
+                photo="p00", arm=ARM, first_loss=2.0, last_loss=1.0, gradient_vanished=False,
                 used=1.0, saved_as_optimised=True,
             ),
         ),

@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 
 from brittle.analysis.conclusions import summarise_record
@@ -55,3 +57,31 @@ def test_edits_made_elsewhere_do_not_say_whose_model_it_was():
     elsewhere = record.manifest.model_copy(update={"made": "elsewhere"})
     found = summarise_record(Record(None, elsewhere, record.rows, ()))
     assert found.scope.white_box is None
+
+
+FILES = Arm(label="files", kind="protection")
+"""Protected files that are given: nobody says what they were made on."""
+
+
+@pytest.mark.parametrize(("white_box", "word"), [(True, "white-box"), (False, "black-box")])
+@pytest.mark.parametrize("older", [True, False])
+def test_the_first_sentence_says_of_its_arm_what_that_is_beside_files(white_box, word, older):
+    """An older folder's arms say nothing, and their components do."""
+    said = {"record": Protection.parse("feed-forward").record()}
+    record = record_of(**said, **({} if older else {"white_box": white_box}))
+    manifest = record.manifest.model_copy(
+        update={
+            "model": Model(name="embedded" if white_box else "sd1", size=128),
+            "arms": (*record.manifest.arms, FILES),
+            "primary": Primary(arms=(ARM, "files"), transforms=(JPEG,)),
+        }
+    )
+    beside = [dataclasses.replace(row, arm="files") for row in record.rows if row.arm == ARM]
+    found = summarise_record(Record(None, manifest, [*record.rows, *beside], ()))
+    assert found.scope.white_box is None
+    assert f", for {ARM}, {word} (" in found.headline.sentence
+    turned = manifest.model_copy(
+        update={"primary": Primary(arms=("files", ARM), transforms=(JPEG,))}
+    )
+    found = summarise_record(Record(None, turned, [*record.rows, *beside], ()))
+    assert ", for files, not known whether white-box or black-box (" in found.headline.sentence

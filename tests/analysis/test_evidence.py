@@ -71,7 +71,7 @@ def test_a_protections_note_is_read_once_for_each_photo(folder):
         folder.add(photo, ARM, "none", released=released)
         folder.add(photo, ARM, "flip", released=released)
     folder.add("p0", "original", "none", released=folder.picture(note))
-    facts = {"first_loss": 2.0, "last_loss": 1.0, "smallest_gradient": 0.0, "used": 0.5}
+    facts = {"first_loss": 2.0, "last_loss": 1.0, "gradient_vanished": True, "used": 0.5}
     assert folder.evidence().protected == (
         ProtectedFile(photo="p0", arm=ARM, **facts),
         ProtectedFile(photo="p1", arm=ARM, **facts),

@@ -77,8 +77,12 @@ def test_a_size_between_those_that_a_model_takes_is_said_to_be_resampled(photo, 
     report = brittle.audit(*folders, models=[embedded], transforms=[], quick=True)
     for one in report.found.document.photos:
         assert one.results[0].reduced
-        assert one.results[0].answer[0].startswith(
-            "The embedded model sees this photo of 43 × 27 px at 40 × 24 px, the nearest that it"
+        assert (
+            one.results[0]
+            .answer[0]
+            .startswith(
+                "The embedded model sees this photo of 43 × 27 px at 40 × 24 px, the nearest that it"
+            )
         )
     assert "40 × 24 px, reduced from 43 × 27" in report.text
     (first, _) = report.found.document.models[0].answer

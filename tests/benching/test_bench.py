@@ -19,7 +19,7 @@ from brittle.benching.declaration import SIZES, load_bench, submission, title
 from brittle.benching.entry import Entry, Measured
 from brittle.benching.leaderboard import LeaderboardRow, page, ranked, read_entries, read_entry
 from brittle.benching.measuring import reported
-from brittle.benching.verifying import alike, verify_bundle
+from brittle.benching.verifying import _at_its_level, alike, verify_bundle
 from brittle.cli import app
 from brittle.component import registry
 from brittle.editors import Img2Img
@@ -250,6 +250,29 @@ def test_an_entry_that_says_it_is_another_is_found(encoder):
             found(results=results)
 
 
+def test_an_entry_of_a_plugin_is_verified_without_the_plugin(noise, monkeypatch):
+    bundle, entry = noise.with_suffix(".zip"), read_entry(noise)
+    monkeypatch.delitem(registry(Protection.family).components, "plain-noise")
+    assert differing(verify_bundle(bundle, entry, seed=0, share=0.01)) == {}
+    (result,) = entry.results
+    louder = entry.model_copy(
+        update={"results": (result.model_copy(update={"budget": "linf:1/255"}),)}
+    )
+    found = verify_bundle(bundle, louder, seed=0, share=0.01)
+    assert differing(found) == {"of the entry's results": 1}
+
+
+def test_a_record_without_a_budget_has_its_components_and_a_bad_one_is_told(encoder):
+    (result,) = read_entry(encoder).results
+    record = Protection.parse("photoguard-encoder:budget=12/255").record()
+    assert _at_its_level(result, record)
+    del record["fields"]["budget"]
+    assert not _at_its_level(result, record)
+    for budget in (None, "loud", {"norm": "loud"}, {"norm": "linf", "radius": -1}):
+        with pytest.raises(UserError, match="as a budget: run its bench again"):
+            _at_its_level(result, record | {"fields": {"budget": budget}})
+
+
 def test_scores_that_were_left_out_are_missed(encoder, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(encoder.with_suffix(""), copy)
@@ -441,6 +464,39 @@ def test_what_cannot_be_benched_is_refused_in_a_sentence(folder, tmp_path):
     (tmp_path / "x.json").write_text("{}")
     with pytest.raises(UserError, match=r"x\.json"):
         read_entries(tmp_path)
+
+
+LIKE = "like: quick\nname: mine\nversion: 1\n"
+
+
+@pytest.mark.parametrize("trial", ["hello", "[1, 2]", "7", "false"])
+def test_a_trial_that_is_no_mapping_is_refused_in_a_sentence(tmp_path, trial):
+    (tmp_path / "mine.yaml").write_text(f"{LIKE}trial: {trial}")
+    with pytest.raises(UserError, match=r"mine\.yaml: trial: should be a mapping of names to"):
+        load_bench(tmp_path / "mine.yaml")
+
+
+@pytest.mark.parametrize("trial", ["", "trial: null", "trial:", "trial: {}"])
+def test_a_bench_may_have_the_trial_of_the_one_that_it_is_like(tmp_path, trial):
+    (tmp_path / "mine.yaml").write_text(LIKE + trial)
+    assert load_bench(tmp_path / "mine.yaml").trial == load_bench("quick").trial
+
+
+@pytest.mark.parametrize(
+    ("more", "complaint"),
+    [
+        ("trial: {title: mine}", "trial: .* sets title itself: leave it out"),
+        ("trial: {protections: [advdm]}", "sets protections itself"),
+        ("trial: {names: {a: advdm}}", "sets names itself"),
+        ("trial: {files: {x: files}}", "sets files itself"),
+        ("trial: {title: mine, budgets: []}", "sets title, budgets itself: leave them out"),
+        ("levels: {own: 8/255}", "levels: own is the level of files .*: rename yours"),
+    ],
+)
+def test_a_bench_sets_nothing_of_what_is_run_on_it(tmp_path, more, complaint):
+    (tmp_path / "mine.yaml").write_text(LIKE + more)
+    with pytest.raises(UserError, match=rf"mine\.yaml: .*{complaint}"):
+        load_bench(tmp_path / "mine.yaml")
 
 
 def test_one_result_has_one_place(encoder, tmp_path):

@@ -4,8 +4,10 @@ import pytest
 import torch
 
 from brittle.errors import UserError
-from brittle.protections import EncoderEnsemble, Protection
+from brittle.models import load_model
+from brittle.protections import EncoderEnsemble, EncoderProtection, Protection
 from brittle.protections.encoder import _Encoder
+from tests.models import taesd
 from tests.protections.conftest import Linear, run_loop
 
 
@@ -57,3 +59,26 @@ def test_its_only_target_is_away() -> None:
         Protection.parse("encoder-ensemble:target=gray")
     with pytest.raises(UserError, match="random_start"):
         Protection.parse("encoder-ensemble:random_start=false")
+
+
+@pytest.mark.parametrize("kind", [EncoderEnsemble, EncoderProtection])
+def test_an_encoder_that_is_named_twice_or_given_counts_once(kind, tmp_path, photos) -> None:
+    folders = [
+        taesd.write(tmp_path / name, "taesd", channels=channels, pooled=False)
+        for name, channels in (("given", 4), ("again", 4), ("other", 6))
+    ]
+    given, again, other = map(str, folders)
+    model, strange = (load_model(folder, device="cpu") for folder in (given, other))
+    settings = {"steps": 3, "step_size": 0.01, "random_start": True, "target": "away"}
+    plain, twice = (
+        kind(**settings, with_models=names) for names in ((other,), (given, other, again, other))
+    )
+    assert len(twice.with_models) == 4
+    assert twice.cost == "at most 9 passes through the encoder, forward and backward"  # on a third
+    hashes = [one.content_hash for one in (model, strange)]
+    assert [one.content_hash for one in twice.encoders_on(model)] == hashes
+    assert [one.content_hash for one in twice.encoders_on(strange)] == hashes[::-1]
+    assert twice.graphs_on(model) == plain.graphs_on(model)
+    image = photos[:1, :, :32, :32]
+    assert twice(model, image, seeds=[3]).equal(plain(model, image, seeds=[3]))
+    assert twice(model, image, seeds=[3]).ne(kind(**settings)(model, image, seeds=[3])).any()

@@ -275,6 +275,31 @@ def test_the_trace_tells_whose_gradient_vanished(weight) -> None:
     assert [row["gradient_vanished"] for row in trace.summary()] == [False, True]
 
 
+@pytest.mark.parametrize(
+    ("moving", "vanished"),
+    [
+        ((0, 1, 0, 0), True),
+        ((0, 0, 0, 1), True),
+        ((0, 1, 0, 1), True),
+        ((0, 1, 1, 1), False),
+        ((1, 1, 1, 0), False),
+    ],
+)
+def test_a_gradient_vanished_where_half_of_the_steps_had_none(weight, moving, vanished) -> None:
+    class Sometimes(PGD):
+        name = "sometimes"
+
+        def prepare(self, model, image, *, mask, seeds) -> list[int]:
+            return list(moving)
+
+        def objective(self, model, perturbed, image, *, mask, seeds, prepared) -> Tensor:
+            return perturbed.flatten(1).sum(1) * perturbed.new_tensor([prepared.pop(0), 1])
+
+    protection = Sometimes(budget=LinfBudget(radius=0.1), steps=4, step_size=0.01)
+    _, trace = run_loop(protection, Linear(weight), middle_gray())
+    assert [row["gradient_vanished"] for row in trace.summary()] == [vanished, False]
+
+
 def test_a_loss_that_draws_is_compared_under_the_same_draws(weight) -> None:
     class Drawing(PGD):
         """A distance beside noise a thousand times as large as all that the budget moves."""

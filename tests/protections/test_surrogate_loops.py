@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -364,3 +365,23 @@ def test_metacloak_foresees_blur_and_flips() -> None:
     texts = [str(one) for one in preset.expectation]
     assert texts == ["gaussian-blur:sigma=0.1..2.0", "gaussian-blur:sigma=0.1..2.0+flip"]
     assert preset.sampled == 1
+
+
+@pytest.mark.parametrize(
+    ("moving", "vanished"), [((0, 0, 0, 1), True), ((0, 0, 1, 1), True), ((1, 1, 1, 0), False)]
+)
+def test_a_gradient_that_vanishes_is_counted_over_all_rounds(
+    moving, vanished, model, pictures
+) -> None:
+    shares = chain((one for one in moving for _ in pictures), repeat(1))
+
+    class Sometimes(Ace):
+        name = "sometimes-ace"
+
+        def objective(self, model, perturbed, image, *, prepared, **_: Any) -> Tensor:
+            return next(shares) * perturbed.flatten(1).sum(1)
+
+    protection = Sometimes(rounds=2, steps=2, training_steps=0, rank=2)
+    trace = Trace()
+    protection.together(model, pictures, seeds=SEEDS, trace=trace)
+    assert [row["gradient_vanished"] for row in trace.summary()] == [vanished] * 2

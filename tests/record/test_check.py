@@ -406,3 +406,11 @@ def test_what_other_shards_noted_meanwhile_stays(whole, tmp_path):
     store.write_results(before, {"summary.json": b"{}"})
     assert store.manifest.notes == ("another shard's",)
     assert store.manifest.files["summary.json"] != before.files["summary.json"]
+
+
+def test_a_folder_without_a_trial_is_told_what_to_name(tmp_path):
+    (tmp_path / "notes.txt").write_text("of a walk")
+    for path in (tmp_path, tmp_path / "notes.txt", tmp_path / "nowhere"):
+        with pytest.raises(UserError) as refused:
+            check_folder(path)
+        assert str(refused.value) == f"{path} holds no trial: name the folder of one."

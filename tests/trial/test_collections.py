@@ -85,6 +85,15 @@ def plan(cats, small_sd):
     return plan_of(over(cats, small_sd, placebos=("noise",), tuning_seeds=(0, 1)))
 
 
+def test_over_collections_what_has_distances_to_originals_decides(cats, small_sd):
+    for metric in ("keep", "style"):
+        fields = {"metrics": (metric, "follow"), "primary": {"metric": metric}}
+        assert plan_of(over(cats, small_sd, **fields)).primary.metric == metric
+        fields["primary"] = {"metric": "follow"}
+        with pytest.raises(UserError, match=rf"'follow' has no distances: .* metrics {metric}\)"):
+            plan_of(over(cats, small_sd, **fields))
+
+
 def test_each_piece_is_planned_once(plan):
     # Original, protected and placebo, two transforms, two seeds of the fine-tune.
     assert len(plan.learnings) == 3 * 2 * 2

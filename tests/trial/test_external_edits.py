@@ -135,6 +135,24 @@ def test_a_clip_beside_thresholds_that_rest_on_other_judges_is_refused(tmp_path)
         api.score(table, tmp_path / "out", model=load_model("embedded"), clip=str(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("files", "complaint"),
+    [
+        ((), "there is no CLIP at .*: name one that you have"),
+        (("README.txt",), "holds no CLIP: it has no config.json: name a CLIP that you have"),
+        (("config.json",), "no CLIP in safetensors at .*[^.]: name a CLIP that you have"),
+    ],
+)
+def test_a_clip_that_is_not_there_is_refused_before_work(tmp_path, files, complaint):
+    table = write_edits(tmp_path / "t", {"shield": {"none": 0.5}}, photos=1, side=32)
+    (tmp_path / "clip").mkdir()
+    for name in files:
+        (tmp_path / "clip" / name).write_text("{}")
+    with pytest.raises(UserError, match=complaint):
+        api.score(table, tmp_path / "out", clip=str(tmp_path / "clip"))
+    assert not (tmp_path / "out").exists()
+
+
 def test_without_placebo_and_gray_nothing_is_claimed(tmp_path):
     table = write_edits(tmp_path / "t", {"shield": {"none": 1.0, JPEG: 1.0}}, side=32, controls=())
     scored = api.score(table, tmp_path / "out")

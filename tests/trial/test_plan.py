@@ -202,7 +202,7 @@ def test_a_dry_run_counts_a_large_trial_part_by_part(plan, model, monkeypatch):
 
 
 def test_protecting_takes_a_gradient_of_each_encoder_and_view_and_a_projection_for_each_step(
-    photos, model, small_sd, monkeypatch
+    photos, model, small_sd, tmp_path, monkeypatch
 ):
     def protecting(text: str) -> float:
         trial = TRIAL.model_copy(update={"protections": (text,)})
@@ -215,8 +215,11 @@ def test_protecting_takes_a_gradient_of_each_encoder_and_view_and_a_projection_f
     assert protecting("encoder:steps=3") == files * 3 * (gradient + 1)
     views = "encoder:steps=3,expectation=[none,jpeg:quality=75]"
     assert protecting(views) == files * 3 * (2 * gradient + 1)
-    both = f"encoder:steps=3,with_models=[{small_sd}]"
+    other = taesd.write(tmp_path, "other", channels=4, pooled=False)
+    both = f"encoder:steps=3,with_models=[{other}]"
     assert protecting(both) == files * 3 * (2 * gradient + 1)
+    itself = f"encoder:steps=3,with_models=[{small_sd}]"
+    assert protecting(itself) == files * 3 * (gradient + 1)
     # Each encoder has a pace of its own.
     monkeypatch.setattr(cost._Pace, "_gradient", lambda self, one: 1.0 if one is model else 3.0)
     assert protecting(both) == files * 3 * (1 + 3 + 1)
@@ -300,6 +303,46 @@ def test_what_is_declared_is_read_as_what_is_measured(model, photos):
     found = primary_of(model, photos, primary=primary, editors=("img2img:strength=0.4",))
     assert found.editor == "img2img:strength=0.4"
     assert found.contrasts == (Contrast(left="none", right="jpeg:quality=75"),)
+
+
+@pytest.mark.parametrize("metric", ["follow", "keep"])
+def test_a_primary_metric_without_distances_is_refused_before_work(model, photos, metric):
+    complaint = rf"'{metric}' has no distances to the control: .* metrics perceptual, ssim, psnr\)"
+    with pytest.raises(UserError, match=complaint):
+        primary_of(model, photos, primary=Primary(metric=metric))
+    with pytest.raises(UserError, match=r"name one that has \(of the trial's metrics none\)"):
+        primary_of(model, photos, primary=Primary(metric=metric), metrics=(metric,))
+
+
+SAME = "jpeg: quality=75,subsampling=4:2:0"
+
+
+@pytest.mark.parametrize(
+    ("pairs", "complaint"),
+    [
+        ([("none", "none")], "contrasts none with itself: name two"),
+        ([("jpeg:quality=75", SAME)], "contrasts jpeg:quality=75 with itself"),
+        ([("none", SAME), ("none", "jpeg:quality=75")], "none and jpeg:quality=75 twice"),
+        ([("none", SAME), ("jpeg:quality=75", "none")], "jpeg:quality=75 and none twice"),
+    ],
+)
+def test_a_contrast_is_of_two_transforms_and_named_once(model, photos, pairs, complaint):
+    contrasts = tuple(Contrast(left=left, right=right) for left, right in pairs)
+    with pytest.raises(UserError, match=complaint):
+        primary_of(model, photos, primary=Primary(contrasts=contrasts))
+
+
+def test_a_primary_transform_in_two_texts_is_one_that_is_named_twice(model, photos):
+    with pytest.raises(UserError, match="named twice"):
+        primary_of(model, photos, primary=Primary(transforms=("jpeg:quality=75", SAME)))
+
+
+@pytest.mark.parametrize("source", ["nope", "./nope", "nobody/has-this-clip"])
+def test_a_clip_that_is_not_there_is_refused_before_work(model, photos, source):
+    for metric in ("follow", "keep", "style"):
+        trial = TRIAL.model_copy(update={"metrics": ("perceptual", f"{metric}:clip={source}")})
+        with pytest.raises(UserError, match=f"{metric}:clip={source}: there is no CLIP at"):
+            make_plan(trial, photos, model)
 
 
 def test_an_edit_without_a_step_is_refused_before_work(model, photos):

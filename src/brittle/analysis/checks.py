@@ -44,7 +44,7 @@ FLAGS: dict[str, tuple[str, str, bool]] = {
         False,
     ),
     "gradient vanished": (
-        "the protection's gradient was zero at some step",
+        "the protection's gradient was zero in at least half of its steps",
         "check for saturated or non-differentiable steps in its objective",
         False,
     ),
@@ -147,7 +147,7 @@ def check_evidence(evidence: Evidence) -> Iterator[Flag]:
     for arm, files in by_arm.items():
         for name, failed in (
             ("loss did not fall", [f for f in files if _loss_stayed(f)]),
-            ("gradient vanished", [f for f in files if f.smallest_gradient == 0]),
+            ("gradient vanished", [f for f in files if f.gradient_vanished]),
             ("budget exceeded", [f for f in files if f.used is not None and f.used > 1 + ROUNDING]),
             ("budget unused", [f for f in files if f.used is not None and f.used < LITTLE_USED]),
             ("saved file differs", [f for f in files if f.saved_as_optimised is False]),

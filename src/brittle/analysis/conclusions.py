@@ -1,5 +1,7 @@
 """From a trial's record to its summary."""
 
+from collections.abc import Sequence
+
 from brittle.analysis.agreement import agreement, kept_marks
 from brittle.analysis.evidence import evidence_of
 from brittle.analysis.phrases import count, scope_statement
@@ -18,11 +20,12 @@ def summarise_record(record: Record) -> Summary:
         UserError: as `summarise`; a person's marks that can't be read.
     """
     manifest = record.manifest
+    arms = [arm.model_copy(update={"white_box": white_box(arm, manifest)}) for arm in manifest.arms]
     summary = summarise(
         record.rows,
         manifest.primary,
-        scope=_scope(manifest),
-        arms=manifest.arms,
+        scope=_scope(manifest, arms),
+        arms=arms,
         groups=manifest.groups,
         evidence=evidence_of(record),
     )
@@ -30,33 +33,30 @@ def summarise_record(record: Record) -> Summary:
     return summary.model_copy(update={"agreement": agreement(record.rows, marks, manifest.groups)})
 
 
-def _white_box(manifest: Manifest) -> bool | None:
-    """Whether all protections were optimised on the model that edits, or none; None: not known."""
-    if manifest.made:
-        return None
-    protections = (arm for arm in manifest.arms if arm.kind == "protection")
-    said = {_optimised_on(arm, manifest.model.name) for arm in protections}
-    return said.pop() if len(said) == 1 else None
+def white_box(arm: Arm, manifest: Manifest) -> bool | None:
+    """Whether a protection was optimised on the model that edits; None: not known.
 
-
-def _optimised_on(arm: Arm, model: str) -> bool | None:
-    """What the arm says; of a folder of a former version, what its component says today."""
+    Of a folder of a former version it is what the arm's component says today.
+    """
     from brittle.protections import Protection
 
+    if manifest.made or arm.kind != "protection":
+        return None
     if arm.white_box is not None or arm.record is None:
         return arm.white_box
     try:
-        return Protection.from_record(arm.record).optimised_on(model)
+        return Protection.from_record(arm.record).optimised_on(manifest.model.name)
     except UserError:  # a plugin that is not installed here
         return None
 
 
-def _scope(manifest: Manifest) -> Scope:
+def _scope(manifest: Manifest, arms: Sequence[Arm]) -> Scope:
+    said = {arm.white_box for arm in arms if arm.kind == "protection"}
     scope = Scope(
         model=manifest.model.name,
         models=(manifest.model.name, *(one.name for one in manifest.models)),
         resolution=manifest.model.size,
-        white_box=_white_box(manifest),
+        white_box=said.pop() if len(said) == 1 else None,
     )
     if not manifest.collections:
         return scope

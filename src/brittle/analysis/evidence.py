@@ -23,8 +23,8 @@ class ProtectedFile(Data):
     arm: str
     first_loss: float | None = None
     last_loss: float | None = None
-    smallest_gradient: float | None = None
-    """Smallest norm of the gradient over the steps."""
+    gradient_vanished: bool | None = None
+    """Whether its gradient was zero in at least half of the steps."""
     used: float | None = None
     """Distance of the saved file from the original over the budget's radius; 1: all of it."""
     saved_as_optimised: bool | None = None
@@ -113,7 +113,7 @@ def _protected(record: "Record") -> Iterator[ProtectedFile]:
             arm=arm,
             first_loss=note.get("first_loss"),
             last_loss=note.get("last_loss"),
-            smallest_gradient=0.0 if note.get("gradient_vanished") else None,
+            gradient_vanished=note.get("gradient_vanished"),
             used=note.get("budget_used"),
             saved_as_optimised=_holds(record, path, note["digest"]) if "digest" in note else None,
         )

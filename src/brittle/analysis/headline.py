@@ -83,7 +83,9 @@ def headline(
 
 def _opening(scope: Scope, effects: Effects, arm: str, *, several: bool) -> str:
     """What the sentence is about: scope, arm, who made it against what, and how many prompts."""
-    parts = [scope.statement, *([f"for {arm}"] if several else []), BOX[scope.white_box]]
+    own = effects.table.arms[arm].white_box
+    box = BOX[scope.white_box if own is None else own]
+    parts = [scope.statement, *([f"for {arm}"] if several else []), box]
     if scope.prompts is not None:
         intervals = effects.unit.count(effects.contrast(arm, "none").known) >= MIN_PHOTOS
         prompts = count(scope.prompts, "prompt")

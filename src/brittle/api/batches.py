@@ -284,11 +284,15 @@ class BatchJob:
             return
         taken = [one.file for one in rest if one.file is not None and os.path.lexists(one.file)]
         if taken:
-            more = f", and so do {len(taken) - 1} others" if len(taken) > 1 else ""
-            raise UserError(
-                f"{taken[0]} exists{more}, and isn't what this command makes of that photo: choose "
-                "another -o, or say --force."
-            )
+            raise UserError(f"{self._why_taken(taken)}: choose another -o, or say --force.")
+
+    def _why_taken(self, taken: Sequence[Path]) -> str:
+        if self._notes is None:  # nobody knows what made the file
+            return f"{taken[0]} exists"
+        if len(taken) == 1:
+            return f"{taken[0]} exists, and isn't what this command makes of that photo"
+        others = count(len(taken) - 1, "other file")
+        return f"{taken[0]} and {others} exist, and aren't what this command makes of those photos"
 
     def _results(self, group: Sequence[Piece], progress: Progress) -> list[tuple[Piece, Result]]:
         """What is made of a photo, or of all of them; nothing where one of many fails."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from brittle.budgets import read_budget
 from brittle.component import explain, name_of, parse_parameters, registry
@@ -19,6 +19,8 @@ from brittle.safe_yaml import read_yaml
 SIZES = ("quick", "small", "full")
 OWN = "own"
 """The level of files that another tool made: they are as visible as that tool left them."""
+OF_A_SUBMISSION = ("title", "protections", "names", "files", "budgets")
+"""Fields of a trial that a bench doesn't have: they are set for what is run on it."""
 
 
 class Bench(Data):
@@ -31,6 +33,23 @@ class Bench(Data):
     trial: dict[str, Any]
     """The trial's fields, but for its title and what belongs to a protection. ``photos`` lie beside
     the file; without them the user names a folder."""
+
+    @field_validator("levels")
+    @classmethod
+    def _own_is_taken(cls, value: dict[str, str]) -> dict[str, str]:
+        if OWN in value:
+            raise ValueError(f"{OWN} is the level of files that another tool made: rename yours")
+        return value
+
+    @field_validator("trial")
+    @classmethod
+    def _of_any_protection(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if named := [field for field in OF_A_SUBMISSION if field in value]:
+            raise ValueError(
+                f"a bench is for any protection, and sets {', '.join(named)} itself: leave "
+                f"{'it' if len(named) == 1 else 'them'} out"
+            )
+        return value
 
 
 class Submission(NamedTuple):
@@ -86,7 +105,9 @@ def _read(text: str) -> Bench:
     if not isinstance(written, dict) or written.get("like") not in SIZES:
         return Bench.model_validate(written)
     base = load_bench(written.pop("like"))
-    trial = base.trial | dict(written.get("trial") or {})
+    trial = written.get("trial")
+    if trial is None or isinstance(trial, dict):
+        trial = base.trial | (trial or {})
     return Bench.model_validate(base.model_dump() | written | {"trial": trial})
 
 

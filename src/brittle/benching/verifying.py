@@ -21,12 +21,12 @@ from brittle.analysis.finished import Finished
 from brittle.benching.declaration import OWN, title
 from brittle.benching.entry import Entry, Measured
 from brittle.benching.measuring import digest_of, remeasured, told
-from brittle.budgets import read_budget
+from brittle.budgets import Budget, read_budget
 from brittle.component import explain
 from brittle.data import Data
 from brittle.declaration.trial import Trial, make_trial
 from brittle.editors import Editor
-from brittle.errors import Unavailable, UserError
+from brittle.errors import Unavailable, UserError, shortened
 from brittle.images import Photo, digest, from_png, levels_from_png
 from brittle.metrics import Calibration
 from brittle.models import EditModel, load_model
@@ -224,8 +224,20 @@ def _at_its_level(one: Measured, record: dict[str, Any] | None) -> bool:
     """Whether a result's level is its arm's, and its budget the published files'."""
     if record is None:
         return one.level == OWN
-    budget = Protection.from_record(record).budget
-    return one.arm.endswith(f"-{one.level}") and read_budget(one.budget) == budget
+    return one.arm.endswith(f"-{one.level}") and read_budget(one.budget) == _budget(record)
+
+
+def _budget(record: dict[str, Any]) -> Budget:
+    """A protection's budget as it was recorded: its class may be a plugin's, which isn't here."""
+    fields = record.get("fields")
+    if not isinstance(fields, Mapping) or "budget" not in fields:
+        return Protection.from_record(record).budget
+    try:
+        return read_budget(fields["budget"])
+    except ValueError:
+        raise UserError(
+            f"The bundle records {shortened(fields['budget'])} as a budget: run its bench again."
+        ) from None
 
 
 def _close(one: object, other: object) -> bool:

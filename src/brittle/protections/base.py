@@ -40,9 +40,9 @@ class Trace:
 
     ``losses`` holds the objective of each image, (N,), before each step, and ``ends`` that of start
     and result under the same draws, where each step draws anew; ``vanished`` (N,) says whose
-    gradient was zero everywhere at the last step. ``more`` holds other numbers of each image,
-    (N,), by name. ``on_step`` is called after each step with the number of steps done and their
-    total.
+    gradient was zero everywhere in at least half of the steps. ``more`` holds other numbers of each
+    image, (N,), by name. ``on_step`` is called after each step with the number of steps done and
+    their total.
     """
 
     on_step: Callable[[int, int], None] | None = None
@@ -101,7 +101,7 @@ class Protection(Component):
 
     @property
     def encoder_gradients(self) -> int:
-        """Gradients of an encoder for one image, one for each step if not said otherwise."""
+        """Gradients of each encoder for one image, one for each step if not said otherwise."""
         return self.total_steps
 
     def encoders_on(self, model: EditModel) -> list[EditModel]:

@@ -41,7 +41,8 @@ class EncoderProtection(PGD):
 
     ``with_models`` names more models, as `load_model` takes them, whose encoders are to be misled
     at the same time; the record keeps them as ``name#digest`` of their files. Each one's distance
-    is divided by that between the photo's latent and gray's, so that none outweighs the others.
+    is divided by that between the photo's latent and gray's, so that none outweighs the others. A
+    model that is named and given, or named twice, counts once.
     """
 
     name = "encoder"
@@ -72,18 +73,13 @@ class EncoderProtection(PGD):
 
     @property
     def cost(self) -> str:
-        """See `Protection.cost`."""
-        return f"{self.encoder_gradients:,} passes through the encoder, forward and backward"
+        """See `Protection.cost`; less where the model is one of those that are named."""
+        most, passes = "at most " if self._named else "", self.gradients * (1 + len(self._named))
+        return f"{most}{passes:,} passes through the encoder, forward and backward"
 
-    @property
-    def encoder_gradients(self) -> int:
-        """See `Protection.encoder_gradients`; each model's encoder has its own."""
-        return self.gradients * (1 + len(self.with_models))
-
-    @property
-    def graphs(self) -> int:
-        """See `PGD.graphs`."""
-        return 1 + len(self.with_models)
+    def graphs_on(self, model: EditModel) -> int:
+        """See `PGD.graphs_on`."""
+        return 1 + len(self._others(model))
 
     @property
     def joins_views(self) -> bool:
@@ -112,9 +108,18 @@ class EncoderProtection(PGD):
         """See `Protection.encoders_on`: the model, and those that ``with_models`` names."""
         others = [
             _recorded(name, str(model.device), model.dtype, model.vae_dtype, model.size)
-            for name in self.with_models
+            for name in self._others(model)
         ]
         return [model, *others]
+
+    @property
+    def _named(self) -> dict[str, str]:
+        """What ``with_models`` names, once each, by its content."""
+        return {name.rpartition("#")[2]: name for name in self.with_models}
+
+    def _others(self, model: EditModel) -> list[str]:
+        """What ``with_models`` names beside this model."""
+        return [name for digest, name in self._named.items() if digest != model.content_hash]
 
     def objective(
         self,
@@ -172,9 +177,8 @@ class EncoderEnsemble(EncoderProtection):
         """See `PGD.joins_views`."""
         return True
 
-    @property
-    def graphs(self) -> int:
-        """See `PGD.graphs`: one encoder's at a time."""
+    def graphs_on(self, model: EditModel) -> int:
+        """See `PGD.graphs_on`: one encoder's at a time."""
         return 1
 
     def prepare(

@@ -114,14 +114,9 @@ class PGD(Protection):
             step *= sizes[0] / sizes[1]
         return super().with_budget(budget).model_copy(update={"step_size": step})
 
-    @property
-    def graphs(self) -> int:
+    def graphs_on(self, model: EditModel) -> int:
         """How many passes through a model one gradient of a photo keeps at a time."""
         return 1
-
-    def graphs_on(self, model: EditModel) -> int:
-        """As `graphs`, where the number depends on the model."""
-        return self.graphs
 
     def memory(self, model: EditModel, shapes: Sequence[tuple[int, int]]) -> float:
         """As `Protection.memory`, with what a gradient keeps."""
@@ -275,15 +270,15 @@ class PGD(Protection):
     ) -> None:
         """Take all steps on each batch; ``taken`` were taken before, for what each step draws."""
         for step in range(self.steps):
-            losses, last = [], step == self.steps - 1
+            losses = []
             for batch in batches:
                 gradient, loss = self._gradient(model, batch, taken + step)
                 losses.append(loss)
-                if last:
-                    batch.vanished = ~gradient.flatten(1).any(1)
+                batch.vanished = batch.vanished + ~gradient.flatten(1).any(1)
                 batch.perturbed = batch.update(batch.perturbed, gradient, step)
             trace.step(torch.cat(losses), self.total_steps)
-        trace.vanished = torch.cat([batch.vanished for batch in batches])
+        vanished = torch.cat([batch.vanished for batch in batches])
+        trace.vanished = 2 * vanished >= self.total_steps
 
     def _gradient(self, model: EditModel, batch: "Batch", step: int) -> tuple[Tensor, Tensor]:
         """The summed gradient (n, 3, H, W) of a batch over its views, and its mean loss (n,)."""
@@ -354,8 +349,9 @@ class PGD(Protection):
 class Batch:
     """Photos that go through the objective together, and where their optimisation stands.
 
-    ``perturbed`` (N, 3, H, W) moves from step to step; ``vanished`` (N,) says whose gradient was
-    zero everywhere at the last one. ``views`` of them go through the objective in one call.
+    ``perturbed`` (N, 3, H, W) moves from step to step; ``vanished`` (N,) counts the steps in
+    which a photo's gradient was zero everywhere. ``views`` of them go through the objective in
+    one call.
     """
 
     image: Tensor
@@ -364,7 +360,7 @@ class Batch:
     prepared: Any
     update: Update
     perturbed: Tensor
-    vanished: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.bool))
+    vanished: Tensor = field(default_factory=lambda: torch.tensor(0))
     views: int = 1
 
 

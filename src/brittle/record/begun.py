@@ -46,7 +46,7 @@ def differing(found: Manifest, wanted: Manifest) -> list[str]:
         "compiled": found.compiled != wanted.compiled,
     }
     fields = differing_fields(found.trial.resolved, wanted.trial.resolved)
-    return [*fields, *(part for part, differs in parts.items() if differs)]
+    return list(dict.fromkeys([*fields, *(part for part, differs in parts.items() if differs)]))
 
 
 def differing_fields(found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:

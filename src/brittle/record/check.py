@@ -56,8 +56,8 @@ def check_folder(directory: Path, progress: Progress = silent) -> Checked:
     Raises:
         UserError: it holds nothing of brittle's.
     """
-    store = FolderStore(directory)
-    manifest = store.manifest
+    store, begun = FolderStore(directory), (directory / MANIFEST).is_file()
+    manifest = store.manifest if begun else None
     pictures, cells = (
         {path.relative_to(directory).as_posix() for path in directory.glob(f"{kind}/??/*{suffix}")}
         for kind, suffix in ((ARTIFACTS, ".png"), (CELLS, ".json"))
@@ -84,7 +84,7 @@ def check_folder(directory: Path, progress: Progress = silent) -> Checked:
     expected = {*_pictures(index, manifest), *_noted(directory)}
     damaged += [Damage(name, MISSING) for name in sorted(expected - pictures - cells)]
     damaged += _made(directory, {} if manifest is None else manifest.files)
-    finished = bool(index) or not (directory / MANIFEST).is_file()
+    finished = bool(index) or not begun
     return Checked(len(pictures), len(cells), len(weights), tuple(damaged), unchecked, finished)
 
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from brittle.analysis.conclusions import white_box
 from brittle.analysis.finished import Finished
 from brittle.auditing.answers import joined
 from brittle.record.manifest import ComponentEntry, Manifest
@@ -31,17 +32,17 @@ def black_box(trial: Finished) -> BlackBox | None:
         return None
     editors = [one.label for one in manifest.editors]
     names = dict(zip(editors, _short(manifest.editors), strict=True))
-    kinds = {label: _kind(trial, label) for label in editors}
+    known = trial.summary.scope.white_box
     others = {label for one in manifest.models for label in one.editors}
     edited = {one.transform for one in trial.summary.effects if one.editor in others}
     declared = dict.fromkeys(("none", *trial.summary.primary.transforms))
     transforms = [one for one in declared if one in edited]
     return BlackBox(
-        answer=tuple(_sentence(trial, arm, names, kinds) for arm in trial.protections),
+        answer=tuple(_sentence(trial, arm, names) for arm in trial.protections),
         title="White-box beside black-box: reach on each model",
         columns=(
             *("Protection", "Transform"),
-            *(f"{names[label]} ({kinds[label]})" for label in editors),
+            *(f"{names[label]} ({_kind(trial.manifest, label, known)})" for label in editors),
         ),
         rows=tuple(
             (arm, transform_name(one), tuple(_reach(trial, arm, one, label) for label in editors))
@@ -69,22 +70,22 @@ def _without_settings(one: ComponentEntry) -> str:
     return f"{one.name} on {on[2]}" if on[1] else one.name
 
 
-def _kind(trial: Finished, editor: str) -> str:
-    """How well the protection knew the model that runs an editor."""
-    manifest: Manifest = trial.manifest
+def _kind(manifest: Manifest, editor: str, known: bool | None) -> str:
+    """How well a protection knew the model that runs an editor; ``known``: it was made on ours."""
     other = next((one for one in manifest.models if editor in one.editors), None)
-    known = trial.summary.scope.white_box
     if other is None:
         return "white-box" if known else manifest.model.name
     behind = "the same encoder" if other.same_encoder else "another encoder"
     return f"black-box behind {behind}" if known else f"behind {behind}"
 
 
-def _sentence(trial: Finished, arm: str, names: dict[str, str], kinds: dict[str, str]) -> str:
-    known = trial.summary.scope.white_box
-    about = f"{arm} was made on {trial.manifest.model.name}" if known else arm
+def _sentence(trial: Finished, arm: str, names: dict[str, str]) -> str:
+    manifest = trial.manifest
+    known = white_box(manifest.arm(arm), manifest)
+    about = f"{arm} was made on {manifest.model.name}" if known else arm
     found = [
-        f"{_reach(trial, arm, 'none', label).short} in {names[label]} ({kinds[label]})"
+        f"{_reach(trial, arm, 'none', label).short} in {names[label]} "
+        f"({_kind(manifest, label, known)})"
         for label in names
     ]
     return (

@@ -238,7 +238,7 @@ def _why_no_reach(effect: Effect, style: Style | None) -> str:
 def _retention(effect: Effect | None, transform: str, summary: Summary) -> TableCell:
     if effect is None:
         return TableCell("–", "not measured", "missing")
-    if transform == "none" and effect.effect is not None:
+    if transform == "none" and _has_shares(effect, summary):
         return TableCell("100\u00a0%", "by definition", "missing")
     if effect.retention is None:
         return TableCell("–", effect.retention_reason, "missing wordy")
@@ -247,6 +247,15 @@ def _retention(effect: Effect | None, transform: str, summary: Summary) -> Table
         why = "" if summary.illustration else bounds(retention)
         return TableCell(percent(retention.estimate), why, "wordy")
     return TableCell(percent(retention.estimate), bounds(retention, per_hundred=True))
+
+
+def _has_shares(effect: Effect, summary: Summary) -> bool:
+    """Whether an untransformed effect is enough for shares of it: those of some transform stand."""
+    return any(
+        one.retention is not None
+        and (one.arm, one.editor, one.metric) == (effect.arm, effect.editor, effect.metric)
+        for one in summary.effects
+    )
 
 
 def _effect_word(verdict: Verdict | None, transform: str, summary: Summary) -> TableCell:

@@ -149,10 +149,7 @@ def _protecting(protection: Protection, photos: int, pace: "_Pace") -> float:
     through = photos * protection.denoiser_gradients * LEARNING / 2
     encoders = protection.encoders_on(pace.model) if photos else []
     return (
-        sum(
-            pace.gradients(photos * protection.encoder_gradients / len(encoders), one)
-            for one in encoders
-        )
+        sum(pace.gradients(photos * protection.encoder_gradients, one) for one in encoders)
         + pace.evaluations(through)
         + pace.projections(photos * protection.total_steps, protection.budget)
     )

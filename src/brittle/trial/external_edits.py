@@ -5,11 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
+import torch
+
 from brittle.declaration.trial import Trial
 from brittle.editors import Editor
 from brittle.errors import Unavailable, UserError, printable
 from brittle.images import digest
-from brittle.metrics import Calibration, Metric
+from brittle.metrics import Calibration, Keep, Metric
 from brittle.models import EditModel
 from brittle.progress import Progress, silent
 from brittle.record.arms import GRAY, ORIGINAL, Arm
@@ -27,7 +29,7 @@ from brittle.sources.edits_table import (
 )
 from brittle.sources.external_edits import SIDE, PictureReader, original_key
 from brittle.trial.manifest import declared
-from brittle.trial.plan import cell_key, fill_primary
+from brittle.trial.plan import cell_key, check_clips, fill_primary
 from brittle.trial.results import index
 from brittle.trial.run import gather
 from brittle.trial.scoring import score
@@ -65,7 +67,7 @@ def score_edits(
 
     Raises:
         UserError: as `read_edits`; a picture that can't be read or has another size; a folder that
-            holds something else; a CLIP beside thresholds.
+            holds something else; a CLIP beside thresholds, or one that isn't there.
     """
     entries = read_edits(table)
     store = FolderStore(directory)
@@ -79,6 +81,8 @@ def score_edits(
             f"Edits are judged by {' and '.join(thresholds.metrics)}, which thresholds rest on: "
             "leave clip out."
         )
+    if clip is not None:
+        _check_clip(clip, model)
     pictures = PictureReader(store, model)
     with store.at_work():
         edits = {entry.point: pictures.edit(entry) for entry in entries}
@@ -96,6 +100,17 @@ def score_edits(
         return gather([plan], store, said, _with_originals)
 
 
+def _check_clip(source: str, model: EditModel | None) -> None:
+    """Load it, where scores will: without one, they would lack after all of the work."""
+    metric, picture = Keep(clip=source), torch.zeros(1, 3, 64, 64)
+    check_clips([metric])
+    try:
+        metric.score(picture, picture, model=model)
+    except Unavailable as error:
+        said = str(error).rstrip(".")
+        raise UserError(f"{metric}: {said}: name a CLIP that you have.") from None
+
+
 def _plan(
     table: Path,
     entries: Sequence[TableEdit],
@@ -108,7 +123,8 @@ def _plan(
     thresholds, lacking = judged
     suffix = "" if clip is None else f":clip={clip}"
     rests_on = list(thresholds.metrics) if thresholds else [f"follow{suffix}", f"keep{suffix}"]
-    metrics = [Metric.parse(text) for text in ("perceptual", "ssim", "psnr", *rests_on)]
+    metrics = map(Metric.parse, ("perceptual", "ssim", "psnr", *rests_on))
+    by_text = {str(metric): metric for metric in metrics}
     labels = dict.fromkeys(entry.transform for entry in entries)
     transforms = {label: parse_transform(label) for label in ("none", *labels)}
     trial = Trial(
@@ -122,7 +138,7 @@ def _plan(
         prompts=tuple(dict.fromkeys(entry.prompt for entry in entries)),
         seeds=tuple(sorted({entry.seed for entry in entries})),
         floor_seeds=(),
-        metrics=tuple(map(str, metrics)),
+        metrics=tuple(by_text),
     )
     named = dict.fromkeys([ORIGINAL, *(entry.arm for entry in entries)])
     return Plan(
@@ -137,10 +153,8 @@ def _plan(
         placebos={},
         transforms=transforms,
         editors={str(editor): editor},
-        metrics={str(metric): metric for metric in metrics},
-        primary=fill_primary(
-            trial, list(transforms), [str(metric) for metric in metrics], [str(editor)]
-        ),
+        metrics=by_text,
+        primary=fill_primary(trial, list(transforms), by_text, [str(editor)]),
         calibration=thresholds,
         not_calibrated=lacking,
     )

@@ -6,9 +6,11 @@ key.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import chain, product
+from itertools import product
 from math import prod
 from typing import TypeVar
+
+import torch
 
 from brittle.component import Component, key, name_of, registry, unknown
 from brittle.declaration.primary import MAX_PRIMARY_TRANSFORMS, Contrast, Primary
@@ -20,6 +22,7 @@ from brittle.metrics import Calibration, Follow, Keep, Metric, Style
 from brittle.models import EditModel
 from brittle.models.devices import room_for_more
 from brittle.models.prompts import check_prompts
+from brittle.networks.clip import clip_files
 from brittle.noise import derive_seed
 from brittle.protections import Placebo, Protection
 from brittle.record.arms import BASE_MODEL, GRAY, ORIGINAL, Arm, placebo_label
@@ -62,8 +65,8 @@ def make_plan(
     ``together`` is how many photos a call that protects has at most: as many as an edit's, if None.
 
     Raises:
-        UserError: a component that is unknown or wrongly set; a collection that can't be learned;
-            given files that don't fit the photos.
+        UserError: a component that is unknown or wrongly set; a CLIP that isn't there; a collection
+            that can't be learned; given files that don't fit the photos.
     """
     plan = lay_out(trial, photos, model, together=together)
     return _with_work(plan, [*plan.subjects][shard[0] - 1 :: shard[1]])
@@ -78,6 +81,7 @@ def lay_out(
 ) -> Plan:
     """As `make_plan`, without the work: `in_parts` makes that."""
     plan = plan_components(trial, photos, model)
+    check_clips(plan.metrics.values())
     plan.together = together or plan.batch
     return plan
 
@@ -122,7 +126,7 @@ def _with_work(plan: Plan, subjects: Iterable[str]) -> Plan:
 
 
 def plan_components(trial: Trial, photos: dict[str, TrialPhoto], model: EditModel) -> Plan:
-    """A plan's components, without any work; errors as `make_plan`."""
+    """A plan's components, without any work; errors as `make_plan`, but for a CLIP's."""
     editors = {str(one): one.resolve(model) for one in map(Editor.parse, trial.editors)}
     learns = check_editors(trial, editors)
     if any(isinstance(one, (Sampling, FineTune)) for one in editors.values()):
@@ -159,9 +163,7 @@ def plan_components(trial: Trial, photos: dict[str, TrialPhoto], model: EditMode
         transforms=transforms,
         editors=editors,
         metrics=metrics,
-        primary=fill_primary(
-            trial, list(transforms), list(metrics), [] if learns else list(editors)
-        ),
+        primary=fill_primary(trial, list(transforms), metrics, [] if learns else list(editors)),
         calibration=calibration,
         not_calibrated=not_calibrated,
         batch=trial.batch or rows_a_call(model),
@@ -316,17 +318,36 @@ def _metrics(trial: Trial, calibration: Calibration | None) -> dict[str, Metric]
     return _by_text([*metrics, *map(Metric.parse, rests_on)])
 
 
+def check_clips(metrics: Iterable[Metric]) -> None:
+    """Refuse before the work a CLIP that a metric names and that isn't there."""
+    for metric in metrics:
+        source = metric.clip if isinstance(metric, (Follow, Keep, Style)) else None
+        if source is not None and not _has_files(source):
+            raise UserError(
+                f"{metric}: there is no CLIP at {source}, neither as a directory nor as a "
+                "downloaded hub id: name one that you have."
+            )
+
+
+def _has_files(source: str) -> bool:
+    try:
+        return bool(clip_files(source))
+    except (OSError, ValueError):  # neither a path nor a hub id
+        return False
+
+
 def fill_primary(
-    trial: Trial, transforms: list[str], metrics: list[str], editors: list[str]
+    trial: Trial, transforms: list[str], metrics: Mapping[str, Metric], editors: list[str]
 ) -> Primary:
     """What the trial declares, checked against what it measures.
 
     A trial that names no primary transforms gets the usual ones that it has, or else its first, or
-    else none at all. What decides is an editor of the trial's own model. Without ``editors`` all of
-    them count as one.
+    else none at all. What decides is an editor of the trial's own model. Without ``editors``, in a
+    trial over collections, all of them count as one.
 
     Raises:
-        UserError: it declares what it does not measure; several editors, and none that decides.
+        UserError: it declares what it does not measure, a metric without distances, or one
+            comparison twice; several editors, and none that decides.
     """
     declared = trial.primary
     wanted = _as_components(Transform, declared.transforms)
@@ -334,7 +355,8 @@ def fill_primary(
     if "transforms" not in declared.model_fields_set:
         present = [transform for transform in wanted if transform in measured]
         wanted = present or measured[:MAX_PRIMARY_TRANSFORMS] or transforms[:1]
-    contrasts = [_as_components(Transform, (one.left, one.right)) for one in declared.contrasts]
+    contrasts = _contrasts(declared)
+    sides = [side for one in contrasts for side in (one.left, one.right)]
     editor = declared.editor and str(Editor.parse(declared.editor))
     if len(editors) > 1 and editor is None:
         raise UserError(
@@ -348,18 +370,56 @@ def fill_primary(
         ("primary arm", declared.arms, trial.protection_arms),
         ("primary metric", [declared.metric], metrics),
         ("primary editor", [editor] if editor and editors else [], editors),
-        ("transform in a contrast", chain.from_iterable(contrasts), transforms),
+        ("transform in a contrast", sides, transforms),
     ):
         for name in named:
             if name not in known:
                 raise UserError(f"The trial does not measure it. {unknown(kind, name, known)}")
+    if len({*wanted}) < len(wanted):
+        raise UserError("primary transforms are named twice: name each once.")
+    _check_distances(declared.metric, metrics, learns=not editors)
     return declared.model_copy(
-        update={
-            "transforms": tuple(wanted),
-            "editor": editor,
-            "contrasts": tuple(Contrast(left=left, right=right) for left, right in contrasts),
-        }
+        update={"transforms": tuple(wanted), "editor": editor, "contrasts": contrasts}
     )
+
+
+def _contrasts(declared: Primary) -> tuple[Contrast, ...]:
+    """The declared contrasts, their texts as those of what is measured.
+
+    Raises:
+        UserError: a transform with itself; two transforms twice.
+    """
+    found: dict[frozenset[str], Contrast] = {}
+    for one in declared.contrasts:
+        left, right = _as_components(Transform, (one.left, one.right))
+        if left == right:
+            raise UserError(f"primary contrasts {left} with itself: name two transforms.")
+        if (pair := frozenset((left, right))) in found:
+            raise UserError(f"primary contrasts {left} and {right} twice: drop one of the two.")
+        found[pair] = Contrast(left=left, right=right)
+    return tuple(found.values())
+
+
+def _check_distances(name: str, metrics: Mapping[str, Metric], *, learns: bool) -> None:
+    """Refuse a primary metric of which there is nothing to conclude from."""
+    able = [label for label, one in metrics.items() if _has_distances(one, learns=learns)]
+    if name not in able:
+        raise UserError(
+            f"The primary metric {name!r} has no distances"
+            f"{'' if learns else ' to the control'}: name one that has (of the trial's metrics "
+            f"{', '.join(able) or 'none'})."
+        )
+
+
+def _has_distances(metric: Metric, *, learns: bool) -> bool:
+    """Whether a metric tells how far edits lie from controls, or pictures from originals."""
+    if metric.against == "photo" and not learns:
+        return False
+    try:
+        metric.as_distance(torch.zeros(1))
+    except Unavailable:
+        return False
+    return True
 
 
 def _as_components(family: type[Component], texts: Iterable[str]) -> list[str]:
