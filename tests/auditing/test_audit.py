@@ -35,7 +35,7 @@ from brittle.metrics.thresholds import Calibration, Validity
 from brittle.models import load_model
 from brittle.record.arms import NOISES
 from brittle.record.store import FolderStore, MemoryStore
-from brittle.reporting.audit import audit_text, render_audit
+from brittle.reporting.audit import audit_text, render_audit, tails
 from brittle.reporting.transfer import transfer
 from brittle.sources.pairs import Pair, read_pair
 from brittle.trial.stages import released
@@ -401,6 +401,10 @@ def test_several_models_get_one_table_of_transfer(files, embedded, protected, tm
         assert table.sentence in shown
         assert table.answer in shown
         assert all(cell in shown for row in table.rows for cell in row)
+    said = tails(photo)
+    assert said[0].startswith("On the embedded model (")
+    assert said[-1].startswith("This looked only at what the model's image encoder sees")
+    assert len(said) == len(set(said)) <= 3
     none, jpeg = photo.results[0].comparisons
     jpeg = jpeg.model_copy(update={"reduced_first": True})
     first = photo.results[0].model_copy(update={"comparisons": (none, jpeg)})

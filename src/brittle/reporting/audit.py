@@ -156,9 +156,19 @@ def notes(photo: PhotoAudit) -> list[str]:
 
 
 def tails(photo: PhotoAudit) -> list[str]:
-    """The numbers behind each model's answer; what several of them end in, once."""
-    every = [one for of in photo.results for one in of.answer[max(of.lead, 1) :]]
-    return [*dict.fromkeys(reversed(every))][::-1]
+    """What stands behind each model's answer: of several, a paragraph a model, which is named.
+
+    What all of them say stands once, at the end.
+    """
+    tails = [of.answer[max(of.lead, 1) :] for of in photo.results]
+    if len(tails) < 2:
+        return [sentence for tail in tails for sentence in tail]
+    shared = set.intersection(*map(set, tails))
+    said = []
+    for of, tail in zip(photo.results, tails, strict=True):
+        if own := " ".join(one for one in tail if one not in shared):
+            said.append(own if of.lead else f"On {model_name(of.model)}: {own}")
+    return [*said, *(one for one in tails[0] if one in shared)]
 
 
 def seen_at(result: ModelResult, photo: PhotoAudit) -> str:
