@@ -1,6 +1,6 @@
 """Over many photos: the intervals and verdicts that trials have, from the audits' numbers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import mean
 
 from brittle.analysis import summarise
@@ -30,11 +30,11 @@ def over_photos(scope: ModelScope, photos: Sequence[PhotoAudit]) -> ModelScope:
     ]
     latents: tuple[Effect, ...] = ()
     summary = None
-    found = [(name, _named_alike(result, found)) for name, result in found]
+    reduced = _reduced_first([result for _, result in found])
+    found = [(name, _named_alike(result, reduced)) for name, result in found]
     p = _together([result for _, result in found]) if len(found) > 1 else None
     size = scope.scope.resolution or 0
-    sides = [max(one.protected.width, one.protected.height) for one in photos if one.results]
-    larger = sum(side > size for side in sides)
+    larger = sum(photo.protected.long_side > size for photo in photos if photo.results)
     answer = words.together([result for _, result in found], scope.scope, p, larger)
     if len(found) >= MIN_PHOTOS:
         latents = _latents(found)
@@ -56,18 +56,23 @@ def _first(one: Answer) -> dict[str, tuple[float, ...]]:
     return {kind: of[: one.drawn_first] for kind, of in one.placebos.items()}
 
 
-def _named_alike(result: ModelResult, found: Sequence[tuple[str, ModelResult]]) -> ModelResult:
+def _reduced_first(results: Sequence[ModelResult]) -> dict[str, int]:
+    """Transforms before which any photo was reduced, and the largest long side of one then."""
+    found: dict[str, int] = {}
+    for result in results:
+        side = max(result.width, result.height)
+        for one in result.comparisons:
+            if one.reduced_first:
+                found[one.transform] = max(side, found.get(one.transform, 0))
+    return found
+
+
+def _named_alike(result: ModelResult, reduced: Mapping[str, int]) -> ModelResult:
     """The result with transforms named by what they were, for all photos.
 
     Where any photo was reduced before a transform, all go by that name: those that are no larger
     than the model's size, or so little that it hides next to nothing, stay as they are.
     """
-    reduced = {
-        one.transform: max(each.width, each.height)
-        for _, each in sorted(found, key=lambda of: max(of[1].width, of[1].height))
-        for one in each.comparisons
-        if one.reduced_first
-    }
 
     def named(one: Answer) -> Answer:
         if one.transform not in reduced:

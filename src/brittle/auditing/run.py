@@ -336,7 +336,7 @@ def _result(
 ) -> ModelResult:
     file, (height, width) = pictures.files[1], model.fit(pictures.original).shape[-2:]
     reduced = (width, height) != (file.width, file.height)
-    larger = max(file.width, file.height) > model.size
+    larger = file.long_side > model.size
     seen_at = f"{width} × {height}"
     latents = [one for one in comparisons if one.seen == "latents"]
     lead = (

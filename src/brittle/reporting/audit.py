@@ -160,15 +160,15 @@ def tails(photo: PhotoAudit) -> list[str]:
 
     What all of them say stands once, at the end.
     """
-    tails = [of.answer[max(of.lead, 1) :] for of in photo.results]
-    if len(tails) < 2:
-        return [sentence for tail in tails for sentence in tail]
-    shared = set.intersection(*map(set, tails))
+    behind = [of.answer[max(of.lead, 1) :] for of in photo.results]
+    if len(behind) < 2:
+        return [sentence for tail in behind for sentence in tail]
+    shared = set.intersection(*map(set, behind))
     said = []
-    for of, tail in zip(photo.results, tails, strict=True):
+    for of, tail in zip(photo.results, behind, strict=True):
         if own := " ".join(one for one in tail if one not in shared):
             said.append(own if of.lead else f"On {model_name(of.model)}: {own}")
-    return [*said, *(one for one in tails[0] if one in shared)]
+    return [*said, *(one for one in behind[0] if one in shared)]
 
 
 def seen_at(result: ModelResult, photo: PhotoAudit) -> str:

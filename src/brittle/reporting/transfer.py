@@ -12,7 +12,6 @@ from brittle.auditing.document import Answer, Audit
 from brittle.models.known import known_as
 from brittle.reporting.formatting import count, percent
 
-REDUCED = ", reduced first"
 REDUCED_MEANS = (
     " Where it says “reduced first”, the transform was applied to the photo at that model’s size: "
     "don’t compare it with models that saw it at full size."
@@ -42,21 +41,20 @@ def transfer(document: Audit) -> Transfer | None:
     photos = len(next(iter(found.values())).answers)
     of = "" if photos == 1 else f", over {count(photos, 'photo')}"
     untransformed = next(iter(names))
-    rows = tuple(
-        (name, *(_cell(found[transform, model]) for model in models))
-        for transform, name in names.items()
-    )
     return Transfer(
         answer=_answer([found[untransformed, model] for model in models]),
         title=f"From model to model: reach by latents{of}",
         models=models,
-        rows=rows,
+        rows=tuple(
+            (name, *(_cell(found[transform, model]) for model in models))
+            for transform, name in names.items()
+        ),
         sentence=(
             "Each cell: how far the encoder’s latents move beyond noise of the protection’s size, "
             "as a share of what a gray picture does; 0 % is like noise. Read along a line: a "
             "protection that was made on one model and does nothing on another has not "
             "transferred. Read down a column for what each transform leaves on that model."
-            + (REDUCED_MEANS if any(REDUCED in cell for row in rows for cell in row) else "")
+            + (REDUCED_MEANS if any(one.reduced_first for one in found.values()) else "")
         ),
     )
 
@@ -78,6 +76,11 @@ class _OnModel(NamedTuple):
     def stronger(self) -> int:
         """In how many photos the file does more than noise."""
         return sum(one.test.stronger for one in self.answers)
+
+    @property
+    def reduced_first(self) -> bool:
+        """Whether any photo was reduced to the model's size before the transform."""
+        return any(one.reduced_first for one in self.answers)
 
     @property
     def reach(self) -> str:
@@ -141,6 +144,6 @@ def _cell(found: _OnModel) -> str:
         said = f" ({found.stronger} of {len(found.answers)} beyond noise)"
     else:
         said = "" if found.stronger else " (like noise)"
-    if any(one.reduced_first for one in found.answers):
-        said += REDUCED
+    if found.reduced_first:
+        said += ", reduced first"
     return found.reach + said

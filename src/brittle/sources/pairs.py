@@ -11,7 +11,7 @@ from brittle.data import Data
 from brittle.errors import UserError, printable
 from brittle.images import LOSSY, Photo, digest, quantise, read_photo, stretch
 from brittle.places import shown
-from brittle.protections.placebo import Change, overlay
+from brittle.protections.placebo import Change
 from brittle.sources import names
 from brittle.sources.alignment import aligned
 from brittle.sources.folders import folders_below, holds_photos, photo_files
@@ -36,6 +36,11 @@ class PictureFile(Data):
     """Whether the file is a JPEG, or holds a picture that was one at quality 90 or below."""
     notes: tuple[str, ...]
     """What was done on reading: turned upright, transparency on white, 16 bits to 8 …"""
+
+    @property
+    def long_side(self) -> int:
+        """Pixels of the longer side."""
+        return max(self.width, self.height)
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,7 @@ class PairPictures:
     @property
     def change(self) -> Change:
         """What was done to the photo, as the random perturbations of its size see it."""
-        return Change.between(self.original[0], self.protected[0], given=True)
+        return _change(*self.photos)
 
 
 def find_pairs(original: Path, protected: Path) -> tuple[list[Pair], tuple[str, ...]]:
@@ -174,13 +179,16 @@ def read_pair(pair: Pair) -> PairPictures:
     files = describe(pair.original, first), describe(pair.protected, second)
     first, flags = _laid_under(pair, first, second)
     # What was drawn over the photo says nothing of whether it is the same, at the same place.
-    covered = overlay((second.image - first.image)[0] * 255)
-    under = torch.where(covered, second.image, first.image)
+    change = _change(first, second)
+    under = torch.where(change.covered, second.image, first.image)
     refuse_others(under, second.image, f"{pair.original} and {pair.protected}")
-    flags += [*_overlay_flags(covered), *_jpeg_flags(first, second), *_lossy_flags(second)]
-    unsure = doubts(under, second.image)
-    pictures = PairPictures(pair, (first, second), files, tuple(flags), unsure)
-    return replace(pictures, flags=(*flags, *_processing_flags(pictures.change)))
+    flags += [*_overlay_flags(change.covered), *_jpeg_flags(first, second), *_lossy_flags(second)]
+    flags += _processing_flags(change)
+    return PairPictures(pair, (first, second), files, tuple(flags), doubts(under, second.image))
+
+
+def _change(original: Photo, protected: Photo) -> Change:
+    return Change.between(original.image[0], protected.image[0], given=True)
 
 
 def describe(path: Path, photo: Photo) -> PictureFile:
