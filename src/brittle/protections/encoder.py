@@ -1,7 +1,6 @@
 """Protections that mislead the image encoders of latent diffusion models."""
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal, Self
@@ -43,10 +42,12 @@ class EncoderProtection(PGD):
     at the same time; the record keeps them as ``name#digest`` of their files. Each one's distance
     is divided by that between the photo's latent and gray's, so that none outweighs the others. A
     model that is named and given, or named twice, counts once.
+
+    All latents that are compared are computed in `EditModel.attack_dtype`.
     """
 
     name = "encoder"
-    version = 2
+    version = 3
     source = "PhotoGuard's encoder attack (Salman et al. 2023, arXiv 2302.06588)"
 
     budget: Budget = LinfBudget(radius=12.75 / 255)
@@ -98,7 +99,7 @@ class EncoderProtection(PGD):
         self, model: EditModel, image: Tensor, *, mask: Mask, seeds: Seeds
     ) -> list["_Encoder"]:
         """The encoders to be misled, with an empty store of target latents each."""
-        encoders = [_Encoder(one, one.encode) for one in self.encoders_on(model)]
+        encoders = [_Encoder(one) for one in self.encoders_on(model)]
         if self.with_models:
             for encoder in encoders:
                 encoder.scale = encoder.latent_span(image)
@@ -152,8 +153,8 @@ class EncoderProtection(PGD):
     def _target_latent(self, model: EditModel, seen: Tensor) -> Tensor:
         """The target's latent (1, C, h, w) for a batch as the encoder sees it."""
         if self.target == "zero":
-            return torch.zeros_like(model.encode(seen[:1]))
-        return model.encode(target_image(self.target, seen))
+            return torch.zeros_like(model.encode_to_attack(seen[:1]))
+        return model.encode_to_attack(target_image(self.target, seen))
 
 
 @register
@@ -162,7 +163,7 @@ class EncoderEnsemble(EncoderProtection):
 
     Maximises the geometric mean of ‖E(x + δ) − E(x)‖² over the model's encoder and those of
     ``with_models``: a step counts for each encoder as a share of what it has reached there, so that
-    none outweighs the others. Both latents are computed in `EditModel.attack_dtype`.
+    none outweighs the others.
     """
 
     name = "encoder-ensemble"
@@ -185,7 +186,7 @@ class EncoderEnsemble(EncoderProtection):
         self, model: EditModel, image: Tensor, *, mask: Mask, seeds: Seeds
     ) -> list["_Encoder"]:
         """The encoders to be misled."""
-        return [_Encoder(one, one.encode_to_attack) for one in self.encoders_on(model)]
+        return [_Encoder(one) for one in self.encoders_on(model)]
 
     def objective(
         self,
@@ -218,15 +219,13 @@ class _Encoder:
     """A model whose encoder is to be misled, and what stays the same over the steps."""
 
     model: EditModel
-    encode: Callable[[Tensor], Tensor]
-    """Gives the latents that are led away from."""
     targets: dict[torch.Size, Tensor] = field(default_factory=dict)
     scale: Tensor | float = 1.0
     latent_of: OfPhoto[Tensor] = field(init=False)
     """The latents of photos, from their pixels and masks."""
 
     def __post_init__(self) -> None:
-        self.latent_of = OfPhoto(self.model, self.encode)
+        self.latent_of = OfPhoto(self.model, self.model.encode_to_attack)
 
     def sees(self, image: Tensor, mask: Mask) -> Tensor:
         """The picture as this model's editor encodes it."""
@@ -236,8 +235,8 @@ class _Encoder:
         """Squared distance (N,) between the latents of photos and of gray."""
         seen = self.model.fit(image)
         with torch.no_grad():
-            gray = self.model.encode(torch.full_like(seen[:1], GRAY))
-            return (self.model.encode(seen) - gray).square().flatten(1).sum(1)
+            gray = self.model.encode_to_attack(torch.full_like(seen[:1], GRAY))
+            return (self.model.encode_to_attack(seen) - gray).square().flatten(1).sum(1)
 
 
 def _with_content(name: str) -> str:
