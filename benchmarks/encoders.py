@@ -31,7 +31,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from brittle.analysis.intervals import fieller_bounds, mean_bounds
@@ -64,8 +63,9 @@ TRANSFORMS = (
 """Those under which a model looks at files that were made on it."""
 ALPHA = 0.025
 
-Distances = dict[str, float]
-"""By ``transform | seen by | file | arm``."""
+GRAY = "gray"
+DIGITS = 5
+"""Significant ones that are kept."""
 
 
 def main() -> None:
@@ -111,7 +111,11 @@ def main() -> None:
 
 
 def kept(path: Path) -> dict:
-    """What a photo's file of results has, if there is one."""
+    """What a photo's file of results has, if there is one.
+
+    Distances are by transform, seen by, and file: of the file and of each kind of noise, or of gray
+    alone.
+    """
     return json.loads(path.read_text()) if path.is_file() else {"looks": {}, "distances": {}}
 
 
@@ -122,7 +126,9 @@ def add(
     levelled = level(photo, files)
     new = {name: file for name, file in levelled.items() if name not in found["looks"]}
     found["looks"] |= {name: looks(photo, file) for name, file in new.items()}
-    found["distances"] |= distances(models, photo, new, seed)
+    for text, seen_by, name, measured in distances(models, photo, new, seed):
+        seen = found["distances"].setdefault(text, {}).setdefault(seen_by, {})
+        seen[name] = [rounded(one) for one in measured]
 
 
 # Making the files.
@@ -180,37 +186,43 @@ def looks(photo: Tensor, file: Tensor) -> dict[str, float | None]:
     except Unavailable:
         st_lpips = None
     return {
-        "dB": float(PSNR().score(file, photo)),
-        "perceptual": float(Perceptual().score(file, photo)),
-        "ST-LPIPS": st_lpips,
+        "dB": rounded(float(PSNR().score(file, photo))),
+        "perceptual": rounded(float(Perceptual().score(file, photo))),
+        "ST-LPIPS": None if st_lpips is None else rounded(st_lpips),
     }
+
+
+def rounded(value: float) -> float:
+    """The number as it is kept."""
+    return float(f"{value:.{DIGITS}g}")
 
 
 def distances(
     models: Mapping[str, EditModel], photo: Tensor, files: Mapping[str, Tensor], seed: int
-) -> Iterator[tuple[str, float]]:
-    """How far each model's latents lie from the photo's, for each arm of each file."""
+) -> Iterator[tuple[str, str, str, list[float]]]:
+    """How far each model's latents lie from the photo's: transform, seen by, file, distances."""
     arms = {
-        name: {
-            "file": file,
-            **{str(kind): _noise(str(kind), photo, file, seed) for kind in NOISES},
-        }
+        name: [file, *(_noise(str(kind), photo, file, seed) for kind in NOISES)]
         for name, file in files.items()
     }
-    gray = torch.full_like(photo, 0.5)
     for text in TRANSFORMS:
         transform = Transform.read(text)
         control = transform.apply(photo, seeds=[seed])
+
+        def seen(model: EditModel, picture: Tensor, control: Tensor = control) -> float:
+            return float(Latent().score(picture, control, model=model))
+
+        received = {
+            name: [transform.apply(one, seeds=[seed]) for one in pictures]
+            for name, pictures in arms.items()
+            if text in BOTH or name.startswith((PLAIN, AWARE)) or name == EVERYWHERE
+        }
         for seen_by, model in models.items():
-            yield f"{text} | {seen_by} | gray", float(Latent().score(gray, control, model=model))
-            for name, pictures in arms.items():
+            yield text, seen_by, GRAY, [seen(model, torch.full_like(photo, 0.5))]
+            for name, pictures in received.items():
                 own = name == EVERYWHERE or name in (f"{PLAIN} {seen_by}", f"{AWARE} {seen_by}")
-                if text not in BOTH and not own:
-                    continue
-                for arm, picture in pictures.items():
-                    received = transform.apply(picture, seeds=[seed])
-                    distance = float(Latent().score(received, control, model=model))
-                    yield f"{text} | {seen_by} | {name} | {arm}", distance
+                if text in BOTH or own:
+                    yield text, seen_by, name, [seen(model, one) for one in pictures]
 
 
 def _noise(kind: str, photo: Tensor, file: Tensor, seed: int) -> Tensor:
@@ -222,14 +234,11 @@ class Cell:
     """One file as one model sees it under one transform, over the photos."""
 
     def __init__(self, photos: Sequence[dict], transform: str, seen_by: str, name: str) -> None:
-        def of(what: str) -> NDArray[np.floating]:
-            return np.array(
-                [one["distances"][f"{transform} | {seen_by} | {what}"] for one in photos]
-            )
-
-        noises = [of(f"{name} | {kind}") for kind in NOISES]
-        file, noise = of(f"{name} | file"), max(noises, key=np.mean)
-        self.effect, self.room = file - noise, of("gray") - noise
+        seen = [one["distances"][transform][seen_by] for one in photos]
+        file, *noises = np.array([one[name] for one in seen]).T
+        gray = np.array([one[GRAY][0] for one in seen])
+        noise = max(noises, key=np.mean)
+        self.effect, self.room = file - noise, gray - noise
         self.beyond = all(mean_bounds(file - one, ALPHA)[1] > 0 for one in noises)
 
     def __str__(self) -> str:

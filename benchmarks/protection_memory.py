@@ -20,7 +20,7 @@ from brittle.protections.base import FIXED_BYTES
 PROTECTIONS = (
     "encoder:steps=2",
     "encoder:steps=2,budget=l2:8,step_size=0.5",
-    "encoder:steps=2,budget=perceptual:0.5",
+    "encoder:steps=2,budget=perceptual:2",
     "encoder-away-jpeg:steps=2",
     "diffusion:steps=1,draws=1",
 )

@@ -21,7 +21,7 @@ import argparse
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import combinations
+from itertools import chain, combinations
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +35,7 @@ from brittle.models import EditModel, load_model
 from brittle.protections import DiffusionProtection, EncoderProtection, Placebo, Protection
 from brittle.record.arms import NOISES
 from brittle.sources.photos import load_photos
-from encoders import Cell, kept, level, looks, protected, table
+from encoders import GRAY, Cell, kept, level, looks, protected, rounded, table
 
 MODELS = ("embedded", "embedded-instruct")
 PROMPTS = ("night", "golden hour")
@@ -106,22 +106,24 @@ def measured(
 ) -> dict:
     """How visible the files are, and what each model makes of every arm."""
     levelled = level(photo, files)
-    arms = {"gray": torch.full_like(photo, 0.5)}
+    arms = {GRAY: [torch.full_like(photo, 0.5)]}
     for name, file in levelled.items():
-        arms[f"{name} | file"] = file
-        for kind in map(str, NOISES):
-            arms[f"{name} | {kind}"] = Placebo.parse(kind).draw(photo, file, seeds=[seed])
-    found: dict = {
-        "looks": {name: looks(photo, file) for name, file in levelled.items()},
-        "distances": {},
-    }
+        noises = (Placebo.parse(str(kind)).draw(photo, file, seeds=[seed]) for kind in NOISES)
+        arms[name] = [file, *noises]
+    seen = {}
     for seen_by, model in models.items():
-        edits = {prompt: edited(model, [photo, *arms.values()], prompt, seed) for prompt in PROMPTS}
-        for at, name in enumerate(("original", *arms)):
-            key = f"none | {seen_by} | {name}"
-            apart = [float(Perceptual().score(e[at], e[0])) for e in edits.values()]
-            found["distances"][key] = float(np.mean(apart))
-    return found
+        pictures = [photo, *chain.from_iterable(arms.values())]
+        edits = [edited(model, pictures, prompt, seed) for prompt in PROMPTS]
+        apart = [
+            rounded(float(np.mean([Perceptual().score(e[at], e[0]) for e in edits])))
+            for at in range(1, len(pictures))
+        ]
+        parts = np.split(apart, np.cumsum([len(each) for each in arms.values()])[:-1])
+        seen[seen_by] = {name: [*part] for name, part in zip(arms, parts, strict=True)}
+    return {
+        "looks": {name: looks(photo, file) for name, file in levelled.items()},
+        "distances": {"none": seen},
+    }
 
 
 def edited(
@@ -161,8 +163,7 @@ def difference(photos: Sequence[dict], model: str, one: str, other: str) -> str:
     """How much farther one file's edits lie than another's, with Student's interval."""
     found = np.array(
         [
-            photo["distances"][f"none | {model} | {one} | file"]
-            - photo["distances"][f"none | {model} | {other} | file"]
+            photo["distances"]["none"][model][one][0] - photo["distances"]["none"][model][other][0]
             for photo in photos
         ]
     )

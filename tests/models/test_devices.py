@@ -1,5 +1,7 @@
 """What differs between devices, as far as a CPU can tell."""
 
+import platform
+import resource
 from types import SimpleNamespace
 
 import pytest
@@ -8,9 +10,11 @@ import torch
 from brittle.metrics import Perceptual
 from brittle.models.devices import (
     Questions,
+    _allocator,
     channels_last,
     exactly,
     for_scores,
+    keeping_freed_memory,
     prepare,
     room_for_more,
 )
@@ -127,3 +131,28 @@ def test_convolutions_of_pictures_work_channels_last_and_give_the_same():
     torch.testing.assert_close(layers(picture), before)
     assert video.weight.is_contiguous()
     assert torch.equal(video.weight, kept)
+
+
+LAYER = 2**24
+"""Numbers: 64 MiB, which glibc gives back to the system if not told otherwise."""
+
+
+def fresh_memory() -> int:
+    """Bytes of new pages that a layer's memory takes eight times in a row."""
+    torch.ones(LAYER)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(8):
+        torch.ones(LAYER)
+    pages = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+    return pages * resource.getpagesize()
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators")
+def test_memory_that_a_layer_frees_is_kept_for_the_next_while_networks_run():
+    with keeping_freed_memory():
+        with keeping_freed_memory():
+            pass
+        assert fresh_memory() < 4 * LAYER
+    with pytest.raises(Refused), keeping_freed_memory():
+        refuse()
+    assert not _allocator().networks

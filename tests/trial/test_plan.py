@@ -8,6 +8,7 @@ from brittle.declaration.trial import Trial
 from brittle.errors import UserError
 from brittle.models import load_model
 from brittle.noise import derive_seed
+from brittle.protections import Protection
 from brittle.sources.photos import load_photos
 from brittle.trial import cost
 from brittle.trial import plan as planning
@@ -220,6 +221,11 @@ def test_protecting_takes_a_gradient_of_each_encoder_and_view_and_a_projection_f
     assert protecting(both) == files * 3 * (2 * gradient + 1)
     itself = f"encoder:steps=3,with_models=[{small_sd}]"
     assert protecting(itself) == files * 3 * (gradient + 1)
+    # The denoiser runs one picture at a time, and a copy that learns is taught with them.
+    through = "anti-dreambooth:rounds=1,steps=2,training_steps=5"
+    learned = Protection.parse(through).total_training
+    assert learned >= 5
+    assert protecting(through) == files * 2 * (gradient + 1 + 2) + learned * 2
     # Each encoder has a pace of its own.
     monkeypatch.setattr(cost._Pace, "_gradient", lambda self, one: 1.0 if one is model else 3.0)
     assert protecting(both) == files * 3 * (1 + 3 + 1)

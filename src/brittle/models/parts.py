@@ -2,7 +2,7 @@
 
 import gc
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar, get_args
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from brittle.errors import UserError
-from brittle.models.devices import Questions, channels_last
+from brittle.models.devices import Questions, channels_last, keeping_freed_memory
 from brittle.models.dtypes import Precision
 from brittle.models.frames import CLASS_NAME as FRAMES
 from brittle.models.reading import running
@@ -215,9 +215,11 @@ class Parts:
             output: Tensor = self.part("denoiser")(noisy, *inputs, **named, return_dict=False)[0]
         return self.numbers(output.to(given.dtype), "denoiser", noisy)
 
-    def running(self, part: Part) -> AbstractContextManager[None]:
+    @contextmanager
+    def running(self, part: Part) -> Iterator[None]:
         """Run a part: what its code raises is told as a fault of the model's files."""
-        return running(f"{self.name}: its {CALLED[part]}")
+        with running(f"{self.name}: its {CALLED[part]}"), keeping_freed_memory():
+            yield
 
     def numbers(self, output: Tensor, part: Part, given: Tensor | None = None) -> Tensor:
         """What a part computed of ``given``, which has to be numbers; one sum finds out.

@@ -114,6 +114,11 @@ class Protection(Component):
         return 0
 
     @property
+    def total_training(self) -> int:
+        """Steps in which a copy of the model learns, for a whole collection."""
+        return 0
+
+    @property
     def cost(self) -> str:
         """What one photo costs, in words and in units that are the same on every machine."""
         return f"{self.total_steps} steps"

@@ -60,7 +60,7 @@ class SurrogateLoop(PGD):
 
     @property
     def total_training(self) -> int:
-        """The training steps of all rounds."""
+        """See `Protection.total_training`: of all rounds."""
         return self.total_rounds * self.training_steps * (2 if self.rehearses else 1)
 
     @property

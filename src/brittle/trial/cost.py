@@ -146,11 +146,11 @@ def stage_seconds(
 
 
 def _protecting(protection: Protection, photos: int, pace: "_Pace") -> float:
-    through = photos * protection.denoiser_gradients * LEARNING / 2
+    through = photos * protection.denoiser_gradients + bool(photos) * protection.total_training
     encoders = protection.encoders_on(pace.model) if photos else []
     return (
         sum(pace.gradients(photos * protection.encoder_gradients, one) for one in encoders)
-        + pace.evaluations(through)
+        + pace.evaluations_alone(through * LEARNING / 2)
         + pace.projections(photos * protection.total_steps, protection.budget)
     )
 
@@ -179,6 +179,10 @@ class _Pace:
         """Of the denoiser, for a picture twice, which is for guidance."""
         return number and number * self._larger * self._editing[0] / self.rows
 
+    def evaluations_alone(self, number: float) -> float:
+        """As `evaluations`, of one picture at a time, as most protections run the denoiser."""
+        return number and number * self._larger * self._alone
+
     def codings(self, number: int) -> float:
         """Of a picture to latents and back."""
         return number and number * self._larger * self._editing[1] / self.rows
@@ -200,6 +204,10 @@ class _Pace:
     @cached_property
     def _editing(self) -> tuple[float, float]:
         return editing_seconds(self.model, self.photo.repeat(self.rows, 1, 1, 1))
+
+    @cached_property
+    def _alone(self) -> float:
+        return editing_seconds(self.model, self.photo)[0]
 
     def _gradient(self, encoder: EditModel) -> float:
         if encoder.content_hash not in self._gradients:
