@@ -49,8 +49,8 @@ class Ace(SurrogateLoop):
     ) -> Tensor:
         """The distances to the target's latent, (N,), under a fresh draw."""
         seen = model.fit(perturbed)
-        goal = target_latent(self.target, seen, model.encode, prepared.targets)
-        latents = model.encode(seen)
+        goal = target_latent(self.target, seen, model.encode_to_attack, prepared.targets)
+        latents = model.encode_to_attack(seen)
         output = prepared.surrogate.output(latents, prepared.draw(latents)).float()
         loss = (output - goal).square().flatten(1).mean(1)
         return loss + self.latent_weight * (latents - goal).square().flatten(1).mean(1)

@@ -62,6 +62,7 @@ class StyleCloak(PGD):
     """
 
     name = "style-cloak"
+    version = 2
     source = (
         "After Glaze (Shan et al. 2023, arXiv:2302.04222), whose code is closed; p, alpha, steps "
         "and rate as in a public re-implementation, in brittle's units"
@@ -144,7 +145,7 @@ class StyleCloak(PGD):
     def _latent_distance(self, model: EditModel, image: Tensor, target: "_Target") -> Tensor:
         seen = model.fit(image)
         goal = target.latents(model, seen)
-        return (model.encode(seen) - goal).square().flatten(1).mean(1)
+        return (model.encode_to_attack(seen) - goal).square().flatten(1).mean(1)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -172,7 +173,8 @@ class _Target:
         """Latents (N, C, h, w) of the restyled pictures at the shape of ``seen``."""
         if seen.shape not in self.known:
             with torch.no_grad():
-                self.known[seen.shape] = model.encode(stretch(self.restyled, seen.shape[-2:]))
+                pictures = stretch(self.restyled, seen.shape[-2:])
+                self.known[seen.shape] = model.encode_to_attack(pictures)
         return self.known[seen.shape]
 
 

@@ -94,14 +94,14 @@ class SimAC(WholeSurrogateLoop):
     ) -> Tensor:
         """Minus the denoising loss and the weighted distance of features, (N,)."""
         surrogate = prepared.surrogate
-        latents = model.encode(model.fit(perturbed))
+        latents = model.encode_to_attack(model.fit(perturbed))
         draw = prepared.draw(latents)
         with surrogate.listening() as heard:
             loss = -surrogate.errors(latents, draw)
         if self.feature_weight == 0:
             return loss
         with torch.no_grad(), surrogate.listening() as clean:
-            surrogate.output(model.encode(model.fit(image)), draw)
+            surrogate.output(model.encode_to_attack(model.fit(image)), draw)
         distances = [
             (one.float() - other.float()).square().flatten(1).mean(1)
             for one, other in zip(heard, clean, strict=True)
@@ -113,7 +113,7 @@ def _gradient(model: EditModel, exposed: Exposed, picture: Tensor) -> tuple[Tens
     """That of minus the denoising loss of a picture (1, 3, H, W), and the timestep (1,) drawn."""
     with torch.enable_grad():
         shown = picture.detach().requires_grad_()
-        latents = model.encode(model.fit(shown))
+        latents = model.encode_to_attack(model.fit(shown))
         draw = exposed.draw(latents)
         loss = -exposed.surrogate.errors(latents, draw)
         return torch.autograd.grad(loss.sum(), shown)[0], draw.times

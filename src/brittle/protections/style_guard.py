@@ -46,10 +46,10 @@ class StyleGuard(WholeSurrogateLoop):
     ) -> Tensor:
         """Minus the denoising loss and the weighted gap of statistics, (N,)."""
         seen = model.fit(perturbed)
-        goal = target_latent(self.target, seen, model.encode, prepared.targets)
+        goal = target_latent(self.target, seen, model.encode_to_attack, prepared.targets)
         with torch.no_grad():
-            clean = model.encode(model.fit(image))
-        latents = model.encode(seen)
+            clean = model.encode_to_attack(model.fit(image))
+        latents = model.encode_to_attack(seen)
         loss = prepared.surrogate.errors(latents, prepared.draw(latents))
         style = _statistics_apart(latents, clean) - _statistics_apart(latents, goal)
         return -loss - self.style_weight * style

@@ -38,6 +38,7 @@ class SurrogateLoop(PGD):
     A subclass says which weights learn (`scope`) and what PGD minimises (`objective`).
     """
 
+    version = 2
     needs_collection = True
     rehearses: ClassVar[bool] = False
     forgets: ClassVar[bool] = True
@@ -100,7 +101,7 @@ class SurrogateLoop(PGD):
         self, model: EditModel, perturbed: Tensor, image: Tensor, *, prepared: "Exposed", **_: Any
     ) -> Tensor:
         """The negative loss of denoising what the model sees, (N,), under a fresh draw."""
-        latents = model.encode(model.fit(perturbed))
+        latents = model.encode_to_attack(model.fit(perturbed))
         return -prepared.surrogate.errors(latents, prepared.draw(latents))
 
     def perturb_collection(

@@ -40,6 +40,7 @@ class Universal(Protection):
     """
 
     name = "universal"
+    version = 2
     source = (
         "After FastProtect's mixture of perturbations (Ahn et al. 2024, arXiv 2412.11423), without "
         "its target, its choice by latent code, its loss over several layers and its weighting of "
@@ -104,8 +105,8 @@ class Universal(Protection):
 
 def furthest(model: EditModel, seen: Tensor, covers: Tensor) -> Tensor:
     """Which of the perturbations (K, 3, h, w) moves each fitted photo's latent the most, (N,)."""
-    own = model.encode(seen)
-    moved = [model.encode((seen + cover).clamp(0, 1)) - own for cover in covers]
+    own = model.encode_to_attack(seen)
+    moved = [model.encode_to_attack((seen + cover).clamp(0, 1)) - own for cover in covers]
     return torch.stack([one.square().flatten(1).sum(1) for one in moved]).argmax(0)
 
 
