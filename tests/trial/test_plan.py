@@ -221,7 +221,11 @@ def test_protecting_takes_a_gradient_of_each_encoder_and_view_and_a_projection_f
     assert protecting(both) == files * 3 * (2 * gradient + 1)
     itself = f"encoder:steps=3,with_models=[{small_sd}]"
     assert protecting(itself) == files * 3 * (gradient + 1)
-    # The denoiser runs one picture at a time, and a copy that learns is taught with them.
+    # A whole edit's gradient goes through the decoder too.
+    edit = "diffusion:evaluations=2,draws=3,draws_at_once=1,steps=2"
+    passes = 6 * (1 + 2 * cost.LEARNING / 2 + cost.DECODING)
+    assert protecting(edit) == pytest.approx(files * (passes * gradient + 2))
+    # A collection's pictures meet the denoiser one at a time, and a copy learns from them.
     through = "anti-dreambooth:rounds=1,steps=2,training_steps=5"
     learned = Protection.parse(through).total_training
     assert learned >= 5

@@ -114,6 +114,11 @@ class Protection(Component):
         return 0
 
     @property
+    def decoder_gradients(self) -> int:
+        """Gradients of the decoder for one image."""
+        return 0
+
+    @property
     def total_training(self) -> int:
         """Steps in which a copy of the model learns, for a whole collection."""
         return 0

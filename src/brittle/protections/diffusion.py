@@ -85,6 +85,11 @@ class DiffusionProtection(PGD):
         guided = 1 if self.prompt == self.negative_prompt else 2
         return self.gradients * self.draws_at_once * self.evaluations * guided
 
+    @property
+    def decoder_gradients(self) -> int:
+        """As `Protection.decoder_gradients`: one for each edit."""
+        return self.gradients * self.draws_at_once
+
     def graphs_on(self, model: EditModel) -> int:
         """See `PGD.graphs_on`: a pass for each row that an evaluation runs."""
         return self.draws_at_once * model.denoiser.rows(self._guidance(model))

@@ -26,6 +26,8 @@ from brittle.trial.tasks import Plan
 
 LEARNING = 4
 """A gradient of a denoiser in runs of it, the optimizer's step included: 4.2 on embedded's."""
+DECODING = 2.5
+"""A gradient of the decoder in round trips through the autoencoder: 2.0 to 3.3 on embedded's."""
 SECONDS_A_CELL, SECONDS_A_MEGAPIXEL = 0.01, 0.6
 """To score one edit: `benchmarks/scoring.py`. Small beside a model's work, and so not measured."""
 SECONDS_TO_KEEP = 0.1
@@ -147,10 +149,12 @@ def stage_seconds(
 
 def _protecting(protection: Protection, photos: int, pace: "_Pace") -> float:
     through = photos * protection.denoiser_gradients + bool(photos) * protection.total_training
+    run = pace.evaluations_alone if protection.needs_collection else pace.evaluations
     encoders = protection.encoders_on(pace.model) if photos else []
     return (
         sum(pace.gradients(photos * protection.encoder_gradients, one) for one in encoders)
-        + pace.evaluations_alone(through * LEARNING / 2)
+        + run(through * LEARNING / 2)
+        + pace.codings(photos * protection.decoder_gradients * DECODING)
         + pace.projections(photos * protection.total_steps, protection.budget)
     )
 
@@ -180,10 +184,10 @@ class _Pace:
         return number and number * self._larger * self._editing[0] / self.rows
 
     def evaluations_alone(self, number: float) -> float:
-        """As `evaluations`, of one picture at a time, as most protections run the denoiser."""
+        """As `evaluations`, of one picture at a time, as those of collections run the denoiser."""
         return number and number * self._larger * self._alone
 
-    def codings(self, number: int) -> float:
+    def codings(self, number: float) -> float:
         """Of a picture to latents and back."""
         return number and number * self._larger * self._editing[1] / self.rows
 
