@@ -1,6 +1,7 @@
 """What encoder protections do to encoders, those that they were made on and others, by latents.
 
-    python benchmarks/encoders.py PHOTOS OUT [--side 256] [--count 24] [--minutes 60] [--dtype ...]
+    python benchmarks/encoders.py OUT --photos PHOTOS [--side 256] [--count 24] [--dtype ...]
+    python benchmarks/encoders.py OUT
 
 Of each photo's square, one file each is made by `photoguard-encoder` and `encoder-away-jpeg` on
 every model, by `encoder-away-everywhere` on all of them, and by the same without the models of each
@@ -19,8 +20,8 @@ above 0.
 With --dtype files are made on encoders of another dtype than float32, at less than half the time on
 a CPU that multiplies bfloat16; all looks are taken as the latent metric takes them.
 
-OUT/results keeps what each photo gave; the same command goes on from it, and several commands with
-a --part of the photos each may share it.
+OUT/results keeps what each photo gave: without photos, the tables of that are printed. The same
+command goes on from it, and several commands with a --part of the photos each may share it.
 """
 
 import argparse
@@ -71,8 +72,8 @@ DIGITS = 5
 def main() -> None:
     """Measure what isn't measured yet, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("photos", type=Path)
     parser.add_argument("out", type=Path)
+    parser.add_argument("--photos", type=Path, help="a folder")
     parser.add_argument("--models", nargs="+", default=list(MODELS))
     parser.add_argument("--held-out", nargs="*", default=["embedded,flux2"])
     parser.add_argument("--unforeseen", nargs="*", default=[], help="models that only look")
@@ -84,9 +85,16 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--part", default="1/1", help="2/3: the second of every three photos")
     options = parser.parse_args()
+    results = options.out / "results"
+    if options.photos is not None:
+        measure(options, results)
+    print("\n".join(tables([kept(path) for path in sorted(results.glob("*.json"))])))
+
+
+def measure(options: argparse.Namespace, results: Path) -> None:
+    """Measure the photos that aren't among the results yet, while there is time."""
     end = time.monotonic() + 60 * options.minutes
     photos = load_photos(options.photos, square=options.side)
-    results = {label: options.out / "results" / f"{label}.json" for label in photos}
     part, parts = map(int, options.part.split("/"))
     looking = {name: load_model(name) for name in options.models}
     unforeseen = {model.name: model for model in map(load_model, options.unforeseen)}
@@ -94,20 +102,18 @@ def main() -> None:
     if options.dtype is not None:
         makers = {name: load_model(name, dtype=options.dtype) for name in options.models}
     made = dict(protections(options, makers))
-    mine = [*enumerate(photos)][: options.count][part - 1 :: parts]
-    for at, label in mine:
-        photo, found = photos[label].image, kept(results[label])
+    for at, label in [*enumerate(photos)][: options.count][part - 1 :: parts]:
+        path = results / f"{label}.json"
+        photo, found = photos[label].image, kept(path)
         if made.keys() <= found["looks"].keys():
             continue
         if time.monotonic() > end:
             break
         files = dict(protected(options.out / "files", label, photo, made, at))
         add(found, looking | unforeseen, photo, files, at)
-        results[label].parent.mkdir(parents=True, exist_ok=True)
-        results[label].write_text(json.dumps(found, indent=1))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(found, indent=1))
         print(f"{label}: done", flush=True)
-    done = [json.loads(path.read_text()) for path in results.values() if path.is_file()]
-    print("\n".join(tables(done, options.models, [*unforeseen])))
 
 
 def kept(path: Path) -> dict:
@@ -246,11 +252,13 @@ class Cell:
         return f"{number(reach)} [{number(low)}, {number(high)}]{'' if self.beyond else ' ·'}"
 
 
-def tables(
-    photos: Sequence[dict], models: Sequence[str], unforeseen: Sequence[str]
-) -> Iterator[str]:
+def tables(photos: Sequence[dict]) -> Iterator[str]:
     """Everything that docs/encoders.md shows."""
-    names, lookers = [*photos[0]["looks"]], [*models, *unforeseen]
+    if not photos:
+        yield "Nothing is measured yet."
+        return
+    names, lookers = [*photos[0]["looks"]], [*photos[0]["distances"][TRANSFORMS[0]]]
+    models = [name for name in lookers if f"{PLAIN} {name}" in names]
     yield f"{len(photos)} photos. Reach [95 %]; · where it is not beyond every kind of noise."
     for name in (f"{PLAIN} {{}}", f"{AWARE} {{}}", EVERYWHERE):
         yield f"\n{name.format('each')}, seen by the model that it was made on\n"
