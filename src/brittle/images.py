@@ -302,8 +302,8 @@ def digest(image: Tensor) -> str:
 def model_shape(height: int, width: int, *, size: int, multiple: int) -> tuple[int, int]:
     """The (height, width) at which a model sees a photo: the long side at most ``size``.
 
-    Both are the multiples of ``multiple`` nearest to the scaled sides. Nothing is enlarged, except
-    a side shorter than ``multiple``.
+    Both are the multiples of ``multiple`` nearest to the scaled sides, and no larger than the
+    photo's: nothing is enlarged, except a side shorter than ``multiple``.
     """
     if size < multiple:
         raise ValueError(f"size {size} is smaller than the multiple {multiple}")

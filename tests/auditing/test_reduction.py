@@ -78,7 +78,7 @@ def test_a_size_between_those_that_a_model_takes_is_said_to_be_resampled(photo, 
     for one in report.found.document.photos:
         (result,) = one.results
         assert result.reduced
-        assert "43 × 27 px at 40 × 24 px, the nearest that it takes" in result.answer[0]
+        assert "43 × 27 px at 40 × 24 px, the next smaller size that it takes" in result.answer[0]
     assert "40 × 24 px, reduced from 43 × 27" in report.text
     (first, _) = report.found.document.models[0].answer
     assert first.startswith("All 2 of 2 photos have sides that the embedded model doesn't take")

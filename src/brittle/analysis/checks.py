@@ -90,7 +90,7 @@ FLAGS: dict[str, tuple[str, str, bool]] = {
         False,
     ),
     "JPEG traces": (
-        "a photo in a lossless file was compressed as a JPEG before",
+        "a photo in a file of another format was compressed as a JPEG before",
         "what a further JPEG does to it may be less than to a photo from a camera's raw file",
         False,
     ),

@@ -65,7 +65,7 @@ class Evidence(Data):
     unedited: int = 0
     """How many edits are exactly the pictures that were to be edited."""
     jpeg_traces: tuple[str, ...] = ()
-    """Photos in lossless files that show traces of JPEG compression."""
+    """Photos in files of other formats that show traces of JPEG compression."""
     cut_prompts: tuple[str, ...] = ()
     """Prompts whose end had no effect."""
     codecs: dict[str, dict[str, str]] = Field(default_factory=dict)

@@ -87,7 +87,7 @@ def reduction(
     if larger:
         text += "as an editor of that size does."
     else:
-        text += "the nearest that it takes."
+        text += "the next smaller size that it takes."
     hidden = [one.name for one in answers if one.reduced_first]
     if not hidden:
         return [text]
@@ -380,7 +380,7 @@ def _reductions(reduced: int, larger: int, results: Sequence[ModelResult], scope
     if steps := reduced - larger:
         said.append(
             f"{all_or_some(steps, n).capitalize()} have sides that {model} doesn't take as they "
-            "are: they are resampled to the nearest that it does."
+            "are: they are resampled to the next smaller that it does."
         )
     text = " ".join(said)
     if not hidden:

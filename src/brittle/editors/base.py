@@ -24,8 +24,8 @@ class Editor(Component):
         return self
 
     def evaluations(self, model: EditModel) -> int:
-        """How often one edit runs the model's denoiser; reads no weights."""
-        raise NotImplementedError
+        """How often one edit runs the model's denoiser, once if not said; reads no weights."""
+        return 1
 
     def edit(
         self,

@@ -30,8 +30,9 @@ class EncoderProtection(PGD):
 
     Minimises ‖E(x + δ) − z‖², E being the mean of the encoder's latent distribution, at the size at
     which the editor sees the photo. With a mask, E sees gray in the part to be edited, as in models
-    made for inpainting; other models encode the whole photo. The norm without the square, which
-    PhotoGuard's code minimises, gives the same steps: only the gradient's direction is used.
+    made for inpainting, where the model is such a one or an encoder alone; others encode the whole
+    photo. The norm without the square, which PhotoGuard's code minimises, gives the same steps:
+    only the gradient's direction is used.
 
     ``target`` is "gray" (the latent of a gray picture), "zero" (the zero latent), "away" (the
     photo's own latent, which is left as far behind as possible: EditShield's objective, from a
