@@ -26,6 +26,7 @@ command goes on from it, and several commands with a --part of the photos each m
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -37,7 +38,7 @@ from torch import Tensor
 from brittle.analysis.intervals import fieller_bounds, mean_bounds
 from brittle.budgets import PerceptualBudget
 from brittle.errors import Unavailable
-from brittle.images import read_photo, write_image
+from brittle.images import read_photo, write_bytes, write_image
 from brittle.metrics import PSNR, STLPIPS, Latent, Perceptual
 from brittle.models import EditModel, load_model
 from brittle.protections import EncoderProtection, Placebo, Protection
@@ -112,7 +113,7 @@ def measure(options: argparse.Namespace, results: Path) -> None:
         files = dict(protected(options.out / "files", label, photo, made, at))
         add(found, looking | unforeseen, photo, files, at)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(found, indent=1))
+        write_bytes(path, json.dumps(found, indent=1).encode(), overwrite=True)
         print(f"{label}: done", flush=True)
 
 
@@ -258,6 +259,8 @@ def tables(photos: Sequence[dict]) -> Iterator[str]:
         yield "Nothing is measured yet."
         return
     names, lookers = [*photos[0]["looks"]], [*photos[0]["distances"][TRANSFORMS[0]]]
+    if any(one["distances"][TRANSFORMS[0]].keys() != set(lookers) for one in photos):
+        sys.exit("Other models looked at some photos than at others: measure them in a new folder.")
     models = [name for name in lookers if f"{PLAIN} {name}" in names]
     yield f"{len(photos)} photos. Reach [95 %]; · where it is not beyond every kind of noise."
     for name in (f"{PLAIN} {{}}", f"{AWARE} {{}}", EVERYWHERE):

@@ -311,6 +311,13 @@ def test_several_photos_need_a_folder(photo, tmp_path):
     ]
 
 
+@pytest.mark.parametrize("command", ["transform", "protect", "edit"])
+def test_a_seed_that_no_generator_takes_is_refused(photo, tmp_path, command):
+    done = brittle(command, photo, "--seed", 2**64, "-o", tmp_path / "o.png", code=2)
+    assert "--seed" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_full_disk_leaves_nothing_behind(photo, tmp_path, monkeypatch):
     def full(descriptor):
         raise OSError(28, "No space left on device")

@@ -20,6 +20,10 @@ def lines(left, *, points=4, extra=(), noise=0.0, evidence=NO_EVIDENCE, before=0
     for transform, level in zip(TRANSFORMS, left, strict=True):
         distances |= {(ARM, transform): level, (PLACEBO, transform): 0.1, ("gray", transform): 1.0}
     rows = build(distances, points=points, noise=noise, **options) + list(extra)
+    return by_line(rows, evidence)
+
+
+def by_line(rows, evidence=NO_EVIDENCE):
     summary = summary_of(rows, primary=Primary(transforms=(TRANSFORMS[1],)), evidence=evidence)
     return {(case.arm, case.line): case for case in summary.worst_cases}
 
@@ -179,6 +183,32 @@ def test_the_selector_sees_only_the_published_file():
     assert found.effect_chosen == {"flip": 24}
     assert found.effect.estimate == pytest.approx(0.4)
     assert "thresholds of usable are not at hand" in found.chosen_by
+
+
+@pytest.mark.parametrize("lacking", ["published", "gray"])
+def test_what_is_left_is_divided_by_what_the_same_edits_had(lacking):
+    """Transforms take nothing of effects of 0.8 on prompt A and 2.8 on B, half of their rooms.
+
+    On B the attacker has no score against the published file, or the gray picture no edit.
+    """
+
+    def on(prompt, effect, lacking=""):
+        arms = {ARM: 0.1 + effect, PLACEBO: 0.1, "gray": 0.1 + 2 * effect}
+        distances = {(arm, name): d for arm, d in arms.items() for name in ("none", *TRANSFORMS)}
+        rows = build(distances, points=4, noise=0)
+        for metric in ("follow", "keep"):
+            rows += scores(metric, "published", (1.0, 1.0, 1.0, 1.0))
+        for row in rows:
+            failed = {"value": None, "reason": "refused"}
+            change = failed if lacking in (row.arm, row.reference) else {}
+            yield replace(row, prompt=prompt, **change)
+
+    found = by_line([*on("A", 0.8), *on("B", 2.8, lacking)])
+    both = 1.8 if lacking == "published" else 0.8
+    for line, effect in (("selector", 0.8), ("oracle", both), ("best fixed", both)):
+        case = found[ARM, line]
+        assert case.effect.estimate == pytest.approx(effect)
+        assert (case.share.estimate, case.reach.estimate) == pytest.approx((1, 0.5))
 
 
 def test_the_selector_goes_by_a_score_with_a_setting_as_well():

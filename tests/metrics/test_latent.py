@@ -34,6 +34,13 @@ def test_another_model_has_other_latents(photos, model, tmp_path):
     assert not torch.allclose(first, Latent().score(edited, images, model=other), rtol=1e-3)
 
 
+def test_a_model_that_sees_photos_smaller_has_other_latents(photos, embedded):
+    larger = load_model("embedded", device="cpu", dtype="float32", size=256)
+    wide, edited = (one.repeat(1, 1, 1, 2) for one in (photos, noisy(photos)))
+    whole, reduced = (Latent().score(edited, wide, model=one) for one in (larger, embedded))
+    assert not torch.allclose(whole, reduced, rtol=1e-2)
+
+
 def test_needs_a_model(photos):
     with pytest.raises(Unavailable, match="needs the edit model"):
         Latent().score(photos, photos)

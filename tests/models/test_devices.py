@@ -4,6 +4,7 @@ import platform
 import resource
 from types import SimpleNamespace
 
+import psutil
 import pytest
 import torch
 
@@ -18,6 +19,7 @@ from brittle.models.devices import (
     prepare,
     room_for_more,
 )
+from brittle.models.memory import free_memory
 from brittle.trial.plan import rows_a_call
 
 
@@ -152,7 +154,17 @@ def test_memory_that_a_layer_frees_is_kept_for_the_next_while_networks_run():
     with keeping_freed_memory():
         with keeping_freed_memory():
             pass
-        assert fresh_memory() < 4 * LAYER
+        assert fresh_memory() <= 2 * 4 * LAYER  # of eight; small things may lie in between
     with pytest.raises(Refused), keeping_freed_memory():
         refuse()
     assert not _allocator().networks
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators")
+def test_kept_memory_counts_as_free():
+    with keeping_freed_memory():
+        layers = [torch.ones(LAYER) for _ in range(8)]
+        del layers
+    held = psutil.Process().memory_info().rss
+    free_memory(torch.device("cpu"))
+    assert held - psutil.Process().memory_info().rss > 4 * 4 * LAYER

@@ -10,6 +10,7 @@ from brittle.metrics import Follow, Keep
 from brittle.models import EditModel, load_model
 from brittle.models.loading import EMBEDDED, EMBEDDED_INSTRUCT
 from brittle.models.prompts import check_prompts
+from brittle.protections import Protection
 from brittle.sources.photos import load_photos
 
 MEGABYTE = 1_000_000
@@ -57,3 +58,11 @@ def test_it_edits_by_instruction_alone(model: EditModel, photos: Tensor) -> None
         Img2Img().edit(model, photos[:1], prompts=["night"], seeds=[0])
     with pytest.raises(UserError, match="knows no word"):
         check_prompts(model, ["blorf zint"])
+
+
+@pytest.mark.parametrize("protection", ["diffusion:steps=1", "style-cloak:steps=1"])
+def test_a_protection_through_what_it_cannot_do_is_refused_before_work(
+    model: EditModel, protection: str
+) -> None:
+    with pytest.raises(UserError, match=r"flow matching|follows instructions"):
+        Protection.parse(protection).check_model(model)

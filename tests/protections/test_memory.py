@@ -57,6 +57,9 @@ def test_the_estimate_grows_with_pixels_and_with_what_is_asked(embedded):
     jpeg = estimate(embedded, "photoguard-encoder-jpeg", BIG)
     assert jpeg > 1.5 * estimate(embedded, "encoder", BIG)
     assert estimate(embedded, "diffusion", (512, 512)) > small
+    # What the perceptual distance keeps of a photo at its own size for its gradient.
+    plain, seen = (estimate(embedded, f"style-cloak:alpha={alpha}", BIG) for alpha in (0, 1))
+    assert seen - plain > 1_000 * 3000 * 4000
 
 
 def test_what_cannot_fit_is_refused_before_work(embedded, monkeypatch):

@@ -3,6 +3,7 @@ import torch
 
 from brittle.component import key
 from brittle.errors import UserError
+from brittle.images import quantise, stretch
 from brittle.transforms import Chain, Flip, GaussianBlur, Jpeg, MedianBlur, Rotate, Transform
 
 BLUR, JPEG = GaussianBlur(sigma=1), Jpeg(quality=75)
@@ -48,6 +49,38 @@ def test_undo_runs_backwards(real):
     received = chain.apply(real)
     assert received.shape[-2:] == (203, 150)
     assert torch.equal(chain.geometry.undo(received), real)
+
+
+@pytest.mark.parametrize("shape", [(96, 128), (97, 131), (131, 97)])
+@pytest.mark.parametrize("move", ["crop:left=32", "shift:right=32,down=-8", "flip+crop:right=32"])
+@pytest.mark.parametrize(
+    "later",
+    [
+        "resize:long_side=48,back=false",
+        "resize:long_side=200,back=false",
+        "resize:factor=0.37,back=false",
+        "resize:long_side=64,back=false+rotate:degrees=90+resize:long_side=48,back=false",
+        "resize:long_side=64,back=false+shift:right=2+flip",
+        "screenshot:scale=0.37,gamma=1,quality=100",
+    ],
+)
+@pytest.mark.parametrize("editor", [None, (64, 64)])
+def test_what_moved_before_a_resize_is_turned_back(shape, move, later, editor):
+    down, across = torch.meshgrid(*(torch.linspace(0, 1, side) for side in shape), indexing="ij")
+    photo = quantise(torch.stack([down, across, across])[None])
+    chain = Transform.parse(f"{move}+{later}")
+    received = chain.apply(photo)
+    edited = stretch(received, editor or received.shape[-2:])
+    restored = chain.geometry.restore(edited, size=shape, shape=shape)
+    valid = chain.geometry.valid_of(edited, size=shape)
+    shown = chain.geometry.restore(valid, size=shape, shape=shape) > 1 - 1e-3
+    first = Transform.parse(move)
+    exact = first.geometry.undo(first.geometry.valid(first.apply(photo))) > 0
+    assert not (shown & ~exact).any()
+    # Pixels at an edge are mixed with those beyond it.
+    assert exact.float().mean() - shown.float().mean() < 0.1
+    # A displacement of 2 px would be 4 levels.
+    assert (restored - photo).abs()[shown.expand_as(photo)].mean() * 255 < 2
 
 
 def test_masks_and_validity_go_through_every_step(real):

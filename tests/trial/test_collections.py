@@ -353,3 +353,12 @@ def test_a_dry_run_says_how_many_steps_it_would_take(cats, small_sd, tmp_path):
     assert "2 photos in 1 collection on" in result.output
     assert "fine-tunes         4 (8 steps)" in result.output
     assert "verdict" not in result.output
+
+
+def test_linked_collections_keep_their_names(tmp_path):
+    for artist, name in (("one", "chelsea"), ("two", "astronaut")):
+        write_pictures(tmp_path / artist / "paintings", name=name)
+        (tmp_path / "all").mkdir(exist_ok=True)
+        (tmp_path / "all" / artist).symlink_to(tmp_path / artist / "paintings")
+    trial = over(tmp_path / "all", "embedded")
+    assert {name.split("/")[0] for name in read_photos(trial)} == {"one", "two"}

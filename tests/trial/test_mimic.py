@@ -95,6 +95,24 @@ def test_one_original_is_refused_before_any_work(folder, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_other_originals_are_compared_with_anew(folder, tmp_path):
+    wanted = [folder, "--prompt", "sks", "-o", tmp_path / "out", "--editor", f"finetune:{FIELDS}"]
+
+    def between(*names: str) -> float:
+        originals = tmp_path / "-".join(names)
+        originals.mkdir()
+        for name in names:
+            write_image(originals / f"{name}.png", from_bytes(getattr(data, name)()[None, :200]))
+        assert run(*wanted, "--originals", originals, "--force").exit_code == 0
+        told = json.loads((tmp_path / "out" / "mimicry.json").read_text())
+        shown = load_photos(str(originals), square=128).values()
+        expected = float(Style().score(*(one.image for one in shown)))
+        assert told["ends"]["originals"]["style"] == pytest.approx(expected)
+        return told["pictures"][0]["distances"]["style"]
+
+    assert between("astronaut", "coffee") != between("chelsea", "coffee")
+
+
 def test_a_folder_of_collections_is_refused(folder, tmp_path):
     shutil.copytree(folder, tmp_path / "several" / "cats")
     shutil.copytree(folder, tmp_path / "several" / "turned")

@@ -225,11 +225,15 @@ def test_protecting_takes_a_gradient_of_each_encoder_and_view_and_a_projection_f
     edit = "diffusion:evaluations=2,draws=3,draws_at_once=1,steps=2"
     passes = 6 * (1 + 2 * cost.LEARNING / 2 + cost.DECODING)
     assert protecting(edit) == pytest.approx(files * (passes * gradient + 2))
-    # A collection's pictures meet the denoiser one at a time, and a copy learns from them.
+    # A collection's pictures meet the denoiser one at a time, and a copy learns from them: here
+    # each photo is a collection.
     through = "anti-dreambooth:rounds=1,steps=2,training_steps=5"
     learned = Protection.parse(through).total_training
     assert learned >= 5
-    assert protecting(through) == files * 2 * (gradient + 1 + 2) + learned * 2
+    assert protecting(through) == files * (2 * (gradient + 1 + 2) + learned * 2)
+    restyling = "style-cloak:steps=3,evaluations=5,alpha=0,p=0"
+    styles = len(Protection.parse(restyling).styles)
+    assert protecting(restyling) == files * (3 * (gradient + 1) + styles * 5 * gradient)
     # Each encoder has a pace of its own.
     monkeypatch.setattr(cost._Pace, "_gradient", lambda self, one: 1.0 if one is model else 3.0)
     assert protecting(both) == files * 3 * (1 + 3 + 1)

@@ -7,7 +7,7 @@ what is learned from photos is learned from the others.
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,8 +103,8 @@ class _Attempt:
 
     values: Array | None = None
     """(photos,), NaN where a photo has no number."""
-    rows: int = 0
-    """How many edits it is scored on: one a point."""
+    counted: Mask = field(default_factory=lambda: np.zeros((0, 0), bool))
+    """Where it is scored, (photos, points): one edit each."""
     chosen: tuple[tuple[str, int], ...] = ()
     reason: str = ""
 
@@ -122,6 +122,7 @@ class Search:
         """Search among ``transforms``, in the metric and editor of ``effects``."""
         self.effects, self.usable, self.transforms = effects, usable, tuple(transforms)
         self.table, self.thresholds = effects.table, thresholds
+        self.ceiling = effects.block(self.table.ceiling, "none")
         seeds = [seed for *_, seed in self.table.points]
         asked = [effects.block(arm, "none").asked.any(0) for arm in self.table.compared]
         compared = sorted({seeds[i] for i in np.flatnonzero(np.any(asked, 0))})
@@ -158,11 +159,11 @@ class Search:
             reach=self._reach(arm, left),
             usable=None
             if got.values is None
-            else share_interval(got.values, got.rows, ALPHA, self.table.unit),
+            else share_interval(got.values, int(got.counted.sum()), ALPHA, self.table.unit),
             usable_chosen=dict(got.chosen),
             usable_reason=got.reason,
             plain_minimum=(
-                known_mean(self._means(effect).mean(-1).min(-1), self.table.unit)
+                known_mean(self._means(effect, _complete(effect)).mean(-1).min(-1), self.table.unit)
                 if line == "any" and effect is not None
                 else None
             ),
@@ -193,11 +194,12 @@ class Search:
             return _Attempt(reason=self.usable.reason or "edits were not judged against the photo")
         if line != "any":
             return self._choose(line, hits, loss)
-        best = hits.max(1, keepdims=True)  # NaN where a transform has no number
-        values = self._means(best)[:, 0].mean(-1)
+        best = hits.max(1)  # NaN where a transform has no number
+        counted = np.isfinite(best)
+        values = self._photo_means(best, counted)
         if not np.isfinite(values).any():
             return _Attempt(reason=INCOMPLETE)
-        return _Attempt(values, int(np.isfinite(best).sum()))
+        return _Attempt(values, counted)
 
     def _choose(self, line: Line, scores: Array, loss: Array | None) -> _Attempt:
         """Score what is chosen by a loss; both (photos, transforms, points)."""
@@ -207,7 +209,8 @@ class Search:
             )
         if line != "best fixed" and len(self.parts) < 2:
             return _Attempt(reason=ONE_SEED)
-        told, scored = self._means(loss, scores), self._means(scores, loss)
+        counted = _complete(loss, scores)
+        told, scored = self._means(loss, counted), self._means(scores, counted)
         here: Mask = np.asarray(np.isfinite(told + scored).all((1, 2)))
         if not here.any():
             return _Attempt(reason=INCOMPLETE)
@@ -223,8 +226,7 @@ class Search:
         values = np.full(len(scores), np.nan)
         values[here] = found
         counts = Counter(self.transforms[i] for i in choice.ravel())
-        rows = int(np.isfinite(scores + loss)[here].all(1).sum())
-        return _Attempt(values, rows, tuple(counts.most_common()))
+        return _Attempt(values, counted & here[:, None], tuple(counts.most_common()))
 
     def _oracles_loss(self, arm: str, hits: Array) -> tuple[Array, str]:
         promise = self._promise(arm, "photo")
@@ -285,14 +287,13 @@ class Search:
         yield thresholds.keep, least[..., 1]
 
     def _effects(self, arm: str) -> Array:
-        return np.stack(
-            [
-                self.effects.block(arm, transform).values
-                - self.effects.noise(arm, transform).values
-                for transform in self.transforms
-            ],
-            1,
-        )
+        effects = [
+            self.effects.block(arm, transform).values - self.effects.noise(arm, transform).values
+            for transform in self.transforms
+        ]
+        # Where the ceiling lacks a number no edit counts, as in `Effects.contrast`.
+        unknown = self.ceiling.asked.any() & np.isnan(self.ceiling.values)
+        return np.where(unknown[:, None], np.nan, np.stack(effects, 1))
 
     def _scores(
         self, find: Callable[..., Block], arm: str, metric: str, reference: str
@@ -304,31 +305,39 @@ class Search:
             return None
         return np.stack([block.values for block in blocks], 1)
 
-    def _means(self, values: Array, *others: Array) -> Array:
-        """Means over each part of the seeds, (photos, transforms, parts).
-
-        Only points count that have numbers for every transform, in ``others`` as well.
-        """
-        valid = np.logical_and.reduce([np.isfinite(one).all(1) for one in (values, *others)])
+    def _means(self, values: Array, counted: Mask) -> Array:
+        """Means over each part of the seeds where points count: (photos, transforms, parts)."""
         means = [
-            [unit_means(values[:, transform], valid & part) for transform in range(values.shape[1])]
+            [unit_means(of_one, counted & part) for of_one in np.moveaxis(values, 1, 0)]
             for part in self.parts
         ]
         return np.moveaxis(np.array(means), (0, 1), (2, 1))
 
+    def _photo_means(self, values: Array, counted: Mask) -> Array:
+        """One number a photo, each part of the seeds alike; both arrays are (photos, points)."""
+        return self._means(values[:, None], counted)[:, 0].mean(-1)
+
     def _share(self, arm: str, effect: Array | None, left: _Attempt) -> tuple[Interval | None, str]:
         if effect is None or left.values is None:
             return None, left.reason
-        before = self._means(effect)[:, self.transforms.index("none")].mean(-1)
+        untransformed = effect[:, self.transforms.index("none")]
+        before = self._photo_means(untransformed, left.counted)
         return self.effects.share(arm, left.values, before, ALPHA)
 
     def _reach(self, arm: str, left: _Attempt) -> Interval | None:
         if left.values is None:
             return None
-        room = self.effects.contrast(arm, "none").room
+        noise = self.effects.noise(arm, "none")
+        room = self._photo_means(self.ceiling.values - noise.values, left.counted)
         if (known_mean(room, self.table.unit) or 0.0) <= 0:
             return None  # as in `Effects.reach`
         return ratio_interval(left.values, room, ALPHA, self.table.unit)
+
+
+def _complete(*scores: Array) -> Mask:
+    """Where each of several scores (photos, transforms, points) has numbers for every transform."""
+    complete: Mask = np.logical_and.reduce([np.isfinite(one).all(1) for one in scores])
+    return complete
 
 
 def lower_rank(follow: Array, keep: Array) -> Array:

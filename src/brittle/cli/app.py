@@ -153,6 +153,9 @@ Size = Annotated[
         help="The model sees a photo at up to this long side, in px; default: the model's own.",
     ),
 ]
+MOST = 2**63 - 1
+"""The largest seed of torch's generators."""
+Seed = Annotated[int, typer.Option(min=0, max=MOST)]
 Dtype = Annotated[
     str | None,
     typer.Option(

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import brittle
-from brittle.cli.app import Device, Dtype, Size, app, tell, to_stderr
+from brittle.cli.app import Device, Dtype, Seed, Size, app, tell, to_stderr
 from brittle.errors import UserError
 from brittle.progress import on_stderr
 
@@ -51,7 +51,7 @@ def audit(
             show_default=False,
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Seed = 0,
     json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
     out: Annotated[
         Path | None,

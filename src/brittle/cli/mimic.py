@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import brittle
-from brittle.cli.app import Device, Dtype, Force, Model, Size, app, tell, to_stderr
+from brittle.cli.app import MOST, Device, Dtype, Force, Model, Size, app, tell, to_stderr
 from brittle.progress import on_stderr
 
 
@@ -28,7 +28,7 @@ def mimic(
     model: Model = "embedded",
     size: Size = None,
     seeds: Annotated[
-        list[int] | None, typer.Option("--seed", min=0, help="A seed. Repeatable.")
+        list[int] | None, typer.Option("--seed", min=0, max=MOST, help="A seed. Repeatable.")
     ] = None,
     originals: Annotated[
         Path | None,

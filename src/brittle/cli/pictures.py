@@ -7,6 +7,7 @@ import typer
 
 import brittle
 from brittle.cli.app import (
+    MOST,
     Device,
     Dtype,
     Force,
@@ -16,6 +17,7 @@ from brittle.cli.app import (
     Model,
     Out,
     Photos,
+    Seed,
     Size,
     app,
     tell,
@@ -42,7 +44,7 @@ def protect(
     model: Model = "embedded",
     size: Size = None,
     mask: Mask = None,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Seed = 0,
     device: Device = None,
     dtype: Dtype = None,
     force: Force = False,
@@ -78,7 +80,7 @@ def transform(
     transform: Annotated[str, typer.Option("--with", help="A transform, or several joined by +.")],
     model: Model = "embedded",
     size: Size = None,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Seed = 0,
     device: Device = None,
     dtype: Dtype = None,
     force: Force = False,
@@ -114,7 +116,9 @@ def edit(
     model: Model = "embedded",
     size: Size = None,
     mask: Mask = None,
-    seed: Annotated[int, typer.Option(min=0, help="The generator's seed, as in diffusers.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=MOST, help="The generator's seed, as in diffusers.")
+    ] = 0,
     device: Device = None,
     dtype: Dtype = None,
     force: Force = False,
@@ -159,7 +163,7 @@ def placebo(
             "three kinds of noise.",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="The seed of the noise.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MOST, help="The seed of the noise.")] = 0,
     force: Force = False,
 ) -> None:
     """Write placebos of a protected file (noise of its size), as controls for your own experiment.

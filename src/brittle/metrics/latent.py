@@ -47,7 +47,7 @@ class Latent(Metric):
 
 def _latents(image: Tensor, model: EditModel) -> Tensor:
     (latents,) = MEMORY.recall(
-        f"latent:{model.content_hash}:{model.device}:{model.precision}",
+        f"latent:{model.content_hash}:{model.device}:{model.precision}:{model.size}",
         image,
         lambda x: (model.encode_to_attack(model.fit(x.to(model.device))).cpu(),),
     )

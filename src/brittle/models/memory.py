@@ -8,6 +8,7 @@ from torch import Tensor
 
 from brittle.control_groups import groups_of, text_of
 from brittle.errors import UserError
+from brittle.models.devices import give_back_freed_memory
 from brittle.models.edit_model import EditModel
 from brittle.models.tuned import LearningScope
 
@@ -126,6 +127,7 @@ def free_memory(device: torch.device) -> int:
 
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
+    give_back_freed_memory()
     return min([int(psutil.virtual_memory().available), *_left_in_groups()])
 
 

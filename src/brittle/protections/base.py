@@ -1,5 +1,6 @@
 """What a protection is: a photo and a model in, the photo that will be published out."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Self, final
@@ -114,6 +115,11 @@ class Protection(Component):
         return 0
 
     @property
+    def denoiser_runs(self) -> int:
+        """Evaluations of the denoiser for one image that no gradient passes, guided."""
+        return 0
+
+    @property
     def decoder_gradients(self) -> int:
         """Gradients of the decoder for one image."""
         return 0
@@ -144,7 +150,7 @@ class Protection(Component):
         Raises:
             UserError: so it is; the sentence says what is needed, what is free and what to do.
         """
-        height, width = max(shapes)
+        height, width = max(shapes, key=math.prod)
         many = f"{len(shapes)} photos of up to " if len(shapes) > 1 else "a photo of "
         what = f"Protecting {many}{width} × {height} px with {self.name}"
         check_free(self.memory(model, shapes), what, model.device, instead)

@@ -20,7 +20,7 @@ from brittle.networks import efficientnet
 from brittle.noise import Seeds, derive_seed, generators
 from brittle.protections.base import Protection, Trace
 from brittle.protections.expectation import Range
-from brittle.protections.pgd import PGD
+from brittle.protections.pgd import GRADIENT, PGD
 from brittle.protections.update import Adam, Update
 
 STYLES = (
@@ -34,6 +34,8 @@ STYLES = (
     "a stained glass window",
 )
 """Styles that nobody owns, as prompts; all older than a century."""
+SEEN_BYTES = 1_100
+"""Bytes a pixel of a photo that the perceptual distance keeps for its gradient."""
 UNLIKE = 0.75
 """Of the styles ordered by distance, which one is taken: far, but not the farthest."""
 
@@ -81,17 +83,36 @@ class StyleCloak(PGD):
     evaluations: int = Field(25, ge=1)
 
     @property
+    def denoiser_runs(self) -> int:
+        """As `Protection.denoiser_runs`: those of each edit."""
+        return self._edits * self.evaluations
+
+    @property
+    def _edits(self) -> int:
+        return 1 if self.style is not None else len(self.styles)
+
+    @property
     def cost(self) -> str:
         """See `Protection.cost`."""
-        styles = 1 if self.style is not None else len(self.styles)
-        edits = f"{styles} edit{'' if styles == 1 else 's'}"
+        edits = f"{self._edits} edit{'' if self._edits == 1 else 's'}"
         return f"{self.gradients:,} passes through the encoder, forward and backward, and {edits}"
+
+    def _of_gradient(
+        self, model: EditModel, kept: tuple[float, float], height: int, width: int
+    ) -> float:
+        """As `PGD._of_gradient`, with what the perceptual distance keeps."""
+        seen = SEEN_BYTES * height * width * bool(self.alpha)
+        return super()._of_gradient(model, kept, height, width) + GRADIENT * seen
 
     def with_budget(self, budget: Budget) -> Self:
         """As `PGD.with_budget`; Adam's rate is no length, and stays."""
         if self.optimizer == "adam":
             return Protection.with_budget(self, budget)
         return super().with_budget(budget)
+
+    def check_model(self, model: EditModel) -> None:
+        """See `Protection.check_model`: it restyles by img2img."""
+        chain.check_task(model, "img2img")
 
     def prepare(self, model: EditModel, image: Tensor, *, mask: Mask, seeds: Seeds) -> "_Target":
         """The restyled pictures, at the size at which the model sees these."""

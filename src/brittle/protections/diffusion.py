@@ -94,6 +94,12 @@ class DiffusionProtection(PGD):
         """See `PGD.graphs_on`: a pass for each row that an evaluation runs."""
         return self.draws_at_once * model.denoiser.rows(self._guidance(model))
 
+    def check_model(self, model: EditModel) -> None:
+        """See `Protection.check_model`; whether there will be a mask isn't known yet."""
+        task = "inpaint" if model.denoiser.hides_masked else task_of(model, None)
+        running = chain.check_task(model, task).steps_for(self.evaluations, self.strength)
+        model.schedule(self.scheduler, num_inference_steps=running, eta=self.eta)
+
     def prepare(self, model: EditModel, image: Tensor, *, mask: Mask, seeds: Seeds) -> "_Prepared":
         """The streams that all noise comes from, and empty stores of plans and targets."""
         return _Prepared(noise.generators(seeds) * self.draws_at_once)

@@ -137,7 +137,7 @@ def read_photos(trial: Trial) -> dict[str, TrialPhoto]:
     photos: dict[str, TrialPhoto] = {}
     owners: dict[str, str] = {}
     for folder in collections(Path(trial.photos)):
-        collection = printable(folder.resolve().name)
+        collection = printable(folder.name or folder.resolve().name)
         for name, photo in load_photos(str(folder), square=trial.square).items():
             if owners.setdefault(photo.digest, collection) != collection:
                 raise UserError(f"{owners[photo.digest]} and {collection} share {name}: keep one.")

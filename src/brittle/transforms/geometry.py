@@ -1,7 +1,7 @@
 """Where pixels go under a transform, and how an edit of what was received is turned back."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -29,12 +29,14 @@ class Geometry:
     of an image (N, C, H, W) back to where they were. ``valid`` says which pixels of a received
     image come from the photo: (N, 1, H, W) of 0 and 1. With ``needs_size``, pixels move back only
     at the size that was received, since they moved by a number of pixels, not at an editor's.
+    ``steps`` are the first and the later of two that `then` put together.
     """
 
     move_mask: Move = stay
     undo: Move = stay
     valid: Move = everywhere
     needs_size: bool = False
+    steps: tuple["Geometry", "Geometry"] | None = None
 
     @property
     def moves(self) -> bool:
@@ -52,7 +54,21 @@ class Geometry:
             undo=lambda image: self.undo(later.undo(image)),
             valid=valid,
             needs_size=self.needs_size or later.needs_size,
+            steps=(self, later),
         )
+
+    def _at(self, size: Sequence[int]) -> "Geometry":
+        """The same, for photos of ``size``: a step gets back the (height, width) that it gave.
+
+        Alone, the ``undo`` of a resize can't know it, or is off by what was rounded.
+        """
+        if self.steps is None:
+            return self
+        first, later = self.steps
+        between = first.received_size(size)
+        last = later._at(between)
+        fitted = replace(last, undo=lambda image: stretch(last.undo(image), between))
+        return first._at(size).then(fitted)
 
     def received_size(self, size: Sequence[int]) -> Sequence[int]:
         """What (height, width) a photo of ``size`` has after the transform.
@@ -67,13 +83,14 @@ class Geometry:
 
         ``size`` is that of the photo before the transform; an editor works at a size of its own.
         """
-        if self.needs_size:
-            edited = stretch(edited, self.received_size(size))
-        return stretch(self.undo(edited), shape)
+        if not self.needs_size:
+            return stretch(self.undo(edited), shape)
+        received = stretch(edited, self.received_size(size))
+        return stretch(self._at(size).undo(received), shape)
 
     def valid_of(self, edited: Tensor, *, size: Sequence[int]) -> Tensor:
         """As `valid`, of an edit of what was received; ``size`` as in `restore`."""
         if not self.needs_size:
             return self.valid(edited)
         received = edited.new_zeros(len(edited), 1, *self.received_size(size))
-        return (stretch(self.valid(received), edited.shape[-2:]) > 1 - 1e-3).to(edited)
+        return (stretch(self._at(size).valid(received), edited.shape[-2:]) > 1 - 1e-3).to(edited)

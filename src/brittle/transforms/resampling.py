@@ -64,9 +64,9 @@ class Resize(Transform):
 
     @property
     def geometry(self) -> Geometry:
-        """Pixels grow back by ``factor``; what size there was before a ``long_side``, nobody knows.
+        """Pixels grow back by ``factor``; from a ``long_side`` alone, no size follows to grow to.
 
-        Where the image goes ``back`` to its size, nothing moves.
+        `Geometry.restore` knows it by the photo's. Where the image goes ``back``, nothing moves.
         """
         if self.back:
             return Geometry()

@@ -66,6 +66,8 @@ class Cost:
     """Pictures that all steps of fine-tunes show."""
     by_protection: Counter[str] = field(default_factory=Counter)
     """Files that each protection makes."""
+    collections: Counter[str] = field(default_factory=Counter)
+    """Collections that each of them is made for; a photo alone is one of its own."""
     by_network: Counter[Transform] = field(default_factory=Counter)
     """Pictures that each transform with a network of its own receives, alone or in a chain."""
 
@@ -106,6 +108,9 @@ def count(plan: Plan, model: EditModel) -> Cost:
         tuning_steps=sum(one.max_train_steps for one in tunings),
         shown=sum(one.max_train_steps * one.pictures_a_step for one in tunings),
         by_protection=Counter(one.arm for one in protected),
+        collections=Counter(
+            arm for arm, _ in {(one.arm, plan.neighbours(one.photo)) for one in protected}
+        ),
         by_network=Counter(
             part for transform in passed for part in transform.parts if part.network
         ),
@@ -126,7 +131,7 @@ def stage_seconds(
     received, seen = first[0, 0].numel() / 1e6, pace.pixels / 1e6
     editing = cost.evaluations - cost.purifying_evaluations
     stages = {
-        arm: _protecting(protection, cost.by_protection[arm], pace)
+        arm: _protecting(protection, cost.by_protection[arm], cost.collections[arm], pace)
         for arm, protection in plan.protections.items()
     }
     stages |= {
@@ -147,13 +152,14 @@ def stage_seconds(
     return {stage: seconds for stage, seconds in stages.items() if seconds}
 
 
-def _protecting(protection: Protection, photos: int, pace: "_Pace") -> float:
-    through = photos * protection.denoiser_gradients + bool(photos) * protection.total_training
+def _protecting(protection: Protection, photos: int, collections: int, pace: "_Pace") -> float:
+    through = photos * protection.denoiser_gradients + collections * protection.total_training
     run = pace.evaluations_alone if protection.needs_collection else pace.evaluations
     encoders = protection.encoders_on(pace.model) if photos else []
     return (
         sum(pace.gradients(photos * protection.encoder_gradients, one) for one in encoders)
         + run(through * LEARNING / 2)
+        + pace.evaluations(photos * protection.denoiser_runs)
         + pace.codings(photos * protection.decoder_gradients * DECODING)
         + pace.projections(photos * protection.total_steps, protection.budget)
     )

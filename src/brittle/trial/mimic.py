@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
-from brittle.component import Component
+from brittle.component import Component, key
 from brittle.declaration.primary import Primary
 from brittle.declaration.trial import Trial
 from brittle.editors import Editor, FineTune
@@ -127,7 +127,12 @@ def _plan(
     plan = make_plan(trial, {f"{name}/{one}": photo for one, photo in photos.items()}, model)
     if shown is None:
         return plan
-    return replace(plan, references={name: tuple(one.photo for one in shown.values())})
+    originals_key = key("originals", *(one.digest for one in shown.values()))
+    return replace(
+        plan,
+        references={name: tuple(one.photo for one in shown.values())},
+        cells=[replace(cell, key=key(cell.key, originals_key)) for cell in plan.cells],
+    )
 
 
 def _measured(

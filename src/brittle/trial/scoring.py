@@ -346,8 +346,8 @@ class Originals:
     def between(self, metric: Metric, label: str, prompt: str) -> float:
         """Mean distance of any two of them; computed once."""
         if label not in self.known:
-            one, other = zip(*combinations(self.images.split(1), 2), strict=True)
-            self.known[label] = self._mean(metric, torch.cat(one), torch.cat(other), prompt)
+            pairs = combinations(self.images.split(1), 2)
+            self.known[label] = mean(self._mean(metric, *pair, prompt) for pair in pairs)
         return self.known[label]
 
     def _mean(self, metric: Metric, images: Tensor, references: Tensor, prompt: str) -> float:
