@@ -4,6 +4,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import weakref
 from collections import Counter
 from contextlib import contextmanager
 
@@ -12,6 +13,7 @@ import torch
 
 from brittle.declaration.primary import Primary
 from brittle.errors import UserError
+from brittle.images import write_image
 from brittle.models import EditModel, load_model
 from brittle.models.loading import EMBEDDED
 from brittle.progress import ALL, silent
@@ -19,6 +21,7 @@ from brittle.protections import Protection
 from brittle.record.rows import read_results
 from brittle.record.store import FolderStore
 from brittle.sources.photos import load_photos
+from brittle.trial import stages
 from brittle.trial.plan import in_parts, lay_out, make_plan
 from brittle.trial.run import run
 from brittle.trial.stages import edit, receiving, release
@@ -168,6 +171,40 @@ def test_a_received_picture_is_decoded_and_encoded_once_for_all_its_edits(
     assert decoded == dict.fromkeys(sources, 1)
     assert len(plan.edits) == 3 * len(sources) > len(sources)
     assert encoded == [2] * (len(sources) // 2)
+
+
+def test_pictures_that_wait_for_more_of_their_shape_do_not_add_up(trial, tmp_path, monkeypatch):
+    photos, out = tmp_path / "photos", FolderStore(tmp_path / "out")
+    photos.mkdir()
+    for k in range(12):  # six shapes in turn
+        noise = torch.rand(1, 3, 40, 40 + 4 * (k % 6), generator=torch.Generator().manual_seed(k))
+        write_image(photos / f"{k:02}.png", noise)
+    less = {"protections": (), "floor_seeds": (), "primary": Primary(metric="psnr")}
+    changed = trial.model_copy(update={**less, "photos": str(photos), "batch": 4})
+    model = load_model(trial.model)
+    plan = make_plan(changed, load_photos(changed.photos), model)
+    release(plan, out, model, silent)
+    with receiving(plan, out, model, silent):
+        pass
+    pictures, held, calls, read = [], [], [], FolderStore.read
+
+    def remembered(self, key):
+        image = read(self, key)
+        pictures.append(weakref.ref(image))
+        held.append(sum(one() is not None for one in pictures))
+        return image
+
+    def called(plan, store, model, editor, batch):
+        calls.append((len(pictures), len(batch)))
+        return len(batch)
+
+    monkeypatch.setattr(FolderStore, "read", remembered)
+    monkeypatch.setattr(stages, "_edit", called)
+    edit(plan, out, model, silent, lambda key: None)
+    # Of a photo the original, its JPEG and a gray picture: six of each shape, as full as can be.
+    assert len(pictures) == len(plan.edits) == 6 * 6
+    assert calls == [(6 * k + n, rows) for k in range(6) for n, rows in ((4, 4), (6, 2))]
+    assert max(held) <= 2 * plan.batch  # those of the last call and of the next
 
 
 def test_a_new_metric_fills_in_its_own_scores_only(trial, tmp_path, monkeypatch):

@@ -37,6 +37,8 @@ from brittle.trial.tasks import Edit, Plan, Reception, Release
 WaitFor = Callable[[str], None]
 Row = tuple[Edit, Tensor]
 """An edit to make, and the received picture."""
+Sources = dict[tuple[str, str], list[Edit]]
+"""Edits to make, by their editor and the key of what was received."""
 
 
 def compute(plan: Plan, store: Store, model: EditModel, progress: Progress = silent) -> None:
@@ -363,33 +365,47 @@ def edit(plan: Plan, store: Store, model: EditModel, progress: Progress, wait_fo
     """Edit received files in batches of one shape, those of different arms and prompts together.
 
     As many files as a batch has rows get the first of their edits, then the second of each: so they
-    are decoded once, and encoded once (`EditModel.encode`).
+    are decoded once, and encoded once (`EditModel.encode`). Photos of one shape follow each other:
+    so the pictures that wait for a batch to fill don't grow in number with the photos' shapes.
     """
-    missing: dict[tuple[str, str], list[Edit]] = defaultdict(list)
+    by_shape: dict[torch.Size | None, Sources] = defaultdict(lambda: defaultdict(list))
     for one in plan.edits.values():
         if not plan.editors[one.editor].takes_collection and not store.has(one.key):
             assert one.source is not None, "what is edited was received"
-            missing[one.editor, one.source].append(one)
-    if not missing:
+            # A worker may have no photos: what it gets in a parcel has one shape.
+            photo = plan.photos.get(one.subject)
+            shape = None if photo is None else photo.image.shape
+            by_shape[shape][one.editor, one.source].append(one)
+    if not by_shape:
         return
-    with progress("edits", sum(map(len, missing.values()))) as advance:
-        files: dict[tuple[str, torch.Size], list[list[Row]]] = defaultdict(list)
-        left: dict[tuple[str, torch.Size], list[Row]] = defaultdict(list)
-        for (editor, source), edits in missing.items():
-            wait_for(source)
-            image = store.read(source)
-            alike = files[editor, image.shape]
-            alike.append([(one, image) for one in edits])
-            if len(alike) == plan.batch:
-                del files[editor, image.shape]
-                for batch in _batches(plan, alike, left[editor, image.shape]):
-                    advance(_edit(plan, store, model, editor, batch))
-        for (editor, shape), alike in files.items():
-            for batch in _batches(plan, alike, left[editor, shape]):
+    total = sum(len(edits) for missing in by_shape.values() for edits in missing.values())
+    with progress("edits", total) as advance:
+        for missing in by_shape.values():
+            for editor, batch in _calls(plan, store, missing, wait_for):
                 advance(_edit(plan, store, model, editor, batch))
-        for (editor, _), rows in left.items():
-            if rows:
-                advance(_edit(plan, store, model, editor, rows))
+
+
+def _calls(
+    plan: Plan, store: Store, missing: Sources, wait_for: WaitFor
+) -> Iterator[tuple[str, list[Row]]]:
+    """The editor and the rows of each call; transforms may give files several shapes."""
+    files: dict[tuple[str, torch.Size], list[list[Row]]] = defaultdict(list)
+    left: dict[tuple[str, torch.Size], list[Row]] = defaultdict(list)
+    for (editor, source), edits in missing.items():
+        wait_for(source)
+        image = store.read(source)
+        alike = files[editor, image.shape]
+        alike.append([(one, image) for one in edits])
+        if len(alike) == plan.batch:
+            del files[editor, image.shape]
+            for batch in _batches(plan, alike, left[editor, image.shape]):
+                yield editor, batch
+    for (editor, shape), alike in files.items():
+        for batch in _batches(plan, alike, left[editor, shape]):
+            yield editor, batch
+    for (editor, _), rows in left.items():
+        if rows:
+            yield editor, rows
 
 
 def _batches(plan: Plan, files: list[list[Row]], left: list[Row]) -> Iterator[list[Row]]:
