@@ -18,6 +18,7 @@ from brittle.models.devices import (
     keeping_freed_memory,
     prepare,
     room_for_more,
+    sound_when_narrow,
 )
 from brittle.models.memory import free_memory
 from brittle.trial.plan import rows_a_call
@@ -168,3 +169,20 @@ def test_kept_memory_counts_as_free():
     held = psutil.Process().memory_info().rss
     free_memory(torch.device("cpu"))
     assert held - psutil.Process().memory_info().rss > 4 * 4 * LAYER
+
+
+def test_narrow_latents_in_bfloat16_go_without_onednn():
+    layer = torch.nn.Conv2d(160, 160, 3, stride=2, padding=1)
+    latents = torch.randn(2, 160, 3, 2, generator=torch.Generator().manual_seed(0))
+    low = layer.to(torch.bfloat16)
+    for _ in range(20):
+        unwritten = [torch.full((2**k,), torch.nan, dtype=torch.bfloat16) for k in range(9, 19)]
+        del unwritten
+        with torch.inference_mode(), sound_when_narrow(latents.bfloat16()):
+            assert not torch.backends.mkldnn.enabled
+            found = low(latents.bfloat16())
+        assert found.isfinite().all()
+    assert torch.backends.mkldnn.enabled
+    for wide in (latents, torch.zeros(1, 4, 16, 16, dtype=torch.bfloat16)):
+        with sound_when_narrow(wide):
+            assert torch.backends.mkldnn.enabled

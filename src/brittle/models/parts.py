@@ -11,7 +11,12 @@ import torch
 from torch import Tensor
 
 from brittle.errors import UserError
-from brittle.models.devices import Questions, channels_last, keeping_freed_memory
+from brittle.models.devices import (
+    Questions,
+    channels_last,
+    keeping_freed_memory,
+    sound_when_narrow,
+)
 from brittle.models.dtypes import Precision
 from brittle.models.frames import CLASS_NAME as FRAMES
 from brittle.models.reading import running
@@ -211,7 +216,7 @@ class Parts:
             UserError: the module can't run, or computes no numbers.
         """
         noisy = given.to(self.dtype)
-        with self.running("denoiser"):
+        with self.running("denoiser"), sound_when_narrow(noisy):
             output: Tensor = self.part("denoiser")(noisy, *inputs, **named, return_dict=False)[0]
         return self.numbers(output.to(given.dtype), "denoiser", noisy)
 
