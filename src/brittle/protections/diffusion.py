@@ -97,8 +97,8 @@ class DiffusionProtection(PGD):
     def check_model(self, model: EditModel) -> None:
         """See `Protection.check_model`; whether there will be a mask isn't known yet."""
         task = "inpaint" if model.denoiser.hides_masked else task_of(model, None)
-        running = chain.check_task(model, task).steps_for(self.evaluations, self.strength)
-        model.schedule(self.scheduler, num_inference_steps=running, eta=self.eta)
+        chain.check_task(model, task)
+        model.schedule(self.scheduler, num_inference_steps=self._steps(model, task), eta=self.eta)
 
     def prepare(self, model: EditModel, image: Tensor, *, mask: Mask, seeds: Seeds) -> "_Prepared":
         """The streams that all noise comes from, and empty stores of plans and targets."""
@@ -138,20 +138,25 @@ class DiffusionProtection(PGD):
         equal = self.prompt == self.negative_prompt
         return 1.0 if by_prompt and equal else self.guidance_scale
 
+    def _strength(self, task: Task) -> float:
+        return self.strength if task == "img2img" else 1.0
+
+    def _steps(self, model: EditModel, task: Task) -> int:
+        # PLMS spends two evaluations on its first step.
+        running = self.evaluations - (self.scheduler == "plms")
+        return model.denoiser.steps_for(running, self._strength(task))
+
     def _plan(
         self, model: EditModel, seen: Tensor, streams: list[torch.Generator], task: Task
     ) -> chain.EditPlan:
         """The edit of fitted photos without its noise, which is drawn for each gradient."""
-        strength = self.strength if task == "img2img" else 1.0
-        # PLMS spends two evaluations on its first step.
-        running = self.evaluations - (self.scheduler == "plms")
         return chain.plan(
             model,
             prompts=[self.prompt] * len(streams),
             streams=[torch.Generator().manual_seed(0) for _ in streams],
             shape=seen.shape[-2:],
-            num_inference_steps=model.denoiser.steps_for(running, strength),
-            strength=strength,
+            num_inference_steps=self._steps(model, task),
+            strength=self._strength(task),
             guidance_scale=self._guidance(model),
             image_guidance_scale=IMAGE_GUIDANCE,
             eta=self.eta,
