@@ -48,6 +48,7 @@ def test_settings_reach_into_the_trial(tmp_path):
         ("prompts: [x, x]", "prompts names x twice"),
         ("prompts: x\nfloor_seeds: [1, 1]", "floor_seeds names 1 twice"),
         ("prompts: x\nplacebos: [noise, noise]", "placebos names noise twice"),
+        ("prompts: x\nplacebos: [noise, transplant]\nmask: auto", "leave either out"),
         ("prompts: x\nseeds: [1]", "share 1"),
         ("prompts: x\nprimary: {alpha: 2}", "primary.alpha"),
         ("prompts: x\nphotos: ../elsewhere", "--set photos="),

@@ -48,6 +48,15 @@ def test_the_record_tells_the_perceptual_distance_of_the_file(embedded, photos):
     assert told == pytest.approx(Perceptual().score(file, photos).tolist(), rel=1e-5)
 
 
+def test_without_the_penalty_a_picture_may_be_too_small_for_the_distance(embedded, photos):
+    trace, photo = Trace(), photos[:1, :, :24, :64]
+    StyleCloak(**STYLE, steps=1, alpha=0)(embedded, photo, seeds=[0], trace=trace)
+    (told,) = trace.summary()
+    assert "perceptual_distance" not in told
+    with pytest.raises(UserError, match="32 pixels"):
+        StyleCloak(**STYLE, steps=1)(embedded, photo, seeds=[0])
+
+
 def test_the_penalty_keeps_the_picture_near(embedded, photos):
     photo = photos[:1]
 

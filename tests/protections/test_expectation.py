@@ -124,6 +124,20 @@ def test_noise_is_really_drawn_and_drawn_anew(small) -> None:
     assert (second - first).std() > 0.1
 
 
+@pytest.mark.parametrize(
+    ("text", "anew"),
+    [
+        ("none", False),
+        ("jpeg:quality=75", False),
+        ("gaussian-noise:sigma=0.1", True),
+        ("jpeg:quality=75+gaussian-noise:sigma=0.1", True),
+        ("jpeg:quality=75..80", True),
+    ],
+)
+def test_losses_are_compared_under_the_same_draws_where_each_step_has_its_own(text, anew) -> None:
+    assert EncoderProtection(expectation=(text,)).draws_anew is anew
+
+
 def test_every_step_draws_anew_and_each_photo_by_its_own_seed(small) -> None:
     ranged = {"expectation": ("brightness:factor=0.5..0.9",)}
     same = small[:1].expand(2, -1, -1, -1)

@@ -312,3 +312,16 @@ def test_a_placebo_is_recorded_with_its_protection() -> None:
         assert Placebo.from_record(placebo.record()) == placebo
         assert placebo.record()["fields"]["of"]["fields"]["steps"] == 200
     assert Noise(of=EncoderProtection()).record() != NoiseSpectrum(of=EncoderProtection()).record()
+
+
+@pytest.mark.parametrize("kind", NOISES)
+def test_a_protection_that_is_strong_in_a_part_is_no_overlay(kind, photos) -> None:
+    image = quantise(photos[:1] * 0.4 + 0.3)
+    protected = image.clone()
+    protected[..., :48] = perturb(image, 60)[..., :48]
+    drawn = Placebo.parse(kind).model_copy(update={"of": EncoderProtection()})
+    (placebo,) = drawn.draw(image, protected, seeds=[1])
+    moved = levels(image, placebo[None]) != 0
+    assert not torch.equal(placebo, protected[0])
+    assert psnr(image, placebo[None]) == pytest.approx(psnr(image, protected), abs=0.1)
+    assert not moved[..., 48:].any()

@@ -216,8 +216,12 @@ class Case:
     times: Callable[..., Times] = all_times
     turns: Callable[..., Iterator[None]] = rounds
 
-    def by_hand(self, hand: ByHand, pictures: list[Tensor]) -> Tensor:
+    def by_hand(
+        self, folder: Path, pictures: list[Tensor], *, learns_perturbed: bool = True
+    ) -> Tensor:
         """What the protection makes of pictures, (N, 3, H, W), before rounding."""
+        hand = ByHand(folder, self.protection.instance_prompt, [3, 3])
+        self.learns(hand)
         protection = self.protection
         perturbed = [picture.clone() for picture in pictures]
         streams = [
@@ -237,14 +241,14 @@ class Case:
                     perturbed[i] = step(protection, picture, now, gradient)
             if protection.rehearses:
                 hand.nets.load_state_dict(before)
-            hand.learn(perturbed, *taught, forget=protection.forgets)
+            learned = perturbed if learns_perturbed else pictures
+            hand.learn(learned, *taught, forget=protection.forgets)
         return torch.cat(perturbed)
 
 
-def assert_same(ours: Tensor, theirs: Tensor, start: Tensor) -> None:
-    """But for signs of gradients that are next to nothing, which rounding may turn."""
-    assert ((ours - theirs).abs() < 1e-5).float().mean() > 0.99
-    assert ((ours - start).abs() > 1e-3).float().mean() > 0.3
+def same(ours: Tensor, theirs: Tensor) -> float:
+    """The share of values that are the same."""
+    return float(((ours - theirs).abs() < 1e-5).float().mean())
 
 
 def run(protection: Protection, model, pictures: list[Tensor]) -> Tensor:
@@ -272,7 +276,15 @@ def keys_and_values(hand: ByHand) -> None:
         parameter.requires_grad_(".attn2.to_k." in name or ".attn2.to_v." in name)
 
 
-QUICK = {"rounds": 2, "steps": 2, "training_steps": 2, "learning_rate": 1e-3}
+QUICK = {
+    "rounds": 3,
+    "steps": 2,
+    "training_steps": 2,
+    "learning_rate": 0.01,
+    "step_size": 0.03,
+    "budget": "linf:0.12",
+}
+"""Steps and rates so wide that what the surrogate learns from the perturbed pictures shows."""
 CASES = [
     Case(AntiDreamBooth(**QUICK), whole),
     Case(
@@ -280,7 +292,7 @@ CASES = [
         lora,
         to_gray,
     ),
-    Case(Caat(rounds=3, training_steps=2, learning_rate=1e-2), keys_and_values),
+    Case(Caat(**QUICK | {"rounds": 6, "steps": 1}), keys_and_values),
     Case(
         SimAC(**QUICK, feature_weight=2, search_steps=9, candidates=3, window=150, kept=400),
         whole,
@@ -297,21 +309,17 @@ CASES = [
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.protection.name)
 def test_a_loop_is_the_one_by_hand(case: Case, folder, model, pictures) -> None:
     protection, pictures = case.protection, sorted(pictures, key=digest)
-    hand = ByHand(folder, protection.instance_prompt, [3, 3])
-    case.learns(hand)
-    theirs = case.by_hand(hand, pictures)
+    theirs = case.by_hand(folder, pictures)
     ours = run(protection, model, pictures)
     start = torch.cat(pictures)
-    assert_same(ours, theirs, start)
+    # All but signs of gradients that are next to nothing, which rounding may turn.
+    assert same(ours, theirs) > 0.99
+    assert ((ours - start).abs() > 1e-3).float().mean() > 0.3
+    unmoved = case.by_hand(folder, pictures, learns_perturbed=False)  # a loop that is not theirs
+    assert same(ours, unmoved) < 0.95
     files = protection.budget.round_inside(start, ours)
     noise = NoiseSpectrum(of=protection).draw(start, files, seeds=SEEDS) - start
     assert (noise.std() / (files - start).std()).item() == pytest.approx(1, abs=0.3)
-
-
-@pytest.mark.parametrize("case", CASES[1:3], ids=lambda case: case.protection.name)
-def test_what_the_surrogate_learns_moves_the_perturbation(case: Case, model, pictures) -> None:
-    idle = case.protection.model_copy(update={"training_steps": 0})
-    assert not torch.equal(run(idle, model, pictures), run(case.protection, model, pictures))
 
 
 STATED = {

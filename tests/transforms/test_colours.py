@@ -51,6 +51,13 @@ def test_levels_are_evenly_spaced(real, bits):
     )
 
 
+@pytest.mark.parametrize("exponent", [0.3, 1, 3])
+def test_a_gradient_passes_through_gamma_at_black(exponent):
+    image = torch.zeros(1, 3, 2, 2, dtype=torch.float64, requires_grad=True)
+    (gradient,) = torch.autograd.grad(Gamma(exponent=exponent).surrogate(image).sum(), image)
+    assert (gradient == (0.5 / 255) ** (exponent - 1)).all()
+
+
 @pytest.mark.parametrize(
     "transform", [Grayscale(), Brightness(factor=1.3), Contrast(factor=0.7), Gamma(exponent=0.7)]
 )

@@ -164,6 +164,11 @@ class Trial(BaseModel):
             values = getattr(self, field) or ()
             if repeated := {str(value) for value in values if values.count(value) > 1}:
                 raise ValueError(f"{field} names {', '.join(sorted(repeated))} twice")
+        if self.mask is not None and "transplant" in self.placebos:
+            raise ValueError(
+                "placebos: a transplant moves the perturbation around the picture, where a mask "
+                "has it painted over; leave either out"
+            )
         if self.model in self.models:
             raise ValueError(f"models names {self.model}, which is the `model`: use `editors`")
         if both := self.files.keys() & {*self.names, *self.protections}:

@@ -4,6 +4,7 @@ After Glaze (Shan et al. 2023), whose code is closed: neither Glaze, nor compati
 """
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from brittle.budgets import Budget, LinfBudget
 from brittle.component import Fraction, register
-from brittle.errors import needed
+from brittle.errors import UserError, needed
 from brittle.images import Mask, stretch
 from brittle.models import EditModel, chain
 from brittle.networks import efficientnet
@@ -60,7 +61,7 @@ class StyleCloak(PGD):
 
     ``optimizer`` is "adam" (the source's, its rate being ``step_size``, in [0, 1] units) or "sign"
     (PGD's steps). Whatever the penalty says, the result stays inside ``budget``. The record of a
-    protected picture tells the mean square of latents and the perceptual distance of the file.
+    protected picture tells the perceptual distance of the file, where one can be measured.
     """
 
     name = "style-cloak"
@@ -134,7 +135,7 @@ class StyleCloak(PGD):
         """As `PGD.perturb`; tells the trace what the file will hold."""
         perturbed = super().perturb(model, image, mask=mask, seeds=seeds, trace=trace)
         file = self.budget.round_inside(image, perturbed.detach())
-        with torch.no_grad():
+        with torch.no_grad(), suppress(UserError):  # without the penalty nothing else needs it
             trace.more["perceptual_distance"] = perceptual_distance(file, image)
         return perturbed
 

@@ -191,7 +191,10 @@ class PGD(Protection):
     @property
     def draws_anew(self) -> bool:
         """Whether each step's loss is of other draws, so that two of them don't compare."""
-        drawn = any(isinstance(one, Range) for one in self.expectation)
+        drawn = any(
+            isinstance(one, Range) or any(part.draws for part in one.parts)
+            for one in self.expectation
+        )
         return self.draws_noise or drawn or self.sampled > 0
 
     def ends(

@@ -64,7 +64,7 @@ class Change:
     touched: Tensor
     """Where there is some of it, (H, W)."""
     covered: Tensor
-    """Where something was drawn over the photo (`overlay`), (H, W)."""
+    """Where something was drawn over the photo (`overlay`) of a file that was given, (H, W)."""
     measured: Tensor
     """(4,): largest and sum of squares of ``delta``, and the same with the processing."""
 
@@ -72,14 +72,14 @@ class Change:
     def between(cls, original: Tensor, protected: Tensor, *, given: bool) -> "Change":
         """From images (3, H, W) in [0, 1]; looked for once, and kept in `CHANGES`.
 
-        Only a file that was ``given`` may have been `processed`: what brittle makes is all
-        perturbation.
+        Only a file that was ``given`` may have an `overlay`, or have been `processed`: what brittle
+        makes is all perturbation.
         """
         photo, file = map(to_levels, (original, protected))
 
         def look() -> tuple[Tensor, ...]:
             delta = file.float().sub_(photo)
-            covered = overlay(delta)
+            covered = overlay(delta) if given else torch.zeros_like(delta[0], dtype=torch.bool)
             delta.masked_fill_(covered, 0)
             start, whole = photo, (int(delta.abs().max()), power(delta.abs().byte()))
             explained = processed(photo.float(), delta) if given else None
@@ -131,9 +131,9 @@ class Placebo(Component):
         """One placebo for each seed, (N, 3, H, W) on the 8-bit grid.
 
         ``original`` and ``protected`` are (N, 3, H, W) on the 8-bit grid, or (1, 3, H, W) for many
-        draws of one photo. What was drawn over the photo (`overlay`) stands in every placebo as it
-        does in the protected file, and what processing the photo explains (`processed`) of a file
-        that was given is done to every placebo too: the rest alone is what noise is matched to.
+        draws of one photo. Of a file that was given, what was drawn over the photo (`overlay`)
+        stands in every placebo as it does in the file, and what processing the photo explains
+        (`processed`) is done to every placebo too: the rest alone is what noise is matched to.
 
         Raises:
             UserError: shapes that don't belong together.
@@ -180,7 +180,7 @@ class Noise(Placebo):
     """
 
     name = "noise"
-    version = 4
+    version = 5
 
     def placed(self, change: Change, stream: torch.Generator) -> Tensor:
         """See `Placebo.placed`."""
@@ -206,7 +206,7 @@ class NoiseSpectrum(Placebo):
     """
 
     name = "noise-spectrum"
-    version = 4
+    version = 5
 
     def placed(self, change: Change, stream: torch.Generator) -> Tensor:
         """See `Placebo.placed`."""
@@ -231,7 +231,7 @@ class NoiseLocal(Placebo):
     """
 
     name = "noise-local"
-    version = 3
+    version = 4
 
     def placed(self, change: Change, stream: torch.Generator) -> Tensor:
         """See `Placebo.placed`."""
@@ -260,7 +260,7 @@ class Transplant(Placebo):
     """
 
     name = "transplant"
-    version = 2
+    version = 3
 
     def placed(self, change: Change, stream: torch.Generator) -> Tensor:
         """See `Placebo.placed`."""

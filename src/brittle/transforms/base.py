@@ -67,6 +67,8 @@ class Transform(Component):
     """Parameters that change an image the more the farther they lie from a middle value."""
     bytes_a_pixel: ClassVar[float] = 75
     """What a transform takes of memory for each pixel, reading and writing the photo included."""
+    draws: ClassVar[bool] = False
+    """Whether it draws random numbers, from the seed of each image; of a chain, its parts say."""
     network: ClassVar[bool] = False
     """Whether it runs a network of its own: its time is then measured before it is promised."""
 

@@ -2,13 +2,16 @@
 
 from typing import Annotated
 
+import torch
 from pydantic import Field
 from torch import Tensor
 
 from brittle.component import register
-from brittle.images import quantise
 from brittle.transforms.base import Transform
 from brittle.transforms.soft_jpeg import straight
+
+DARK = 0.5 / 255
+"""Half a level, below which `Gamma` is a straight line."""
 
 
 def luma(image: Tensor) -> Tensor:
@@ -64,18 +67,20 @@ class Gamma(Transform):
     """All values to the power of ``exponent``, from 0.1 to 10; below 1 is brighter."""
 
     name = "gamma"
+    version = 2
     two_sided = frozenset({"exponent"})
     example = "gamma:exponent=0.8"
 
     exponent: Annotated[float, Field(ge=0.1, le=10)]
 
     def surrogate(self, image: Tensor) -> Tensor:
-        """The change itself, exact; black's slope is that of half a level, since it may be ∞."""
-        return image.clamp_min(0.5 / 255) ** self.exponent
+        """The change itself, exact on the 8-bit grid.
 
-    def receive(self, image: Tensor, *, seed: int | None) -> Tensor:
-        """The image as shown, black staying black."""
-        return quantise(image**self.exponent)
+        Below half a level, where no file has values, it is a straight line to black: the power's
+        own slope there is 0 or ∞.
+        """
+        line = image * DARK ** (self.exponent - 1)
+        return torch.where(image < DARK, line, image.clamp_min(DARK) ** self.exponent)
 
 
 @register

@@ -19,6 +19,7 @@ class GaussianNoise(Transform):
     """
 
     name = "gaussian-noise"
+    draws = True
     example = "gaussian-noise:sigma=8/255"
 
     sigma: Annotated[Fraction, Field(gt=0, le=1)]

@@ -31,6 +31,7 @@ class DiffPure(Transform):
     """
 
     name = "diffpure"
+    draws = True
     source = "DiffPure (Nie et al., ICML 2022, arXiv:2205.07460), with a denoiser of our own"
     example = "diffpure:steps=4"
     bytes_a_pixel = 420
@@ -55,6 +56,7 @@ class GridPure(Transform):
     """
 
     name = "gridpure"
+    draws = True
     source = "GrIDPure (Zhao et al., CVPR 2024, arXiv:2312.00084), with a denoiser of our own"
     example = "gridpure:rounds=2,steps=2"
     mild_if_large = frozenset({"gamma"})

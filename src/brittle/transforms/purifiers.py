@@ -65,6 +65,7 @@ class Denoise(Purifier):
     """
 
     name = "denoise"
+    draws = True
     source = "after SDEdit (arXiv:2108.01073) and DiffPure (arXiv:2205.07460)"
     example = "denoise:strength=0.1"
     needs_denoiser = True
@@ -131,6 +132,7 @@ class Impress(Purifier):
     """
 
     name = "impress"
+    draws = True
     source = "IMPRESS (Cao et al., NeurIPS 2023, arXiv:2310.19248)"
     example = "impress:steps=10"
     mild_if_large = frozenset({"alpha"})

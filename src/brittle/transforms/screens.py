@@ -24,6 +24,7 @@ class Screenshot(Transform):
     """
 
     name = "screenshot"
+    version = 2
     two_sided = frozenset({"gamma"})
     mild_if_large = frozenset({"scale", "quality"})
     example = "screenshot:scale=1.25"

@@ -31,6 +31,7 @@ class NoisyUpscaling(Transform):
     """
 
     name = "noisy-upscaling"
+    draws = True
     source = (
         "Hönig et al., ICLR 2025 (arXiv:2406.12027); Real-ESRGAN (Wang et al. 2021, "
         "arXiv:2107.10833), with its weights"
