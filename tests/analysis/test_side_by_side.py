@@ -103,3 +103,15 @@ def test_welch_s_interval_is_scipy_s():
     known = stats.ttest_ind(left, right, equal_var=False).confidence_interval(0.95)
     assert (found.low, found.high) == pytest.approx((known.low, known.high), rel=1e-9)
     assert found.n == 9
+
+
+def test_a_difference_of_shares_stays_between_minus_one_and_one():
+    """As where photos are paired; what isn't of shares may lie anywhere."""
+    all_of_them, none = np.ones(8), np.zeros(8)
+    found = unpaired_interval(all_of_them, none, 0.025, extra=1.0)
+    assert (found.estimate, found.high) == (1, 1)
+    assert 0.5 < found.low < 0.7
+    turned = unpaired_interval(none, all_of_them, 0.025, extra=1.0)
+    assert (turned.estimate, turned.low, turned.high) == (-1, -1, -found.low)
+    beyond = unpaired_interval(np.linspace(1, 3, 8), none, 0.025)
+    assert beyond.high > 1

@@ -14,8 +14,8 @@ from brittle.transforms import Transform
 NAMES = ("none", "jpeg:quality=75", "flip")
 
 
-def comparisons(seen, *shifts, trace=1.0, transplants=()):
-    """Distances of the protected file; noise lies at 1 to 1.9, a gray picture at 10.
+def comparisons(seen, *shifts, trace=1.0, transplants=(), gray=10):
+    """Distances of the protected file; noise lies at 1 to 1.9, a gray picture at 10 if not said.
 
     ``trace``: of JPEG 75.
     """
@@ -23,7 +23,7 @@ def comparisons(seen, *shifts, trace=1.0, transplants=()):
     found = [
         Distances(
             TracedTransform(Transform.parse(name), trace if name == NAMES[1] else 1.0),
-            *(seen, "latent" if seen == "latents" else "perceptual", shift, noise, 10, 19),
+            *(seen, "latent" if seen == "latents" else "perceptual", shift, noise, gray, 19),
             transplants=transplants if name == "none" else (),
         )
         for name, shift in zip(NAMES, shifts, strict=True)
@@ -70,6 +70,20 @@ def test_the_first_line_says_what_a_file_does_and_what_undoes_it():
     reduced = comparisons("edits", 5, 1.5, 5, trace=0.4)
     assert words.plain(reduced, "embedded") == ("On the embedded model, the protection acts.",)
     assert words.plain(comparisons("edits", 1.5, 1.5, 1.5), "embedded") == ()
+
+
+def test_a_file_that_acts_is_no_protection_where_gray_does_no_more_than_noise():
+    found = comparisons("edits", 5, 5, 1.5, gray=1.2)
+    assert found[0].test.stronger
+    assert (found[0].reach, found[0].protects) == (None, False)
+    said = "On the embedded model, the file acts"
+    assert words.plain(found, "embedded") == (f"{said}; flip undoes that.",)
+    assert words.photo_answer(found, "On the embedded model")[0].startswith(f"{said} more strongly")
+    counts = UsableCounts(edits=2, original=2, protected=0, placebos=30, placebo_edits=38)
+    for protected, how in ((0, f"{said}: 0 of 2"), (2, f"{said}, but 2 of 2")):
+        usable = counts.model_copy(update={"protected": protected})
+        found[0] = found[0].model_copy(update={"usable": usable})
+        assert words.plain(found, "embedded")[0].startswith(how)
 
 
 def test_a_protection_that_does_nothing():

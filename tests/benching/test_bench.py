@@ -13,10 +13,11 @@ from skimage import data
 from typer.testing import CliRunner
 
 import brittle
+from brittle.analysis import half_life
 from brittle.analysis.summary import Interval
 from brittle.benching import entry as schema
 from brittle.benching.declaration import SIZES, load_bench, submission, title
-from brittle.benching.entry import Entry, Measured
+from brittle.benching.entry import Entry, HalfLeft, Measured
 from brittle.benching.leaderboard import LeaderboardRow, page, ranked, read_entries, read_entry
 from brittle.benching.measuring import reported
 from brittle.benching.verifying import _at_its_level, alike, verify_bundle
@@ -339,6 +340,56 @@ def test_what_holds_stands_above_what_is_stronger_but_was_undone(encoder):
     assert ranked([nothing, LeaderboardRow(entry, alone)])[1] is nothing
 
 
+def test_what_gray_does_not_outdo_has_no_scale_however_many_photos(encoder):
+    entry = read_entry(encoder)
+    unbounded = Interval(estimate=0.3, method="fieller", note="no bound", n=32)
+    for before in (None, unbounded, unbounded.model_copy(update={"n": 8})):
+        result = entry.results[0].model_copy(update={"before": before})
+        assert result.standing == "no scale"
+        (row,) = rows(page([entry.model_copy(update={"results": (result,)})]))
+        assert (row["#"], row["standing"]) == ("–", "no scale")
+    few = unbounded.model_copy(update={"n": 7})
+    assert entry.results[0].model_copy(update={"before": few}).standing == "too few photos"
+    assert "*no scale*" in page([entry])
+
+
+def rows(written):
+    """The first table's rows, by the heads of its columns."""
+    head, _, *found = [line for line in written.splitlines() if line.startswith("|")]
+    cells = [line.strip("| ").split(" | ") for line in (head, *found)]
+    return [dict(zip(cells[0], one, strict=True)) for one in cells[1:] if len(one) == len(cells[0])]
+
+
+WHAT, STRENGTHS = "JPEG quality", (95.0, 85.0, 75.0)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "said"),
+    [
+        (half_life._sentence(WHAT, STRENGTHS, True, (1, 2), 85.0, 95.0), "no single one"),
+        (half_life._sentence(WHAT, STRENGTHS, False, None, None, None), "no effect"),
+        (half_life._sentence(WHAT, STRENGTHS, True, None, None, None), "not settled"),
+    ],
+)
+def test_why_there_is_no_half_life_is_what_was_found(sentence, said, encoder):
+    entry = read_entry(encoder)
+    jpeg = HalfLeft(low=None, high=None, sentence=sentence)
+    result = entry.results[0].model_copy(update={"jpeg": jpeg})
+    written = page([entry.model_copy(update={"results": (result,)})])
+    assert rows(written)[0]["half gone at JPEG"] == said
+    assert f"*{said}*" in written.lower()
+
+
+def test_the_legend_has_the_levels_of_the_entries(encoder):
+    entry = read_entry(encoder)
+    assert "of 95 %.\n" in page([entry])
+    (result,) = entry.results
+    wider = result.before.model_copy(update={"level": 1 - 0.05 / 3})
+    for change in ({"before": wider}, {"after": {"flip": wider}}):
+        changed = entry.model_copy(update={"results": (result.model_copy(update=change),)})
+        assert "of 95 %\n  (98.3 % for some" in page([changed])
+
+
 def test_texts_from_anyone_are_text_on_the_page(encoder):
     entry = read_entry(encoder)
     planted = entry.model_copy(
@@ -518,3 +569,10 @@ def test_entries_are_read_strictly(encoder, tmp_path):
     with pytest.raises(UserError, match="rank"):
         read_entry(tmp_path / "e.json")
     assert Entry.model_validate(written).to_json() == encoder.read_text()
+
+
+def test_rows_of_other_settings_are_not_put_in_one_table(encoder):
+    entry = read_entry(encoder)
+    other = entry.model_copy(update={"setting": entry.setting | {"seeds": [5]}})
+    with pytest.raises(UserError, match=r"other settings \(seeds\) of the bench"):
+        page([entry, other])

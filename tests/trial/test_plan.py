@@ -6,10 +6,12 @@ from PIL import features
 from brittle.declaration.primary import Contrast, Primary
 from brittle.declaration.trial import Trial
 from brittle.errors import UserError
+from brittle.images import to_bytes
 from brittle.models import load_model
 from brittle.noise import derive_seed
 from brittle.protections import Protection
 from brittle.sources.photos import load_photos
+from brittle.transforms import Jpeg, Transform
 from brittle.trial import cost
 from brittle.trial import plan as planning
 from brittle.trial.cost import count
@@ -203,7 +205,7 @@ def test_a_dry_run_counts_a_large_trial_part_by_part(plan, model, monkeypatch):
 
 
 def test_protecting_takes_a_gradient_of_each_encoder_and_view_and_a_projection_for_each_step(
-    photos, model, small_sd, tmp_path, monkeypatch
+    photos, model, small_sd, tmp_path, monkeypatch, timed_anew
 ):
     def protecting(text: str) -> float:
         trial = TRIAL.model_copy(update={"protections": (text,)})
@@ -211,7 +213,7 @@ def test_protecting_takes_a_gradient_of_each_encoder_and_view_and_a_projection_f
         return cost.stage_seconds(plan, model, count(plan, model))[text]
 
     # As if every piece of work took a second: a gradient of a batch, a projection of a photo.
-    monkeypatch.setattr(cost, "seconds", lambda work: 1.0)
+    monkeypatch.setattr(cost, "seconds", lambda work, warm=True: 1.0)
     gradient, files = 1 / TRIAL.batch, 8
     assert protecting("encoder:steps=3") == files * 3 * (gradient + 1)
     views = "encoder:steps=3,expectation=[none,jpeg:quality=75]"
@@ -248,30 +250,64 @@ def timed_anew():
 
 
 @pytest.mark.parametrize(
-    ("timed", "plain", "arms"),
+    ("text", "arms", "pictures"),
     [
-        ("remover", "jpeg:quality=75", 5),
-        ("jpeg:quality=75+remover", "jpeg:quality=75+flip", 6),
-        # Only the network is timed: neither what runs the model, nor what cuts the small picture.
-        ("denoise:strength=0.5+remover", "denoise:strength=0.5+flip", 6),
-        ("crop:left=32,right=31+remover", "crop:left=32,right=31+flip", 6),
+        ("adverse-cleaner", 5, 1),
+        ("remover", 5, 1),
+        ("jpeg:quality=75+remover", 6, 2),
+        # What runs the model is counted elsewhere, and what cuts all of a piece takes no time.
+        ("denoise:strength=0.5+remover", 6, 1),
+        ("crop:left=32+remover", 6, 1 / 2),
     ],
 )
-def test_a_transform_with_a_network_of_its_own_is_timed(
-    timed, plain, arms, photos, model, monkeypatch, timed_anew
+def test_every_transform_that_runs_no_model_is_timed(
+    text, arms, pictures, photos, model, monkeypatch, timed_anew
 ):
-    def transforming(text: str) -> float:
-        plan = make_plan(TRIAL.model_copy(update={"transforms": ("none", text)}), photos, model)
-        return cost.stage_seconds(plan, model, count(plan, model))["transforms"]
+    """``pictures``: how many of the photos' size its parts receive, for one that is published."""
 
     def a_second(work, warm=True):
         work()
         return 1.0
 
-    # As if a call took a second: on a picture of 64 px, the size of these photos.
+    # As if a call took a second: on a piece of 64 px, the size of these photos.
     monkeypatch.setattr(cost, "seconds", a_second)
-    assert cost.PIECE == 64
-    assert transforming(timed) - transforming(plain) == pytest.approx(8 * arms)
+    monkeypatch.setattr(cost, "cores", lambda: 4)
+    assert cost.PIECES[1] == 64
+    plan = make_plan(TRIAL.model_copy(update={"transforms": ("none", text)}), photos, model)
+    found = cost.stage_seconds(plan, model, count(plan, model))["transforms"]
+    kept = 8 * arms * 64**2 / 1e6 * cost.SECONDS_TO_KEEP
+    assert found - kept == pytest.approx(8 * arms * pictures / 4)
+
+
+def test_what_a_call_takes_of_any_picture_is_not_taken_for_its_pixels(monkeypatch, timed_anew):
+    """A small piece that takes next to no time is followed by a larger one."""
+    sides = []
+
+    def fixed(work, warm=True):
+        sides.append(work().shape[-1])
+        return 0.001 if sides[-1] < 256 else 0.002
+
+    monkeypatch.setattr(cost, "seconds", fixed)
+    found = cost._seconds_a_megapixel(Transform.parse("flip"))
+    assert sides == [64, 128, 256]
+    assert found == pytest.approx(0.002e6 / 256**2)
+
+
+def test_a_piece_is_as_much_work_as_a_photo():
+    """JPEG, whose files grow with the work, finds about as much in it."""
+    jpeg = Jpeg(quality=75)
+    photo = load_photos("sample", square=128)
+    sizes = [jpeg.bits_a_pixel(to_bytes(one.image)[0]) for one in photo.values()]
+    assert min(sizes) < jpeg.bits_a_pixel(to_bytes(cost._like_a_photo(128))[0]) < max(sizes)
+
+
+def test_placebos_take_time_that_no_bar_shows(plan, model, monkeypatch, timed_anew):
+    monkeypatch.setattr(cost, "seconds", lambda work, warm=True: 1.0)
+    found = count(plan, model)
+    of_all = cost.stage_seconds(plan, model, found)["placebos"]
+    assert of_all == pytest.approx(found.placebos * 64**2 / 1e6 * cost.SECONDS_A_PLACEBO)
+    assert found.placebos == 8 * 3
+    assert "placebos" not in cost.stage_seconds(plan, model, found, roughly=True)
 
 
 def test_the_cost_counts_what_protections_do_with_the_denoiser(photos, model):

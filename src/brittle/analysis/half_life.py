@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 ALPHA = 0.025
 MIN_STRENGTHS = 3
+NO_EFFECT, NO_SINGLE = "No half-life", "No single half-life"
+"""What sentences begin with where no effect is above noise for sure; where half is gone twice."""
 
 
 def ladders(transforms: Iterable[str]) -> dict[tuple[str, str], list[tuple[float, str]]]:
@@ -173,11 +175,11 @@ def _sentence(
 ) -> str:
     if not protects:
         why = "the effect without a transform is not above noise for sure"
-        return f"No half-life over {what}: {why}."
+        return f"{NO_EFFECT} over {what}: {why}."
     if gap is not None:
         first, last = strengths[gap[0]], strengths[gap[1]]
         return (
-            f"No single half-life over {what}: less than half is left from {first:g} to {last:g}, "
+            f"{NO_SINGLE} over {what}: less than half is left from {first:g} to {last:g}, "
             "and more than half again beyond it."
         )
     if low is not None and high is not None:

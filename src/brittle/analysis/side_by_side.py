@@ -111,7 +111,8 @@ def unpaired_interval(
 ) -> Interval | None:
     """The difference of two means, mean(values) - mean(others), by Welch's t; None without photos.
 
-    ``extra`` is added to each side's sum of squares, as one more photo that far from the mean.
+    ``extra`` is for shares: it is added to each side's sum of squares, as one more photo that far
+    from the mean, and bounds keep to what a difference of shares can be, -1 to 1.
     """
     if not len(values) or not len(others):
         return None
@@ -128,8 +129,10 @@ def unpaired_interval(
     )
     degrees = float(total**2 / weights) if weights > 0 else n - 1
     margin = t_quantile(degrees, alpha) * float(np.sqrt(total))
-    bounds = (np.float64(estimate), np.float64(estimate - margin), np.float64(estimate + margin))
-    return make_interval(bounds, alpha=alpha, method="welch", n=n)  # type: ignore[arg-type]
+    bounds = np.array([estimate - margin, estimate + margin])
+    low, high = bounds.clip(-1, 1) if extra else bounds
+    found = (np.float64(estimate), low, high)
+    return make_interval(found, alpha=alpha, method="welch", n=n)  # type: ignore[arg-type]
 
 
 class _Outcomes:

@@ -169,17 +169,15 @@ def plain(comparisons: Sequence[Answer], model: str) -> tuple[str, ...]:
     after = undoing if undone else ""
     if none.seen != "edits":
         return (f"On {on}, the file misleads the image encoder{after}.",)
-    counts = none.usable
+    counts, acts = none.usable, f"On {on}, the {_called(none)} acts"
     if counts is None or not counts.original:
-        return (f"On {on}, the protection acts{after}.",)
+        return (f"{acts}{after}.",)
     usable = f"{counts.protected} of {counts.edits} edits of the protected photo"
     unprotected = f"{counts.original} of {counts.edits} of the unprotected one"
     if counts.protected >= counts.original:
-        return (
-            f"On {on}, the protection acts, but {usable} are usable, and {unprotected}{after}.",
-        )
+        return (f"{acts}, but {usable} are usable, and {unprotected}{after}.",)
     return (
-        f"On {on}, the protection acts: {usable} are usable, and {unprotected}{after}.",
+        f"{acts}: {usable} are usable, and {unprotected}{after}.",
         *_again(counts, others),
     )
 
@@ -187,6 +185,11 @@ def plain(comparisons: Sequence[Answer], model: str) -> tuple[str, ...]:
 def _acts(none: Answer) -> bool:
     """Whether a file does more than noise, and not next to nothing."""
     return none.test.stronger and (none.reach is None or none.reach >= SMALL)
+
+
+def _called(none: Answer) -> str:
+    """What the file's change may be called: a protection only by the audit's rule."""
+    return "protection" if none.protects else "file"
 
 
 def _again(counts: UsableCounts, others: Sequence[Answer]) -> tuple[str, ...]:
@@ -225,9 +228,8 @@ def _answer(none: Answer, others: Sequence[Answer], scope: str, edits: bool) -> 
             f"{scope}, the file moves {what} {beaten}, but only{size}: below {percent(SMALL)} % it "
             "is called no protection."
         ]
-    who = "protection" if none.protects else "file"
     acts = test.words if edits else test.words.replace("acts", f"shifts {what}")
-    first = f"{scope}, the {who} {acts}{size and ','}{size}"
+    first = f"{scope}, the {_called(none)} {acts}{size and ','}{size}"
     usual = sorted(others, key=lambda one: not one.name.startswith("JPEG"))[:MAX_IN_A_SENTENCE]
     rest = [one for one in others if one not in usual]
     sentences = [f"{first}; {_remains(usual)}." if usual else f"{first}."]

@@ -1,6 +1,7 @@
 """What a bench declares: a trial without its protection, and how visible a file may be."""
 
 import re
+from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +22,8 @@ OWN = "own"
 """The level of files that another tool made: they are as visible as that tool left them."""
 OF_A_SUBMISSION = ("title", "protections", "names", "files", "budgets")
 """Fields of a trial that a bench doesn't have: they are set for what is run on it."""
+NOT_SHARED = (*OF_A_SUBMISSION, "plugins")
+"""Fields in which trials of one bench differ."""
 
 
 class Bench(Data):
@@ -148,6 +151,34 @@ def submission(
         }
         written |= {"protections": tuple(names), "names": names}
     return Submission(bench, protection, make_trial(written, bench.name), levels)
+
+
+def shared_setting(setting: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """What all trials of one bench have alike, with every default, as plain data.
+
+    Raises:
+        UserError: it is no trial's setting; ``where`` begins the sentence.
+    """
+    of_the_bench = {name: one for name, one in setting.items() if name not in NOT_SHARED}
+    return make_trial(of_the_bench, where).model_dump(mode="json", exclude={*NOT_SHARED})
+
+
+def departures(
+    bench: Bench, setting: Mapping[str, Any], levels: Iterable[tuple[str, str]]
+) -> list[str]:
+    """The fields in which a trial's ``setting``, or its levels with their budgets, leave a bench.
+
+    Raises:
+        UserError: as `shared_setting`.
+    """
+    declared = shared_setting(bench.trial, bench.name)
+    theirs = shared_setting(setting, "The setting")
+    if "photos" not in bench.trial:
+        theirs["photos"] = declared["photos"]  # the user's own
+    differ = [name for name, one in declared.items() if theirs[name] != one]
+    if [*levels] not in ([*bench.levels.items()], [(OWN, "")]):
+        differ.append("levels")
+    return differ
 
 
 def _without_budget(text: str) -> Protection:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from brittle.analysis.summary import Interval
+from brittle.analysis.summary import MIN_PHOTOS, Interval
 from brittle.data import Data
 
 SCHEMA = Path(__file__).parent / "schema" / "entry.schema.json"
@@ -20,6 +20,7 @@ Standing = Literal[
     "acts, with nobody adapting",
     "no more than noise",
     "too few photos",
+    "no scale",
     "withheld",
 ]
 
@@ -99,11 +100,15 @@ class Measured(Data):
 
     @property
     def standing(self) -> Standing:
-        """What the intervals settle."""
+        """What the intervals settle, against the strongest kind of noise as other photos choose it.
+
+        There is no scale where gray moves edits no further than noise, or not for sure.
+        """
         if self.withheld:
             return "withheld"
         if self.before is None or self.before.low is None:
-            return "too few photos"
+            few = self.before is not None and self.before.n < MIN_PHOTOS
+            return "too few photos" if few else "no scale"
         if self.before.low <= 0:
             return "no more than noise"
         if self.worst is None:

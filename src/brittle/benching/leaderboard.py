@@ -11,8 +11,10 @@ from typing import NamedTuple, get_args
 
 from pydantic import ValidationError
 
+from brittle.analysis.half_life import NO_EFFECT, NO_SINGLE
 from brittle.analysis.summary import Interval
-from brittle.benching.entry import Entry, Measured, Standing
+from brittle.benching.declaration import shared_setting
+from brittle.benching.entry import Entry, HalfLeft, Measured, Standing
 from brittle.component import explain, name_of, registry
 from brittle.errors import UserError, printable
 from brittle.protections import Protection
@@ -34,12 +36,15 @@ LEGEND = """
 - **Reach, worst case** is the headline: what is left of the protection's effect on edits, beyond
   noise of its own size, after the attacker chose for each photo the transform that leaves least,
   with the original at hand, which a real one lacks. What chooses is never what is scored. 0 is
-  like noise, 1 is a photo that is gone. Brackets are intervals over photos, of 95 % (of *reach, no
-  transform*, of a little more).
+  like noise, 1 is a photo that is gone. Brackets are intervals over photos, of {levels}.
+- **Noise** is the strongest of the bench's kinds after each transform, as the other photos choose
+  it, and in the worst case the one that moves untransformed edits farthest ([which
+  noise](inference.md#which-noise)). The other kinds aren't tested apart.
 - **Standing**: *holds*, if that interval lies above 0, and that of the reach without a transform
   too. *Acts until adapted to*, if only the latter does, and *acts, with nobody adapting*, if there
   is no worst case. *No more than noise*, if it doesn't: such rows have no place, and stand below
-  all others, as do those with *too few photos* for an interval.
+  all others, as do those with *too few photos* for an interval, and those with *no scale*: gray
+  moves edits of their photos no further than noise, or not for sure, and reach is a share of that.
 - **Flags** are signs that a number may not mean what it seems to ([all of them](flags.md)); where
   one stops verdicts, or more than a tenth of the numbers is missing, the standing is *withheld*.
 - **Alone, each transform** leaves the reach of the second table; a dot marks what is not above
@@ -50,12 +55,15 @@ LEGEND = """
   Equal numbers mean that the protection prevents nothing.
 - A protection of whole collections, which trains a model meanwhile, takes each photo for a
   collection of its own.
-- **Half gone at JPEG**: the qualities between which half of the effect is lost; *not settled* asks
-  for more photos.
+- **Half gone at JPEG**: the qualities between which half of the effect is lost. *No single one*:
+  less than half is left at some quality, and more than half again at a lower one. *No effect*: none
+  is above noise for sure without a transform. *Not settled* asks for more photos.
 - Rows are comparable within one table, where the digits behind the number of photos agree: those
   are the photos. Visibility *own* is whatever a tool left, and its rows are not of one visibility.
   Intervals cover photos, not models or prompts.
 """
+USUAL = 0.95
+"""The level of intervals that decide no verdict."""
 COLUMNS = (
     "#",
     "protection",
@@ -127,15 +135,46 @@ def _reach(result: Measured) -> float:
 
 
 def page(entries: Sequence[Entry]) -> str:
-    """The text of docs/leaderboard.md."""
+    """The text of docs/leaderboard.md.
+
+    Raises:
+        UserError: two entries of one version of a bench have other settings.
+    """
     if not entries:
         return (
-            f"{HEAD}\nNobody has submitted a result yet: [the bench](bench.md) says how.\n{LEGEND}"
+            f"{HEAD}\nNobody has submitted a result yet: [the bench](bench.md) says how.\n"
+            f"{_legend(entries)}"
         )
     tables: dict[tuple[str, int], list[Entry]] = defaultdict(list)
     for entry in entries:
         tables[entry.bench, entry.bench_version].append(entry)
-    return "".join([HEAD, *(_section(tables[at]) for at in sorted(tables)), LEGEND])
+    for rows in tables.values():
+        _check_alike(rows)
+    return "".join([HEAD, *(_section(tables[at]) for at in sorted(tables)), _legend(entries)])
+
+
+def _check_alike(rows: Sequence[Entry]) -> None:
+    """Refuse rows that don't belong in one table; which photos they are of, the table says."""
+    first, *others = ({**shared_setting(row.setting, row.protection), "photos": ""} for row in rows)
+    for row, other in zip(rows[1:], others, strict=True):
+        if differ := [name for name, value in first.items() if other[name] != value]:
+            raise UserError(
+                f"{rows[0].protection} and {row.protection} were measured under other settings "
+                f"({', '.join(differ)}) of the bench {row.bench}, version {row.bench_version}: "
+                "take one out, or raise the version of a bench that changed."
+            )
+
+
+def _legend(entries: Iterable[Entry]) -> str:
+    """How to read the page, with the levels that these entries' intervals have."""
+    results = [result for entry in entries for result in entry.results]
+    reaches = [reach for one in results for reach in (one.before, *one.after.values())]
+    found = {round(100 * reach.level, 1) for reach in reaches if reach} - {100 * USUAL}
+    levels = f"{100 * USUAL:g} %"
+    if found:
+        others = ", ".join(f"{level:g} %" for level in sorted(found))
+        levels += f"\n  ({others} for some without a transform, or after a primary one)"
+    return LEGEND.format(levels=levels)
 
 
 def _section(entries: Sequence[Entry]) -> str:
@@ -210,8 +249,14 @@ def _half(result: Measured) -> str:
         return "–"
     low, high = result.jpeg.low, result.jpeg.high
     if low is None and high is None:
-        return "not settled"
+        return _without_half(result.jpeg)
     return f"{'?' if low is None else number(low, 0)} to {'?' if high is None else number(high, 0)}"
+
+
+def _without_half(jpeg: HalfLeft) -> str:
+    """Why there is no half-life: of an entry, the sentence alone says it."""
+    why = {NO_SINGLE: "no single one", NO_EFFECT: "no effect"}
+    return next((why[one] for one in why if jpeg.sentence.startswith(one)), "not settled")
 
 
 def _why(reason: str) -> str:

@@ -1,14 +1,17 @@
 """Whether a bundle's numbers come out again: a random part of its edits and scores, made anew.
 
-Received pictures, edits and scores are computed from the bundle's published files, and what follows
-from its table alone is checked in whole: which edits are usable, and an entry's numbers. How the
-published files were made is not repeated: it is what a submission claims, and may take any tool.
+Received pictures, edits and scores are computed from the bundle's published files. What follows
+without computing them is checked in whole: that the bundle has all of its trial, which edits are
+usable, and that an entry is of its bench and of its bundle. How the published files were made is
+not repeated: it is what a submission claims, and may take any tool.
 """
 
 import random
 import tempfile
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 from math import isclose
 from pathlib import Path
 from typing import Any
@@ -18,29 +21,36 @@ from pydantic import ValidationError
 
 from brittle.analysis.conclusions import summarise_record
 from brittle.analysis.finished import Finished
-from brittle.benching.declaration import OWN, title
+from brittle.benching.declaration import (
+    NOT_SHARED,
+    OWN,
+    SIZES,
+    Bench,
+    departures,
+    load_bench,
+    title,
+)
 from brittle.benching.entry import Entry, Measured
 from brittle.benching.measuring import digest_of, remeasured, told
 from brittle.budgets import Budget, read_budget
-from brittle.component import explain
+from brittle.component import Component, explain
 from brittle.data import Data
 from brittle.declaration.trial import Trial, make_trial
-from brittle.editors import Editor
 from brittle.errors import Unavailable, UserError, shortened
-from brittle.images import Photo, digest, from_png, levels_from_png
-from brittle.metrics import Calibration
-from brittle.models import EditModel, load_model
+from brittle.images import Photo, digest, from_png, levels_from_png, to_bytes
+from brittle.metrics import Calibration, Metric
+from brittle.models import EditModel
 from brittle.progress import Progress, silent
 from brittle.protections import Protection
-from brittle.record.arms import ORIGINAL
+from brittle.record.arms import GRAY, ORIGINAL, Arm
 from brittle.record.bundle import unpack_into
-from brittle.record.manifest import Manifest, OtherModel
+from brittle.record.manifest import ComponentEntry, Manifest
 from brittle.record.record import IndexEntry, Point, Record
 from brittle.record.rows import Row
 from brittle.record.store import FolderStore
-from brittle.sources.photos import TrialPhoto
-from brittle.trial.other_models import Work, lay_out_others
-from brittle.trial.plan import add_cell, plan_components, reception_of
+from brittle.sources.photos import TrialPhoto, load_photos
+from brittle.trial.other_models import Work, lay_out_others, models_of
+from brittle.trial.plan import add_cell, calibration_of, plan_components, reception_of
 from brittle.trial.results import rows
 from brittle.trial.stages import compute
 from brittle.trial.tasks import Cell, Plan
@@ -109,10 +119,12 @@ def verify_bundle(
         raise UserError(f"{bundle} is not the bundle of this entry: their SHA-256 differ.")
     with tempfile.TemporaryDirectory(prefix="brittle-verify-") as folder:
         record = _opened(bundle, Path(folder) / "bundle")
-        parts = [_usable_follows(record), _scored(record)]
-        if entry is not None:
-            parts += _entry_follows(record, entry)
         works, store = _works(record, device), FolderStore(Path(folder) / "again")
+        grid = _grid(record, works)
+        parts = [_manifest_follows(record, works), _indexed(record, grid)]
+        parts += [_usable_follows(record, works, grid), _scored(record, grid)]
+        if entry is not None:
+            parts += [*_bench_follows(works[0][0], entry), *_entry_follows(record, entry)]
         _add(works, _drawn(record, seed, share))
         parts += _together([_Again(record, *work, store).compare(progress) for work in works])
     return Verified(seed=seed, parts=tuple(parts))
@@ -146,51 +158,175 @@ def _drawn(record: Record, seed: int, share: float) -> list[Point]:
     return sorted(random.Random(seed).sample(points, count))
 
 
-def _usable_follows(record: Record) -> Recomputed:
-    """Whether the table's judgements follow from its own scores and the manifest's thresholds."""
-    manifest, trial = record.manifest, record.manifest.trial.trial
-    editors = {one.label: str(Editor.from_record(one.record)) for one in record.manifest.editors}
+def _grid(record: Record, works: Sequence[Work]) -> list[Point]:
+    """Every point of the bundle's trial that has an edit."""
+    trial, photos = record.manifest.trial.trial, [one.name for one in record.manifest.photos]
+    return [
+        Point(*at)
+        for plan, _ in works
+        for at in product(
+            photos, trial.arms, plan.transforms, plan.editors, trial.prompts, trial.seeds
+        )
+    ]
+
+
+def _manifest_follows(record: Record, works: Sequence[Work]) -> Recomputed:
+    """Whether the manifest has what its trial declares, on the models that are here."""
+    manifest, plan = record.manifest, works[0][0]
+    trial, known = manifest.trial.trial, (manifest.model, *manifest.models)
+    editors = {label: one for plan, _ in works for label, one in plan.editors.items()}
+    primary = plan.primary.model_copy(update={"arms": trial.primary.arms})
+    says_and_follows: dict[str, tuple[object, object]] = {
+        "models": (
+            [(one.name, one.size) for one in known],
+            [(model.name, model.size) for _, model in works],
+        ),
+        "photos": (
+            [(one.name, one.digest) for one in manifest.photos],
+            [(name, one.digest) for name, one in plan.photos.items()],
+        ),
+        "arms": ([*map(_role, manifest.arms)], [_role(Arm.named(one)) for one in trial.arms]),
+        "transforms": (_records(manifest.transforms), _made_records(plan.transforms)),
+        "editors": (_records(manifest.editors), _made_records(editors)),
+        "prompts": (manifest.prompts, trial.prompts),
+        "primary": (manifest.primary, primary),
+    }
+    own = [calibration_of(None, model)[0] for _, model in works]
+    theirs = [plan.calibration for plan, _ in works]
+    if trial.calibration is None:
+        says_and_follows["metrics"] = _records(manifest.metrics), _made_records(plan.metrics)
+    else:  # a file that isn't here, and the metrics that its thresholds rest on
+        own[0] = theirs[0]
+    says_and_follows["calibration"] = theirs, own
+    return Recomputed(
+        kind="of the manifest's fields",
+        compared=len(says_and_follows),
+        differ=tuple(name for name, (says, follows) in says_and_follows.items() if says != follows),
+    )
+
+
+def _role(arm: Arm) -> tuple[object, ...]:
+    return arm.label, arm.kind, arm.of, arm.noise, arm.draw
+
+
+def _records(entries: Iterable[ComponentEntry]) -> list[tuple[str, dict[str, Any]]]:
+    return [(one.label, one.record) for one in entries]
+
+
+def _made_records(components: Mapping[str, Component]) -> list[tuple[str, dict[str, Any]]]:
+    return [(label, one.record()) for label, one in components.items()]
+
+
+def _indexed(record: Record, grid: Sequence[Point]) -> Recomputed:
+    """Whether the index has all edits of the trial, and neither it nor the table has others.
+
+    Each once, and all those of a photo and an arm from one published file.
+    """
+    files, times = defaultdict[tuple[str, str], set[str | None]](set), Counter[Point]()
+    for entry in record.index:
+        files[entry.image, entry.arm].add(entry.released)
+        times[entry.point] += 1
+    whole = {
+        entry.point
+        for entry in record.index
+        if (entry.cell and entry.edited and entry.received and entry.released)
+        and len(files[entry.image, entry.arm]) == times[entry.point] == 1
+    }
+    known = {Point(*row.key[:6]) for row in record.rows}
+    known |= {entry.point for entry in record.index if entry.cell}
+    wanted = {*grid}
+    differ = sorted(wanted - whole | known - wanted)
+    return Recomputed(
+        kind="edits of the trial's grid",
+        compared=len(wanted | known),
+        differ=tuple(map(_words, differ)),
+    )
+
+
+def _usable_follows(record: Record, works: Sequence[Work], grid: Iterable[Point]) -> Recomputed:
+    """Whether the table has all judgements that follow from its own scores, and no others."""
+    plans = {editor: plan for plan, _ in works for editor in plan.editors}
     scored = {row.key: row.value for row in record.rows}
-    sides = {photo.name: max(photo.width, photo.height) for photo in record.manifest.photos}
+    metrics = [Metric.parse(one.label) for one in record.manifest.metrics]
+    asked = {*record.judged}
+    if any(one.against == "photo" for one in metrics):
+        asked |= {point for point in grid if point.arm != GRAY}
 
-    def judged(row: Row) -> float | None:
-        model, calibration = manifest.model_of(row.editor), _calibration(manifest, row.editor)
-        if calibration is None or row.editor not in editors or row.image not in sides:
+    def agrees(point: Point) -> bool:
+        row, plan = (*point, "usable", "photo"), plans.get(point.editor)
+        return row in scored and plan is not None and scored[row] == _judged(plan, point, scored)
+
+    return Recomputed(
+        kind="judgements of usable edits",
+        compared=len(asked),
+        differ=tuple(_words(point) for point in sorted(asked) if not agrees(point)),
+    )
+
+
+def _judged(plan: Plan, point: Point, scored: Mapping[Any, float | None]) -> float | None:
+    """Whether an edit is usable, by its scores in the table; None where that can't be had."""
+    if plan.calibration is None:
+        return None
+    try:
+        editor = str(plan.editors[point.editor])
+        found = plan.calibration.find(editor, size=plan.shown(point.image))
+        follow, keep = (
+            scored.get((*point, metric, "photo")) for metric in (found.follow, found.keep)
+        )
+        if follow is None or keep is None:
             return None
-        size = min(model.size, sides[row.image])
-        try:
-            found = calibration.find(editors[row.editor], trial.mask or "none", size=size)
-            follow, keep = (
-                scored.get((*row.key[:6], metric, "photo")) for metric in (found.follow, found.keep)
-            )
-            if follow is None or keep is None:
-                return None
-            return found.usable(follow, keep, row.prompt)
-        except Unavailable:
-            return None
-
-    compared, differ = 0, []
-    for row in record.rows:
-        if row.metric == "usable" and row.value is not None:
-            compared += 1
-            if judged(row) != row.value:
-                differ.append(_words(Point(*row.key[:6])))
-    return Recomputed(kind="judgements of usable edits", compared=compared, differ=tuple(differ))
+        return found.usable(follow, keep, point.prompt)
+    except Unavailable:
+        return None
 
 
-def _scored(record: Record) -> Recomputed:
-    """Whether every edit of the index has scores in the table.
+def _scored(record: Record, grid: Iterable[Point]) -> Recomputed:
+    """Whether every edit of the trial has scores in the table.
 
     Those of the unprotected photo as it is are what others are held against.
     """
-    edited = {
-        entry.point
-        for entry in record.index
-        if entry.cell and (entry.arm, entry.transform) != (ORIGINAL, "none")
-    }
+    edited = {point for point in grid if (point.arm, point.transform) != (ORIGINAL, "none")}
     without = sorted(edited - {Point(*row.key[:6]) for row in record.rows})
     return Recomputed(
         kind="edits with their scores", compared=len(edited), differ=tuple(map(_words, without))
+    )
+
+
+def _bench_follows(plan: Plan, entry: Entry) -> Iterator[Recomputed]:
+    """Whether an entry of one of brittle's benches has that bench's setting, levels and photos.
+
+    Of another bench nothing is here to be compared with.
+    """
+    if entry.bench not in SIZES:
+        return
+    bench, kind = load_bench(entry.bench), "of the bench's fields"
+    if bench.version != entry.bench_version:
+        why = f"version {entry.bench_version}, which is not here: this brittle has {bench.version}"
+        yield Recomputed(kind=kind, compared=1, differ=(why,))
+        return
+    levels = [(one.level, one.budget) for one in entry.results]
+    fields = {*Trial.model_fields} - {*NOT_SHARED} | {"levels"}
+    differ = tuple(departures(bench, entry.setting, levels))
+    yield Recomputed(kind=kind, compared=len(fields), differ=differ)
+    if "photos" in bench.trial:
+        yield _photos_follow(plan, bench)
+
+
+def _photos_follow(plan: Plan, bench: Bench) -> Recomputed:
+    """Whether the bundle's photos are those that a bench brings; decoders may round otherwise."""
+    known = load_photos(bench.trial["photos"], square=bench.trial.get("square"))
+
+    def agrees(name: str) -> bool:
+        one, other = known.get(name), plan.photos.get(name)
+        if one is None or other is None or one.group != other.group:
+            return False
+        return alike(*(to_bytes(photo.image)[0] for photo in (one, other)))
+
+    names = dict.fromkeys([*known, *plan.photos])
+    return Recomputed(
+        kind="photos of the bench",
+        compared=len(names),
+        differ=tuple(name for name in names if not agrees(name)),
     )
 
 
@@ -222,8 +358,8 @@ def _entry_follows(record: Record, entry: Entry) -> Iterator[Recomputed]:
 
 def _at_its_level(one: Measured, record: dict[str, Any] | None) -> bool:
     """Whether a result's level is its arm's, and its budget the published files'."""
-    if record is None:
-        return one.level == OWN
+    if record is None or one.level == OWN:
+        return record is None and (one.level, one.budget) == (OWN, "")
     return one.arm.endswith(f"-{one.level}") and read_budget(one.budget) == _budget(record)
 
 
@@ -249,10 +385,8 @@ def _close(one: object, other: object) -> bool:
     return one == other
 
 
-def _calibration(manifest: Manifest, editor: str) -> Calibration | None:
-    """The thresholds that judge an editor's edits."""
-    model = manifest.model_of(editor)
-    found = model.calibration if isinstance(model, OtherModel) else manifest.calibration
+def _calibration(found: dict[str, Any] | None) -> Calibration | None:
+    """The thresholds of a manifest that judge a model's edits."""
     try:
         return None if found is None else Calibration.model_validate(found)
     except ValidationError as error:
@@ -274,10 +408,7 @@ def _works(record: Record, device: str | None) -> list[Work]:
     known = (manifest.model, *manifest.models)
     if len(known) != 1 + len(trial.models):
         raise UserError("The bundle's manifest has other models than its trial.")
-    models = [
-        load_model(name, size=one.size, device=device, dtype=manifest.precision)
-        for name, one in zip((trial.model, *trial.models), known, strict=True)
-    ]
+    models = models_of(trial, device=device, dtype=manifest.precision)
     for model, one in zip(models, known, strict=True):
         if model.content_hash != one.content_hash:
             raise UserError(f"The bundle was made on another {one.name} than is here.")
@@ -285,7 +416,7 @@ def _works(record: Record, device: str | None) -> list[Work]:
     works = [(plan, models[0])]
     others = lay_out_others(plan, models[1:])
     for (other, model), one in zip(others, manifest.models, strict=True):
-        found = _calibration(manifest, one.editors[0])
+        found = _calibration(one.calibration)
         works.append((replace(other, batch=one.batch, calibration=found), model))
     return works
 
@@ -309,7 +440,7 @@ def _plan(record: Record, trial: Trial, model: EditModel) -> Plan:
         plan,
         arms={arm.label: arm for arm in manifest.arms},
         given=given,
-        calibration=_calibration(manifest, ""),
+        calibration=_calibration(manifest.calibration),
     )
 
 
@@ -419,12 +550,12 @@ class _Again:
 
     def _scores(self, found: Iterable[Row]) -> Recomputed:
         known = {row.key: row.value for row in self.record.rows}
-        metrics = {row.metric for row in self.record.rows}  # one that is here may have lacked there
+        metrics = {one.label for one in self.record.manifest.metrics}
         share, unit = SCORE
         compared, differ = 0, []
         for row in found:
-            if row.metric == "usable" or row.metric not in metrics:
-                continue
+            if row.metric.removesuffix(".distance") not in metrics:
+                continue  # usable; or what thresholds of the trial's own took the place of
             compared += 1
             if row.key not in known:
                 differ.append(f"{_words(Point(*row.key[:6]))} lacks {row.metric}")
@@ -449,6 +580,7 @@ def alike(one: np.ndarray, other: np.ndarray) -> bool:
 
 def _without_protections(manifest: Manifest) -> Trial:
     """The bundle's trial, whose protections are not made again."""
+    primary = manifest.trial.trial.primary.model_copy(update={"arms": ()})
     written = manifest.trial.as_written | {
         "protections": (),
         "names": {},
@@ -456,7 +588,7 @@ def _without_protections(manifest: Manifest) -> Trial:
         "budgets": (),
         "plugins": (),
         "batch": manifest.batch,
-        "primary": manifest.primary.model_copy(update={"arms": ()}).model_dump(),
+        "primary": primary.model_dump(exclude_unset=True),
     }
     written.pop("calibration", None)
     trial = make_trial(written, "The bundle's trial")

@@ -69,8 +69,6 @@ class Transform(Component):
     """What a transform takes of memory for each pixel, reading and writing the photo included."""
     draws: ClassVar[bool] = False
     """Whether it draws random numbers, from the seed of each image; of a chain, its parts say."""
-    network: ClassVar[bool] = False
-    """Whether it runs a network of its own: its time is then measured before it is promised."""
 
     # The pixels.
 

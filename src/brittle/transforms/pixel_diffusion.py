@@ -35,7 +35,6 @@ class DiffPure(Transform):
     source = "DiffPure (Nie et al., ICML 2022, arXiv:2205.07460), with a denoiser of our own"
     example = "diffpure:steps=4"
     bytes_a_pixel = 420
-    network = True
 
     steps: Steps = 100
 
@@ -61,7 +60,6 @@ class GridPure(Transform):
     example = "gridpure:rounds=2,steps=2"
     mild_if_large = frozenset({"gamma"})
     bytes_a_pixel = 420
-    network = True
 
     steps: Steps = 10
     rounds: Annotated[int, Field(strict=True, ge=1, le=1000)] = 20

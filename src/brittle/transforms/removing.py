@@ -22,7 +22,6 @@ class Remover(Transform):
     source = "after LightShed (Foerster et al., USENIX Security 2025): the idea, none of its parts"
     example = "remover"
     bytes_a_pixel = 325
-    network = True
 
     def receive(self, image: Tensor, *, seed: int | None) -> Tensor:
         """The image without what the network takes for a perturbation; there is no surrogate."""

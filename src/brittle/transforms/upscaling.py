@@ -38,7 +38,6 @@ class NoisyUpscaling(Transform):
     )
     example = "noisy-upscaling"
     bytes_a_pixel = 300
-    network = True
 
     sigma: Annotated[Fraction, Field(ge=0, le=1)] = 0.1
     upscaler: realesrgan.Upscaler = "realesrgan-x4plus"

@@ -4,16 +4,21 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
+from math import prod
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from brittle.budgets import Budget
 from brittle.declaration.trial import Trial
 from brittle.editors import FineTune
+from brittle.errors import UserError
+from brittle.images import quantise
 from brittle.models import EditModel
 from brittle.models.memory import evaluation
+from brittle.parallel import cores, on_all_cores, threads_for
 from brittle.progress import duration
 from brittle.protections import Protection
 from brittle.protections.base import at_once
@@ -31,12 +36,17 @@ DECODING = 2.5
 SECONDS_A_CELL, SECONDS_A_MEGAPIXEL = 0.01, 0.6
 """To score one edit: `benchmarks/scoring.py`. Small beside a model's work, and so not measured."""
 SECONDS_TO_KEEP = 0.1
-"""A megapixel, for a transform or for keeping an edit."""
+"""A megapixel, for keeping a received picture or an edit."""
+SECONDS_A_PLACEBO = 1.3
+"""A megapixel, on a core: 1.0 (`noise-spectrum`) to 1.5 (`noise-local`)."""
 LOOK = 128
 """The side of the one picture by which a run guesses its time. A pixel of 64 px costs the embedded
 model 3.7 times what it does in a full call, one of 128 px 1.7 times, for twice the wait."""
-PIECE = 64
-"""The side of the picture, in pixels, on which a transform with a network of its own is timed."""
+PIECES = (32, 64, 128, 256)
+"""Sides of the pictures, in pixels, on which a transform is timed: the first is to warm up, and the
+others are tried until one takes `LONG_ENOUGH`."""
+LONG_ENOUGH = 0.05
+"""Seconds beside which what a call takes of any picture, however small, counts little."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +78,8 @@ class Cost:
     """Files that each protection makes."""
     collections: Counter[str] = field(default_factory=Counter)
     """Collections that each of them is made for; a photo alone is one of its own."""
-    by_network: Counter[Transform] = field(default_factory=Counter)
-    """Pictures that each transform with a network of its own receives, alone or in a chain."""
+    by_transform: Counter[Transform] = field(default_factory=Counter)
+    """Pictures that each transform receives."""
 
     def __add__(self, other: "Cost") -> "Cost":
         """The cost of both."""
@@ -111,9 +121,7 @@ def count(plan: Plan, model: EditModel) -> Cost:
         collections=Counter(
             arm for arm, _ in {(one.arm, plan.neighbours(one.photo)) for one in protected}
         ),
-        by_network=Counter(
-            part for transform in passed for part in transform.parts if part.network
-        ),
+        by_transform=Counter(passed),
     )
 
 
@@ -124,24 +132,25 @@ def stage_seconds(
 
     Stages have the names that they have in their progress, and none that has nothing to do.
     ``roughly``: for shares of a bar, by calls that take next to no time: one row of a small
-    picture, as if time grew with the pixels.
+    picture, as if time grew with the pixels; without placebos, whose progress isn't shown.
     """
     pace = _Pace(plan, model, roughly)
-    first = next(iter(plan.photos.values())).image
-    received, seen = first[0, 0].numel() / 1e6, pace.pixels / 1e6
+    size = next(iter(plan.photos.values())).image.shape[-2:]
+    received, seen = prod(size) / 1e6, pace.pixels / 1e6
     editing = cost.evaluations - cost.purifying_evaluations
     stages = {
         arm: _protecting(protection, cost.by_protection[arm], cost.collections[arm], pace)
         for arm, protection in plan.protections.items()
     }
     stages |= {
+        "placebos": 0 if roughly else cost.placebos * received * SECONDS_A_PLACEBO,
         "purifiers": pace.evaluations(cost.purifying_evaluations)
         + pace.purifying(cost.purifying_steps),
         "transforms": cost.transforms * received * SECONDS_TO_KEEP
         + sum(
-            number * received * _seconds_a_megapixel(transform)
-            for transform, number in cost.by_network.items()
-        ),
+            number * _receiving(transform, size) for transform, number in cost.by_transform.items()
+        )
+        / threads_for(prod(size), cores()),
         "fine-tunes" if plan.learns else "edits": pace.evaluations(editing)
         # Learning from a picture is an evaluation of it and back, and neither is guided.
         + pace.evaluations(cost.shown * LEARNING / 2)
@@ -165,11 +174,49 @@ def _protecting(protection: Protection, photos: int, collections: int, pace: "_P
     )
 
 
+def _receiving(transform: Transform, size: Sequence[int]) -> float:
+    """Seconds of a core for a photo of ``size`` (height, width), but for what the model does."""
+    spent = 0.0
+    for part in transform.parts:
+        if not part.capabilities.needs_model:
+            spent += prod(size) / 1e6 * _seconds_a_megapixel(part)
+        size = part.received_size(size)
+    return spent
+
+
 @cache
 def _seconds_a_megapixel(transform: Transform) -> float:
-    """Of a transform with a network of its own, as if its work grew with the pixels."""
-    piece = torch.full((1, 3, PIECE, PIECE), 0.5)
-    return seconds(lambda: transform.apply(piece, seeds=[0]), warm=False) * 1e6 / PIECE**2
+    """Of a core, as if the work grew with the pixels."""
+    # On one core, as torch's threads wait for each other where another program holds one of them.
+    (found,) = on_all_cores(_timed, [transform])
+    return found
+
+
+def _timed(transform: Transform) -> float:
+    """Seconds a megapixel of the first piece that takes long enough, or of the largest."""
+    try:
+        transform.apply(_like_a_photo(PIECES[0]), seeds=[0])
+        for side in PIECES[1:]:
+            piece = _like_a_photo(side)
+            took = seconds(partial(transform.apply, piece, seeds=[0]), warm=False)
+            if took >= LONG_ENOUGH:
+                break
+    except UserError:  # it cuts more off than a piece has, which takes next to no time
+        return 0.0
+    return took * 1e6 / side**2
+
+
+def _like_a_photo(side: int) -> Tensor:
+    """A picture (1, 3, side, side) of shapes and grain, as much work as a photo of its size.
+
+    Total variation takes 30 times as long on a gray one, and AdverseCleaner 3 times on noise.
+    """
+    stream = torch.Generator().manual_seed(0)
+    picture = torch.full((1, 3, side, side), 0.5)
+    for grain, contrast in ((16, 0.5), (4, 0.15), (1, 0.05)):
+        some = torch.rand(1, 3, side // grain, side // grain, generator=stream) - 0.5
+        picture += contrast * functional.interpolate(some, (side, side), mode="bilinear")
+    return quantise(picture)
 
 
 class _Pace:
