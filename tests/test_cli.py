@@ -289,6 +289,67 @@ def test_nothing_is_overwritten(photo, tmp_path):
     assert photo.read_bytes() == before
 
 
+def test_no_command_writes_over_what_it_reads(photo, tmp_path):
+    original, protected = tmp_path / "me.png", tmp_path / "protected.png"
+    brittle("transform", photo, "--with", "none", "-o", original)
+    brittle("transform", photo, "--with", "flip", "-o", protected)
+    before = original.read_bytes(), protected.read_bytes()
+    for out in (original, protected):
+        said = refused("visibility", original, protected, "-o", out, "--force")
+        assert "never overwritten" in said
+    noise = tmp_path / "protected--noise.png"
+    original.rename(noise)
+    kind = ("-o", tmp_path, "--kind", "noise", "--force")
+    assert "never overwritten" in refused("placebo", noise, protected, *kind)
+    assert (noise.read_bytes(), protected.read_bytes()) == before
+    calibrating = ("calibrate", tmp_path, "-o", noise, "--force", "--prompt", "sepia")
+    assert "no .json file" in refused(*calibrating)
+
+
+def test_a_difference_goes_into_a_folder_too(photo, tmp_path):
+    flipped = tmp_path / "flipped.png"
+    brittle("transform", photo, "--with", "flip", "-o", flipped)
+    brittle("visibility", photo, flipped, "-o", tmp_path / "added")
+    assert (tmp_path / "added" / "flipped.png").is_file()
+
+
+def test_a_page_is_not_written_over_a_file_of_ones_own(photo, tmp_path):
+    blurred, page = tmp_path / "blurred.png", tmp_path / "page.html"
+    brittle("transform", photo, "--with", "gaussian-blur:sigma=1", "-o", blurred)
+    audit = ("audit", photo, blurred, "--quick", "--with", "none", "-o", page)
+    brittle(*audit)
+    brittle(*audit)
+    page.write_text("mine")
+    assert "didn't write it" in refused(*audit)
+    assert page.read_text() == "mine"
+
+
+def test_a_photo_that_is_named_twice_is_one_photo(photo, tmp_path):
+    twice = (photo, photo.parent / "." / photo.name)
+    brittle("transform", *twice, "--with", "flip", "-o", tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").glob("*.png")] == ["cat.png"]
+
+
+@pytest.mark.parametrize("name", ["models/übung", "a/b--c", "a/-b", "sd/model.git"])
+def test_a_name_that_no_hub_has_is_one_sentence(photo, tmp_path, name):
+    said = refused("protect", photo, "-o", tmp_path / "out.png", "--model", name)
+    assert name in said
+
+
+@pytest.mark.parametrize("shard", ["²/4", "0/0", "2/1", "1", "1/2/3"])
+def test_a_shard_that_is_none_is_refused_before_a_dry_run(tmp_path, shard):
+    (tmp_path / "trial.yaml").write_text("prompts: a sepia photo")
+    assert "--shard" in refused("run", tmp_path / "trial.yaml", "--dry-run", "--shard", shard)
+
+
+def test_mistakes_in_mimicry_are_one_sentence(tmp_path):
+    for number, seed in enumerate((60, 120)):
+        Image.fromarray(data.chelsea()[seed : seed + 100, :100]).save(tmp_path / f"{number}.png")
+    mimic = ("mimic", tmp_path, "-o", tmp_path / "out")
+    assert "a prompt is empty" in refused(*mimic, "--prompt", " ")
+    assert "names x twice" in refused(*mimic, "--prompt", "x", "--prompt", "x")
+
+
 def test_a_lossy_file_is_refused_with_the_reason(photo, tmp_path):
     out = tmp_path / "out.jpg"
     said = refused("protect", photo, "-o", out)

@@ -102,7 +102,7 @@ def test_a_trials_plugin_lies_beside_it(folder):
     (folder / "sub" / "trial.yaml").write_text(written.replace("mine.py", "../mine.py"))
     done = brittle(folder, "run", "sub/trial.yaml", "--dry-run")
     assert done.exit_code == 2
-    assert "lies outside the trial's folder" in done.stderr
+    assert "lies outside the folder of that file" in done.stderr
 
 
 @pytest.mark.parametrize(

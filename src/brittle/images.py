@@ -216,7 +216,10 @@ def write_bytes(
     """
     path = Path(path)
     if os.path.lexists(path) and not overwrite:
-        raise UserError(f"{path} exists already, and is never overwritten unasked: name another.")
+        raise UserError(
+            f"{path} exists already, and is never overwritten unasked: name another, or say "
+            "--force."
+        )
     temporary = path.with_name(f".brittle-{secrets.token_hex(8)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -576,3 +576,12 @@ def test_rows_of_other_settings_are_not_put_in_one_table(encoder):
     other = entry.model_copy(update={"setting": entry.setting | {"seeds": [5]}})
     with pytest.raises(UserError, match=r"other settings \(seeds\) of the bench"):
         page([entry, other])
+
+
+def test_a_benchs_photos_lie_beside_it(tmp_path):
+    path = tmp_path / "sub" / "mine.yaml"
+    path.parent.mkdir()
+    for photos in ("..", str(tmp_path)):
+        path.write_text(f"{{like: quick, name: mine, version: 1, trial: {{photos: '{photos}'}}}}")
+        with pytest.raises(UserError, match="outside the folder of that file"):
+            load_bench(path)

@@ -136,3 +136,18 @@ def test_a_folder_may_be_named_by_a_year(tmp_path):
 def test_a_link_that_leads_to_itself_is_no_folder_of_photos(tmp_path):
     (tmp_path / "round").symlink_to(tmp_path / "round")
     assert load_trial(write(tmp_path, "prompts: x\nphotos: round")).photos == "round"
+
+
+def test_a_components_files_lie_in_the_trials_folder(tmp_path):
+    (tmp_path / "sub").mkdir()
+    for path in (tmp_path / "outside.png", tmp_path / "sub" / "inside.png"):
+        path.write_bytes(b"a picture")
+    text = "prompts: x\nprotections: ['mist:steps=2,target={}', encoder]"
+    found = load_trial(write(tmp_path / "sub", text.format("inside.png"))).protections
+    assert found == (f"mist:steps=2,target={tmp_path / 'sub' / 'inside.png'}", "encoder")
+    for target in ("../outside.png", tmp_path / "outside.png", "/etc/passwd"):
+        with pytest.raises(UserError, match="outside the folder of that file"):
+            load_trial(write(tmp_path / "sub", text.format(target)))
+    text = "prompts: x\nnames: {mine: 'encoder:with_models=[embedded,/etc/passwd]'}"
+    with pytest.raises(UserError, match="outside the folder of that file"):
+        load_trial(write(tmp_path / "sub", text))

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import zipfile
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +22,9 @@ import brittle
 from brittle.cli import app
 from brittle.errors import UserError
 from brittle.models import load_model
+from brittle.record.bundle import pack, unpack
 from brittle.record.check import check_folder
+from brittle.record.record import Record
 from brittle.record.store import FolderStore
 from brittle.record.whole import seal, unseal
 from brittle.sources.photos import load_photos
@@ -135,6 +138,23 @@ def test_a_whole_folder_is_whole(whole):
     assert done.exit_code == 0
     assert "all whole" in done.output
     assert content(whole) == before
+
+
+def test_the_folder_of_a_bundle_is_whole(whole, tmp_path):
+    pack(Record.open(whole), tmp_path / "out.zip")
+    brittle.report(tmp_path / "out.zip")
+    found = check_folder(tmp_path / "out")
+    assert (found.damaged, found.cells) == ((), 0)
+    assert found.pictures
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_bundle_with_a_file_twice_is_none(whole, tmp_path):
+    pack(Record.open(whole), tmp_path / "out.zip")
+    with zipfile.ZipFile(tmp_path / "out.zip", "a") as bundle:
+        bundle.writestr("manifest.json", "{}")
+    with pytest.raises(UserError, match="holds a file twice"):
+        unpack(tmp_path / "out.zip")
 
 
 @pytest.mark.parametrize(("pattern", "kind", "seed"), DAMAGES)

@@ -109,3 +109,14 @@ def test_folders_of_photos_are_groups_of_photos_that_belong_together(tmp_path):
     assert [note for note in said if "list.txt" in note]
     (folder / "own.png").write_bytes(darker(0.2))
     assert {one.group for one in load_photos(str(folder)).values()} == {""}
+
+
+def test_links_to_photos_that_are_not_there_are_named(tmp_path):
+    folder = folder_of(tmp_path, {"a.png": PNG})
+    (folder / "annexed.jpg").symlink_to("/nonexistent")
+    (folder / "round.png").symlink_to("round.png")
+    (folder / "notes.txt").symlink_to("/nonexistent")
+    assert names(folder) == ["a.png"]
+    (said,) = left_out(folder)
+    assert "2 files aren't pictures that can be read" in said
+    assert "annexed.jpg, round.png" in said

@@ -127,7 +127,7 @@ def test_without_a_calibration_the_reason_stands_in_the_table(folder, small_sd, 
 def test_what_cannot_work_is_said_before_the_work(folder, clip, small_sd, tmp_path):
     model = load_model(small_sd, device="cpu")
     photos = load_photos(str(folder), mask="auto")
-    with pytest.raises(UserError, match=r"nowhere\.json: not calibrated"):
+    with pytest.raises(UserError, match=r"nowhere\.json: there is no such file"):
         make_plan(trial(folder, small_sd, calibration="nowhere.json"), photos, model)
     few = tmp_path / "few"
     few.mkdir()

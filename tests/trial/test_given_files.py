@@ -94,7 +94,7 @@ def test_the_folder_lies_beside_the_trials_file(tmp_path):
     assert trial.files == {"glaze": str(tmp_path / "glazed")}
     assert trial.protection_arms == ("glaze",)
     path.write_text("prompts: x\nfiles: {glaze: ../elsewhere}")
-    with pytest.raises(UserError, match="lies outside the trial's folder"):
+    with pytest.raises(UserError, match="lies outside the folder of that file"):
         load_trial(path)
     path.write_text("prompts: x\nfiles: {photoguard-encoder: glazed}")
     with pytest.raises(UserError, match="the name of something else"):

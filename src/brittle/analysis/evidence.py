@@ -222,6 +222,8 @@ def _errors(
 
 
 def _thresholds(manifest: "Manifest", photo: "PhotoEntry") -> "Thresholds | None":
+    from pydantic import ValidationError
+
     from brittle.editors import Editor
     from brittle.errors import Unavailable, UserError
     from brittle.metrics.thresholds import Calibration, mask_kind
@@ -234,7 +236,7 @@ def _thresholds(manifest: "Manifest", photo: "PhotoEntry") -> "Thresholds | None
         mask = mask_kind(manifest.trial.resolved.get("mask")) if editor.needs_mask else "none"
         shown = min(manifest.model.size, max(photo.width, photo.height) or manifest.model.size)
         return Calibration.model_validate(manifest.calibration).find(str(editor), mask, size=shown)
-    except (Unavailable, UserError):  # or an editor of a version that is no more
+    except (Unavailable, UserError, ValidationError):  # or an editor of a version that is no more
         return None
 
 

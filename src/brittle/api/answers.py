@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from brittle import appearance
+from brittle.api.batches import Destination, check_outputs
 from brittle.api.reports import Report, Say, quiet
 from brittle.appearance import Visibility
 from brittle.auditing import PROMPTS, TRANSFORMS, Audited, Request, run
@@ -116,19 +117,29 @@ def visibility(
     Args:
         original: the photo's file as it was.
         protected: its protected file.
-        out: a .png file for the difference, on gray and ``gain`` times as strong.
+        out: a .png file for the difference, on gray and ``gain`` times as strong; or a folder,
+            where it gets the name of ``protected``.
         gain: how much to amplify it.
         overwrite: the file for the difference.
 
     Raises:
-        UserError: photos that can't be read or differ in size, a file that can't be written.
+        UserError: photos that can't be read or differ in size, a file that can't be written or is
+            one of them.
     """
+    path = None if out is None else _file_for(Path(out), Path(protected))
+    if path is not None:
+        check_outputs([path], [Path(original), Path(protected)])
     photo, published = (read_photo(path).image for path in (original, protected))
     found = appearance.measure(photo, published)
-    path = None if out is None else Path(out)
     if path is not None:
         write_image(path, appearance.difference(photo, published, gain), overwrite=overwrite)
     return Report(found, appearance.in_words(found), path)
+
+
+def _file_for(out: Path, photo: Path) -> Path:
+    """The file, or that of a photo's name in the folder."""
+    folder = Destination(out).folder
+    return out if folder is None else (folder / photo.name).with_suffix(".png")
 
 
 def calibrate(
@@ -169,6 +180,8 @@ def calibrate(
         UserError: too few photos; nothing that can judge, or no prompt; a file that exists.
     """
     path, model = Path(out), model or load_model()
+    if path.suffix.lower() != ".json":
+        raise UserError(f"{path} is no .json file: name one with --out.")
     if path.exists() and not overwrite:
         raise UserError(f"{path} exists: choose another file with --out, or say --force.")
     found = Calibration.together(

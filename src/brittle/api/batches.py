@@ -137,7 +137,8 @@ class Destination:
             UserError: no such photo, several of them for one file, two of one name, an output that
                 is an input.
         """
-        found = [one for path in _paths(photos) for one in self._below(path, say)]
+        every = [one for path in _paths(photos) for one in self._below(path, say)]
+        found = [*{os.path.abspath(one.photo): one for one in every}.values()]
         if self.folder is None:
             if len(found) > 1:
                 raise UserError(
@@ -184,12 +185,22 @@ class Destination:
         Raises:
             UserError: so it is.
         """
-        inputs = {_identity(path) for one in pieces for path in (one.photo, *one.beside)}
-        for one in pieces:
-            if one.file is not None and one.file.exists() and _identity(one.file) in inputs:
-                raise UserError(
-                    f"{one.file} is an input, and inputs are never overwritten: change -o."
-                )
+        check_outputs(
+            (one.file for one in pieces if one.file is not None),
+            (path for one in pieces for path in (one.photo, *one.beside)),
+        )
+
+
+def check_outputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
+    """Refuse to write a file that is read.
+
+    Raises:
+        UserError: so it is.
+    """
+    read = set(map(_identity, inputs))
+    for one in outputs:
+        if one.exists() and _identity(one) in read:
+            raise UserError(f"{one} is an input, and inputs are never overwritten: change -o.")
 
 
 def _paths(photos: Photos) -> list[Path]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from brittle.api.batches import check_outputs
 from brittle.api.reports import Report
 from brittle.images import write_image
 from brittle.record.arms import NOISES
@@ -89,12 +90,16 @@ def placebo_files(
 
     Raises:
         UserError: pictures that don't belong together or would share a file's name, a file that is
-            there.
+            there or is one of them.
     """
     pairs, _ = find_pairs(Path(original), Path(protected))
     chosen = list(dict.fromkeys(kinds or NOISES))
     files = {pair: {kind: KitPicture(pair.name, kind, "none") for kind in chosen} for pair in pairs}
     check_files(piece for pieces in files.values() for piece in pieces.values())
+    check_outputs(
+        (Path(directory) / one.file for pieces in files.values() for one in pieces.values()),
+        (path for pair in pairs for path in (pair.original, pair.protected)),
+    )
     written = []
     for pair, pieces in files.items():
         for kind, picture in draw_placebos(read_pair(pair), kinds=chosen, seed=seed).items():

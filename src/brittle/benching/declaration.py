@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, field_validator
 from brittle.budgets import read_budget
 from brittle.component import explain, name_of, parse_parameters, registry
 from brittle.data import Data
-from brittle.declaration.trial import Trial, make_trial
+from brittle.declaration.trial import Trial, inside, make_trial
 from brittle.errors import UserError, shortened
 from brittle.protections import Protection
 from brittle.safe_yaml import read_yaml
@@ -98,7 +98,7 @@ def load_bench(named: str | Path) -> Bench:
         raise UserError(explain(error, str(named), Bench)) from None
     if found.trial.get("photos", "sample") == "sample":
         return found
-    photos = str(Path(named).parent / str(found.trial["photos"]))
+    photos = inside(Path(named).parent, str(found.trial["photos"]), f"{named}: photos")
     return found.model_copy(update={"trial": found.trial | {"photos": photos}})
 
 

@@ -1,5 +1,6 @@
 """Commands that run trials and report them."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -88,11 +89,10 @@ def run(
 
     Example: brittle run trials/demo.yaml --set photos=holiday/ --dry-run
     """
-    loaded = brittle.load_trial(trial, settings or ())
+    part, loaded = _shard(shard), brittle.load_trial(trial, settings or ())
     if dry_run:
         tell(brittle.dry_run(loaded, device=device, dtype=dtype))
         return
-    part = _shard(shard)
     cluster = brittle.Cluster(address, gpus, workers) if on == "ray" else None
     with on_stderr(to_stderr) as progress:
         found = brittle.run_trial(
@@ -254,7 +254,7 @@ def _tell(found: "brittle.Report[object]") -> None:
 
 
 def _shard(text: str) -> tuple[int, int]:
-    index, separator, count = text.partition("/")
-    if not (separator and index.isdigit() and count.isdigit() and 1 <= int(index) <= int(count)):
+    found = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text)
+    if found is None or not 1 <= int(found[1]) <= int(found[2]):
         raise UserError(f"--shard {text} is not i/n with i from 1 to n, such as 2/4.")
-    return int(index), int(count)
+    return int(found[1]), int(found[2])

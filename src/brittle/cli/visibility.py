@@ -39,6 +39,7 @@ def visibility(
                 progress=progress,
             )
         return tell_batch(found)
-    tell(brittle.visibility(original, protected, out=out, gain=gain, overwrite=force).text)
-    if out is not None:
-        tell(f"{out}: the difference on gray, {gain:g} times as strong")
+    report = brittle.visibility(original, protected, out=out, gain=gain, overwrite=force)
+    tell(report.text)
+    if report.path is not None:
+        tell(f"{report.path}: the difference on gray, {gain:g} times as strong")

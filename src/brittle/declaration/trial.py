@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,6 +19,8 @@ from brittle.safe_yaml import MAX_CHARACTERS, read_yaml
 
 TAKEN = {"original", "gray", "base model"}
 """Labels of the arms that aren't protections."""
+_VALUE = re.compile(r"(?<=[=\[,])[^=\[\],]+(?=[\],]|$)")
+"""A value in a component's text, alone or of a list: what no ``=`` follows."""
 
 
 class Trial(BaseModel):
@@ -223,6 +225,9 @@ def load_trial(path: str | Path, settings: Iterable[str] = ()) -> Trial:
     for field in ("photos", "model", "mask", "calibration", "files", "plugins"):
         if field in written:
             written[field] = _placed(path.parent, written[field], f"{path.name}: {field}")
+    for field in ("protections", "names", "transforms", "models_transforms", "editors"):
+        if field in written:
+            written[field] = _texts(path.parent, written[field], f"{path.name}: {field}")
     if isinstance(models := written.get("models"), dict):
         names = _placed(path.parent, [*models], f"{path.name}: models")
         written["models"] = dict(zip(names, models.values(), strict=True))
@@ -260,29 +265,53 @@ def _read(path: Path) -> dict[str, Any]:
     return written
 
 
-def _placed(folder: Path, value: Any, where: str) -> Any:
-    """All paths in a value of a file, made absolute."""
+def _placed(
+    folder: Path,
+    value: Any,
+    where: str,
+    place: Callable[[Path, str, str], str] | None = None,
+) -> Any:
+    """All paths in a value of a file, made absolute; ``place`` does so for one text."""
+    place = place or inside
     if isinstance(value, dict):
-        return {name: _placed(folder, one, where) for name, one in value.items()}
+        return {name: _placed(folder, one, where, place) for name, one in value.items()}
     if isinstance(value, list):
-        return [_placed(folder, one, where) for one in value]
+        return [_placed(folder, one, where, place) for one in value]
     if isinstance(value, (str, int)) and not isinstance(value, bool):  # a folder named 2026
-        return _inside(folder, str(value), where)
+        return place(folder, str(value), where)
     return value
 
 
-def _inside(folder: Path, value: str, where: str) -> str:
-    """A path from a file, made absolute; names that are no path of this folder stay as they are."""
+def _texts(folder: Path, value: Any, where: str) -> Any:
+    return _placed(folder, value, where, _component)
+
+
+def _component(folder: Path, text: str, where: str) -> str:
+    """A component's text, and the files that it names as its parameters' values."""
+
+    def placed(found: re.Match[str]) -> str:
+        path = inside(folder, found[0].strip(), where)
+        return path if os.path.isfile(path) else found[0]
+
+    return _VALUE.sub(placed, text)
+
+
+def inside(folder: Path, value: str, where: str) -> str:
+    """A path from a file, made absolute; names that are no path of this folder stay as they are.
+
+    Raises:
+        UserError: it leads out of the folder; ``where`` begins the sentence.
+    """
     first, *more = stacked(value)
     if more:
         parts = [one.partition(".safetensors") for one in more]
-        files = [_inside(folder, name + end, where) + scale for name, end, scale in parts]
-        return "+".join([_inside(folder, first, where), *files])
+        files = [inside(folder, name + end, where) + scale for name, end, scale in parts]
+        return "+".join([inside(folder, first, where), *files])
     candidate, root = os.path.realpath(folder / value), os.path.realpath(folder)
     if Path(value).is_absolute() or not Path(candidate).is_relative_to(root):
         raise UserError(
-            f"{where}: {value} lies outside the trial's folder; "
-            f"give it on the command line instead: --set {where.rpartition(' ')[2]}={value}"
+            f"{where}: {value} lies outside the folder of that file: copy it there, or, for a "
+            f"trial, say --set {where.rpartition(' ')[2]}=… on the command line."
         )
     return str(folder / value) if os.path.exists(candidate) else value
 

@@ -1,6 +1,7 @@
 """The thresholds behind `usable`: measured on edits of untouched photos, or not judged at all."""
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self
@@ -18,6 +19,7 @@ from brittle.models import EditModel
 from brittle.networks.prompt_classes import prompt_class
 
 CALIBRATION = "calibration.json"
+NOT_CALIBRATED = "not calibrated: there are no thresholds for this model"
 SHARE = 0.10  # of the calibration edits may fall below a threshold
 NEAR = 1.5  # thresholds serve pictures up to this ratio larger or smaller
 RESAMPLES = 1000
@@ -124,7 +126,7 @@ class Calibration(Data):
         try:
             return cls.model_validate(json.loads(path.read_text(encoding="utf-8")))
         except FileNotFoundError:
-            raise Unavailable("not calibrated: there are no thresholds for this model") from None
+            raise Unavailable(NOT_CALIBRATED) from None
         except ValidationError as error:
             raise Unavailable(explain(error, f"not calibrated: {path.name}", cls)) from None
         except (OSError, ValueError) as error:
@@ -138,8 +140,10 @@ class Calibration(Data):
             Unavailable: there is none, it can't be read, or it was measured on another model.
         """
         source = path or model.directory
+        if path is not None and not os.path.exists(path):
+            raise Unavailable("there is no such file: brittle calibrate makes one")
         if source is None:
-            raise Unavailable("not calibrated: there are no thresholds for this model")
+            raise Unavailable(NOT_CALIBRATED)
         found = cls.load(source)
         if found.model != model.content_hash:
             raise Unavailable(

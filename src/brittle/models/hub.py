@@ -10,14 +10,23 @@ PROBE_SECONDS = 3.0
 
 
 def cached(hub_id: str, wanted: Sequence[str]) -> Path | None:
-    """The folder in the cache that holds what there is of the wanted files; None without one."""
+    """The folder in the cache that holds what there is of the wanted files; None without one.
+
+    Raises:
+        UserError: no hub has a model of such a name.
+    """
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     try:
         return Path(snapshot_download(hub_id, allow_patterns=[*wanted], local_files_only=True))
     except LocalEntryNotFoundError:
         return None
+    except HFValidationError:
+        raise UserError(
+            f"There is no model at {hub_id}, and no hub has one of such a name: name a folder, a "
+            "file, or a hub id such as author/name."
+        ) from None
 
 
 def fetch(

@@ -27,7 +27,8 @@ def check_prompts(model: EditModel, prompts: Sequence[str]) -> None:
         if model.name in BROUGHT and not _knows(model, prompt):
             raise UserError(
                 f"The embedded model knows no word of {prompt!r}. It knows "
-                f"{', '.join(PROMPT_CLASSES)}; for anything else name another model (--model)."
+                f"{', '.join(PROMPT_CLASSES)}; for anything else name another model (--model, or "
+                "a trial's `model`)."
             )
     if not _may_be_alike(model, prompts):
         return

@@ -36,7 +36,10 @@ def pack(record: Record, path: Path, *, overwrite: bool = False) -> None:
     if path.suffix != SUFFIX:
         raise UserError(f"A bundle is a {SUFFIX} file: name one in place of {path}.")
     if path.exists() and not overwrite:
-        raise UserError(f"{path} exists already, and is never overwritten unasked: name another.")
+        raise UserError(
+            f"{path} exists already, and is never overwritten unasked: name another, or say "
+            "--force."
+        )
     members = list(dict.fromkeys(_members(record)))
     for name in members:
         _check_size(name, (record.directory / name).stat().st_size, path)
@@ -112,6 +115,8 @@ def _check(members: Sequence[zipfile.ZipInfo], path: Path, *, room: int) -> None
         _check_size(member.filename, member.file_size, path)
     if not members:
         raise UserError(f"{path} is no bundle of brittle export: it is empty.")
+    if len({member.filename for member in members}) < len(members):
+        raise UserError(f"{path} is no bundle of brittle export: it holds a file twice.")
     if (total := sum(member.file_size for member in members)) > room:
         raise UserError(
             f"{path} takes {total / 1e9:.1f} GB unpacked, and {room / 1e9:.1f} GB are free beside "

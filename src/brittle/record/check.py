@@ -82,6 +82,8 @@ def check_folder(directory: Path, progress: Progress = silent) -> Checked:
     ]
     index = [*_index(directory)]
     expected = {*_pictures(index, manifest), *_noted(directory)}
+    if not (directory / CELLS).exists():  # a bundle's folder has the pictures alone
+        expected -= {one.cell for one in index}
     damaged += [Damage(name, MISSING) for name in sorted(expected - pictures - cells)]
     damaged += _made(directory, {} if manifest is None else manifest.files)
     finished = bool(index) or not begun

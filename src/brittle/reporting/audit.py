@@ -16,7 +16,7 @@ from brittle.errors import UserError
 from brittle.images import fit, names_a_file, to_bytes, write_bytes
 from brittle.reporting.formatting import number, percent, transform_name
 from brittle.reporting.glossary import Page, Term, glossary
-from brittle.reporting.page import render_page
+from brittle.reporting.page import check_page, render_page
 from brittle.reporting.pictures import PAGE_LIMIT, Picture, embed, perturbation
 from brittle.reporting.terminal import as_columns
 from brittle.reporting.transfer import transfer
@@ -193,6 +193,7 @@ def page_at(out: Path) -> Path:
         return out / REPORT
     if out.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"{out} is no .html file: name one, or a folder, with -o.")
+    check_page(out)
     return out
 
 

@@ -12,7 +12,7 @@ from brittle.errors import UserError, printable
 from brittle.images import write_bytes
 from brittle.reporting.formatting import count, estimated, transform_name
 from brittle.reporting.glossary import glossary
-from brittle.reporting.page import render_page
+from brittle.reporting.page import check_page, render_page
 from brittle.reporting.tables import TableCell, TransformRow, transform_table
 from brittle.reporting.terminal import as_columns
 
@@ -55,6 +55,7 @@ def compare_trials(finished: Sequence[Finished], out: Path) -> tuple[tuple[Pairi
     """
     if out.suffix.lower() != ".html":
         raise UserError(f"{out}: the report of a comparison is an .html file.")
+    check_page(out)
     directories = [one.record.directory or Path() for one in finished]
     if len({path.resolve() for path in directories}) < max(len(directories), 2):
         raise UserError("Name two different folders of finished trials, or more.")

@@ -5,14 +5,19 @@ import hashlib
 import json
 from collections.abc import Sequence
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import yaml
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
+from brittle.errors import UserError
 from brittle.reporting import formatting
 from brittle.reporting.glossary import Term
+
+OURS, HEAD_BYTES = b'<meta name="generator" content="brittle">', 2**12
+"""What pages of brittle's have among their first bytes."""
 
 
 def render_page(
@@ -48,6 +53,23 @@ def render_page(
         contents=(),
         **values,
     )
+
+
+def check_page(path: Path) -> None:
+    """Refuse to write a page in the place of a file that is no page of brittle's.
+
+    Raises:
+        UserError: so it is.
+    """
+    try:
+        with path.open("rb") as file:
+            ours = OURS in file.read(HEAD_BYTES)
+    except FileNotFoundError:
+        return
+    except OSError:
+        ours = False
+    if not ours:
+        raise UserError(f"{path} exists, and brittle didn't write it: name another with -o.")
 
 
 def _as_yaml(data: Any) -> str:

@@ -24,6 +24,8 @@ def photo_files(source: Path) -> list[Path]:
         raise UserError(f"{source}: there is no such folder or photo.")
     if source.is_file():
         return [source]
+    if not source.is_dir():
+        raise UserError(f"{source} is neither a file nor a folder.")
     files = [path for path in _shown(source) if _is_photo(path)]
     if not files:
         others = "".join(f" {note}" for note in left_out(source))
@@ -41,8 +43,8 @@ def left_out(source: Path, folders: Sequence[Path] = ()) -> tuple[str, ...]:
     names = [
         printable(path.relative_to(source).as_posix())
         for folder in folders or [source]
-        for path in _shown(folder)
-        if not _is_photo(path)
+        for path in sorted([*_shown(folder), *_broken_links(folder)])
+        if not (os.path.exists(path) and _is_photo(path))
     ]
     if not names:
         return ()
@@ -101,6 +103,15 @@ def _shown(folder: Path) -> list[Path]:
         for path in folder.iterdir()
         if path.is_file() and not path.name.startswith(".") and not path.stem.endswith(".mask")
     )
+
+
+def _broken_links(folder: Path) -> list[Path]:
+    """What a folder has of links to photos that aren't there."""
+    return [
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in SUFFIXES and path.is_symlink() and not os.path.exists(path)
+    ]
 
 
 def _is_photo(path: Path) -> bool:

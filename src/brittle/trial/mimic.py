@@ -7,8 +7,7 @@ from itertools import product
 from pathlib import Path
 
 from brittle.component import Component, key
-from brittle.declaration.primary import Primary
-from brittle.declaration.trial import Trial
+from brittle.declaration.trial import make_trial
 from brittle.editors import Editor, FineTune
 from brittle.errors import UserError, printable
 from brittle.images import write_bytes
@@ -110,20 +109,21 @@ def _plan(
             f"{originals} holds one picture, and at least two originals are needed: distances "
             f"between them give the scale."
         )
-    trial = Trial(
-        title=f"Mimicry of {name}",
-        photos=str(collection),
-        model=model.name,
-        size=model.size,
-        protections=(),
-        placebos=(),
-        editors=(str(tuner),),
-        prompts=tuple(prompts),
-        seeds=tuple(seeds),
-        floor_seeds=(),
-        metrics=METRICS,
-        primary=Primary(metric=METRICS[0], transforms=("none",)),
-    )
+    written = {
+        "title": f"Mimicry of {name}",
+        "photos": str(collection),
+        "model": model.name,
+        "size": model.size,
+        "protections": (),
+        "placebos": (),
+        "editors": (str(tuner),),
+        "prompts": tuple(prompts),
+        "seeds": tuple(seeds),
+        "floor_seeds": (),
+        "metrics": METRICS,
+        "primary": {"metric": METRICS[0], "transforms": ("none",)},
+    }
+    trial = make_trial(written, "This mimicry")
     plan = make_plan(trial, {f"{name}/{one}": photo for one, photo in photos.items()}, model)
     if shown is None:
         return plan

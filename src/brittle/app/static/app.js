@@ -5,6 +5,8 @@ const all = (selector, within = document) => [...within.querySelectorAll(selecto
 const visit = [...crypto.getRandomValues(new Uint8Array(16))].map((b) => b.toString(16).padStart(2, "0")).join("");
 const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 const count = (n, thing) => `${n} ${thing}${n === 1 ? "" : "s"}`;
+/* The address of a file that a job made; names may hold what addresses keep for themselves. */
+const made = (path) => `made/${path.split("/").map(encodeURIComponent).join("/")}`;
 
 async function ask(method, path, body) {
   let answer;
@@ -314,7 +316,7 @@ function reveal(panel) {
     const button = Object.assign(document.createElement("button"), { type: "button", textContent: "Compare" });
     button.setAttribute("aria-label", `Compare ${photo.photo} with its protected file`);
     button.addEventListener("click", () => look(photo, element));
-    const save = Object.assign(document.createElement("a"), { href: `made/${photo.after}`, download: photo.name, textContent: "Save" });
+    const save = Object.assign(document.createElement("a"), { href: made(photo.after), download: photo.name, textContent: "Save" });
     save.setAttribute("aria-label", `Save the protected ${photo.name}`);
     doing.append(button, " ", save);
     element.append(name, costs, doing);
@@ -326,8 +328,8 @@ function reveal(panel) {
     element.setAttribute("aria-current", "true");
     one(".zoom legend", panel).textContent = photo.photo;
     one(".compare", panel).hidden = false;
-    pictures[0].src = `made/${photo.before}`;
-    pictures[1].src = `made/${photo.after}`;
+    pictures[0].src = made(photo.before);
+    pictures[1].src = made(photo.after);
     Promise.all(pictures.map((picture) => picture.decode().catch(() => {}))).then(zoom);
   }
 
@@ -389,7 +391,7 @@ async function draw() {
     for (const picture of pictures) {
       const path = found[picture.dataset.picture];
       if (!path) continue;
-      const address = new URL(`made/${path.split("/").map(encodeURIComponent).join("/")}`, location.href).href;
+      const address = new URL(made(path), location.href).href;
       if (picture.src !== address) picture.src = address;
       picture.classList.remove("old");
     }
