@@ -225,7 +225,7 @@ def load_trial(path: str | Path, settings: Iterable[str] = ()) -> Trial:
     for field in ("photos", "model", "mask", "calibration", "files", "plugins"):
         if field in written:
             written[field] = _placed(path.parent, written[field], f"{path.name}: {field}")
-    for field in ("protections", "names", "transforms", "models_transforms", "editors"):
+    for field in ("protections", "names", "transforms", "models_transforms", "editors", "metrics"):
         if field in written:
             written[field] = _texts(path.parent, written[field], f"{path.name}: {field}")
     if isinstance(models := written.get("models"), dict):
