@@ -218,7 +218,7 @@ def write_bytes(
     if os.path.lexists(path) and not overwrite:
         raise UserError(
             f"{path} exists already, and is never overwritten unasked: name another, or say "
-            "--force."
+            "--force where there is one."
         )
     temporary = path.with_name(f".brittle-{secrets.token_hex(8)}.tmp")
     try:

@@ -233,7 +233,7 @@ def test_a_setting_leaves_its_bench_by_any_field_but_the_submissions(entries):
     entry, bench = entries[0], load_bench("quick")
     assert left(entry, title="mine", protections=[], names={}, files={"x": "x"}) == []
     assert left(entry, seeds=[0, 4]) == ["seeds"]
-    assert left(entry, photos="mine") == ["photos"]
+    assert left(entry, photos="mine") == []  # and the table says which photos
     assert left(entry, placebos=["noise"], floor_seeds=[1]) == ["placebos", "floor_seeds"]
     assert left(entry, calibration="mine.json", batch=1) == ["calibration", "batch"]
     assert departures(bench, entry.setting, [(OWN, "")]) == []
@@ -241,7 +241,8 @@ def test_a_setting_leaves_its_bench_by_any_field_but_the_submissions(entries):
         assert departures(bench, entry.setting, levels) == ["levels"]
 
 
-def test_photos_are_the_users_where_a_bench_brings_none():
-    bench = load_bench("full")
+@pytest.mark.parametrize("size", ["quick", "full"])
+def test_photos_may_be_the_users(size):
+    bench = load_bench(size)
     setting = bench.trial | {"photos": "mine"}
     assert departures(bench, setting, bench.levels.items()) == []

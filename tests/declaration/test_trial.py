@@ -138,16 +138,26 @@ def test_a_link_that_leads_to_itself_is_no_folder_of_photos(tmp_path):
     assert load_trial(write(tmp_path, "prompts: x\nphotos: round")).photos == "round"
 
 
-def test_a_components_files_lie_in_the_trials_folder(tmp_path):
+def test_a_components_files_lie_in_the_trials_folder(tmp_path, monkeypatch):
     (tmp_path / "sub").mkdir()
-    for path in (tmp_path / "outside.png", tmp_path / "sub" / "inside.png"):
-        path.write_bytes(b"a picture")
-    text = "prompts: x\nprotections: ['mist:steps=2,target={}', encoder]"
-    found = load_trial(write(tmp_path / "sub", text.format("inside.png"))).protections
-    assert found == (f"mist:steps=2,target={tmp_path / 'sub' / 'inside.png'}", "encoder")
-    for target in ("../outside.png", tmp_path / "outside.png", "/etc/passwd"):
+    for path in ("outside.png", "a=b.png", "65", "gray", "sub/inside.png"):
+        (tmp_path / path).write_bytes(b"a picture")
+    text = "prompts: x\ntransforms: ['jpeg:quality=65']\nprotections: ['mist:target={}', encoder]"
+    monkeypatch.chdir(tmp_path / "sub")
+    for target in ("inside.png", "gray", "not-there.png"):
+        found = load_trial(write(tmp_path / "sub", text.format(target)))
+        assert found.protections == (f"mist:target={target}", "encoder")
+    quoted = ('"../outside.png"', "!!str ../outside.png", "../a=b.png")
+    for target in ("../outside.png", tmp_path / "outside.png", "/etc/passwd", *quoted):
         with pytest.raises(UserError, match="outside the folder of that file"):
             load_trial(write(tmp_path / "sub", text.format(target)))
-    text = "prompts: x\nnames: {mine: 'encoder:with_models=[embedded,/etc/passwd]'}"
-    with pytest.raises(UserError, match="outside the folder of that file"):
-        load_trial(write(tmp_path / "sub", text))
+    monkeypatch.chdir(tmp_path)
+    load_trial(write(tmp_path / "sub", text.format("sub/inside.png")))
+    for more in (
+        "names: {mine: 'encoder:with_models=[embedded,/etc/passwd]'}",
+        "editors: ['ip-adapter:adapter=/etc/passwd']",
+        "models: {embedded: ['ip-adapter:adapter=/etc/passwd']}",
+        "transforms: ['flip+jpeg:quality=/etc/passwd']",
+    ):
+        with pytest.raises(UserError, match="outside the folder of that file"):
+            load_trial(write(tmp_path / "sub", f"prompts: x\n{more}"))

@@ -168,14 +168,14 @@ def departures(
 ) -> list[str]:
     """The fields in which a trial's ``setting``, or its levels with their budgets, leave a bench.
 
+    Not its photos: a user's own may stand in their place.
+
     Raises:
         UserError: as `shared_setting`.
     """
     declared = shared_setting(bench.trial, bench.name)
     theirs = shared_setting(setting, "The setting")
-    if "photos" not in bench.trial:
-        theirs["photos"] = declared["photos"]  # the user's own
-    differ = [name for name, one in declared.items() if theirs[name] != one]
+    differ = [name for name, one in declared.items() if theirs[name] != one and name != "photos"]
     if [*levels] not in ([*bench.levels.items()], [(OWN, "")]):
         differ.append("levels")
     return differ

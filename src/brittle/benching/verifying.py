@@ -305,10 +305,10 @@ def _bench_follows(plan: Plan, entry: Entry) -> Iterator[Recomputed]:
         yield Recomputed(kind=kind, compared=1, differ=(why,))
         return
     levels = [(one.level, one.budget) for one in entry.results]
-    fields = {*Trial.model_fields} - {*NOT_SHARED} | {"levels"}
+    fields = {*Trial.model_fields} - {*NOT_SHARED, "photos"} | {"levels"}
     differ = tuple(departures(bench, entry.setting, levels))
     yield Recomputed(kind=kind, compared=len(fields), differ=differ)
-    if "photos" in bench.trial:
+    if entry.setting.get("photos") == bench.trial.get("photos"):
         yield _photos_follow(plan, bench)
 
 

@@ -2,14 +2,15 @@
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from brittle.component import explain, load_plugin, registry, unknown
+from brittle.component import explain, load_plugin, parse_parameters, registry, unknown
 from brittle.declaration.placebos import PlaceboKind
 from brittle.declaration.primary import Primary
 from brittle.errors import UserError, shortened
@@ -19,8 +20,8 @@ from brittle.safe_yaml import MAX_CHARACTERS, read_yaml
 
 TAKEN = {"original", "gray", "base model"}
 """Labels of the arms that aren't protections."""
-_VALUE = re.compile(r"(?<=[=\[,])[^=\[\],]+(?=[\],]|$)")
-"""A value in a component's text, alone or of a list: what no ``=`` follows."""
+_PARTS = re.compile(r"[+=]")
+"""What stands between the places of a stacked model, or the parameters of a chain's parts."""
 
 
 class Trial(BaseModel):
@@ -166,11 +167,6 @@ class Trial(BaseModel):
             values = getattr(self, field) or ()
             if repeated := {str(value) for value in values if values.count(value) > 1}:
                 raise ValueError(f"{field} names {', '.join(sorted(repeated))} twice")
-        if self.mask is not None and "transplant" in self.placebos:
-            raise ValueError(
-                "placebos: a transplant moves the perturbation around the picture, where a mask "
-                "has it painted over; leave either out"
-            )
         if self.model in self.models:
             raise ValueError(f"models names {self.model}, which is the `model`: use `editors`")
         if both := self.files.keys() & {*self.names, *self.protections}:
@@ -226,16 +222,21 @@ def load_trial(path: str | Path, settings: Iterable[str] = ()) -> Trial:
         if field in written:
             written[field] = _placed(path.parent, written[field], f"{path.name}: {field}")
     for field in ("protections", "names", "transforms", "models_transforms", "editors", "metrics"):
-        if field in written:
-            written[field] = _texts(path.parent, written[field], f"{path.name}: {field}")
+        _check_components(path.parent, written.get(field), f"{path.name}: {field}")
     if isinstance(models := written.get("models"), dict):
         names = _placed(path.parent, [*models], f"{path.name}: models")
+        _check_components(path.parent, [*models.values()], f"{path.name}: models")
         written["models"] = dict(zip(names, models.values(), strict=True))
     for setting in settings:
         _apply(written, setting)
     trial = make_trial(written, path.name)
     for plugin in trial.plugins:
         load_plugin(plugin)
+    if trial.mask is not None and "transplant" in trial.placebos:
+        raise UserError(
+            f"{path.name}: placebos: a transplant moves the perturbation around the picture, where "
+            "a mask has it painted over; leave either out."
+        )
     if not trial.protection_arms:  # as for what is only learned from
         raise UserError(f"{path.name}: protections: needs at least one entry")
     return trial
@@ -265,35 +266,52 @@ def _read(path: Path) -> dict[str, Any]:
     return written
 
 
-def _placed(
-    folder: Path,
-    value: Any,
-    where: str,
-    place: Callable[[Path, str, str], str] | None = None,
-) -> Any:
-    """All paths in a value of a file, made absolute; ``place`` does so for one text."""
-    place = place or inside
+def _placed(folder: Path, value: Any, where: str) -> Any:
+    """All paths in a value of a file, made absolute."""
     if isinstance(value, dict):
-        return {name: _placed(folder, one, where, place) for name, one in value.items()}
+        return {name: _placed(folder, one, where) for name, one in value.items()}
     if isinstance(value, list):
-        return [_placed(folder, one, where, place) for one in value]
+        return [_placed(folder, one, where) for one in value]
     if isinstance(value, (str, int)) and not isinstance(value, bool):  # a folder named 2026
-        return place(folder, str(value), where)
+        return inside(folder, str(value), where)
     return value
 
 
-def _texts(folder: Path, value: Any, where: str) -> Any:
-    return _placed(folder, value, where, _component)
+def _check_components(folder: Path, value: Any, where: str) -> None:
+    """Refuse files outside the folder that components name, as ``target=photo.png`` does.
+
+    Their texts stay as they are, since seeds and keys hang on them: such a file is looked for from
+    the current folder.
+    """
+    root = os.path.realpath(folder)
+    for name in _strings(value):
+        for path in (name, *_PARTS.split(name)):
+            looks = os.path.isabs(path) or re.search(r"[/.]", path) is not None
+            if looks and os.path.lexists(path) and not _lies_in(path, root):
+                raise UserError(_outside(where, path))
 
 
-def _component(folder: Path, text: str, where: str) -> str:
-    """A component's text, and the files that it names as its parameters' values."""
+def _strings(value: Any) -> Iterator[str]:
+    """All text in a value, that of the parameters of components included."""
+    if isinstance(value, str):
+        yield value
+        with suppress(UserError):  # whatever is wrong with it is said where it is used
+            parameters = parse_parameters(value.partition(":")[2], context=value)
+            yield from (text for one in parameters.values() for text in _strings(one))
+    elif isinstance(value, (dict, list)):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _strings(one)
 
-    def placed(found: re.Match[str]) -> str:
-        path = inside(folder, found[0].strip(), where)
-        return path if os.path.isfile(path) else found[0]
 
-    return _VALUE.sub(placed, text)
+def _lies_in(path: str, root: str) -> bool:
+    return Path(os.path.realpath(path)).is_relative_to(root)
+
+
+def _outside(where: str, value: str) -> str:
+    return (
+        f"{where}: {value} lies outside the folder of that file: copy it there, or, for a trial, "
+        f"say --set {where.rpartition(' ')[2]}=… on the command line."
+    )
 
 
 def inside(folder: Path, value: str, where: str) -> str:
@@ -307,13 +325,10 @@ def inside(folder: Path, value: str, where: str) -> str:
         parts = [one.partition(".safetensors") for one in more]
         files = [inside(folder, name + end, where) + scale for name, end, scale in parts]
         return "+".join([inside(folder, first, where), *files])
-    candidate, root = os.path.realpath(folder / value), os.path.realpath(folder)
-    if Path(value).is_absolute() or not Path(candidate).is_relative_to(root):
-        raise UserError(
-            f"{where}: {value} lies outside the folder of that file: copy it there, or, for a "
-            f"trial, say --set {where.rpartition(' ')[2]}=… on the command line."
-        )
-    return str(folder / value) if os.path.exists(candidate) else value
+    placed = folder / value
+    if os.path.isabs(value) or not _lies_in(str(placed), os.path.realpath(folder)):
+        raise UserError(_outside(where, value))
+    return str(placed) if os.path.exists(placed) else value
 
 
 def _apply(written: dict[str, Any], setting: str) -> None:

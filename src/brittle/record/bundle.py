@@ -16,6 +16,8 @@ from brittle.record.store import INDEX, MEND, RESULTS
 
 SUFFIX = ".zip"
 FILES = (MANIFEST, RESULTS, INDEX)
+UNPACKED = ".unpacked"
+"""A file in the folder of a bundle, which has no cells."""
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The time of every member, so that one folder always gives the same bytes."""
 LARGEST = 64 * 2**20
@@ -38,7 +40,7 @@ def pack(record: Record, path: Path, *, overwrite: bool = False) -> None:
     if path.exists() and not overwrite:
         raise UserError(
             f"{path} exists already, and is never overwritten unasked: name another, or say "
-            "--force."
+            "--force where there is one."
         )
     members = list(dict.fromkeys(_members(record)))
     for name in members:
@@ -94,6 +96,7 @@ def unpack_into(path: Path, directory: Path) -> Path:
                     target = Path(half) / "bundle" / member.filename
                     target.parent.mkdir(parents=True, exist_ok=True)
                     write_bytes(target, bundle.read(member), flush=False)
+            (Path(half) / "bundle" / UNPACKED).touch()
         except DAMAGED as error:
             raise UserError(
                 f"{path} can't be read as a bundle of brittle export: {error}."

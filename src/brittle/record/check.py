@@ -9,6 +9,7 @@ from brittle.models.finetuning import read_kept
 from brittle.models.tuned import WEIGHTS
 from brittle.progress import Progress, silent
 from brittle.record import whole
+from brittle.record.bundle import UNPACKED
 from brittle.record.manifest import MANIFEST, Manifest, read_manifest
 from brittle.record.record import IndexEntry, parse_index
 from brittle.record.rows import decode_results
@@ -82,7 +83,7 @@ def check_folder(directory: Path, progress: Progress = silent) -> Checked:
     ]
     index = [*_index(directory)]
     expected = {*_pictures(index, manifest), *_noted(directory)}
-    if not (directory / CELLS).exists():  # a bundle's folder has the pictures alone
+    if (directory / UNPACKED).exists():
         expected -= {one.cell for one in index}
     damaged += [Damage(name, MISSING) for name in sorted(expected - pictures - cells)]
     damaged += _made(directory, {} if manifest is None else manifest.files)

@@ -190,6 +190,7 @@ def page_at(out: Path) -> Path:
         UserError: a name for something else.
     """
     if not names_a_file(out):
+        check_page(out / REPORT)
         return out / REPORT
     if out.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"{out} is no .html file: name one, or a folder, with -o.")
