@@ -286,7 +286,7 @@ def test_a_copy_of_the_model_is_not_another(trial, small_sd, tmp_path):
 
 def test_models_of_a_file_lie_in_its_folder(tmp_path):
     (tmp_path / "trial.yaml").write_text("prompts: [rain]\nmodels: {../elsewhere: img2img}\n")
-    with pytest.raises(UserError, match="outside the trial's folder"):
+    with pytest.raises(UserError, match="outside the folder of that file"):
         load_trial(tmp_path / "trial.yaml")
     (tmp_path / "trial.yaml").write_text("prompts: [rain]\nmodels: {embedded-instruct: instruct}\n")
     assert load_trial(tmp_path / "trial.yaml").models == {"embedded-instruct": ("instruct",)}
