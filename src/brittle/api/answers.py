@@ -126,7 +126,7 @@ def visibility(
         UserError: photos that can't be read or differ in size, a file that can't be written or is
             one of them.
     """
-    path = None if out is None else _file_for(Path(out), Path(protected))
+    path = None if out is None else Destination(out).file_for(Path(Path(protected).name))
     if path is not None:
         check_outputs([path], [Path(original), Path(protected)])
     photo, published = (read_photo(path).image for path in (original, protected))
@@ -134,12 +134,6 @@ def visibility(
     if path is not None:
         write_image(path, appearance.difference(photo, published, gain), overwrite=overwrite)
     return Report(found, appearance.in_words(found), path)
-
-
-def _file_for(out: Path, photo: Path) -> Path:
-    """The file, or that of a photo's name in the folder."""
-    folder = Destination(out).folder
-    return out if folder is None else (folder / photo.name).with_suffix(".png")
 
 
 def calibrate(

@@ -130,6 +130,11 @@ class Destination:
         ending = path.name.lower() in {".png", *LOSSY} and not path.is_dir()  # which is refused
         return None if ending or names_a_file(path) else path
 
+    def file_for(self, photo: Path) -> Path:
+        """The file to write for a photo, by its path below the folder that was given."""
+        folder = self.folder
+        return Path(self.path) if folder is None else (folder / photo).with_suffix(".png")
+
     def pieces(self, photos: Photos, say: Say) -> list[Piece]:
         """Each photo with the file to write for it; `say` what folders hold beside photos.
 
@@ -175,9 +180,7 @@ class Destination:
                 say(note)
         for photo in photos:
             name = photo.relative_to(top)
-            folder = self.folder
-            file = Path(self.path) if folder is None else (folder / name).with_suffix(".png")
-            yield Piece(photo, file, name.as_posix())
+            yield Piece(photo, self.file_for(name), name.as_posix())
 
     def check_inputs(self, pieces: Collection[Piece]) -> None:
         """Refuse a file to write that is a photo or lies beside one, as a mask does.

@@ -51,7 +51,7 @@ from brittle.record.store import FolderStore
 from brittle.sources.photos import TrialPhoto, load_photos
 from brittle.trial.other_models import Work, lay_out_others, models_of
 from brittle.trial.plan import add_cell, calibration_of, plan_components, reception_of
-from brittle.trial.results import rows
+from brittle.trial.results import rows, usable_of
 from brittle.trial.stages import compute
 from brittle.trial.tasks import Cell, Plan
 
@@ -265,17 +265,15 @@ def _usable_follows(record: Record, works: Sequence[Work], grid: Iterable[Point]
 
 def _judged(plan: Plan, point: Point, scored: Mapping[Any, float | None]) -> float | None:
     """Whether an edit is usable, by its scores in the table; None where that can't be had."""
-    if plan.calibration is None:
-        return None
+
+    def number(metric: str) -> float:
+        value = scored.get((*point, metric, "photo"))
+        if value is None:
+            raise Unavailable(f"the table has no {metric}")
+        return value
+
     try:
-        editor = str(plan.editors[point.editor])
-        found = plan.calibration.find(editor, size=plan.shown(point.image))
-        follow, keep = (
-            scored.get((*point, metric, "photo")) for metric in (found.follow, found.keep)
-        )
-        if follow is None or keep is None:
-            return None
-        return found.usable(follow, keep, point.prompt)
+        return usable_of(plan, point, number)
     except Unavailable:
         return None
 

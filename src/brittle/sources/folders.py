@@ -43,8 +43,7 @@ def left_out(source: Path, folders: Sequence[Path] = ()) -> tuple[str, ...]:
     names = [
         printable(path.relative_to(source).as_posix())
         for folder in folders or [source]
-        for path in sorted([*_shown(folder), *_broken_links(folder)])
-        if not (os.path.exists(path) and _is_photo(path))
+        for path in sorted([*_no_photos(folder), *_broken_links(folder)])
     ]
     if not names:
         return ()
@@ -103,6 +102,10 @@ def _shown(folder: Path) -> list[Path]:
         for path in folder.iterdir()
         if path.is_file() and not path.name.startswith(".") and not path.stem.endswith(".mask")
     )
+
+
+def _no_photos(folder: Path) -> list[Path]:
+    return [path for path in _shown(folder) if not _is_photo(path)]
 
 
 def _broken_links(folder: Path) -> list[Path]:

@@ -1,8 +1,8 @@
 """From cells to the rows of ``results.csv``, and the index of each cell's pictures."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TypeVar
 
 from brittle.errors import Unavailable
@@ -48,20 +48,25 @@ def _judge(plan: Plan, cell: Cell, scores: list[Score]) -> list[Score]:
         return []
     usable = {"metric": "usable", "reference": "photo"}
     try:
-        value = _usable(plan, cell, against_photo)
+        value = usable_of(plan, cell.point, partial(_number, against_photo))
     except Unavailable as error:
         return [{**usable, "value": None, "reason": str(error)}]
     return [{**usable, "value": value}]
 
 
-def _usable(plan: Plan, cell: Cell, scores: dict[str, Score]) -> float:
+def usable_of(plan: Plan, point: Point, number: Callable[[str], float]) -> float:
+    """Whether an edit is usable, 1 or 0, by ``number``, which gives its score of a metric.
+
+    Raises:
+        Unavailable: there are no thresholds for it, or no such score.
+    """
     if plan.calibration is None:
         raise Unavailable(plan.not_calibrated)
-    editor = plan.editors[cell.editor]
+    editor = plan.editors[point.editor]
     mask = mask_kind(plan.trial.mask) if editor.needs_mask else "none"
-    thresholds = plan.calibration.find(str(editor), mask, size=plan.shown(cell.subject))
-    follow, keep = (_number(scores, metric) for metric in (thresholds.follow, thresholds.keep))
-    return thresholds.usable(follow, keep, cell.prompt)
+    thresholds = plan.calibration.find(str(editor), mask, size=plan.shown(point.image))
+    follow, keep = map(number, (thresholds.follow, thresholds.keep))
+    return thresholds.usable(follow, keep, point.prompt)
 
 
 def _number(scores: dict[str, Score], metric: str) -> float:
